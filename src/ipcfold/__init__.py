@@ -1,0 +1,82 @@
+"""Typed, functional inter-process communication: a server is a fold over messages, a client a pipeline of results."""
+
+from ipcfold.continuation import Continuation, Handler, Outcome
+from ipcfold.core.fold import fold
+from ipcfold.errors import (
+    AskError,
+    CloseError,
+    ConnectError,
+    ConnectionClosed,
+    ConnectionLost,
+    ConnectionRefused,
+    DirectoryUnusable,
+    Ended,
+    HandlerFailed,
+    InvalidMediaType,
+    InvalidName,
+    ListenError,
+    MessageTooLarge,
+    NameTaken,
+    NoServer,
+    PathTooLong,
+    PeerUntrusted,
+    ProcessClosed,
+    ProtocolBroken,
+    ReceiveError,
+    ReservedMessage,
+    SendError,
+    SystemFailure,
+    TimedOut,
+    Unacknowledged,
+    UnreadExceeded,
+    UsedAfterFork,
+)
+from ipcfold.limits import Limits
+from ipcfold.message import MediaType, Message
+from ipcfold.peer import Name, Peer
+from ipcfold.result import cases
+from ipcfold.unix.client import Process
+from ipcfold.unix.ipc import IPC, Server
+
+__all__ = [
+    "IPC",
+    "AskError",
+    "CloseError",
+    "ConnectError",
+    "ConnectionClosed",
+    "ConnectionLost",
+    "ConnectionRefused",
+    "Continuation",
+    "DirectoryUnusable",
+    "Ended",
+    "Handler",
+    "HandlerFailed",
+    "InvalidMediaType",
+    "InvalidName",
+    "Limits",
+    "ListenError",
+    "MediaType",
+    "Message",
+    "MessageTooLarge",
+    "Name",
+    "NameTaken",
+    "NoServer",
+    "Outcome",
+    "PathTooLong",
+    "Peer",
+    "PeerUntrusted",
+    "Process",
+    "ProcessClosed",
+    "ProtocolBroken",
+    "ReceiveError",
+    "ReservedMessage",
+    "SendError",
+    "Server",
+    "SystemFailure",
+    "TimedOut",
+    "Unacknowledged",
+    "UnreadExceeded",
+    "UsedAfterFork",
+    "cases",
+    "fold",
+]

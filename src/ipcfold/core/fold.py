@@ -1,0 +1,162 @@
+"""The fold: who may be asked next, the carry, and when it ends. It knows no bytes, so a broker can drive it too.
+
+The handler is asked for, not called: `Fold.ask` hands out one message, and its answer comes back with `answered`
+or `failed`. One message at a time; each peer has at most one waiting, and they are asked in the order they came,
+which is what makes it fair.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Generic, TypeVar, final
+
+import attrs
+from returns.result import Failure, Result, Success
+
+from ipcfold.continuation import Continuation, Handler, Outcome
+from ipcfold.core.frame import unsendable
+from ipcfold.errors import HandlerFailed
+from ipcfold.limits import Limits
+from ipcfold.message import Message
+from ipcfold.peer import NOBODY, Peer
+
+C = TypeVar("C")
+
+
+def fold(handler: Handler[C], carry: C, messages: Iterable[Message]) -> Result[Continuation[C], HandlerFailed[C]]:
+    """Fold the messages of one client without any I/O, exactly as a server does.
+
+    The result holds every response the handler would have given, the last carry, and whether it would go on,
+    close that client or stop; messages after a close or a stop are not folded.
+
+    >>> def count(message, continuation, counter):
+    ...     return continuation.respond(counter + 1, Message.text("pong"))
+    >>> folded = fold(count, 0, [Message.text("ping"), Message.text("ping")]).unwrap()
+    >>> folded.carry, [response.content for response in folded.responses]
+    (2, [b'pong', b'pong'])
+    """
+    server = Fold(carry, timeout=None, now=0.0)
+    responses: list[Message] = []
+    outcome = Outcome.CONTINUE
+    for message in messages:
+        server.offer(NOBODY, message)
+        asked = server.ask()
+        if asked is None:
+            break
+        try:
+            continuation = handler(message, asked.continuation, asked.continuation.carry)
+        except KeyboardInterrupt:
+            outcome = Outcome.STOP
+            break
+        except BaseException as error:  # the handler is somebody else's code: whatever it raises is the answer
+            server.failed(error)
+            break
+        refused = unsendable(continuation, Limits())
+        if refused is not None:
+            server.failed(refused)
+        if not server.answered(continuation, now=0.0):
+            break
+        responses += continuation.responses
+        outcome = continuation.outcome
+        if outcome is not Outcome.CONTINUE:
+            break
+    return server.result().map(lambda last: Continuation(last, tuple(responses), outcome))
+
+
+@final
+@attrs.frozen
+class Ask(Generic[C]):
+    """The command to ask the handler for its continuation of this message."""
+
+    message: Message
+    continuation: Continuation[C]
+
+
+@final
+class Fold(Generic[C]):
+    """The fold over the messages of many peers."""
+
+    __slots__ = ("_asked", "_carry", "_failure", "_last", "_timeout", "_waiting", "stopped")
+
+    def __init__(self, carry: C, *, timeout: float | None, now: float) -> None:
+        """`timeout`: seconds without a message after which to stop."""
+        self._carry = carry
+        self._timeout = timeout
+        self._last = now
+        self._waiting: deque[tuple[Peer, Message]] = deque()
+        self._asked: Ask[C] | None = None
+        self._failure: HandlerFailed[C] | None = None
+        self.stopped = False
+        """Whether it has ended; nothing is asked any more."""
+
+    @property
+    def deadline(self) -> float | None:
+        """When `tick` is to be called, if ever."""
+        if self._timeout is None or self.stopped:
+            return None
+        return self._last + self._timeout
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a message to ask for."""
+        return bool(self._waiting) and self._asked is None and not self.stopped
+
+    @property
+    def asked(self) -> Peer | None:
+        """The peer whose message the handler has now."""
+        return None if self._asked is None else self._asked.continuation.peer
+
+    def offer(self, peer: Peer, message: Message) -> None:
+        """This peer's next message, once the one before it is answered."""
+        self._waiting.append((peer, message))
+
+    def ask(self) -> Ask[C] | None:
+        """The next message to ask the handler for, if there is one and no other is being asked."""
+        if not self.ready:
+            return None
+        peer, message = self._waiting.popleft()
+        self._asked = Ask(message, Continuation(self._carry, peer=peer))
+        return self._asked
+
+    def answered(self, continuation: Continuation[C], *, now: float) -> bool:
+        """The handler's answer to what was asked; whether it is one."""
+        asked = self._asked
+        if asked is None:
+            return False
+        if not isinstance(continuation, Continuation) or continuation.peer != asked.continuation.peer:
+            self.failed(TypeError(f"a handler returns what its continuation made, not {continuation!r:.80}"))
+            return False
+        self._asked = None
+        self._carry = continuation.carry
+        self._last = now
+        if continuation.outcome is Outcome.STOP:
+            self.stop()
+        return True
+
+    def failed(self, error: BaseException) -> None:
+        """The handler had no answer: the last good carry is kept, and the fold ends."""
+        if self._asked is not None:
+            self._failure = HandlerFailed(self._carry, self._asked.message, error)
+        self._asked = None
+        self.stop()
+
+    def interrupted(self) -> None:
+        """The handler was interrupted: its message is not folded, and the fold ends in good order."""
+        self._asked = None
+        self.stop()
+
+    def stop(self) -> None:
+        """End: a message being asked is still answered, those that wait are not asked."""
+        self.stopped = True
+        self._waiting.clear()
+
+    def tick(self, now: float) -> None:
+        """Time passed."""
+        deadline = self.deadline
+        if deadline is not None and now >= deadline and not self._waiting and self._asked is None:
+            self.stop()
+
+    def result(self) -> Result[C, HandlerFailed[C]]:
+        """The last carry, or how the handler failed."""
+        return Success(self._carry) if self._failure is None else Failure(self._failure)

@@ -1,0 +1,179 @@
+"""Bytes to frames and back.
+
+A frame is a media type and content, each behind its length, and an end mark. Here bytes become a `Signal` or a
+`Message`, once; nothing later compares content. Decoding has three outcomes: a frame, nothing yet, or `Broken`.
+A length is checked against its limit before anything is buffered for it.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from functools import lru_cache
+from struct import Struct
+from typing import Final, TypeAlias, TypeVar, final
+
+import attrs
+from returns.maybe import Maybe, Nothing, Some
+
+from ipcfold.continuation import Continuation
+from ipcfold.errors import MessageTooLarge, ReservedMessage
+from ipcfold.limits import Limits
+from ipcfold.message import TEXT_PLAIN, MediaType, Message
+
+C = TypeVar("C")
+
+_TYPE_LENGTH: Final = Struct(">H")
+_CONTENT_LENGTH: Final = Struct(">I")
+_END_MARK: Final = b"\xce"
+_SHORTEST: Final = 2 + 4 + 1  # no type, no content
+_TYPICAL_TYPE: Final = 128  # only media types up to this length are cached, so that strangers cannot fill memory
+
+
+def encode(message: Message) -> bytes:
+    """The message as one frame."""
+    return b"".join((prefix(message.media_type), _CONTENT_LENGTH.pack(len(message.content)), message.content, _END_MARK))
+
+
+def encode_around(message: Message) -> tuple[bytes, bytes]:
+    """What stands before and behind the content in its frame, for contents too large to copy."""
+    return prefix(message.media_type) + _CONTENT_LENGTH.pack(len(message.content)), _END_MARK
+
+
+@lru_cache(maxsize=256)
+def prefix(media_type: MediaType) -> bytes:
+    """The media type behind its length."""
+    encoded = str(media_type).encode("ascii")
+    return _TYPE_LENGTH.pack(len(encoded)) + encoded
+
+
+class Signal(Enum):
+    """What the two ends say to each other about the conversation itself."""
+
+    START = "connection.start"
+    START_OK = "connection.start-ok"
+    RECEIVED = "message.received"
+    HEARTBEAT = "heartbeat"
+    CLOSE = "connection.close"
+    CLOSE_OK = "connection.close-ok"
+
+    def __init__(self, verb: str) -> None:
+        self.content = b"innmind/ipc:" + verb.encode("ascii")
+        self.frame = encode(Message(TEXT_PLAIN, self.content))
+
+
+_SIGNALS: Final = {signal.content: signal for signal in Signal}
+_LONGEST_SIGNAL: Final = max(map(len, _SIGNALS))
+_SIGNAL_TYPE: Final = str(TEXT_PLAIN).encode("ascii")
+
+
+@final
+@attrs.frozen
+class Broken:
+    """The bytes are no frame, and no later byte of that stream can be trusted."""
+
+    reason: str
+
+
+Frame: TypeAlias = Signal | Message
+
+
+def refusal(message: Message, limits: Limits) -> Maybe[MessageTooLarge | ReservedMessage]:
+    """Why this message must not be sent, if there is a reason."""
+    size = len(message.content)
+    if size > limits.message:
+        return Some(MessageTooLarge(size, limits.message))
+    if size <= _LONGEST_SIGNAL and message.content in _SIGNALS and message.media_type == TEXT_PLAIN:
+        return Some(ReservedMessage(message))
+    return Nothing
+
+
+def unsendable(continuation: Continuation[C], limits: Limits) -> Exception | None:
+    """What is wrong with the responses of a handler's answer, if anything."""
+    if not isinstance(continuation, Continuation):
+        return None  # the fold says what is wrong with it
+    for response in continuation.responses:
+        if not isinstance(response, Message):
+            return TypeError(f"a response is a Message, not {response!r:.80}")
+        if (refused := refusal(response, limits)) is not Nothing:
+            return ValueError(str(refused.unwrap()))
+    return None
+
+
+def _parse(media_type: bytes) -> MediaType | None:
+    try:
+        return MediaType.of(media_type.decode("ascii")).value_or(None)
+    except UnicodeDecodeError:
+        return None
+
+
+_parse_cached = lru_cache(maxsize=1024)(_parse)
+
+
+@final
+class Decoder:
+    """Bytes in as they come, frames out one by one."""
+
+    __slots__ = ("_at", "_broken", "_data", "_limit", "_needed")
+
+    def __init__(self, limit: int) -> None:
+        """`limit`: the largest content accepted, in bytes."""
+        self._limit = limit
+        self._data: bytes | bytearray = b""
+        self._at = 0  # where the next frame starts in the data
+        self._needed = _SHORTEST  # how much data from there on is worth another look
+        self._broken: Broken | None = None
+
+    @property
+    def wanted(self) -> int:
+        """How many bytes are known to miss for the next frame."""
+        return max(0, self._needed - (len(self._data) - self._at))
+
+    def feed(self, data: bytes) -> None:
+        """Take what the stream brought."""
+        if self._broken is not None:
+            return
+        if self._at == len(self._data):
+            self._data = data
+        else:
+            if isinstance(self._data, bytearray):
+                del self._data[: self._at]
+            else:
+                self._data = bytearray(memoryview(self._data)[self._at :])
+            self._data += data
+        self._at = 0
+
+    def next(self) -> Frame | Broken | None:
+        """The next whole frame; `None` until more bytes come; `Broken` for ever after a broken one."""
+        data, at = self._data, self._at
+        if len(data) - at < self._needed:
+            return self._broken
+        content_start = at + 2 + _TYPE_LENGTH.unpack_from(data, at)[0] + 4
+        if len(data) < content_start:
+            self._needed = content_start - at
+            return None
+        content_end = content_start + _CONTENT_LENGTH.unpack_from(data, content_start - 4)[0]
+        if content_end - content_start > self._limit:
+            return self._break(f"a content of {content_end - content_start} bytes is over the limit of {self._limit}")
+        if len(data) <= content_end:
+            self._needed = content_end + 1 - at
+            return None
+        if data[content_end] != _END_MARK[0]:
+            return self._break("a frame does not end in the end mark")
+        self._at = content_end + 1
+        self._needed = _SHORTEST
+        view = memoryview(data)
+        media_type = bytes(view[at + 2 : content_start - 4])
+        content = bytes(view[content_start:content_end])
+        if media_type == _SIGNAL_TYPE:
+            if len(content) <= _LONGEST_SIGNAL and (signal := _SIGNALS.get(content)) is not None:
+                return signal
+            return Message(TEXT_PLAIN, content)
+        parsed = (_parse_cached if len(media_type) <= _TYPICAL_TYPE else _parse)(media_type)
+        if parsed is None:
+            return self._break(f"{media_type[:80]!r} is not a media type")
+        return Message(parsed, content)
+
+    def _break(self, reason: str) -> Broken:
+        self._broken = Broken(reason)
+        self._data, self._at, self._needed = b"", 0, _SHORTEST
+        return self._broken

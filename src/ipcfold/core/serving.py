@@ -1,0 +1,225 @@
+"""The server's end of one connection.
+
+`transition` is the whole protocol of this end: from a state and an event to the next state and one command.
+`Serving` feeds it: it decodes lazily, one message at a time, so that whatever follows a message on the stream (a
+request to close, the end) takes its turn after that message is folded. It reads no more from a peer that does
+not read what is written to it.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TypeAlias, TypeVar, final
+
+from ipcfold.continuation import Continuation, Outcome
+from ipcfold.core.frame import Broken, Decoder, Signal
+from ipcfold.core.outbox import Outbox
+from ipcfold.limits import Limits
+from ipcfold.message import Message
+from ipcfold.peer import Peer
+
+C = TypeVar("C")
+
+
+class State(Enum):
+    """Where the conversation stands."""
+
+    GREETED = "greeted"
+    """The client was greeted and has not accepted; all else it says is ignored."""
+    TALKING = "talking"
+    """Messages may come."""
+    CLOSING = "closing"
+    """We asked to close; all but the confirmation is ignored."""
+    OVER = "over"
+    """Nothing is heard or said any more; what waits is still written."""
+
+
+class Event(Enum):
+    """What can happen to this end, beside the peer's signals."""
+
+    MESSAGE = "message"
+    FOLDED = "folded"
+    CLOSE_WANTED = "close wanted"
+    OVERDUE = "overdue"
+    BROKEN = "broken"
+    ENDED = "ended"
+
+
+class Command(Enum):
+    """What to do on a transition; the value is the signal to send, if that is all."""
+
+    NOTHING = None
+    ASK_HANDLER = "ask"
+    ACKNOWLEDGE = Signal.RECEIVED
+    HEARTBEAT = Signal.HEARTBEAT
+    ASK_TO_CLOSE = Signal.CLOSE
+    CONFIRM_CLOSE = Signal.CLOSE_OK
+
+
+Transition: TypeAlias = tuple[State, Command]
+
+
+def transition(state: State, event: Event | Signal) -> Transition:
+    """The protocol of this end: every state takes every event."""
+    match state:
+        case State.TALKING:
+            return _talking(event)
+        case State.GREETED:
+            return _greeted(event)
+        case State.CLOSING:
+            return _closing(event)
+        case State.OVER:
+            return State.OVER, Command.NOTHING
+
+
+def _greeted(event: Event | Signal) -> Transition:
+    match event:
+        case Signal.START_OK:
+            return State.TALKING, Command.NOTHING
+        case Event.CLOSE_WANTED:
+            return State.CLOSING, Command.ASK_TO_CLOSE
+        case Event.BROKEN | Event.ENDED | Event.OVERDUE:
+            return State.OVER, Command.NOTHING
+        case _:
+            return State.GREETED, Command.NOTHING
+
+
+def _talking(event: Event | Signal) -> Transition:
+    match event:
+        case Event.MESSAGE:
+            return State.TALKING, Command.ASK_HANDLER
+        case Event.FOLDED:
+            return State.TALKING, Command.ACKNOWLEDGE
+        case Event.OVERDUE:
+            return State.TALKING, Command.HEARTBEAT
+        case Signal.CLOSE:
+            return State.OVER, Command.CONFIRM_CLOSE
+        case Event.CLOSE_WANTED:
+            return State.CLOSING, Command.ASK_TO_CLOSE
+        case Event.BROKEN | Event.ENDED:
+            return State.OVER, Command.NOTHING
+        case _:
+            return State.TALKING, Command.NOTHING
+
+
+def _closing(event: Event | Signal) -> Transition:
+    match event:
+        case Signal.CLOSE:  # both asked at once: who asked is waiting for a confirmation
+            return State.OVER, Command.CONFIRM_CLOSE
+        case Signal.CLOSE_OK | Event.BROKEN | Event.ENDED | Event.OVERDUE:
+            return State.OVER, Command.NOTHING
+        case _:
+            return State.CLOSING, Command.NOTHING
+
+
+@final
+class Serving:
+    """One connection of a server, without its socket."""
+
+    __slots__ = ("_decoder", "_ended", "_heartbeat", "_limits", "_since", "outbox", "peer", "state", "waiting")
+
+    def __init__(self, peer: Peer, *, heartbeat: float, limits: Limits, now: float) -> None:
+        """`heartbeat`: seconds of silence after which to say "still here"; `now`: seconds of any steady clock."""
+        self.peer = peer
+        self.state = State.GREETED
+        self.outbox = Outbox()
+        self.waiting = False
+        """Whether a message of this peer waits to be folded."""
+        self._decoder = Decoder(limits.message)
+        self._ended = False
+        self._heartbeat = heartbeat
+        self._limits = limits
+        self._since = now  # when the state, or the silence, began
+        self.outbox.add(Signal.START.frame)
+
+    @property
+    def deadline(self) -> float:
+        """When `overdue` is to be called."""
+        match self.state:
+            case State.TALKING:
+                return self._since + self._heartbeat
+            case State.GREETED:
+                return self._since + self._limits.handshake
+            case State.CLOSING | State.OVER:
+                return self._since + self._limits.drain
+
+    @property
+    def over(self) -> bool:
+        """Whether the socket can be closed."""
+        return self.state is State.OVER and not self.outbox.size
+
+    @property
+    def reading(self) -> bool:
+        """Whether more bytes are wanted, once no message of this peer waits."""
+        return not (self._ended or self.clogged or self.state is State.OVER)
+
+    @property
+    def wanted(self) -> int:
+        """How many bytes are known to miss for the frame under way."""
+        return self._decoder.wanted
+
+    @property
+    def clogged(self) -> bool:
+        """Whether this peer must read before anything more of it is folded or read."""
+        return self.outbox.size > self._limits.unsent
+
+    def receive(self, data: bytes, now: float) -> None:
+        """The stream brought these bytes."""
+        self._decoder.feed(data)
+        if self.state is State.TALKING:
+            self._since = now
+
+    def end(self) -> None:
+        """The stream ended; what came before is still folded."""
+        self._ended = True
+
+    def next(self, now: float) -> Message | None:
+        """The next message to fold, if one may be folded now."""
+        while self.state is not State.OVER and not self.clogged:
+            match self._decoder.next():
+                case Message() as message:
+                    if self._move(Event.MESSAGE, now) is Command.ASK_HANDLER:
+                        self.waiting = True
+                        return message
+                case Signal() as signal:
+                    self._move(signal, now)
+                case Broken():
+                    self._move(Event.BROKEN, now)
+                case None:
+                    if not self._ended:
+                        return None
+                    self._move(Event.ENDED, now)
+        return None
+
+    def reply(self, continuation: Continuation[C], now: float) -> None:
+        """The message was folded: acknowledge it, respond, and close if that is the outcome."""
+        self.waiting = False
+        if self._move(Event.FOLDED, now) is Command.ACKNOWLEDGE:
+            for response in continuation.responses:
+                self.outbox.add_message(response)
+            if continuation.outcome is not Outcome.CONTINUE:
+                self.close(now)
+
+    def close(self, now: float) -> None:
+        """Ask the peer to close."""
+        self.waiting = False
+        self._move(Event.CLOSE_WANTED, now)
+
+    def overdue(self, now: float) -> None:
+        """The deadline passed."""
+        if self.state is not State.TALKING:
+            self.outbox.mute()  # who neither confirms nor reads has had its time
+        elif self.outbox.size:
+            self._since = now  # what waits to be written says "still here" already
+            return
+        self._move(Event.OVERDUE, now)
+        self._since = now
+
+    def _move(self, event: Event | Signal, now: float) -> Command:
+        before = self.state
+        self.state, command = transition(before, event)
+        if self.state is not before:
+            self._since = now
+        if isinstance(command.value, Signal):
+            self.outbox.add(command.value.frame)
+        return command

@@ -1,0 +1,297 @@
+"""Everything that can go wrong, one frozen value a cause, and one union for each door of the library.
+
+A value carries the facts a person needs, and `str()` of it is one sentence that ends in what to do about it.
+Nothing here is an exception: these travel in the `Failure` of a `Result`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, final
+
+import attrs
+
+if TYPE_CHECKING:  # these modules build on this one
+    from ipcfold.message import Message
+    from ipcfold.peer import Name, Peer
+
+C = TypeVar("C")
+C_co = TypeVar("C_co", covariant=True)
+
+
+@final
+@attrs.frozen
+class InvalidName:
+    """A server cannot have this name."""
+
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.value!r} is not a name: use letters, digits, '_' and '-', at least one of them"
+
+
+@final
+@attrs.frozen
+class InvalidMediaType:
+    """This text is not a media type as RFC 9110 writes them, or too long for the wire."""
+
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.value[:80]!r} is not a media type: write it as type/subtype, then '; name=value' for each parameter"
+
+
+@final
+@attrs.frozen
+class MessageTooLarge:
+    """The content is larger (in bytes) than `limits.message` allows; nothing of the batch was sent."""
+
+    size: int
+    limit: int
+
+    def __str__(self) -> str:
+        return f"a message of {self.size} bytes is over the limit of {self.limit}: split it, or raise limits.message on both ends"
+
+
+@final
+@attrs.frozen
+class ReservedMessage:
+    """The message is, byte for byte, a signal of the protocol; nothing of the batch was sent."""
+
+    message: Message
+
+    def __str__(self) -> str:
+        return f"a message of {self.message.content!r} as text/plain is a signal of the protocol: use another media type or content"
+
+
+@final
+@attrs.frozen
+class DirectoryUnusable:
+    """The directory of the sockets is missing, is not ours, or lets other users in."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the directory {self.path} cannot be used: {self.reason}"
+
+
+@final
+@attrs.frozen
+class PathTooLong:
+    """The socket's path has more bytes than the operating system allows for one."""
+
+    path: Path
+    limit: int
+
+    def __str__(self) -> str:
+        return f"the path {self.path} is longer than the {self.limit} bytes a socket may have: use a shorter directory or name"
+
+
+@final
+@attrs.frozen
+class NameTaken:
+    """Another server holds the name; `pid` is its process (0 where the system does not tell)."""
+
+    name: Name
+    path: Path
+    pid: int
+
+    def __str__(self) -> str:
+        holder = f"process {self.pid}" if self.pid else "another process"
+        return f"the name {str(self.name)!r} is held by {holder} at {self.path}: end that server first, or use another name"
+
+
+@final
+@attrs.frozen
+class NoServer:
+    """Nobody listens under the name."""
+
+    name: Name
+    path: Path
+
+    def __str__(self) -> str:
+        return f"nobody listens under {str(self.name)!r} at {self.path}: start its server, or use wait to wait for it"
+
+
+@final
+@attrs.frozen
+class PeerUntrusted:
+    """The server runs as a user whom `trust` refuses."""
+
+    name: Name
+    peer: Peer
+
+    def __str__(self) -> str:
+        return (
+            f"the server {str(self.name)!r} is process {self.peer.pid} of user {self.peer.uid}, who is not trusted: "
+            "run it as the same user, or allow that one with IPC(trust=...)"
+        )
+
+
+@final
+@attrs.frozen
+class ConnectionRefused:
+    """The server ended the connection before it greeted: it is full, is ending, or does not trust this user."""
+
+    name: Name
+
+    def __str__(self) -> str:
+        return (
+            f"the server {str(self.name)!r} ended the connection before the greeting: "
+            "it is at limits.connections, is ending, or does not trust this user; use wait to try again"
+        )
+
+
+@final
+@attrs.frozen
+class TimedOut:
+    """The time given (`timeout`, in seconds) passed first."""
+
+    name: Name
+    timeout: float
+    awaited: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.awaited} {str(self.name)!r} did not come within {self.timeout:g} s: allow more time, or look at what that server does"
+        )
+
+
+@final
+@attrs.frozen
+class ConnectionClosed:
+    """The server closed this connection in good order: its handler said so, or it is ending."""
+
+    name: Name
+
+    def __str__(self) -> str:
+        return f"the server {str(self.name)!r} closed this connection: connect again if there is more to say"
+
+
+@final
+@attrs.frozen
+class ConnectionLost:
+    """The stream ended without closing: the server died."""
+
+    name: Name
+
+    def __str__(self) -> str:
+        return f"the server {str(self.name)!r} went away without closing this connection: it was killed, or it failed; see its own output"
+
+
+@final
+@attrs.frozen
+class ProtocolBroken:
+    """What came from the server is not the protocol."""
+
+    name: Name
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the server {str(self.name)!r} broke the protocol ({self.reason}): check what really listens there, and limits.message"
+
+
+@final
+@attrs.frozen
+class UnreadExceeded:
+    """More responses came than `limits.unread` keeps (in bytes) while nobody waited for them."""
+
+    name: Name
+    limit: int
+
+    def __str__(self) -> str:
+        return (
+            f"the responses of {str(self.name)!r} that nobody waited for are over {self.limit} bytes, so the connection was ended: "
+            "wait for responses between sends, or raise limits.unread"
+        )
+
+
+@final
+@attrs.frozen
+class ProcessClosed:
+    """This `Process` was closed by its own user."""
+
+    name: Name
+
+    def __str__(self) -> str:
+        return f"this connection to {str(self.name)!r} was closed here: connect again with get or wait"
+
+
+@final
+@attrs.frozen
+class UsedAfterFork:
+    """A connection or a server was used in a child of the process that made it (`pid`)."""
+
+    name: Name
+    pid: int
+
+    def __str__(self) -> str:
+        return f"{str(self.name)!r} belongs to process {self.pid}, which forked this one: connect or listen again in this process"
+
+
+@final
+@attrs.frozen
+class SystemFailure:
+    """The operating system refused: what, where, and why in its words."""
+
+    action: str
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"could not {self.action} {self.path}: {self.reason}"
+
+
+Ended: TypeAlias = ConnectionClosed | ConnectionLost | ProtocolBroken | UnreadExceeded
+"""Why a connection is over, when it was not closed here."""
+
+
+@final
+@attrs.frozen
+class Unacknowledged:
+    """The connection ended in the middle of a `send`: the first `acknowledged` of `sent` messages are in the carry."""
+
+    acknowledged: int
+    sent: int
+    reason: Ended
+
+    def __str__(self) -> str:
+        return f"{self.acknowledged} of {self.sent} messages were acknowledged, then {self.reason}"
+
+
+@final
+@attrs.frozen
+class HandlerFailed(Generic[C_co]):
+    """The handler raised, or returned what it may not, for `message`; `carry` is the last good one."""
+
+    carry: C_co
+    message: Message
+    error: BaseException
+
+    def __str__(self) -> str:
+        return (
+            f"the handler failed with {type(self.error).__name__}: {self.error}; "
+            "the carry before that message is kept in .carry, mend the handler and start from there"
+        )
+
+
+ConnectError: TypeAlias = (
+    DirectoryUnusable | PathTooLong | NoServer | PeerUntrusted | ConnectionRefused | ProtocolBroken | TimedOut | SystemFailure
+)
+"""What `IPC.get` and `IPC.wait` may fail with."""
+
+SendError: TypeAlias = MessageTooLarge | ReservedMessage | ProcessClosed | UsedAfterFork | Unacknowledged
+"""What `Process.send` may fail with."""
+
+ReceiveError: TypeAlias = Ended | ProcessClosed | UsedAfterFork | TimedOut
+"""What `Process.wait` may fail with."""
+
+AskError: TypeAlias = SendError | ReceiveError
+"""What `Process.ask` may fail with."""
+
+CloseError: TypeAlias = Ended | UsedAfterFork | TimedOut
+"""What `Process.close` may fail with; the connection is over all the same."""
+
+ListenError: TypeAlias = DirectoryUnusable | PathTooLong | NameTaken | UsedAfterFork | SystemFailure | HandlerFailed[C]
+"""What a server may fail with: `ListenError[C]` for a carry of type `C`."""

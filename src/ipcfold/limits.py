@@ -1,0 +1,41 @@
+"""The limits: every resource that a peer could exhaust has one, and each is finite by default."""
+
+from __future__ import annotations
+
+from typing import final
+
+import attrs
+
+
+LARGEST_CONTENT = 0xFFFF_FFFF  # the wire has four bytes for a content's length
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Limits:
+    """What one end lets its peers use; sizes are bytes, times are seconds.
+
+    - `message`: the largest content sent or accepted. 64 MiB: a large picture or table fits, and one frame
+      cannot take the machine's memory.
+    - `connections`: clients of a server at once; one more is turned away. 16,384: more than the usual limit of
+      open files, which so stays the one that counts.
+    - `handshake`: how long a peer may take to greet. 5 s: a busy machine needs less, a stranger gets no more.
+    - `drain`: how long an end that asked to close waits for the confirmation. 1 s: a client that is computing
+      cannot confirm, and must not hold up the end of a server.
+    - `unsent`: how much may wait to be written to one peer before nothing more is read from it. 1 MiB: several
+      times what the kernel buffers, so a peer that reads is never held up.
+    - `unread`: how much a client keeps of responses that nobody has waited for. 128 MiB: two of the largest
+      messages.
+
+    >>> Limits(drain=0.1).drain
+    0.1
+    """
+
+    message: int = attrs.field(
+        default=64 * 2**20, validator=attrs.validators.and_(attrs.validators.gt(0), attrs.validators.le(LARGEST_CONTENT))
+    )
+    connections: int = attrs.field(default=16_384, validator=attrs.validators.gt(0))
+    handshake: float = attrs.field(default=5.0, validator=attrs.validators.gt(0))
+    drain: float = attrs.field(default=1.0, validator=attrs.validators.gt(0))
+    unsent: int = attrs.field(default=2**20, validator=attrs.validators.gt(0))
+    unread: int = attrs.field(default=128 * 2**20, validator=attrs.validators.gt(0))

@@ -1,0 +1,149 @@
+"""What is carried: a media type and content.
+
+A media type is parsed by the token grammar of RFC 9110, section 8.3.1. What compares without case there (type,
+subtype, names of parameters) is kept in lower case, so that equal media types have one spelling on the wire.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, final
+
+import attrs
+from returns.maybe import Maybe
+from returns.result import Failure, Result, Success
+
+from ipcfold.errors import InvalidMediaType
+
+_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_QUOTED = r'"(?:[\t !#-\[\]-~]|\\[\t -~])*"'
+_ESSENCE = re.compile(rf"({_TOKEN})/({_TOKEN})")
+_PARAMETER = re.compile(rf"[ \t]*;[ \t]*(?:({_TOKEN})=(?:({_TOKEN})|({_QUOTED})))?")
+_LONGEST = 0xFFFF  # the wire has two bytes for a media type's length
+
+_TEXT = r"[\t -~]*"
+
+Parameters = tuple[tuple[str, str], ...]
+
+
+def _comparable(parameters: Parameters) -> Parameters:
+    # RFC 9110, section 8.3.2: names of charsets compare without case, other values with it.
+    return tuple((name, value.lower() if name == "charset" else value) for name, value in parameters)
+
+
+def _lowered(parameters: Parameters) -> Parameters:
+    return tuple((name.lower(), value) for name, value in parameters)
+
+
+def _quoted(value: str) -> str:
+    if re.fullmatch(_TOKEN, value):
+        return value
+    return '"' + re.sub(r'(["\\])', r"\\\1", value) + '"'
+
+
+def _lower(token: str) -> str:
+    return token.lower()
+
+
+def _check_parameters(media_type: MediaType, attribute: attrs.Attribute[Parameters], parameters: Parameters) -> None:
+    for name, value in parameters:
+        if not (re.fullmatch(_TOKEN, name) and re.fullmatch(_TEXT, value)):
+            raise ValueError(f"{name!r}={value!r} is not a parameter of a media type")
+
+
+@final
+@attrs.frozen(cache_hash=True)
+class MediaType:
+    """A media type with its parameters.
+
+    >>> html = MediaType.of('Text/HTML; Charset="utf-8"').unwrap()
+    >>> str(html)
+    'text/html; charset=utf-8'
+    >>> html == MediaType.of("text/html;charset=UTF-8").unwrap()
+    True
+    """
+
+    type: str = attrs.field(converter=_lower, validator=attrs.validators.matches_re(_TOKEN))
+    subtype: str = attrs.field(converter=_lower, validator=attrs.validators.matches_re(_TOKEN))
+    parameters: Parameters = attrs.field(default=(), converter=_lowered, validator=_check_parameters, eq=_comparable)
+
+    def __attrs_post_init__(self) -> None:
+        if len(str(self)) > _LONGEST:
+            raise ValueError(f"a media type has at most {_LONGEST} bytes")
+
+    @classmethod
+    def of(cls, value: str) -> Result[MediaType, InvalidMediaType]:
+        """The media type, or why the text is none."""
+        essence = _ESSENCE.match(value)
+        if essence is None:
+            return Failure(InvalidMediaType(value))
+        parameters, position = [], essence.end()
+        while (found := _PARAMETER.match(value, position)) is not None:
+            position = found.end()
+            name, token, quoted = found.groups()
+            if name is not None:  # the grammar allows a ';' with nothing behind it
+                parameters.append((name, token if quoted is None else re.sub(r"\\(.)", r"\1", quoted[1:-1])))
+        if position != len(value):
+            return Failure(InvalidMediaType(value))
+        try:
+            return Success(cls(essence[1], essence[2], tuple(parameters)))
+        except ValueError:
+            return Failure(InvalidMediaType(value))
+
+    def parameter(self, name: str) -> Maybe[str]:
+        """The value of a parameter, if there is one of that name (in any case).
+
+        >>> MediaType.of("text/csv; header=absent").unwrap().parameter("Header")
+        <Some: absent>
+        """
+        lowered = name.lower()
+        return Maybe.from_optional(next((value for key, value in self.parameters if key == lowered), None))
+
+    def __str__(self) -> str:
+        return f"{self.type}/{self.subtype}" + "".join(f"; {name}={_quoted(value)}" for name, value in self.parameters)
+
+
+TEXT_PLAIN: Final = MediaType("text", "plain")
+OCTET_STREAM: Final = MediaType("application", "octet-stream")
+
+
+def _encoded(content: str) -> bytes:
+    # A lone surrogate is a legal `str`: it is kept rather than refused, so that making a text cannot fail.
+    return content.encode("utf-8", "surrogatepass")
+
+
+def _shortened(content: bytes) -> str:
+    return repr(content) if len(content) <= 64 else f"{content[:64]!r}... ({len(content)} bytes)"
+
+
+@final
+@attrs.frozen
+class Message:
+    """One message: its media type and its content, which is opaque to the library.
+
+    >>> Message.text("ping")
+    Message(media_type=MediaType(type='text', subtype='plain', parameters=()), content=b'ping')
+    """
+
+    media_type: MediaType
+    content: bytes = attrs.field(repr=_shortened)
+
+    @classmethod
+    def text(cls, content: str) -> Message:
+        """A `text/plain` message in UTF-8."""
+        return cls(TEXT_PLAIN, _encoded(content))
+
+    @classmethod
+    def octets(cls, content: bytes) -> Message:
+        """An `application/octet-stream` message."""
+        return cls(OCTET_STREAM, content)
+
+    @classmethod
+    def of(cls, media_type: str, content: bytes | str) -> Result[Message, InvalidMediaType]:
+        """A message of that media type; a `str` is encoded in UTF-8.
+
+        >>> Message.of("application/json", "[]").unwrap().content
+        b'[]'
+        """
+        octets = _encoded(content) if isinstance(content, str) else content
+        return MediaType.of(media_type).map(lambda parsed: cls(parsed, octets))

@@ -1,0 +1,1 @@
+"""The blocking shell: the core over unix sockets."""

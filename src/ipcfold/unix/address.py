@@ -1,0 +1,86 @@
+"""Where sockets are: the directory, whether it may be used, and the path of a name's socket in it.
+
+A directory that was named must exist. The default one (per user, or `IPCFOLD_DIRECTORY`) is made by the first
+server; while it is missing, simply nobody listens.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import warnings
+from pathlib import Path
+from typing import Final
+
+import platformdirs
+from returns.result import Failure, Result, Success
+
+from ipcfold.errors import DirectoryUnusable, PathTooLong
+from ipcfold.peer import Name, Trust
+from ipcfold.unix.credentials import same_user
+
+LONGEST_PATH: Final = 107 if sys.platform == "linux" else 103  # sun_path, less the zero at its end
+
+
+def default_directory() -> Path:
+    """`IPCFOLD_DIRECTORY`, or the runtime directory of this user."""
+    configured = os.environ.get("IPCFOLD_DIRECTORY")
+    if configured:
+        return Path(configured)
+    with warnings.catch_warnings():
+        # It warns where there is no session directory; its fallback serves, since what is in it is checked here.
+        warnings.simplefilter("ignore")
+        return platformdirs.user_runtime_path("ipcfold")
+
+
+def located(directory: Path | None, trust: Trust) -> Result[Path, DirectoryUnusable]:
+    """The directory to look for sockets in, absolute, if it is safe to use."""
+    path = Path(os.path.abspath(default_directory() if directory is None else directory))
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        if directory is None:
+            return Success(path)
+        return Failure(DirectoryUnusable(path, "it does not exist; make it with mode 0700"))
+    except OSError as error:
+        return Failure(DirectoryUnusable(path, f"{error.strerror}; name a directory that this user can reach"))
+    return _checked(path, status, trust)
+
+
+def prepared(directory: Path | None, trust: Trust) -> Result[Path, DirectoryUnusable]:
+    """The directory to put a socket in: the default one is made if it is missing."""
+    if directory is None:
+        path = Path(os.path.abspath(default_directory()))
+        try:
+            for missing in reversed([path, *path.parents]):
+                if not missing.exists():
+                    missing.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            return Failure(DirectoryUnusable(path, f"it cannot be made: {error.strerror}; name another with IPCFOLD_DIRECTORY"))
+    return located(directory, trust)
+
+
+def _checked(path: Path, status: os.stat_result, trust: Trust) -> Result[Path, DirectoryUnusable]:
+    if stat.S_ISLNK(status.st_mode):
+        return Failure(DirectoryUnusable(path, "it is a symbolic link, which others may turn; name the directory itself"))
+    if not stat.S_ISDIR(status.st_mode):
+        return Failure(DirectoryUnusable(path, "it is not a directory; name one"))
+    if trust is not same_user:  # then the system's permissions say who gets in, and the predicate who is heard
+        return Success(path)
+    if status.st_uid != os.geteuid():
+        return Failure(DirectoryUnusable(path, f"it belongs to user {status.st_uid}, not to {os.geteuid()}; use one of your own"))
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & 0o077:
+        return Failure(DirectoryUnusable(path, f"its mode {mode:04o} is open to others; chmod 0700 it, or set IPC(trust=...)"))
+    if mode & 0o700 != 0o700:
+        return Failure(DirectoryUnusable(path, f"its mode {mode:04o} keeps its owner from writing to it; chmod 0700 it"))
+    return Success(path)
+
+
+def socket_path(name: Name, directory: Path) -> Result[Path, PathTooLong]:
+    """The path of the name's socket, if the system allows one that long."""
+    path = directory / f"{name}.sock"
+    if len(os.fsencode(path)) > LONGEST_PATH:
+        return Failure(PathTooLong(path, LONGEST_PATH))
+    return Success(path)

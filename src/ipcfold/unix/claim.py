@@ -1,0 +1,162 @@
+"""A name has one owner: the lock that decides it, and the socket that shows it.
+
+The lock is a record lock on `<name>.lock`. The kernel drops it with the process, whatever ends it, does not hand
+it on to forked children, and tells who holds it. Two things follow from how such locks work: threads of one
+process do not exclude each other, so `_held` does; and closing *any* descriptor of the file would drop the
+process's lock, so nobody opens it while this process holds it.
+
+The socket is bound under another name and renamed once it accepts, so that who sees it can connect.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+import stat
+import struct
+import sys
+import threading
+from pathlib import Path
+from typing import Final, final
+
+from returns.maybe import Maybe, Nothing, Some
+from returns.result import Failure, Result, Success
+
+from ipcfold.errors import NameTaken, SystemFailure
+from ipcfold.peer import Name
+
+_BACKLOG: Final = 4096  # the kernel cuts it to what it allows
+
+_guard: Final = threading.Lock()
+_held: Final[set[tuple[int, Path]]] = set()
+"""The locks this process holds, as (process id, path): after a fork, entries of the parent mean nothing here."""
+
+
+@final
+class Claim:
+    """A name that this process holds, until `release`."""
+
+    def __init__(self, path: Path, lock_path: Path, lock: int) -> None:
+        self.path = path
+        """Where the socket is, or will be."""
+        self._lock_path = lock_path
+        self._lock = lock
+        self._owner = os.getpid()
+        self._published: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, name: Name, socket_path: Path) -> Result[Claim, NameTaken | SystemFailure]:
+        """Take the name, or say who has it."""
+        lock_path = socket_path.with_suffix(".lock")
+        with _guard:
+            if (os.getpid(), lock_path) in _held:
+                return Failure(NameTaken(name, socket_path, os.getpid()))
+            while True:
+                try:
+                    lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+                except OSError as error:
+                    return Failure(SystemFailure("make the lock file", lock_path, error.strerror or str(error)))
+                try:
+                    fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError as error:
+                    holder = _holder(lock)
+                    os.close(lock)
+                    if error.errno not in (errno.EACCES, errno.EAGAIN):
+                        return Failure(SystemFailure("lock", lock_path, error.strerror or str(error)))
+                    if holder is Nothing:
+                        continue  # it was let go meanwhile
+                    return Failure(NameTaken(name, socket_path, holder.unwrap()))
+                if _is_at(lock, lock_path):
+                    _held.add((os.getpid(), lock_path))
+                    return Success(cls(socket_path, lock_path, lock))
+                os.close(lock)  # its last owner removed the file between our opening and our locking it
+
+    def publish(self, mode: int) -> Result[socket.socket, SystemFailure]:
+        """A socket that accepts under the name; whatever a dead server left in its place is replaced."""
+        hidden = self.path.with_suffix(".bind")  # as long as the real name, so it fits if that does
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            os.fchmod(listener.fileno(), mode)  # on Linux bind takes the mode from here: never open to more, even briefly
+            hidden.unlink(missing_ok=True)
+            listener.bind(os.fspath(hidden))
+            os.chmod(hidden, mode)  # and here whatever the umask took away comes back
+            listener.listen(_BACKLOG)
+            status = os.lstat(hidden)
+            if self.path.exists() and not is_socket(self.path):
+                raise FileExistsError(errno.EEXIST, "a file that is no socket stands there; move it away")
+            os.rename(hidden, self.path)
+        except OSError as error:
+            listener.close()
+            return Failure(SystemFailure("listen at", self.path, error.strerror or str(error)))
+        self._published = (status.st_dev, status.st_ino)
+        listener.setblocking(False)
+        return Success(listener)
+
+    def withdraw(self) -> None:
+        """Take the socket out of the directory, if it is still ours; the name stays held."""
+        if os.getpid() != self._owner or self._published is None:
+            return
+        try:
+            status = os.lstat(self.path)
+            if (status.st_dev, status.st_ino) == self._published:
+                os.unlink(self.path)
+        except OSError:
+            pass  # it is gone already, or its directory is: nothing of ours is left to remove
+        self._published = None
+
+    def release(self) -> None:
+        """Let the name go; in a forked child only its copy of the descriptor is closed."""
+        self.withdraw()
+        with _guard:
+            if os.getpid() == self._owner:
+                try:
+                    os.unlink(self._lock_path)
+                except OSError:
+                    pass  # as above; a lock file left behind is taken over by the next owner
+                _held.discard((self._owner, self._lock_path))
+            os.close(self._lock)
+
+
+def holder_of(socket_path: Path) -> Maybe[int]:
+    """The process that holds the name of this socket, if one does."""
+    lock_path = socket_path.with_suffix(".lock")
+    with _guard:
+        if (os.getpid(), lock_path) in _held:
+            return Some(os.getpid())
+        try:
+            lock = os.open(lock_path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return Nothing
+        try:
+            return _holder(lock)
+        finally:
+            os.close(lock)
+
+
+def is_socket(path: Path) -> bool:
+    """Whether a socket stands at the path, itself and not behind a link."""
+    try:
+        return stat.S_ISSOCK(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
+    except FileNotFoundError:
+        return False
+
+
+def _holder(lock: int) -> Maybe[int]:
+    """Who keeps us from locking this file; the kernel fills a `struct flock` in."""
+    whole_file = (0, 0)
+    if sys.platform == "darwin":
+        asked = struct.pack("@qqihh", *whole_file, 0, fcntl.F_WRLCK, os.SEEK_SET)
+        _, _, pid, kind, _ = struct.unpack("@qqihh", fcntl.fcntl(lock, fcntl.F_GETLK, asked))
+    else:
+        asked = struct.pack("@hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, *whole_file, 0)
+        kind, _, _, _, pid = struct.unpack("@hhqqi4x", fcntl.fcntl(lock, fcntl.F_GETLK, asked))
+    return Nothing if kind == fcntl.F_UNLCK else Some(pid)

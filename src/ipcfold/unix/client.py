@@ -1,0 +1,308 @@
+"""A connection to a server: the client's end of the core over a blocking socket.
+
+Nothing runs in the background: bytes move while one of the methods does.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+from typing import Final, final
+
+from returns.maybe import Nothing
+from returns.result import Failure, Result, Success
+
+from ipcfold.core.calling import Calling, State
+from ipcfold.core.frame import refusal
+from ipcfold.errors import (
+    AskError,
+    CloseError,
+    ConnectError,
+    ConnectionClosed,
+    ConnectionLost,
+    ConnectionRefused,
+    Ended,
+    MessageTooLarge,
+    NoServer,
+    PeerUntrusted,
+    ProcessClosed,
+    ProtocolBroken,
+    ReceiveError,
+    ReservedMessage,
+    SendError,
+    SystemFailure,
+    TimedOut,
+    Unacknowledged,
+    UnreadExceeded,
+    UsedAfterFork,
+)
+from ipcfold.limits import Limits
+from ipcfold.message import Message
+from ipcfold.peer import Name, Peer, Trust
+from ipcfold.unix.credentials import peer_of, trusted
+
+_SMALL_READ: Final = 2**16
+_LARGE_READ: Final = 2**20
+_NO_SIGPIPE: Final = getattr(socket, "MSG_NOSIGNAL", 0)  # a program may have set SIGPIPE back to its deadly default
+
+
+def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust: Trust, timeout: float) -> Result[Process, ConnectError]:
+    """A process that has greeted us, within `timeout` seconds."""
+    deadline = monotonic() + timeout
+    stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # The kernel keeps these times, which costs no system call a read: how long connecting may block while the
+    # server's backlog is full, and how long reading may before a heartbeat is due.
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(timeout))
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(heartbeat))
+    try:
+        stream.connect(os.fspath(path))
+        peer = peer_of(stream, 0)
+    except (FileNotFoundError, ConnectionRefusedError):
+        stream.close()
+        return Failure(NoServer(name, path))
+    except BlockingIOError:
+        stream.close()
+        return Failure(TimedOut(name, timeout, "a place in the backlog of"))
+    except OSError as error:
+        stream.close()
+        return Failure(SystemFailure("connect to", path, error.strerror or str(error)))
+    if not trusted(trust, peer):
+        stream.close()
+        return Failure(PeerUntrusted(name, peer))
+    return Process(name, peer, stream, heartbeat, limits).greeted(deadline, timeout)
+
+
+@final
+class Process:
+    """A server, as a client sees it: send to it, wait for what it responds, close.
+
+    One thread at a time may use it, in the process that made it. As a context manager it closes at the end.
+    """
+
+    __slots__ = ("_calling", "_closed", "_heartbeat", "_limits", "_name", "_owner", "_peer", "_stream")
+
+    def __init__(self, name: Name, peer: Peer, stream: socket.socket, heartbeat: float, limits: Limits) -> None:
+        """Made by `IPC.get` and `IPC.wait`."""
+        self._name = name
+        self._peer = peer
+        self._stream = stream
+        self._heartbeat = heartbeat
+        self._limits = limits
+        self._owner = os.getpid()
+        self._calling = Calling(limits)
+        self._closed = False
+
+    @property
+    def name(self) -> Name:
+        """The name the server listens under."""
+        return self._name
+
+    @property
+    def peer(self) -> Peer:
+        """The server's process and user, as the kernel says."""
+        return self._peer
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection is known to be over, whoever ended it."""
+        return self._closed or not self._calling.open
+
+    def send(self, *messages: Message) -> Result[Process, SendError]:
+        """Send the messages at once; success means that the server has folded every one of them.
+
+        Responses that come meanwhile are kept for `wait`.
+        """
+        unusable = self._unusable() or self._refused(messages)
+        if unusable is not None:
+            return Failure(unusable)
+        calling = self._calling
+        before = calling.sent
+        calling.send(messages)
+        last = before + len(messages)
+        self._run(lambda: calling.acknowledged >= last, None)
+        if calling.acknowledged >= last:
+            return Success(self)
+        return Failure(Unacknowledged(max(0, calling.acknowledged - before), len(messages), self._ended()))
+
+    def wait(self, timeout: float | None = None) -> Result[Message, ReceiveError]:
+        """The next response, in the order they were sent; `timeout` in seconds, `None` for as long as it takes."""
+        unusable = self._unusable()
+        if unusable is not None:
+            return Failure(unusable)
+        response = self._received(self._calling.response, _deadline(timeout))
+        if response is not None:
+            return Success(response)
+        if self._calling.open:
+            return Failure(TimedOut(self._name, timeout or 0.0, "a response of"))
+        return Failure(self._ended())
+
+    def ask(self, message: Message, timeout: float | None = None) -> Result[Message, AskError]:
+        """Send the message and wait for the first response to it, in `timeout` seconds together.
+
+        Responses to other messages are left for `wait`, late ones to earlier questions too.
+        """
+        unusable = self._unusable() or self._refused((message,))
+        if unusable is not None:
+            return Failure(unusable)
+        calling = self._calling
+        calling.send((message,))
+        number = calling.sent
+        response = self._received(lambda: calling.response_to(number), _deadline(timeout))
+        if response is not None:
+            return Success(response)
+        if calling.open:
+            return Failure(TimedOut(self._name, timeout or 0.0, "the response of"))
+        if calling.acknowledged >= number:
+            return Failure(self._ended())
+        return Failure(Unacknowledged(0, 1, self._ended()))
+
+    def close(self) -> Result[None, CloseError]:
+        """Ask the server to close and wait for its confirmation, at most `limits.drain` seconds; again does nothing."""
+        if os.getpid() != self._owner:
+            return Failure(UsedAfterFork(self._name, self._owner))
+        if self._closed:
+            return Success(None)
+        calling = self._calling
+        calling.close()
+        self._run(lambda: False, monotonic() + self._limits.drain)
+        unconfirmed = calling.open
+        self._closed = True
+        self._stream.close()
+        if unconfirmed:
+            return Failure(TimedOut(self._name, self._limits.drain, "the confirmation to close of"))
+        if calling.state is State.CLOSED or calling.state is State.DISMISSED:
+            return Success(None)
+        return Failure(self._ended())
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Process {self._name} pid={self._peer.pid}{' closed' if self.closed else ''}>"
+
+    def greeted(self, deadline: float, timeout: float) -> Result[Process, ConnectError]:
+        """This process once the server has greeted; part of connecting."""
+        calling = self._calling
+        self._run(lambda: calling.state is not State.CONNECTED, deadline)
+        match calling.state:
+            case State.TALKING:
+                self._write()  # the acceptance leaves now: a client may think for long before its first message
+                return Success(self)
+            case State.BROKEN:
+                return Failure(ProtocolBroken(self._name, calling.broken))
+            case State.CONNECTED:
+                self._stream.close()
+                return Failure(TimedOut(self._name, timeout, "the greeting of"))
+            case _:
+                return Failure(ConnectionRefused(self._name))
+
+    def _unusable(self) -> ProcessClosed | UsedAfterFork | None:
+        if os.getpid() != self._owner:
+            return UsedAfterFork(self._name, self._owner)
+        return ProcessClosed(self._name) if self._closed else None
+
+    def _refused(self, messages: tuple[Message, ...]) -> MessageTooLarge | ReservedMessage | None:
+        for message in messages:
+            if (refused := refusal(message, self._limits)) is not Nothing:
+                return refused.unwrap()
+        return None
+
+    def _ended(self) -> Ended:
+        match self._calling.state:
+            case State.BROKEN:
+                return ProtocolBroken(self._name, self._calling.broken)
+            case State.FLOODED:
+                return UnreadExceeded(self._name, self._limits.unread)
+            case State.LOST:
+                return ConnectionLost(self._name)
+            case _:
+                return ConnectionClosed(self._name)
+
+    def _received(self, taken: Callable[[], Message | None], deadline: float | None) -> Message | None:
+        response = taken()
+        while response is None and self._calling.open and self._step(deadline):
+            response = taken()
+        self._shut_if_over()
+        return response
+
+    def _run(self, done: Callable[[], bool], deadline: float | None) -> None:
+        while self._calling.open and not done() and self._step(deadline):
+            pass
+        self._shut_if_over()
+
+    def _step(self, deadline: float | None) -> bool:
+        """Write what waits and read what comes, blocking for one of them; false once the deadline has passed."""
+        calling = self._calling
+        if calling.outbox.size:
+            self._write()
+        if calling.outbox.size or deadline is not None:
+            patience = self._heartbeat if deadline is None else min(self._heartbeat, max(0.0, deadline - monotonic()))
+            events = _poll(self._stream, select.POLLIN | (select.POLLOUT if calling.outbox.size else 0), patience)
+            if not events:
+                if deadline is not None and monotonic() >= deadline:
+                    return False
+                calling.silence()
+            if not events & ~select.POLLOUT:
+                return True
+        self._read()
+        return True
+
+    def _write(self) -> None:
+        outbox = self._calling.outbox
+        try:
+            outbox.sent(self._stream.send(outbox.head(), socket.MSG_DONTWAIT | _NO_SIGPIPE))
+        except BlockingIOError:
+            pass  # the server reads nothing now: whoever calls goes on reading
+        except OSError:
+            outbox.mute()  # the server reads no more; what it wrote before is still to be read, then the end
+
+    def _read(self) -> None:
+        calling = self._calling
+        try:
+            data = self._stream.recv(max(_SMALL_READ, min(calling.wanted, _LARGE_READ)))
+        except BlockingIOError:
+            calling.silence()
+        except OSError:
+            calling.end()
+        else:
+            if data:
+                calling.receive(data)
+            else:
+                calling.end()
+
+    def _shut_if_over(self) -> None:
+        """Close the socket of a connection that is over, once its last word is written."""
+        if self._calling.open or self._stream.fileno() < 0:
+            return
+        deadline = monotonic() + self._limits.drain
+        while self._calling.outbox.size:
+            self._write()
+            if self._calling.outbox.size and not _poll(self._stream, select.POLLOUT, deadline - monotonic()):
+                break
+        self._stream.close()
+
+
+def _deadline(timeout: float | None) -> float | None:
+    return None if timeout is None else monotonic() + timeout
+
+
+def _timeval(seconds: float) -> bytes:
+    """A `struct timeval`; zero would mean for ever."""
+    microseconds = max(1, round(seconds * 1e6))
+    return struct.pack("@ll", microseconds // 1_000_000, microseconds % 1_000_000)
+
+
+def _poll(stream: socket.socket, events: int, seconds: float) -> int:
+    poller = select.poll()
+    poller.register(stream, events)
+    ready = poller.poll(max(0.0, seconds) * 1000)
+    return ready[0][1] if ready else 0

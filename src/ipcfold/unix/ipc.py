@@ -1,0 +1,204 @@
+"""The door of the blocking shell: who listens, connecting to them, listening oneself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from time import monotonic
+from typing import Final, TypeVar, final
+
+import attrs
+from returns.curry import partial
+from returns.maybe import Maybe, Nothing, Some
+from returns.pipeline import flow
+from returns.result import Failure, Result, Success
+
+from ipcfold.continuation import Handler
+from ipcfold.core.host import Host
+from ipcfold.errors import (
+    ConnectError,
+    ConnectionRefused,
+    DirectoryUnusable,
+    HandlerFailed,
+    ListenError,
+    NameTaken,
+    NoServer,
+    PeerUntrusted,
+    SystemFailure,
+    TimedOut,
+    UsedAfterFork,
+)
+from ipcfold.limits import Limits
+from ipcfold.peer import Name, Trust
+from ipcfold.result import cases, flat_map
+from ipcfold.unix.address import located, prepared, socket_path
+from ipcfold.unix.claim import Claim, holder_of, is_socket
+from ipcfold.unix.client import Process, connected
+from ipcfold.unix.credentials import same_user
+from ipcfold.unix.server import Loop
+
+C = TypeVar("C")
+
+_SHORTEST_PAUSE: Final = 0.001  # seconds between two looks for a server
+_LONGEST_PAUSE: Final = 0.01
+
+DEFAULT_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def _path(directory: str | os.PathLike[str] | None) -> Path | None:
+    return None if directory is None else Path(directory)
+
+
+@final
+@attrs.frozen
+class IPC:
+    """How to find and to reach servers; making one does no I/O.
+
+    - `directory`: where the sockets are; it must exist with mode 0700. `None`: the runtime directory of this user,
+      or the environment's `IPCFOLD_DIRECTORY`, made when a server needs it.
+    - `heartbeat`: seconds of silence after which one says "still here".
+    - `limits`: what peers may use.
+    - `trust`: whom to talk to, by the kernel's word; by default this user and root. Another predicate also lets
+      the directory be open to others: then its permissions say who can reach it.
+    """
+
+    directory: Path | None = attrs.field(default=None, converter=_path)
+    heartbeat: float = attrs.field(default=1.0, kw_only=True, validator=attrs.validators.gt(0))
+    limits: Limits = attrs.field(factory=Limits, kw_only=True)
+    trust: Trust = attrs.field(default=same_user, kw_only=True)
+
+    def processes(self) -> Result[frozenset[Name], DirectoryUnusable]:
+        """The names that somebody listens under now."""
+        return located(self.directory, self.trust).bind(self._listed)
+
+    def exists(self, name: Name) -> Result[bool, DirectoryUnusable]:
+        """Whether somebody listens under the name now."""
+        return located(self.directory, self.trust).map(lambda directory: self._listens(directory, name))
+
+    def get(self, name: Name) -> Result[Process, ConnectError]:
+        """The server of that name, connected; fails at once if there is none."""
+        return self._connected(name, self.limits.handshake)
+
+    def wait(self, name: Name, timeout: float | None = None) -> Result[Process, ConnectError]:
+        """The server of that name, connected, as soon as there is one; `timeout` in seconds, `None` for ever.
+
+        A server that is full, or ends while we connect, is tried again.
+        """
+        deadline = None if timeout is None else monotonic() + timeout
+        pause = _SHORTEST_PAUSE
+        while True:
+            left = self.limits.handshake if deadline is None else max(0.0, deadline - monotonic())
+            attempt = self._connected(name, min(left, self.limits.handshake))
+            match cases(attempt):
+                case Failure(NoServer() | ConnectionRefused() | TimedOut()):
+                    if deadline is not None and monotonic() >= deadline:
+                        return Failure(TimedOut(name, timeout or 0.0, "the server"))
+                case _:
+                    return attempt
+            time.sleep(pause if deadline is None else max(0.0, min(pause, deadline - monotonic())))
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+    def listen(self, name: Name, timeout: float | None = None, *, signals: Iterable[signal.Signals] = DEFAULT_SIGNALS) -> Server:
+        """A server for that name, not started yet.
+
+        With `timeout` it stops, successfully, after so many seconds without a message. In the main thread the
+        `signals` end it in good order; their previous handlers are put back.
+        """
+        return Server(self, name, timeout, tuple(signals))
+
+    def _connected(self, name: Name, timeout: float) -> Result[Process, ConnectError]:
+        return flow(
+            located(self.directory, self.trust),
+            flat_map(partial(socket_path, name)),
+            flat_map(partial(self._reached, name, timeout)),
+        )
+
+    def _reached(self, name: Name, timeout: float, path: Path) -> Result[Process, ConnectError]:
+        if not is_socket(path):  # costs a fifth of finding out with a socket, which matters while waiting
+            return Failure(NoServer(name, path))
+        return connected(name, path, heartbeat=self.heartbeat, limits=self.limits, trust=self.trust, timeout=timeout)
+
+    def _listed(self, directory: Path) -> Result[frozenset[Name], DirectoryUnusable]:
+        try:
+            files = os.listdir(directory)
+        except FileNotFoundError:
+            return Success(frozenset())
+        except OSError as error:
+            return Failure(DirectoryUnusable(directory, f"it cannot be read: {error.strerror}"))
+        names = (Name.maybe(file.removesuffix(".sock")).value_or(None) for file in files if file.endswith(".sock"))
+        return Success(frozenset(name for name in names if name is not None and self._listens(directory, name)))
+
+    def _listens(self, directory: Path, name: Name) -> bool:
+        path = directory / f"{name}.sock"
+        if not is_socket(path):
+            return False
+        if holder_of(path) is not Nothing:
+            return True
+        return self.stranger(name, path) is not Nothing
+
+    def stranger(self, name: Name, path: Path) -> Maybe[int]:
+        """The process that listens at this path without holding the name, as a server of another make does."""
+        # It is talked to in good order, since such a server might not survive a connection that says nothing.
+        match cases(self._reached(name, self.limits.handshake, path)):
+            case Success(process):
+                process.close()
+                return Some(process.peer.pid)
+            case Failure(error):
+                match error:
+                    case NoServer():
+                        return Nothing
+                    case PeerUntrusted(peer=peer):
+                        return Some(peer.pid)
+                    case _:
+                        return Some(0)
+
+
+@final
+@attrs.frozen
+class Server:
+    """A server that is not started: call it with the first carry and the handler, and it blocks until it ends."""
+
+    ipc: IPC
+    name: Name
+    timeout: float | None
+    signals: tuple[signal.Signals, ...]
+
+    def __call__(self, carry: C, handler: Handler[C]) -> Result[C, ListenError[C]]:
+        """Fold the handler over every message that comes; the last carry, or why there is none.
+
+        Folding ends with a `stop` of the handler, one of the signals, or the timeout; then every client is asked
+        to close and has `limits.drain` seconds to confirm.
+        """
+        return flow(
+            prepared(self.ipc.directory, self.ipc.trust),
+            flat_map(partial(socket_path, self.name)),
+            flat_map(partial(Claim.of, self.name)),
+            flat_map(partial(self._served, carry, handler)),
+        )
+
+    def _served(self, carry: C, handler: Handler[C], claim: Claim) -> Result[C, ListenError[C]]:
+        try:
+            return flow(
+                self._unshared(claim),
+                flat_map(self._published),
+                flat_map(partial(self._looped, carry, handler, claim)),
+            )
+        finally:
+            claim.release()
+
+    def _unshared(self, claim: Claim) -> Result[Claim, NameTaken]:
+        stranger = self.ipc.stranger(self.name, claim.path)
+        if stranger is Nothing:
+            return Success(claim)
+        return Failure(NameTaken(self.name, claim.path, stranger.unwrap()))
+
+    def _published(self, claim: Claim) -> Result[socket.socket, SystemFailure]:
+        return claim.publish(0o600 if self.ipc.trust is same_user else 0o666)
+
+    def _looped(self, carry: C, handler: Handler[C], claim: Claim, listener: socket.socket) -> Result[C, HandlerFailed[C] | UsedAfterFork]:
+        host = Host(carry, heartbeat=self.ipc.heartbeat, limits=self.ipc.limits, timeout=self.timeout, now=monotonic())
+        return Loop(self.name, claim, listener, host, handler, self.ipc.trust).run(self.signals)

@@ -1,0 +1,277 @@
+"""A server: the host of the core over non-blocking sockets, all on the thread that called it."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+from types import FrameType
+from typing import Final, Generic, TypeVar, final
+
+from returns.result import Failure, Result
+
+from ipcfold.continuation import Handler
+from ipcfold.core.host import Host
+from ipcfold.core.serving import Serving
+from ipcfold.errors import HandlerFailed, UsedAfterFork
+from ipcfold.peer import Name, Trust
+from ipcfold.unix.claim import Claim
+from ipcfold.unix.credentials import peer_of, trusted
+
+C = TypeVar("C")
+
+_SMALL_READ: Final = 2**16
+_LARGE_READ: Final = 2**20
+_NO_SIGPIPE: Final = getattr(socket, "MSG_NOSIGNAL", 0)  # a program may have set SIGPIPE back to its deadly default
+_ACCEPTED_AT_ONCE: Final = 64
+_ACCEPT_AGAIN: Final = 0.1  # seconds, after the system had no descriptor left for a client
+_BURST: Final = 0.001  # seconds of folding after which to look at the sockets again: somebody else may have come
+_PROMPT_CALLS: Final = 64  # calls of the handler, each shorter than a burst, after which acknowledgements share a write
+
+
+@final
+class _Client:
+    """One accepted socket and its end."""
+
+    __slots__ = ("end", "interest", "stream")
+
+    def __init__(self, stream: socket.socket, end: Serving) -> None:
+        self.stream = stream
+        self.end = end
+        self.interest = 0
+
+
+@final
+class Loop(Generic[C]):
+    """One run of a server."""
+
+    def __init__(self, name: Name, claim: Claim, listener: socket.socket, host: Host[C], handler: Handler[C], trust: Trust) -> None:
+        self._name = name
+        self._claim = claim
+        self._listener = listener
+        self._host = host
+        self._handler = handler
+        self._trust = trust
+        self._owner = os.getpid()
+        self._clients: dict[int, _Client] = {}
+        self._accepted = 0
+        self._accept_at: float | None = None  # when to accept again, while that is suspended
+        self._prompt_calls = 0
+        self._selector = selectors.DefaultSelector()
+        self._woken, self._wake = socket.socketpair()
+        self._woken.setblocking(False)
+        self._wake.setblocking(False)
+
+    def run(self, signals: Iterable[signal.Signals]) -> Result[C, HandlerFailed[C] | UsedAfterFork]:
+        """Serve until the fold ends."""
+        try:
+            with _handled(signals, self._interrupt):
+                self._selector.register(self._listener, selectors.EVENT_READ)
+                self._selector.register(self._woken, selectors.EVENT_READ)
+                while not self._host.over and os.getpid() == self._owner:
+                    try:
+                        self._turn()
+                    except KeyboardInterrupt:  # from the handler, or where SIGINT is not among the signals
+                        if os.getpid() != self._owner:
+                            raise
+                        self._host.interrupted(monotonic())
+                        self._settle()
+        finally:
+            self._release()
+        if os.getpid() != self._owner:
+            return Failure(UsedAfterFork(self._name, self._owner))
+        return self._host.result()
+
+    def _turn(self) -> None:
+        for key, _ in self._selector.select(self._patience()):
+            if isinstance(key.data, _Client):
+                self._read(key.data)
+            elif key.fileobj is self._listener:
+                self._accept()
+            else:
+                self._woken.recv(_SMALL_READ)
+                self._host.shutdown(monotonic())
+        now = monotonic()
+        if self._accept_at is not None and now >= self._accept_at and self._host.accepting:
+            self._accept_at = None
+            self._selector.register(self._listener, selectors.EVENT_READ)
+        self._host.tick(now)
+        self._fold()
+        if os.getpid() == self._owner:
+            self._settle()
+
+    def _patience(self) -> float | None:
+        if self._host.ready:
+            return 0.0
+        due = self._host.deadline
+        if self._accept_at is not None:
+            due = self._accept_at if due is None else min(due, self._accept_at)
+        return None if due is None else max(0.0, due - monotonic())
+
+    def _accept(self) -> None:
+        for _ in range(_ACCEPTED_AT_ONCE):
+            try:
+                stream, _ = self._listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError:
+                # No descriptor or memory is left. The client stays in the backlog, so the listener stays ready:
+                # watching it on would be a busy loop.
+                self._selector.unregister(self._listener)
+                self._accept_at = monotonic() + _ACCEPT_AGAIN
+                return
+            try:
+                peer = peer_of(stream, self._accepted + 1)
+            except OSError:
+                stream.close()
+                continue
+            if self._host.full or not trusted(self._trust, peer):
+                stream.close()
+                continue
+            stream.setblocking(False)
+            self._accepted += 1
+            self._clients[peer.connection] = _Client(stream, self._host.connect(peer, monotonic()))
+
+    def _read(self, client: _Client) -> None:
+        end = client.end
+        if end.waiting or not end.reading:
+            return
+        try:
+            data = client.stream.recv(max(_SMALL_READ, min(end.wanted, _LARGE_READ)))
+        except BlockingIOError:
+            return
+        except OSError:  # reset: as dead as one that ended
+            data = b""
+        if data:
+            self._host.receive(end.peer.connection, data, monotonic())
+        else:
+            self._host.end(end.peer.connection, monotonic())
+
+    def _fold(self) -> None:
+        """Ask the handler for a burst of messages."""
+        began = before = monotonic()
+        while before - began < _BURST and (asked := self._host.ask()) is not None:
+            try:
+                continuation = self._handler(asked.message, asked.continuation, asked.continuation.carry)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # the handler is somebody else's code: whatever it raises is its answer
+                if os.getpid() != self._owner:
+                    raise  # a forked child on its way out
+                self._host.failed(error, monotonic())
+                return
+            if os.getpid() != self._owner:
+                return
+            now = monotonic()
+            self._host.answered(continuation, now)
+            # An acknowledgement must not wait for a slow call behind it. Which call will be slow nobody knows, so
+            # each leaves alone until the handler has been prompt for a while.
+            self._prompt_calls = self._prompt_calls + 1 if now - before < _BURST else 0
+            if self._prompt_calls < _PROMPT_CALLS:
+                self._settle()
+                now = monotonic()
+            before = now
+
+    def _settle(self) -> None:
+        """Look after every end that something happened to."""
+        if not self._host.accepting:
+            self._stop_listening()  # before anybody is told, so that who is told finds the name gone
+        while ends := self._host.attention():
+            for end in ends:
+                self._look_after(self._clients[end.peer.connection])
+
+    def _look_after(self, client: _Client) -> None:
+        end, outbox = client.end, client.end.outbox
+        clogged = end.clogged
+        while outbox.size:
+            try:
+                outbox.sent(client.stream.send(outbox.head(), _NO_SIGPIPE))
+            except BlockingIOError:
+                break
+            except OSError:
+                outbox.mute()  # it reads no more; what it wrote before is still folded
+        if clogged and not end.clogged:
+            self._host.drained(end.peer.connection, monotonic())
+        if end.over:
+            self._drop(client)
+        else:
+            self._watch(client)
+
+    def _watch(self, client: _Client) -> None:
+        interest = selectors.EVENT_READ if client.end.reading else 0
+        if client.end.outbox.size:
+            interest |= selectors.EVENT_WRITE
+        if interest == client.interest:
+            return
+        if not client.interest:
+            self._selector.register(client.stream, interest, client)
+        elif not interest:
+            self._selector.unregister(client.stream)
+        else:
+            self._selector.modify(client.stream, interest, client)
+        client.interest = interest
+
+    def _drop(self, client: _Client) -> None:
+        if client.interest:
+            self._selector.unregister(client.stream)
+        client.stream.close()
+        del self._clients[client.end.peer.connection]
+        self._host.forget(client.end.peer.connection)
+
+    def _stop_listening(self) -> None:
+        if self._listener.fileno() < 0:
+            return
+        self._claim.withdraw()
+        if self._accept_at is None:
+            self._selector.unregister(self._listener)
+        self._accept_at = None
+        self._listener.close()
+
+    def _interrupt(self) -> None:
+        try:
+            self._wake.send(b"\0")
+        except BlockingIOError:
+            pass  # it is awake already
+
+    def _release(self) -> None:
+        """Close everything; in a forked child these are copies, and what the parent sees does not change."""
+        for client in self._clients.values():
+            client.stream.close()
+        self._clients.clear()
+        self._claim.withdraw()
+        self._listener.close()
+        self._selector.close()
+        self._woken.close()
+        self._wake.close()
+
+
+@contextmanager
+def _handled(signals: Iterable[signal.Signals], react: Callable[[], None]) -> Iterator[None]:
+    """React to these signals, then put back what was there; only the main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    owner = os.getpid()
+    # None: a handler that was not set from Python, which could not be put back, so it is left alone.
+    previous = {number: before for number in signals if (before := signal.getsignal(number)) is not None}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == owner:
+            react()
+        else:  # a child forked by the handler: the signal means what it meant before
+            signal.signal(number, previous[signal.Signals(number)])
+            os.kill(os.getpid(), number)
+
+    try:
+        for number in previous:
+            signal.signal(number, handle)
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
