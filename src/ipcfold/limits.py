@@ -6,7 +6,6 @@ from typing import final
 
 import attrs
 
-
 LARGEST_CONTENT = 0xFFFF_FFFF  # the wire has four bytes for a content's length
 
 

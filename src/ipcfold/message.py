@@ -15,10 +15,10 @@ from returns.result import Failure, Result, Success
 
 from ipcfold.errors import InvalidMediaType
 
-_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_TCHARS = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _QUOTED = r'"(?:[\t !#-\[\]-~]|\\[\t -~])*"'
-_ESSENCE = re.compile(rf"({_TOKEN})/({_TOKEN})")
-_PARAMETER = re.compile(rf"[ \t]*;[ \t]*(?:({_TOKEN})=(?:({_TOKEN})|({_QUOTED})))?")
+_ESSENCE = re.compile(rf"({_TCHARS})/({_TCHARS})")
+_PARAMETER = re.compile(rf"[ \t]*;[ \t]*(?:({_TCHARS})=(?:({_TCHARS})|({_QUOTED})))?")
 _LONGEST = 0xFFFF  # the wire has two bytes for a media type's length
 
 _TEXT = r"[\t -~]*"
@@ -36,7 +36,7 @@ def _lowered(parameters: Parameters) -> Parameters:
 
 
 def _quoted(value: str) -> str:
-    if re.fullmatch(_TOKEN, value):
+    if re.fullmatch(_TCHARS, value):
         return value
     return '"' + re.sub(r'(["\\])', r"\\\1", value) + '"'
 
@@ -45,9 +45,9 @@ def _lower(token: str) -> str:
     return token.lower()
 
 
-def _check_parameters(media_type: MediaType, attribute: attrs.Attribute[Parameters], parameters: Parameters) -> None:
+def _check_parameters(_: MediaType, __: attrs.Attribute[Parameters], parameters: Parameters) -> None:
     for name, value in parameters:
-        if not (re.fullmatch(_TOKEN, name) and re.fullmatch(_TEXT, value)):
+        if not (re.fullmatch(_TCHARS, name) and re.fullmatch(_TEXT, value)):
             raise ValueError(f"{name!r}={value!r} is not a parameter of a media type")
 
 
@@ -63,8 +63,8 @@ class MediaType:
     True
     """
 
-    type: str = attrs.field(converter=_lower, validator=attrs.validators.matches_re(_TOKEN))
-    subtype: str = attrs.field(converter=_lower, validator=attrs.validators.matches_re(_TOKEN))
+    type: str = attrs.field(converter=_lower, validator=attrs.validators.matches_re(_TCHARS))
+    subtype: str = attrs.field(converter=_lower, validator=attrs.validators.matches_re(_TCHARS))
     parameters: Parameters = attrs.field(default=(), converter=_lowered, validator=_check_parameters, eq=_comparable)
 
     def __attrs_post_init__(self) -> None:

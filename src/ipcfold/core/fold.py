@@ -49,7 +49,7 @@ def fold(handler: Handler[C], carry: C, messages: Iterable[Message]) -> Result[C
         except KeyboardInterrupt:
             outcome = Outcome.STOP
             break
-        except BaseException as error:  # the handler is somebody else's code: whatever it raises is the answer
+        except BaseException as error:  # noqa: BLE001 - the handler is somebody else's code: whatever it raises is the answer
             server.failed(error)
             break
         refused = unsendable(continuation, Limits())

@@ -209,10 +209,8 @@ class Serving:
         """The deadline passed."""
         if self.state is not State.TALKING:
             self.outbox.mute()  # who neither confirms nor reads has had its time
-        elif self.outbox.size:
-            self._since = now  # what waits to be written says "still here" already
-            return
-        self._move(Event.OVERDUE, now)
+        if not self.outbox.size:  # what waits to be written says "still here" already
+            self._move(Event.OVERDUE, now)
         self._since = now
 
     def _move(self, event: Event | Signal, now: float) -> Command:

@@ -18,6 +18,7 @@ import stat
 import struct
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, final
 
@@ -98,12 +99,10 @@ class Claim:
         """Take the socket out of the directory, if it is still ours; the name stays held."""
         if os.getpid() != self._owner or self._published is None:
             return
-        try:
+        with suppress(OSError):  # it is gone already, or its directory is: nothing of ours is left to remove
             status = os.lstat(self.path)
             if (status.st_dev, status.st_ino) == self._published:
                 os.unlink(self.path)
-        except OSError:
-            pass  # it is gone already, or its directory is: nothing of ours is left to remove
         self._published = None
 
     def release(self) -> None:
@@ -111,10 +110,8 @@ class Claim:
         self.withdraw()
         with _guard:
             if os.getpid() == self._owner:
-                try:
+                with suppress(OSError):  # as above; a lock file left behind is taken over by the next owner
                     os.unlink(self._lock_path)
-                except OSError:
-                    pass  # as above; a lock file left behind is taken over by the next owner
                 _held.discard((self._owner, self._lock_path))
             os.close(self._lock)
 

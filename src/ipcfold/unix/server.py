@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic
 from types import FrameType
 from typing import Final, Generic, TypeVar, final
@@ -233,10 +233,8 @@ class Loop(Generic[C]):
         self._listener.close()
 
     def _interrupt(self) -> None:
-        try:
+        with suppress(BlockingIOError):  # it is awake already
             self._wake.send(b"\0")
-        except BlockingIOError:
-            pass  # it is awake already
 
     def _release(self) -> None:
         """Close everything; in a forked child these are copies, and what the parent sees does not change."""
@@ -261,7 +259,7 @@ def _handled(signals: Iterable[signal.Signals], react: Callable[[], None]) -> It
     # None: a handler that was not set from Python, which could not be put back, so it is left alone.
     previous = {number: before for number in signals if (before := signal.getsignal(number)) is not None}
 
-    def handle(number: int, frame: FrameType | None) -> None:
+    def handle(number: int, _: FrameType | None) -> None:
         if os.getpid() == owner:
             react()
         else:  # a child forked by the handler: the signal means what it meant before

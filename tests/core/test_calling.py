@@ -1,0 +1,184 @@
+"""The client's end: its transitions as a table, and what follows from them for one connection."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipcfold import Limits, Message
+from ipcfold.core.calling import Calling, Command, Event, State, transition
+from ipcfold.core.frame import Signal, encode
+from tests.strategies import broken_frames, cuts, messages
+
+ONE, TWO, THREE = Message.text("one"), Message.text("two"), Message.text("three")
+EVENTS: list[Event | Signal] = [*Event, *Signal]
+ENDS = [State.CLOSED, State.DISMISSED, State.LOST, State.BROKEN, State.FLOODED]
+
+
+def talking(limits: Limits | None = None) -> Calling:
+    end = Calling(limits or Limits())
+    end.receive(Signal.START.frame)
+    assert written(end) == Signal.START_OK.frame
+    return end
+
+
+def written(end: Calling) -> bytes:
+    out = list[bytes]()
+    while end.outbox.size:
+        out.append(bytes(end.outbox.head()))
+        end.outbox.sent(len(out[-1]))
+    return b"".join(out)
+
+
+MOVES: dict[tuple[State, Event | Signal], tuple[State, Command]] = {
+    (State.CONNECTED, Signal.START): (State.TALKING, Command.ACCEPT),
+    (State.CONNECTED, Signal.CLOSE): (State.DISMISSED, Command.CONFIRM_CLOSE),
+    (State.CONNECTED, Event.CLOSE_WANTED): (State.CLOSED, Command.NOTHING),
+    (State.CONNECTED, Event.BROKEN): (State.BROKEN, Command.NOTHING),
+    (State.CONNECTED, Event.ENDED): (State.LOST, Command.NOTHING),
+    (State.TALKING, Signal.RECEIVED): (State.TALKING, Command.COUNT),
+    (State.TALKING, Event.MESSAGE): (State.TALKING, Command.DELIVER),
+    (State.TALKING, Event.SILENCE): (State.TALKING, Command.HEARTBEAT),
+    (State.TALKING, Signal.CLOSE): (State.DISMISSED, Command.CONFIRM_CLOSE),
+    (State.TALKING, Event.CLOSE_WANTED): (State.CLOSING, Command.ASK_TO_CLOSE),
+    (State.TALKING, Event.BROKEN): (State.BROKEN, Command.NOTHING),
+    (State.TALKING, Event.FLOODED): (State.FLOODED, Command.NOTHING),
+    (State.TALKING, Event.ENDED): (State.LOST, Command.NOTHING),
+    (State.CLOSING, Signal.CLOSE_OK): (State.CLOSED, Command.NOTHING),
+    (State.CLOSING, Signal.CLOSE): (State.CLOSED, Command.CONFIRM_CLOSE),
+    (State.CLOSING, Event.BROKEN): (State.BROKEN, Command.NOTHING),
+    (State.CLOSING, Event.ENDED): (State.LOST, Command.NOTHING),
+}
+
+
+@pytest.mark.parametrize(("state", "event"), list(itertools.product(State, EVENTS)))
+def test_what_moves_and_that_all_else_is_ignored(state: State, event: Event | Signal) -> None:
+    assert transition(state, event) == MOVES.get((state, event), (state, Command.NOTHING))
+
+
+@given(st.lists(messages(), max_size=4))
+def test_messages_leave_in_one_go_and_are_counted_as_they_are_acknowledged(sent: list[Message]) -> None:
+    end = talking()
+    end.send(sent)
+    assert written(end) == b"".join(map(encode, sent))
+    for count, _ in enumerate(sent):
+        assert end.acknowledged == count
+        end.receive(Signal.RECEIVED.frame)
+    assert end.acknowledged == end.sent == len(sent)
+
+
+@given(st.data(), st.lists(st.lists(messages(), max_size=3), max_size=4))
+def test_responses_come_in_order_under_any_cutting(data: st.DataObject, answers: list[list[Message]]) -> None:
+    end = talking()
+    end.send([ONE] * len(answers))
+    stream = b"".join(Signal.RECEIVED.frame + b"".join(map(encode, responses)) for responses in answers)
+    for chunk in data.draw(cuts(stream)):
+        end.receive(chunk)
+    assert end.acknowledged == len(answers)
+    assert [end.response() for responses in answers for _ in responses] == [each for responses in answers for each in responses]
+    assert end.response() is None
+
+
+def test_a_response_belongs_to_the_message_acknowledged_before_it() -> None:
+    end = talking()
+    end.send([ONE, TWO])
+    end.receive(Signal.RECEIVED.frame + encode(ONE))
+    assert end.response_to(2) is None
+    end.receive(Signal.RECEIVED.frame + encode(TWO) + encode(THREE))
+    assert end.response_to(2) == TWO
+    assert end.response() == ONE
+    assert end.response_to(2) == THREE
+    assert end.response_to(2) is None
+
+
+@pytest.mark.parametrize("state", ENDS)
+def test_an_ended_conversation_neither_sends_nor_hears(state: State) -> None:
+    end = talking()
+    end.state = state
+    end.send([ONE])
+    end.receive(encode(ONE) + Signal.RECEIVED.frame + Signal.START.frame)
+    end.silence()
+    end.close()
+    end.end()
+    assert not end.open
+    assert end.state is state
+    assert (end.sent, end.acknowledged, end.response(), written(end)) == (0, 0, None, b"")
+
+
+def test_nothing_is_heard_before_the_greeting() -> None:
+    end = Calling(Limits())
+    end.send([ONE])
+    end.receive(encode(ONE) + Signal.RECEIVED.frame)
+    end.silence()
+    assert (end.state, end.sent, end.response(), written(end)) == (State.CONNECTED, 0, None, b"")
+
+
+def test_being_asked_to_close_it_confirms_and_keeps_what_came_before() -> None:
+    end = talking()
+    end.send([ONE, TWO])
+    end.receive(Signal.RECEIVED.frame + encode(ONE) + Signal.CLOSE.frame + encode(TWO))
+    assert written(end).endswith(Signal.CLOSE_OK.frame)
+    assert (end.state, end.acknowledged, end.response(), end.response()) == (State.DISMISSED, 1, ONE, None)
+
+
+def test_closing_drops_what_nobody_waited_for() -> None:
+    end = talking()
+    end.send([ONE])
+    end.receive(Signal.RECEIVED.frame + encode(ONE))
+    written(end)
+    end.close()
+    assert written(end) == Signal.CLOSE.frame
+    end.receive(encode(ONE) + Signal.HEARTBEAT.frame + Signal.CLOSE_OK.frame)
+    assert (end.state, end.response()) == (State.CLOSED, None)
+
+
+def test_closing_before_the_greeting_says_nothing() -> None:
+    end = Calling(Limits())
+    end.close()
+    assert (end.state, written(end)) == (State.CLOSED, b"")
+
+
+def test_silence_is_answered_with_a_heartbeat_unless_something_waits_to_be_written() -> None:
+    end = talking()
+    end.silence()
+    assert written(end) == Signal.HEARTBEAT.frame
+    end.send([ONE])
+    end.silence()
+    assert written(end) == encode(ONE)
+
+
+@given(broken_frames())
+def test_a_broken_frame_ends_it_with_the_reason(broken: bytes) -> None:
+    end = talking()
+    end.send([ONE])
+    end.receive(Signal.RECEIVED.frame + encode(ONE) + broken)
+    assert end.state is State.BROKEN
+    assert end.broken
+    assert (end.acknowledged, end.response()) == (1, ONE)
+
+
+def test_an_acknowledgement_of_nothing_is_no_protocol() -> None:
+    end = talking()
+    end.send([ONE])
+    end.receive(Signal.RECEIVED.frame * 2)
+    assert (end.state, end.acknowledged) == (State.BROKEN, 1)
+
+
+def test_responses_that_nobody_waits_for_are_bounded() -> None:
+    end = talking(Limits(unread=2000))
+    end.send([ONE])
+    end.receive(Signal.RECEIVED.frame)
+    for _ in range(10):  # taken as they come, any number is fine
+        end.receive(encode(Message.text("x" * 1500)))
+        assert end.response() is not None
+    end.receive(encode(Message.text("x" * 3000)))  # and so is a single one of any size
+    assert end.state is State.TALKING
+    end.receive(encode(ONE))
+    assert end.state is State.FLOODED
+
+
+def test_it_says_how_much_is_wanted() -> None:
+    end = talking()
+    end.receive(encode(Message.text("x" * 100))[:50])
+    assert end.wanted == len(encode(Message.text("x" * 100))) - 50

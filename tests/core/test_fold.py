@@ -1,0 +1,144 @@
+"""The fold: it is a plain reduce over the messages asked, fair between peers, and never loses the carry."""
+
+from functools import reduce
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from returns.result import Failure, Success
+
+from ipcfold import Continuation, HandlerFailed, Message, Outcome, Peer, cases, fold
+from ipcfold.core.fold import Fold
+from tests.strategies import messages
+
+A, B, C = Peer(1, 10), Peer(2, 20), Peer(3, 30)
+ONE, TWO, THREE = Message.text("one"), Message.text("two"), Message.text("three")
+Log = tuple[bytes, ...]
+
+
+def log(message: Message, continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
+    """Carry the contents; respond with each; contents can say what else to do."""
+    carry = (*carry, message.content)
+    match message.content:
+        case b"raise":
+            raise KeyError(message.content)
+        case b"interrupt":
+            raise KeyboardInterrupt
+        case b"close":
+            return continuation.respond(carry, message).close(carry)
+        case b"stop":
+            return continuation.respond(carry, message).stop(carry)
+        case b"large":
+            return continuation.respond(carry, Message.octets(b"x" * (64 * 2**20 + 1)))
+        case b"signal":
+            return continuation.respond(carry, Message.text("innmind/ipc:heartbeat"))
+        case b"bytes":
+            return continuation.respond(carry, b"no message")  # type: ignore[arg-type]  # what a test is about
+        case b"none":
+            return None  # type: ignore[return-value]  # what a test is about
+        case _:
+            return continuation.respond(carry, message)
+
+
+@given(st.lists(messages()))
+def test_the_carry_is_that_of_a_plain_reduce(said: list[Message]) -> None:
+    expected = reduce(lambda carry, message: (*carry, message.content), said, Log())
+    assert fold(log, (), said) == Success(Continuation(expected, tuple(said)))
+
+
+@pytest.mark.parametrize(("word", "outcome"), [("close", Outcome.CLOSE), ("stop", Outcome.STOP)])
+def test_nothing_is_folded_after_an_end(word: str, outcome: Outcome) -> None:
+    said = [ONE, Message.text(word), TWO]
+    assert fold(log, (), said) == Success(Continuation((b"one", word.encode()), tuple(said[:2]), outcome))
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [("raise", KeyError), ("none", TypeError), ("bytes", TypeError), ("large", ValueError), ("signal", ValueError)],
+)
+def test_a_failing_handler_leaves_the_last_good_carry(word: str, kind: type[Exception]) -> None:
+    match cases(fold(log, (), [ONE, Message.text(word), TWO])):
+        case Failure(HandlerFailed(carry, message, error)):
+            assert (carry, message) == ((b"one",), Message.text(word))
+            assert isinstance(error, kind)
+        case other:
+            pytest.fail(f"{other}")
+
+
+def test_an_interrupted_handler_is_an_end_and_no_loss() -> None:
+    said = [ONE, Message.text("interrupt"), TWO]
+    assert fold(log, (), said) == Success(Continuation((b"one",), (ONE,), Outcome.STOP))
+
+
+def test_peers_are_asked_in_turn() -> None:
+    server = Fold(0, timeout=None, now=0)
+    asked = []
+    for peer in (A, B, C):
+        server.offer(peer, ONE)
+    for _ in range(6):
+        ask = server.ask()
+        assert ask is not None
+        asked.append(ask.continuation.peer)
+        assert server.ask() is None  # one at a time
+        server.answered(ask.continuation.continue_(ask.continuation.carry + 1), now=0)
+        server.offer(ask.continuation.peer, TWO)  # whoever has more goes behind the others
+    assert asked == [A, B, C, A, B, C]
+    assert server.result() == Success(6)
+
+
+def test_a_continuation_of_another_peer_is_no_answer() -> None:
+    server = Fold(0, timeout=None, now=0)
+    server.offer(A, ONE)
+    server.ask()
+    assert not server.answered(Continuation(1, peer=B), now=0)
+    failed = server.result().failure()
+    assert (failed.carry, failed.message, type(failed.error)) == (0, ONE, TypeError)
+
+
+def test_an_answer_to_nothing_changes_nothing() -> None:
+    server = Fold(0, timeout=None, now=0)
+    assert not server.answered(Continuation(1), now=0)
+    server.interrupted()
+    assert not server.answered(Continuation(1), now=0)
+    server.failed(KeyError())
+    assert server.result() == Success(0)
+
+
+def test_a_message_being_asked_when_it_stops_is_still_answered() -> None:
+    server = Fold(0, timeout=None, now=0)
+    server.offer(A, ONE)
+    server.offer(B, TWO)
+    ask = server.ask()
+    assert ask is not None
+    server.stop()
+    assert server.asked == A
+    assert server.answered(ask.continuation.continue_(1), now=0)
+    assert server.ask() is None
+    assert server.result() == Success(1)
+
+
+@given(st.lists(st.floats(0.1, 1.9), max_size=5))
+def test_it_stops_a_timeout_after_the_last_message(gaps: list[float]) -> None:
+    server, now = Fold(0, timeout=2, now=0), 0.0
+    for gap in gaps:
+        now += gap
+        server.tick(now)
+        server.offer(A, ONE)
+        server.tick(now + 10)  # somebody waits: this is no silence
+        ask = server.ask()
+        server.tick(now + 10)  # and a slow handler is none
+        assert ask is not None
+        server.answered(ask.continuation.continue_(0), now=now)
+    assert server.deadline == now + 2
+    server.tick(now + 1.99)
+    assert not server.stopped
+    server.tick(now + 2)
+    assert server.stopped
+    assert server.deadline is None
+
+
+def test_without_a_timeout_it_never_stops_by_itself() -> None:
+    server = Fold(0, timeout=None, now=0)
+    assert server.deadline is None
+    server.tick(1e9)
+    assert not server.stopped

@@ -1,0 +1,118 @@
+"""Frames: what was encoded is decoded, however the stream cuts it, and whatever else comes gives a value."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from returns.maybe import Nothing, Some
+
+from ipcfold import Limits, Message, MessageTooLarge, ReservedMessage
+from ipcfold.core.frame import Broken, Decoder, Frame, Signal, encode, encode_around, refusal
+from tests.strategies import broken_frames, cuts, encoded, frames, messages, signals
+
+LIMIT = 1000
+
+
+def decoded(chunks: list[bytes], limit: int = LIMIT) -> list[Frame | Broken]:
+    """All that a decoder finds in these chunks, asked after each of them."""
+    decoder, found = Decoder(limit), list[Frame | Broken]()
+    for chunk in chunks:
+        decoder.feed(chunk)
+        while (frame := decoder.next()) is not None:
+            found.append(frame)
+            if isinstance(frame, Broken):
+                return found
+    return found
+
+
+@given(st.data(), st.lists(frames(), max_size=6))
+def test_decoding_is_the_inverse_of_encoding_under_any_cutting(data: st.DataObject, sent: list[Frame]) -> None:
+    stream = b"".join(map(encoded, sent))
+    assert decoded(data.draw(cuts(stream))) == sent
+    assert decoded([stream]) == sent
+    assert decoded([stream[index : index + 1] for index in range(len(stream))]) == sent
+
+
+@given(frames(), st.binary(max_size=40))
+def test_what_follows_a_frame_does_not_change_it(frame: Frame, trailing: bytes) -> None:
+    assert decoded([encoded(frame) + trailing])[0] == frame
+
+
+@given(st.data(), st.binary(max_size=300))
+def test_random_bytes_are_frames_or_broken_and_never_an_exception(data: st.DataObject, stream: bytes) -> None:
+    whole = decoded([stream])
+    assert decoded(data.draw(cuts(stream))) == whole
+    assert all(isinstance(frame, Signal | Message) for frame in whole[:-1])
+
+
+@given(st.lists(frames(), max_size=3), broken_frames(), st.binary(max_size=40))
+def test_a_broken_frame_ends_the_stream_for_ever(before: list[Frame], broken: bytes, after: bytes) -> None:
+    decoder = Decoder(LIMIT)
+    decoder.feed(b"".join(map(encoded, before)) + broken + after)
+    assert [decoder.next() for _ in before] == before
+    first = decoder.next()
+    assert isinstance(first, Broken)
+    decoder.feed(encoded(Signal.HEARTBEAT))
+    assert decoder.next() is first
+
+
+@given(messages(), st.integers(0, 120))
+def test_half_a_frame_is_nothing_yet_and_says_how_much_is_wanted(message: Message, part: int) -> None:
+    whole = encode(message)
+    decoder = Decoder(LIMIT)
+    decoder.feed(whole[: min(part, len(whole) - 1)])
+    fed = min(part, len(whole) - 1)
+    while fed < len(whole):
+        assert decoder.next() is None
+        assert 0 < decoder.wanted <= len(whole) - fed
+        step = decoder.wanted
+        decoder.feed(whole[fed : fed + step])
+        fed += step
+    assert decoder.next() == message
+    assert decoder.next() is None
+
+
+def test_a_length_over_the_limit_is_refused_before_any_content_comes() -> None:
+    prefix = b"\x00\x0atext/plain"
+    assert decoded([prefix + (LIMIT + 1).to_bytes(4)]) == [Broken("a content of 1001 bytes is over the limit of 1000")]
+    assert isinstance(decoded([prefix + b"\xff\xff\xff\xff"])[0], Broken)
+    assert decoded([prefix + LIMIT.to_bytes(4) + b"x" * LIMIT + b"\xce"]) == [Message.text("x" * LIMIT)]
+
+
+@given(signals())
+def test_signals_are_what_the_wire_says(signal: Signal) -> None:
+    content = b"innmind/ipc:" + signal.value.encode()
+    assert signal.frame == b"\x00\x0atext/plain" + len(content).to_bytes(4) + content + b"\xce"
+
+
+def test_only_the_exact_type_and_content_make_a_signal() -> None:
+    content = Signal.HEARTBEAT.content
+    for message in (
+        Message.octets(content),
+        Message.text("innmind/ipc:connection.unknown"),
+        Message.text(content.decode() + " "),
+        Message.of("text/plain; charset=utf-8", content).unwrap(),
+    ):
+        assert decoded([encode(message)]) == [message]
+        assert refusal(message, Limits()) == Nothing
+
+
+def test_media_types_too_long_to_cache_are_read_all_the_same() -> None:
+    message = Message.of("text/plain; a=" + "b" * 500, b"content").unwrap()
+    assert decoded([encode(message)]) == [message]
+
+
+@given(messages())
+def test_a_content_is_encoded_uncopied_to_the_same_bytes(message: Message) -> None:
+    before, behind = encode_around(message)
+    assert before + message.content + behind == encode(message)
+
+
+@given(signals())
+def test_a_message_equal_to_a_signal_is_refused(signal: Signal) -> None:
+    message = Message.text(signal.content.decode())
+    assert refusal(message, Limits()) == Some(ReservedMessage(message))
+
+
+@pytest.mark.parametrize(("size", "refused"), [(9, Nothing), (10, Nothing), (11, Some(MessageTooLarge(11, 10)))])
+def test_a_message_over_the_limit_is_refused(size: int, refused: object) -> None:
+    assert refusal(Message.octets(b"x" * size), Limits(message=10)) == refused

@@ -1,0 +1,238 @@
+"""The host: many connections and one fold, on a fake clock."""
+
+import pytest
+from returns.result import Failure, Success
+
+from ipcfold import Continuation, HandlerFailed, Limits, Message, Peer, cases
+from ipcfold.core.frame import Signal, encode
+from ipcfold.core.host import Host
+from ipcfold.core.serving import Serving
+
+LIMITS = Limits(handshake=5, drain=2, unsent=100, connections=3)
+ONE, TWO = Message.text("one"), Message.text("two")
+
+
+def host(timeout: float | None = None) -> Host[int]:
+    return Host(0, heartbeat=1, limits=LIMITS, timeout=timeout, now=0.0)
+
+
+def connect(server: Host[int], connection: int, now: float = 0.0) -> Serving:
+    end = server.connect(Peer(connection, 100 + connection), now)
+    server.receive(connection, Signal.START_OK.frame, now)
+    assert written(end) == Signal.START.frame
+    return end
+
+
+def written(end: Serving) -> bytes:
+    out = list[bytes]()
+    while end.outbox.size:
+        out.append(bytes(end.outbox.head()))
+        end.outbox.sent(len(out[-1]))
+    return b"".join(out)
+
+
+def answer(server: Host[int], *responses: Message, now: float = 0.0) -> Peer:
+    """Fold one message: count it."""
+    ask = server.ask()
+    assert ask is not None
+    server.answered(ask.continuation.respond(ask.continuation.carry + 1, *responses), now)
+    return ask.continuation.peer
+
+
+def test_one_client_of_many_is_asked_at_a_time() -> None:
+    server = host()
+    ends = [connect(server, number) for number in (1, 2, 3)]
+    for number in (1, 2, 3):
+        server.receive(number, encode(ONE) * 2, 1)
+    assert [answer(server, TWO).connection for _ in range(6)] == [1, 2, 3, 1, 2, 3]
+    assert server.ask() is None
+    assert not server.ready
+    assert [written(end) for end in ends] == [(Signal.RECEIVED.frame + encode(TWO)) * 2] * 3
+    assert server.result() == Success(6)
+
+
+def test_attention_is_for_what_something_happened_to() -> None:
+    server = host()
+    first, second = connect(server, 1), connect(server, 2)
+    assert server.attention() == [first, second]
+    assert server.attention() == []
+    server.receive(2, Signal.HEARTBEAT.frame, 1)
+    assert server.attention() == [second]
+    server.receive(1, b"\0", 1)
+    server.forget(1)
+    assert server.attention() == []
+
+
+def test_it_is_full_at_the_limit_and_free_again_when_one_leaves() -> None:
+    server = host()
+    for number in (1, 2, 3):
+        assert not server.full
+        connect(server, number)
+    assert server.full
+    server.forget(2)
+    assert not server.full
+
+
+def test_a_stop_answers_then_closes_everybody_and_folds_no_more() -> None:
+    server = host()
+    first, second = connect(server, 1), connect(server, 2)
+    server.receive(1, encode(ONE) * 2, 0)
+    server.receive(2, encode(ONE), 0)
+    ask = server.ask()
+    assert ask is not None
+    server.answered(ask.continuation.respond(7, TWO).stop(8), 0)
+    assert written(first) == Signal.RECEIVED.frame + encode(TWO) + Signal.CLOSE.frame
+    assert written(second) == Signal.CLOSE.frame
+    assert server.ask() is None
+    assert not server.accepting
+    assert not server.over
+    for number in (1, 2):
+        server.receive(number, encode(ONE) + Signal.CLOSE_OK.frame, 1)
+        server.forget(number)
+    assert server.over
+    assert server.result() == Success(8)
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), SystemExit(3)])
+def test_a_failing_handler_closes_everybody_and_keeps_the_carry(error: BaseException) -> None:
+    server = host()
+    first, second = connect(server, 1), connect(server, 2)
+    server.receive(1, encode(ONE) * 2, 0)
+    answer(server)
+    server.ask()
+    server.failed(error, 0)
+    assert written(first) == Signal.RECEIVED.frame + Signal.CLOSE.frame
+    assert written(second) == Signal.CLOSE.frame
+    assert server.result() == Failure(HandlerFailed(1, ONE, error))
+
+
+def test_a_response_that_cannot_be_sent_is_the_handler_s_failure() -> None:
+    server = host()
+    end = connect(server, 1)
+    server.receive(1, encode(ONE), 0)
+    answer(server, Message.text(Signal.CLOSE.content.decode()))
+    assert written(end) == Signal.CLOSE.frame  # and no acknowledgement
+    match cases(server.result()):
+        case Failure(HandlerFailed(carry, message, ValueError())):
+            assert (carry, message) == (0, ONE)
+        case other:
+            pytest.fail(f"{other}")
+
+
+def test_an_answer_made_for_another_client_is_the_handler_s_failure() -> None:
+    server = host()
+    ends = [connect(server, 1), connect(server, 2)]
+    server.receive(1, encode(ONE), 0)
+    server.ask()
+    server.answered(Continuation(5, peer=ends[1].peer), 0)
+    assert [written(end) for end in ends] == [Signal.CLOSE.frame] * 2
+    assert server.result().failure().carry == 0
+
+
+def test_an_interrupted_message_is_neither_folded_nor_acknowledged() -> None:
+    server = host()
+    end = connect(server, 1)
+    server.receive(1, encode(ONE), 0)
+    server.ask()
+    server.interrupted(0)
+    assert written(end) == Signal.CLOSE.frame
+    assert server.result() == Success(0)
+
+
+def test_a_message_at_the_handler_during_a_shutdown_is_answered_before_its_client_closes() -> None:
+    server = host()
+    first, second = connect(server, 1), connect(server, 2)
+    server.receive(1, encode(ONE) * 2, 0)
+    ask = server.ask()
+    assert ask is not None
+    server.shutdown(0)
+    assert (written(first), written(second)) == (b"", Signal.CLOSE.frame)
+    server.forget(1)
+    server.forget(2)
+    assert not server.over  # the handler still has a message
+    server.answered(ask.continuation.continue_(1), 0)
+    assert server.over
+    assert server.result() == Success(1)
+
+    server = host()
+    end = connect(server, 1)
+    server.receive(1, encode(ONE) * 2, 0)
+    ask = server.ask()
+    assert ask is not None
+    server.shutdown(0)
+    server.answered(ask.continuation.respond(1, TWO), 0)
+    assert written(end) == Signal.RECEIVED.frame + encode(TWO) + Signal.CLOSE.frame
+
+
+def test_who_connects_during_the_end_is_asked_to_close() -> None:
+    server = host()
+    server.shutdown(0)
+    end = server.connect(Peer(1), 0)
+    assert written(end) == Signal.START.frame + Signal.CLOSE.frame
+
+
+def test_deadlines_are_those_of_the_connections_and_the_timeout() -> None:
+    server = host(timeout=30)
+    assert server.deadline == 30
+    silent = server.connect(Peer(1), 1)
+    assert server.deadline == 6
+    idle = connect(server, 2, 1)
+    assert server.deadline == 2
+    written(silent)
+    server.tick(1.5)
+    assert written(idle) == b""
+    server.receive(2, b"\0", 1.75)
+    server.tick(2)
+    assert written(idle) == b""  # it was heard of since
+    server.tick(2.75)
+    assert written(idle) == Signal.HEARTBEAT.frame
+    assert not silent.over
+    server.attention()
+    server.tick(6)
+    assert silent.over
+    assert silent in server.attention()
+    server.forget(1)
+    server.forget(2)
+    server.tick(29)
+    assert server.deadline == 30
+    assert server.accepting
+    server.tick(30)
+    assert server.over
+    assert server.deadline is None
+
+
+def test_without_connections_or_timeout_nothing_is_due() -> None:
+    assert host().deadline is None
+
+
+def test_who_does_not_confirm_is_gone_after_the_drain() -> None:
+    server = host()
+    end = connect(server, 1)
+    server.tick(10)
+    server.shutdown(10)
+    server.receive(1, Signal.HEARTBEAT.frame, 11)
+    server.tick(11.9)
+    assert not end.over
+    server.tick(12)
+    assert end.over
+
+
+def test_a_clogged_client_is_folded_on_once_it_read() -> None:
+    server = host()
+    end = connect(server, 1)
+    server.receive(1, encode(ONE) * 2, 0)
+    answer(server, Message.text("x" * 200))
+    assert not server.ready
+    written(end)
+    server.drained(1, 0)
+    assert server.ready
+
+
+def test_the_end_of_a_stream_is_the_end_of_its_connection() -> None:
+    server = host()
+    end = connect(server, 1)
+    server.receive(1, encode(ONE), 0)
+    server.end(1, 0)
+    answer(server)
+    assert written(end) == Signal.RECEIVED.frame
+    assert end.over

@@ -1,0 +1,222 @@
+"""The server's end: its transitions as a table, and what follows from them for one connection."""
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipcfold import Continuation, Limits, Message, Peer
+from ipcfold.core.frame import Signal, encode
+from ipcfold.core.serving import Command, Event, Serving, State, transition
+from tests.strategies import broken_frames, messages
+
+LIMITS = Limits(handshake=5, drain=2, unsent=100, message=1000)
+PEER = Peer(1, 2, 3, 4)
+ONE, TWO = Message.text("one"), Message.text("two")
+EVENTS: list[Event | Signal] = [*Event, *Signal]
+
+
+def greeted(now: float = 0.0) -> Serving:
+    return Serving(PEER, heartbeat=1, limits=LIMITS, now=now)
+
+
+def talking(now: float = 0.0) -> Serving:
+    end = greeted(now)
+    end.receive(Signal.START_OK.frame, now)
+    assert end.next(now) is None
+    assert written(end) == Signal.START.frame
+    return end
+
+
+def written(end: Serving) -> bytes:
+    out = list[bytes]()
+    while end.outbox.size:
+        out.append(bytes(end.outbox.head()))
+        end.outbox.sent(len(out[-1]))
+    return b"".join(out)
+
+
+@pytest.mark.parametrize(("state", "event"), list(itertools.product(State, EVENTS)))
+def test_every_state_takes_every_event(state: State, event: Event | Signal) -> None:
+    after, command = transition(state, event)
+    assert isinstance(after, State)
+    assert isinstance(command, Command)
+
+
+MOVES: dict[tuple[State, Event | Signal], tuple[State, Command]] = {
+    (State.GREETED, Signal.START_OK): (State.TALKING, Command.NOTHING),
+    (State.GREETED, Event.CLOSE_WANTED): (State.CLOSING, Command.ASK_TO_CLOSE),
+    (State.GREETED, Event.OVERDUE): (State.OVER, Command.NOTHING),
+    (State.GREETED, Event.BROKEN): (State.OVER, Command.NOTHING),
+    (State.GREETED, Event.ENDED): (State.OVER, Command.NOTHING),
+    (State.TALKING, Event.MESSAGE): (State.TALKING, Command.ASK_HANDLER),
+    (State.TALKING, Event.FOLDED): (State.TALKING, Command.ACKNOWLEDGE),
+    (State.TALKING, Event.OVERDUE): (State.TALKING, Command.HEARTBEAT),
+    (State.TALKING, Event.CLOSE_WANTED): (State.CLOSING, Command.ASK_TO_CLOSE),
+    (State.TALKING, Event.BROKEN): (State.OVER, Command.NOTHING),
+    (State.TALKING, Event.ENDED): (State.OVER, Command.NOTHING),
+    (State.TALKING, Signal.CLOSE): (State.OVER, Command.CONFIRM_CLOSE),
+    (State.CLOSING, Signal.CLOSE_OK): (State.OVER, Command.NOTHING),
+    (State.CLOSING, Signal.CLOSE): (State.OVER, Command.CONFIRM_CLOSE),
+    (State.CLOSING, Event.OVERDUE): (State.OVER, Command.NOTHING),
+    (State.CLOSING, Event.BROKEN): (State.OVER, Command.NOTHING),
+    (State.CLOSING, Event.ENDED): (State.OVER, Command.NOTHING),
+}
+
+
+@pytest.mark.parametrize(("state", "event"), list(itertools.product(State, EVENTS)))
+def test_what_moves_and_that_all_else_is_ignored(state: State, event: Event | Signal) -> None:
+    assert transition(state, event) == MOVES.get((state, event), (state, Command.NOTHING))
+
+
+def test_it_greets_and_ignores_all_until_the_greeting_is_accepted() -> None:
+    end = greeted()
+    assert written(end) == Signal.START.frame
+    end.receive(encode(ONE) + Signal.CLOSE.frame + Signal.HEARTBEAT.frame, 1)
+    assert end.next(1) is None
+    end.receive(Signal.START_OK.frame + encode(TWO), 2)
+    assert end.next(2) == TWO
+    assert written(end) == b""
+
+
+@given(messages(), st.lists(messages(), max_size=3))
+def test_the_acknowledgement_leaves_after_folding_and_before_the_responses(message: Message, responses: list[Message]) -> None:
+    end = talking()
+    end.receive(encode(message), 1)
+    assert end.next(1) == message
+    assert end.waiting
+    assert written(end) == b""
+    end.reply(Continuation(0).respond(1, *responses), 1)
+    assert not end.waiting
+    assert written(end) == Signal.RECEIVED.frame + b"".join(map(encode, responses))
+
+
+@pytest.mark.parametrize("verb", [Continuation.close, Continuation.stop])
+def test_closing_follows_the_responses(verb: Callable[[Continuation[int], int], Continuation[int]]) -> None:
+    end = talking()
+    end.receive(encode(ONE) + encode(TWO), 1)
+    end.next(1)
+    end.reply(verb(Continuation(0).respond(1, ONE), 1), 1)
+    assert written(end) == Signal.RECEIVED.frame + encode(ONE) + Signal.CLOSE.frame
+    assert end.next(1) is None  # the second message is not folded, and so not acknowledged
+    assert written(end) == b""
+    assert not end.over
+    end.receive(Signal.CLOSE_OK.frame, 1)
+    end.next(1)
+    assert end.over
+
+
+def test_what_follows_a_message_takes_its_turn_after_it() -> None:
+    end = talking()
+    end.receive(encode(ONE) + Signal.CLOSE.frame + encode(TWO), 1)
+    end.end()
+    assert end.next(1) == ONE
+    assert end.state is State.TALKING
+    end.reply(Continuation(0), 1)
+    assert end.next(1) is None
+    assert end.state is State.OVER
+    assert written(end) == Signal.RECEIVED.frame + Signal.CLOSE_OK.frame
+
+
+def test_what_came_before_the_end_of_the_stream_is_folded() -> None:
+    end = talking()
+    end.receive(encode(ONE), 1)
+    end.end()
+    assert not end.reading
+    assert end.next(1) == ONE
+    end.reply(Continuation(0), 1)
+    assert end.next(1) is None
+    assert not end.over
+    assert written(end) == Signal.RECEIVED.frame
+    assert end.over
+
+
+@given(broken_frames())
+def test_a_broken_frame_ends_the_connection_but_not_what_was_folded_before(broken: bytes) -> None:
+    end = talking()
+    end.receive(encode(ONE) + broken, 1)
+    assert end.next(1) == ONE
+    end.reply(Continuation(0), 1)
+    assert end.next(1) is None
+    assert not end.reading
+    assert written(end) == Signal.RECEIVED.frame
+    assert end.over
+
+
+def test_half_a_frame_may_take_as_long_as_it_likes() -> None:
+    end = talking()
+    for second, byte in enumerate(encode(ONE)):
+        assert end.next(second * 100) is None
+        end.receive(bytes([byte]), second * 100)
+    assert end.wanted == 0
+    assert end.next(0) == ONE
+
+
+def test_a_peer_that_does_not_read_is_neither_read_nor_folded() -> None:
+    end = talking()
+    end.receive(encode(ONE) * 3, 1)
+    assert end.next(1) == ONE
+    end.reply(Continuation(0).respond(0, Message.text("x" * 100)), 1)
+    assert end.clogged
+    assert not end.reading
+    assert end.next(1) is None
+    assert end.state is State.TALKING
+    written(end)
+    assert end.reading
+    assert end.next(1) == ONE
+
+
+def test_a_heartbeat_is_due_a_period_after_the_last_byte() -> None:
+    end = talking(10)
+    assert end.deadline == 11
+    end.receive(b"\x00", 10.5)
+    assert end.deadline == 11.5
+    end.overdue(11.5)
+    assert written(end) == Signal.HEARTBEAT.frame
+    assert end.deadline == 12.5
+    end.overdue(12.5)
+    end.overdue(13.5)
+    assert written(end) == Signal.HEARTBEAT.frame  # not one more while another waits to be written
+    assert end.deadline == 14.5
+
+
+def test_who_does_not_accept_the_greeting_in_time_is_gone() -> None:
+    end = greeted(10)
+    end.receive(b"\x00", 14)
+    assert end.deadline == 15
+    end.overdue(15)
+    assert end.over
+    assert not end.reading
+
+
+def test_who_does_not_confirm_in_time_is_gone() -> None:
+    end = talking(10)
+    end.close(20)
+    assert end.deadline == 22
+    end.receive(Signal.HEARTBEAT.frame, 21)
+    assert end.next(21) is None
+    assert end.deadline == 22
+    end.overdue(22)
+    assert end.over
+
+
+def test_who_does_not_read_the_last_word_in_time_is_gone() -> None:
+    end = talking(10)
+    end.receive(Signal.CLOSE.frame, 20)
+    end.next(20)
+    assert not end.over
+    end.overdue(end.deadline)
+    assert end.over
+
+
+def test_an_answer_for_a_connection_that_is_over_goes_nowhere() -> None:
+    end = talking()
+    end.receive(encode(ONE), 1)
+    end.next(1)
+    end.close(1)
+    assert written(end) == Signal.CLOSE.frame
+    end.reply(Continuation(0).respond(0, ONE), 1)
+    end.close(1)
+    assert written(end) == b""

@@ -1,0 +1,53 @@
+"""The continuation: what its methods say adds up, and none of them changes what it was said of."""
+
+from collections.abc import Callable
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipcfold import Continuation, Message, Outcome, Peer
+from tests.strategies import messages
+
+Verb = Callable[[Continuation[int], int], Continuation[int]]
+
+
+def verbs() -> st.SearchStrategy[Verb]:
+    def responding(responses: list[Message]) -> Verb:
+        return lambda continuation, carry: continuation.respond(carry, *responses)
+
+    plain: list[Verb] = [Continuation.continue_, Continuation.close, Continuation.stop]
+    return st.sampled_from(plain) | st.lists(messages(), max_size=3).map(responding)
+
+
+@given(st.lists(st.tuples(verbs(), st.integers())))
+def test_verbs_compose(said: list[tuple[Verb, int]]) -> None:
+    start = Continuation(0, peer=Peer(1, 2, 3, 4))
+    continuation, outcome, responses = start, Outcome.CONTINUE, 0
+    for verb, carry in said:
+        before = continuation
+        continuation = verb(before, carry)
+        assert continuation.carry == carry
+        assert continuation.peer == start.peer
+        assert continuation.responses[: len(before.responses)] == before.responses
+        alone = verb(Continuation(0, peer=start.peer), carry)
+        responses += len(alone.responses)
+        outcome = {
+            Continuation.continue_: Outcome.CONTINUE,
+            Continuation.close: Outcome.CLOSE,
+            Continuation.stop: Outcome.STOP,
+        }.get(verb, outcome)
+        assert continuation.outcome is outcome
+    assert len(continuation.responses) == responses
+    assert start == Continuation(0, peer=Peer(1, 2, 3, 4))
+
+
+def test_it_responds_then_stops() -> None:
+    bye = Message.text("bye")
+    assert Continuation(0).respond(1, bye).stop(2) == Continuation(2, (bye,), Outcome.STOP)
+
+
+def test_it_is_immutable() -> None:
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        Continuation(0).carry = 1  # type: ignore[misc]  # what this test is about

@@ -1,0 +1,23 @@
+"""The public names are these."""
+
+import importlib
+
+import pytest
+
+PUBLIC = {
+    "ipcfold": """
+        IPC Name MediaType Message Continuation Handler Outcome Peer Process Server Limits fold cases
+        InvalidName InvalidMediaType MessageTooLarge ReservedMessage DirectoryUnusable PathTooLong NameTaken NoServer
+        PeerUntrusted ConnectionRefused TimedOut ConnectionClosed ConnectionLost ProtocolBroken UnreadExceeded ProcessClosed
+        UsedAfterFork SystemFailure Unacknowledged HandlerFailed
+        Ended ConnectError SendError ReceiveError AskError CloseError ListenError
+    """,
+    "ipcfold.pointfree": "flat_map send wait ask close",
+}
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_the_public_names(module: str) -> None:
+    exported = importlib.import_module(module)
+    assert set(exported.__all__) == set(PUBLIC[module].split())
+    assert all(hasattr(exported, name) for name in exported.__all__)

@@ -1,0 +1,52 @@
+"""Imports go down only: shells, core, values; and the core and the values touch no effects."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import ipcfold
+
+ROOT = Path(ipcfold.__file__).parent
+VALUES = {"errors", "message", "peer", "limits", "continuation", "result"}
+SHELLS = {"unix"}
+EFFECTS = {"socket", "select", "selectors", "signal", "threading", "time", "os", "logging", "asyncio", "subprocess"}
+
+
+def imports(file: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            found.add(str(node.module))
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def layer(module: str) -> int:
+    """0 for values, 1 for the core, 2 for shells, 3 for what is built on them."""
+    first = module.split(".")[0]
+    return 0 if first in VALUES else 1 if first == "core" else 2 if first in SHELLS else 3
+
+
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=[str(file.relative_to(ROOT)) for file in FILES])
+def test_imports_go_down(file: Path) -> None:
+    own = ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for module in imports(file):
+        if module.startswith("ipcfold."):
+            used = module.removeprefix("ipcfold.")
+            assert layer(used) <= layer(own), f"{own} imports {used}"
+            if layer(own) == layer(used) == 2:
+                assert used.split(".")[0] == own.split(".")[0], f"the shell {own} imports the shell {used}"
+    if layer(own) < 2:
+        assert not {module.split(".")[0] for module in imports(file)} & EFFECTS
+
+
+def test_the_layers_are_all_there() -> None:
+    names = {path.stem for path in ROOT.iterdir()}
+    assert names >= VALUES | SHELLS | {"core"}

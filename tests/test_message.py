@@ -1,0 +1,94 @@
+"""Messages and media types: RFC 9110's grammar, and nothing that can fail where the signature says it cannot."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from returns.maybe import Nothing, Some
+from returns.result import Failure, Success
+
+from ipcfold import InvalidMediaType, MediaType, Message
+from ipcfold.message import OCTET_STREAM, TEXT_PLAIN
+from tests.strategies import media_types, tokens
+
+
+@given(media_types())
+def test_a_media_type_is_read_back_from_its_text(media_type: MediaType) -> None:
+    assert MediaType.of(str(media_type)) == Success(media_type)
+
+
+@given(tokens(), tokens())
+def test_type_and_subtype_compare_without_case(kind: str, subtype: str) -> None:
+    lower, upper = MediaType.of(f"{kind}/{subtype}".lower()), MediaType.of(f"{kind}/{subtype}".upper())
+    assert lower == upper
+    assert hash(lower.unwrap()) == hash(upper.unwrap())
+
+
+@given(st.text())
+def test_any_text_is_a_media_type_or_an_error(text: str) -> None:
+    parsed = MediaType.of(text)
+    assert parsed.map(lambda media_type: MediaType.of(str(media_type))).value_or(parsed) == parsed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "text", "text/", "/plain", "text//plain", "text/plain/x", " text/plain", "text/plain ", "text /plain",
+        "text/plain; a", "text/plain; a=", "text/plain; =b", "text/plain; a =b", "text/plain; a= b", 'text/plain; a="b',
+        'text/plain; a="b"c', "text/plain, text/html", "text/plain\n", "téxt/plain", 'text/plain; a="é"', "text/plain; a=b c",
+    ],
+)  # fmt: skip
+def test_what_is_no_media_type_is_refused_by_value(text: str) -> None:
+    assert MediaType.of(text) == Failure(InvalidMediaType(text))
+
+
+def test_a_media_type_longer_than_the_wire_allows_is_refused() -> None:
+    longest = "text/" + "x" * (0xFFFF - 5)
+    assert MediaType.of(longest).map(str) == Success(longest)
+    assert MediaType.of(longest + "x") == Failure(InvalidMediaType(longest + "x"))
+
+
+def test_parameters_are_kept_in_order_and_quoted_only_if_need_be() -> None:
+    parsed = MediaType.of('Text/HTML;Charset="UTF-8" ;; title="a \\"b\\" \\\\ c";x=').failure()
+    assert parsed.value.startswith("Text/HTML")
+    media_type = MediaType.of('Text/HTML;Charset="UTF-8" ;; Title="a \\"b\\" \\\\ c"; ').unwrap()
+    assert str(media_type) == 'text/html; charset=UTF-8; title="a \\"b\\" \\\\ c"'
+    assert media_type.parameter("TITLE") == Some('a "b" \\ c')
+    assert media_type.parameter("charset") == Some("UTF-8")
+    assert media_type.parameter("level") == Nothing
+
+
+def test_only_charsets_compare_without_case() -> None:
+    assert MediaType.of("text/plain; charset=UTF-8") == MediaType.of("text/plain; CHARSET=utf-8")
+    assert MediaType.of("text/plain; level=A") != MediaType.of("text/plain; level=a")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("te xt", "plain"), ("text", ""), ("text", "plain", (("a b", "c"),)), ("text", "plain", (("a", "\n"),))]
+)
+def test_a_media_type_cannot_be_made_around_the_grammar(arguments: tuple[str, str]) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        MediaType(*arguments)
+
+
+@given(st.text(alphabet=st.characters()))
+def test_a_text_cannot_fail(content: str) -> None:
+    message = Message.text(content)
+    assert message.media_type == TEXT_PLAIN
+    assert message.content.decode("utf-8", "surrogatepass") == content
+
+
+@given(st.binary())
+def test_octets_are_carried_as_they_are(content: bytes) -> None:
+    assert Message.octets(content) == Message(OCTET_STREAM, content)
+
+
+@given(st.text() | st.binary())
+def test_a_message_is_made_of_text_or_bytes(content: str | bytes) -> None:
+    encoded = content if isinstance(content, bytes) else content.encode()
+    assert Message.of("application/json", content) == Success(Message(MediaType("application", "json"), encoded))
+    assert Message.of("json", content) == Failure(InvalidMediaType("json"))
+
+
+def test_a_large_content_does_not_flood_a_log() -> None:
+    assert len(repr(Message.octets(b"x" * 10_000))) < 300
+    assert "10000 bytes" in repr(Message.octets(b"x" * 10_000))

@@ -1,0 +1,50 @@
+"""`flat_map` obeys the laws of a monad, for both containers, and `cases` is the identity."""
+
+from collections.abc import Callable
+
+from hypothesis import given
+from hypothesis import strategies as st
+from returns.maybe import Maybe, Nothing, Some
+from returns.result import Failure, Result, Success
+
+from ipcfold import cases
+from ipcfold.pointfree import flat_map
+
+Step = Callable[[int], Result[int, str]]
+MaybeStep = Callable[[int], Maybe[int]]
+
+
+def results() -> st.SearchStrategy[Result[int, str]]:
+    return st.integers().map(Success) | st.text().map(Failure)
+
+
+def maybes() -> st.SearchStrategy[Maybe[int]]:
+    return st.integers().map(Some) | st.just(Nothing)
+
+
+def steps() -> st.SearchStrategy[Step]:
+    return st.functions(like=lambda value: Success(value), returns=results(), pure=True)
+
+
+def maybe_steps() -> st.SearchStrategy[MaybeStep]:
+    return st.functions(like=lambda value: Some(value), returns=maybes(), pure=True)
+
+
+@given(st.integers(), results(), steps(), steps())
+def test_laws_of_a_monad_for_results(value: int, result: Result[int, str], first: Step, second: Step) -> None:
+    unit: Step = Success
+    assert flat_map(first)(Success(value)) == first(value)
+    assert flat_map(unit)(result) == result
+    assert flat_map(second)(flat_map(first)(result)) == flat_map(lambda found: flat_map(second)(first(found)))(result)
+
+
+@given(st.integers(), maybes(), maybe_steps(), maybe_steps())
+def test_laws_of_a_monad_for_maybes(value: int, maybe: Maybe[int], first: MaybeStep, second: MaybeStep) -> None:
+    assert flat_map(first)(Some(value)) == first(value)
+    assert flat_map(Some)(maybe) == maybe
+    assert flat_map(second)(flat_map(first)(maybe)) == flat_map(lambda found: flat_map(second)(first(found)))(maybe)
+
+
+@given(results())
+def test_cases_is_the_same_result(result: Result[int, str]) -> None:
+    assert cases(result) is result
