@@ -27,7 +27,7 @@ def imports(file: Path) -> set[str]:
 
 def layer(module: str) -> int:
     """0 for values, 1 for the core, 2 for shells, 3 for what is built on them."""
-    first = module.split(".")[0]
+    first = module.split(".", maxsplit=1)[0]
     return 0 if first in VALUES else 1 if first == "core" else 2 if first in SHELLS else 3
 
 

@@ -23,11 +23,11 @@ def maybes() -> st.SearchStrategy[Maybe[int]]:
 
 
 def steps() -> st.SearchStrategy[Step]:
-    return st.functions(like=lambda value: Success(value), returns=results(), pure=True)
+    return st.functions(like=Success, returns=results(), pure=True)
 
 
 def maybe_steps() -> st.SearchStrategy[MaybeStep]:
-    return st.functions(like=lambda value: Some(value), returns=maybes(), pure=True)
+    return st.functions(like=Some, returns=maybes(), pure=True)
 
 
 @given(st.integers(), results(), steps(), steps())

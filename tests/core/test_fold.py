@@ -1,14 +1,15 @@
 """The fold: it is a plain reduce over the messages asked, fair between peers, and never loses the carry."""
 
-from functools import reduce
+from functools import partial, reduce
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from returns.result import Failure, Success
 
-from ipcfold import Continuation, HandlerFailed, Message, Outcome, Peer, cases, fold
+from ipcfold import Continuation, HandlerFailed, Limits, Message, Outcome, Peer, cases, fold
 from ipcfold.core.fold import Fold
+from ipcfold.core.frame import unsendable
 from tests.strategies import messages
 
 A, B, C = Peer(1, 10), Peer(2, 20), Peer(3, 30)
@@ -38,6 +39,10 @@ def log(message: Message, continuation: Continuation[Log], carry: Log) -> Contin
             return None  # type: ignore[return-value]  # what a test is about
         case _:
             return continuation.respond(carry, message)
+
+
+def folding(timeout: float | None = None) -> Fold[int]:
+    return Fold(0, timeout=timeout, refuse=partial(unsendable, Limits()), now=0)
 
 
 @given(st.lists(messages()))
@@ -71,7 +76,7 @@ def test_an_interrupted_handler_is_an_end_and_no_loss() -> None:
 
 
 def test_peers_are_asked_in_turn() -> None:
-    server = Fold(0, timeout=None, now=0)
+    server = folding()
     asked = []
     for peer in (A, B, C):
         server.offer(peer, ONE)
@@ -87,7 +92,7 @@ def test_peers_are_asked_in_turn() -> None:
 
 
 def test_a_continuation_of_another_peer_is_no_answer() -> None:
-    server = Fold(0, timeout=None, now=0)
+    server = folding()
     server.offer(A, ONE)
     server.ask()
     assert not server.answered(Continuation(1, peer=B), now=0)
@@ -96,7 +101,7 @@ def test_a_continuation_of_another_peer_is_no_answer() -> None:
 
 
 def test_an_answer_to_nothing_changes_nothing() -> None:
-    server = Fold(0, timeout=None, now=0)
+    server = folding()
     assert not server.answered(Continuation(1), now=0)
     server.interrupted()
     assert not server.answered(Continuation(1), now=0)
@@ -105,7 +110,7 @@ def test_an_answer_to_nothing_changes_nothing() -> None:
 
 
 def test_a_message_being_asked_when_it_stops_is_still_answered() -> None:
-    server = Fold(0, timeout=None, now=0)
+    server = folding()
     server.offer(A, ONE)
     server.offer(B, TWO)
     ask = server.ask()
@@ -119,7 +124,7 @@ def test_a_message_being_asked_when_it_stops_is_still_answered() -> None:
 
 @given(st.lists(st.floats(0.1, 1.9), max_size=5))
 def test_it_stops_a_timeout_after_the_last_message(gaps: list[float]) -> None:
-    server, now = Fold(0, timeout=2, now=0), 0.0
+    server, now = folding(2), 0.0
     for gap in gaps:
         now += gap
         server.tick(now)
@@ -138,7 +143,7 @@ def test_it_stops_a_timeout_after_the_last_message(gaps: list[float]) -> None:
 
 
 def test_without_a_timeout_it_never_stops_by_itself() -> None:
-    server = Fold(0, timeout=None, now=0)
+    server = folding()
     assert server.deadline is None
     server.tick(1e9)
     assert not server.stopped

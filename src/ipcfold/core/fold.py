@@ -8,8 +8,9 @@ which is what makes it fair.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
-from typing import Generic, TypeVar, final
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Generic, TypeAlias, TypeVar, final
 
 import attrs
 from returns.result import Failure, Result, Success
@@ -19,7 +20,7 @@ from ipcfold.core.frame import unsendable
 from ipcfold.errors import HandlerFailed
 from ipcfold.limits import Limits
 from ipcfold.message import Message
-from ipcfold.peer import NOBODY, Peer
+from ipcfold.peer import Peer
 
 C = TypeVar("C")
 
@@ -36,32 +37,41 @@ def fold(handler: Handler[C], carry: C, messages: Iterable[Message]) -> Result[C
     >>> folded.carry, [response.content for response in folded.responses]
     (2, [b'pong', b'pong'])
     """
-    server = Fold(carry, timeout=None, now=0.0)
     responses: list[Message] = []
     outcome = Outcome.CONTINUE
     for message in messages:
-        server.offer(NOBODY, message)
-        asked = server.ask()
-        if asked is None:
-            break
+        asked = Continuation(carry)
         try:
-            continuation = handler(message, asked.continuation, asked.continuation.carry)
+            continuation = handler(message, asked, carry)
         except KeyboardInterrupt:
             outcome = Outcome.STOP
             break
-        except BaseException as error:  # noqa: BLE001 - the handler is somebody else's code: whatever it raises is the answer
-            server.failed(error)
-            break
-        refused = unsendable(continuation, Limits())
-        if refused is not None:
-            server.failed(refused)
-        if not server.answered(continuation, now=0.0):
-            break
+        except BaseException as error:  # noqa: BLE001 - the handler is somebody else's code: whatever it raises is its answer
+            return Failure(HandlerFailed(carry, message, error))
+        fault = fault_of(continuation, asked, partial(unsendable, Limits()))
+        if fault is not None:
+            return Failure(HandlerFailed(carry, message, fault))
+        carry, outcome = continuation.carry, continuation.outcome
         responses += continuation.responses
-        outcome = continuation.outcome
         if outcome is not Outcome.CONTINUE:
             break
-    return server.result().map(lambda last: Continuation(last, tuple(responses), outcome))
+    return Success(Continuation(carry, tuple(responses), outcome))
+
+
+Refuse: TypeAlias = Callable[[Message], Exception | None]
+"""What is wrong with sending this response, if anything: each wire has its own limits."""
+
+
+def fault_of(answer: Continuation[C], asked: Continuation[C], refuse: Refuse) -> Exception | None:
+    """What is wrong with a handler's answer, if anything; types help those who check them, this helps the others."""
+    if not isinstance(answer, Continuation) or (answer.peer is not asked.peer and answer.peer != asked.peer):
+        return TypeError(f"a handler returns what its continuation made, not {answer!r:.80}")
+    for response in answer.responses:
+        if not isinstance(response, Message):
+            return TypeError(f"a response is a Message, not {response!r:.80}")
+        if (fault := refuse(response)) is not None:
+            return fault
+    return None
 
 
 @final
@@ -77,10 +87,11 @@ class Ask(Generic[C]):
 class Fold(Generic[C]):
     """The fold over the messages of many peers."""
 
-    __slots__ = ("_asked", "_carry", "_failure", "_last", "_timeout", "_waiting", "stopped")
+    __slots__ = ("_asked", "_carry", "_failure", "_last", "_refuse", "_timeout", "_waiting", "stopped")
 
-    def __init__(self, carry: C, *, timeout: float | None, now: float) -> None:
+    def __init__(self, carry: C, *, timeout: float | None, refuse: Refuse, now: float) -> None:
         """`timeout`: seconds without a message after which to stop."""
+        self._refuse = refuse
         self._carry = carry
         self._timeout = timeout
         self._last = now
@@ -124,8 +135,9 @@ class Fold(Generic[C]):
         asked = self._asked
         if asked is None:
             return False
-        if not isinstance(continuation, Continuation) or continuation.peer != asked.continuation.peer:
-            self.failed(TypeError(f"a handler returns what its continuation made, not {continuation!r:.80}"))
+        fault = fault_of(continuation, asked.continuation, self._refuse)
+        if fault is not None:
+            self.failed(fault)
             return False
         self._asked = None
         self._carry = continuation.carry

@@ -10,17 +10,14 @@ from __future__ import annotations
 from enum import Enum
 from functools import lru_cache
 from struct import Struct
-from typing import Final, TypeAlias, TypeVar, final
+from typing import Final, TypeAlias, final
 
 import attrs
 from returns.maybe import Maybe, Nothing, Some
 
-from ipcfold.continuation import Continuation
 from ipcfold.errors import MessageTooLarge, ReservedMessage
 from ipcfold.limits import Limits
 from ipcfold.message import TEXT_PLAIN, MediaType, Message
-
-C = TypeVar("C")
 
 _TYPE_LENGTH: Final = Struct(">H")
 _CONTENT_LENGTH: Final = Struct(">I")
@@ -87,16 +84,9 @@ def refusal(message: Message, limits: Limits) -> Maybe[MessageTooLarge | Reserve
     return Nothing
 
 
-def unsendable(continuation: Continuation[C], limits: Limits) -> Exception | None:
-    """What is wrong with the responses of a handler's answer, if anything."""
-    if not isinstance(continuation, Continuation):
-        return None  # the fold says what is wrong with it
-    for response in continuation.responses:
-        if not isinstance(response, Message):
-            return TypeError(f"a response is a Message, not {response!r:.80}")
-        if (refused := refusal(response, limits)) is not Nothing:
-            return ValueError(str(refused.unwrap()))
-    return None
+def unsendable(limits: Limits, response: Message) -> Exception | None:
+    """The same as an exception, for a handler that responds with it."""
+    return refusal(response, limits).map(lambda refused: ValueError(str(refused))).value_or(None)
 
 
 def _parse(media_type: bytes) -> MediaType | None:

@@ -7,6 +7,7 @@ and `deadline` says when the next one is due. Nothing here walks over all peers 
 
 from __future__ import annotations
 
+from functools import partial
 from heapq import heappop, heappush
 from typing import Generic, TypeVar, final
 
@@ -30,7 +31,7 @@ class Host(Generic[C]):
     __slots__ = ("_attention", "_deadlines", "_ends", "_fold", "_heartbeat", "_limits")
 
     def __init__(self, carry: C, *, heartbeat: float, limits: Limits, timeout: float | None, now: float) -> None:
-        self._fold = Fold(carry, timeout=timeout, now=now)
+        self._fold = Fold(carry, timeout=timeout, refuse=partial(unsendable, limits), now=now)
         self._heartbeat = heartbeat
         self._limits = limits
         self._ends: dict[int, Serving] = {}
@@ -99,10 +100,7 @@ class Host(Generic[C]):
         """The handler's answer to what was asked."""
         peer = self._fold.asked
         stopped = self._fold.stopped
-        error = unsendable(continuation, self._limits)
-        if error is not None:
-            self.failed(error, now)
-        elif peer is None or not self._fold.answered(continuation, now=now):
+        if peer is None or not self._fold.answered(continuation, now=now):
             self._close_all(now)
         else:
             end = self._ends.get(peer.connection)
