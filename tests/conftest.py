@@ -1,9 +1,20 @@
 """Hypothesis profiles: `ci` repeats the same examples, `dev` looks for new ones; neither has a deadline."""
 
 import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """A directory for sockets: of mode 0700, and with a path short enough."""
+    with tempfile.TemporaryDirectory(prefix="ipc") as made:
+        yield Path(made)

@@ -22,26 +22,33 @@ def maybes() -> st.SearchStrategy[Maybe[int]]:
     return st.integers().map(Some) | st.just(Nothing)
 
 
+def step(value: int) -> Result[int, str]:
+    return Success(value)
+
+
+def maybe_step(value: int) -> Maybe[int]:
+    return Some(value)
+
+
 def steps() -> st.SearchStrategy[Step]:
-    return st.functions(like=Success, returns=results(), pure=True)
+    return st.functions(like=step, returns=results(), pure=True)
 
 
 def maybe_steps() -> st.SearchStrategy[MaybeStep]:
-    return st.functions(like=Some, returns=maybes(), pure=True)
+    return st.functions(like=maybe_step, returns=maybes(), pure=True)
 
 
 @given(st.integers(), results(), steps(), steps())
 def test_laws_of_a_monad_for_results(value: int, result: Result[int, str], first: Step, second: Step) -> None:
-    unit: Step = Success
     assert flat_map(first)(Success(value)) == first(value)
-    assert flat_map(unit)(result) == result
+    assert flat_map(step)(result) == result
     assert flat_map(second)(flat_map(first)(result)) == flat_map(lambda found: flat_map(second)(first(found)))(result)
 
 
 @given(st.integers(), maybes(), maybe_steps(), maybe_steps())
 def test_laws_of_a_monad_for_maybes(value: int, maybe: Maybe[int], first: MaybeStep, second: MaybeStep) -> None:
     assert flat_map(first)(Some(value)) == first(value)
-    assert flat_map(Some)(maybe) == maybe
+    assert flat_map(maybe_step)(maybe) == maybe
     assert flat_map(second)(flat_map(first)(maybe)) == flat_map(lambda found: flat_map(second)(first(found)))(maybe)
 
 

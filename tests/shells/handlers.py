@@ -1,0 +1,56 @@
+"""Handlers that the tests' server processes run; the content of a message says what to do.
+
+Their carry is the log of what was folded, so that a test can compare it with what clients know.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from ipcfold import Continuation, Message
+
+Log = tuple[str, ...]
+
+
+def log(message: Message, continuation: Continuation[Log], carry: Log) -> Continuation[Log]:  # noqa: PLR0911
+    """Log every message and do what it says: a verb, then an argument."""
+    content = message.content.decode()
+    verb, _, argument = content.partition(" ")
+    carry = (*carry, content)
+    match verb:
+        case "ping":
+            return continuation.respond(carry, Message.text("pong"))
+        case "echo":
+            return continuation.respond(carry, message)
+        case "many":
+            return continuation.respond(carry, *(Message.text(str(number)) for number in range(int(argument))))
+        case "large":
+            return continuation.respond(carry, Message.octets(b"x" * int(argument)))
+        case "close":
+            return continuation.respond(carry, Message.text("closing")).close(carry)
+        case "stop":
+            return continuation.stop(carry)
+        case "stop-now":
+            return continuation.respond(carry, Message.text("bye")).stop(carry)
+        case "raise":
+            raise KeyError(content)
+        case "interrupt":
+            raise KeyboardInterrupt
+        case "exit":
+            sys.exit(3)
+        case "block":  # until somebody opens the other end of this fifo
+            Path(argument).read_bytes()
+            return continuation.respond(carry, Message.text("released"))
+        case "fork":  # the child comes back from here, too
+            if os.fork() == 0:
+                return continuation.stop(carry)
+            return continuation.respond(carry, Message.text(str(os.wait()[1])))
+        case "whoami":
+            peer = continuation.peer
+            return continuation.respond(carry, Message.text(f"{peer.connection} {peer.pid} {peer.uid} {peer.gid}"))
+        case _:
+            return continuation.continue_(carry)
+
+
+Handler = Callable[[Message, Continuation[Log], Log], Continuation[Log]]

@@ -1,0 +1,32 @@
+"""A server process for the tests: `python -m tests.shells.serve DIRECTORY NAME [TIMEOUT] [LIMIT=VALUE ...]`.
+
+Prints the carry as JSON, or the error, when the server ends.
+"""
+
+import json
+import os
+import resource
+import sys
+
+from returns.result import Failure, Success
+
+from ipcfold import IPC, Limits, Name, cases
+from tests.shells.handlers import log
+
+
+def main(directory: str, name: str, timeout: str = "", *limits: str) -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    chosen = {key: float(value) if "." in value else int(value) for key, _, value in (limit.partition("=") for limit in limits)}
+    ipc = IPC(directory, heartbeat=chosen.pop("heartbeat", 1.0), limits=Limits(**chosen))  # type: ignore[arg-type]  # int or float, as given
+    match cases(ipc.listen(Name(name), float(timeout) if timeout else None)((), log)):
+        case Success(carry):
+            answer: dict[str, object] = {"carry": carry}
+        case Failure(error):
+            answer = {"error": type(error).__name__, "text": str(error), "carry": getattr(error, "carry", None)}
+            answer["pid"] = getattr(error, "pid", None)
+    print(json.dumps(answer), os.getpid(), flush=True)  # noqa: T201 - the output is its purpose
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

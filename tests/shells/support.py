@@ -1,0 +1,188 @@
+"""Real processes and bare sockets for the tests of shells.
+
+`Running` is a server process. `Wire` is the other end of a stream, spoken by hand: it frames and reads bytes with
+a few lines of its own, so that the library is not tested against itself.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ipcfold import IPC, Name
+
+PATIENCE = 20.0  # seconds until a test gives up on something that must come
+START = "innmind/ipc:connection.start"
+START_OK = "innmind/ipc:connection.start-ok"
+RECEIVED = "innmind/ipc:message.received"
+HEARTBEAT = "innmind/ipc:heartbeat"
+CLOSE = "innmind/ipc:connection.close"
+CLOSE_OK = "innmind/ipc:connection.close-ok"
+
+NAME = Name("server")
+
+
+def frame(content: str, media_type: str = "text/plain") -> bytes:
+    encoded = content.encode()
+    return len(media_type).to_bytes(2) + media_type.encode() + len(encoded).to_bytes(4) + encoded + b"\xce"
+
+
+class Wire:
+    """One end of a stream, by hand."""
+
+    def __init__(self, stream: socket.socket) -> None:
+        stream.settimeout(PATIENCE)
+        self.stream = stream
+        self._data = b""
+
+    @classmethod
+    def to(cls, directory: Path, name: Name = NAME) -> Self:
+        stream = socket.socket(socket.AF_UNIX)
+        stream.connect(str(directory / f"{name}.sock"))
+        return cls(stream)
+
+    @classmethod
+    def talking(cls, directory: Path, name: Name = NAME) -> Self:
+        """A client that was greeted and accepted."""
+        wire = cls.to(directory, name)
+        assert wire.read() == START
+        wire.write(START_OK)
+        return wire
+
+    def write(self, *contents: str) -> None:
+        self.stream.sendall(b"".join(map(frame, contents)))
+
+    def read(self, count: int = 1) -> str:
+        """The content of the next `count` frames, joined by commas; heartbeats are left out; "" at the end of the stream."""
+        found = list[str]()
+        while len(found) < count:
+            content = self.read_any()
+            if not content:
+                break
+            if content != HEARTBEAT:
+                found.append(content)
+        return ",".join(found)
+
+    def read_any(self) -> str:
+        """The content of the next frame, heartbeats too; "" at the end of the stream."""
+        while True:
+            if len(self._data) > 2:
+                start = 2 + int.from_bytes(self._data[:2]) + 4
+                end = start + int.from_bytes(self._data[start - 4 : start]) if len(self._data) >= start else start
+                if len(self._data) > end >= start and len(self._data) >= start:
+                    content, self._data = self._data[start:end].decode(), self._data[end + 1 :]
+                    return content
+            try:
+                data = self.stream.recv(65536)
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                return ""
+            self._data += data
+
+    def ended(self) -> bool:
+        """Whether nothing but heartbeats comes any more."""
+        return self.read() == ""
+
+    def close(self) -> None:
+        self.stream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+class Running:
+    """A server process, up as soon as this is made."""
+
+    def __init__(self, directory: Path, name: Name = NAME, timeout: str = "", *limits: str, program: str = "tests.shells.serve") -> None:
+        self.directory = directory
+        self.name = name
+        self.process = started(directory, name, timeout, *limits, program=program)
+        IPC(directory).wait(name, PATIENCE).unwrap().close()
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def result(self) -> dict[str, object]:
+        """What it printed at its end."""
+        return result_of(self.process)
+
+    def carry(self) -> list[str]:
+        """The log it returned."""
+        result = self.result()
+        assert "error" not in result, result
+        carry = result["carry"]
+        assert isinstance(carry, list)
+        return carry
+
+    def stop(self) -> list[str]:
+        """End it from outside; the log it returned."""
+        self.signal(signal.SIGTERM)
+        return self.carry()
+
+    def peak_memory(self) -> int:
+        """The most memory it has had, in bytes."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) * 1024
+
+
+def started(
+    directory: Path, name: Name = NAME, timeout: str = "", *limits: str, program: str = "tests.shells.serve"
+) -> subprocess.Popen[str]:
+    """A server process that may not be up yet."""
+    command = [sys.executable, "-m", program, str(directory), str(name), timeout, *limits]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+
+
+def result_of(process: subprocess.Popen[str]) -> dict[str, object]:
+    """What a server process printed for itself; a child that it forked may have printed, too."""
+    output, _ = process.communicate(timeout=PATIENCE)
+    for line in output.splitlines():
+        text, _, pid = line.rpartition(" ")
+        if int(pid) == process.pid:
+            result = json.loads(text)
+            assert isinstance(result, dict)
+            return result
+    raise AssertionError(f"the server printed {output!r} and ended with {process.returncode}")
+
+
+@contextmanager
+def running(directory: Path, timeout: str = "", *limits: str, name: Name = NAME, program: str = "tests.shells.serve") -> Iterator[Running]:
+    """A server process that is killed in the end if it still runs."""
+    server = Running(directory, name, timeout, *limits, program=program)
+    try:
+        yield server
+    finally:
+        server.process.kill()
+        server.process.communicate()
+
+
+@contextmanager
+def listening(directory: Path, name: Name = NAME) -> Iterator[socket.socket]:
+    """A bare socket under that name: a server spoken by hand."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(directory / f"{name}.sock"))
+        listener.listen()
+        listener.settimeout(PATIENCE)
+        yield listener
+    (directory / f"{name}.sock").unlink(missing_ok=True)
+
+
+def fifo(directory: Path) -> Path:
+    path = directory / "fifo"
+    os.mkfifo(path)
+    return path
