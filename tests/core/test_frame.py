@@ -78,6 +78,13 @@ def test_a_length_over_the_limit_is_refused_before_any_content_comes() -> None:
     assert decoded([prefix + LIMIT.to_bytes(4) + b"x" * LIMIT + b"\xce"]) == [Message.text("x" * LIMIT)]
 
 
+@given(signals(), st.integers(0, 40), st.integers(1, 40))
+def test_signals_get_through_however_small_messages_are_to_be(signal: Signal, size: int, limit: int) -> None:
+    message = Message.text("x" * size)
+    expected = message if size <= limit else Broken(f"a content of {size} bytes is over the limit of {limit}")
+    assert decoded([signal.frame + encode(message)], limit) == [signal, expected]
+
+
 @given(signals())
 def test_signals_are_what_the_wire_says(signal: Signal) -> None:
     content = b"innmind/ipc:" + signal.value.encode()

@@ -7,24 +7,50 @@ speak to it by hand; client tests are spoken to by hand or by a server process.
 import os
 import signal
 import socket
-import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from returns.pipeline import flow
+from returns.result import Failure, Success
 
-from ipcfold import IPC, Name
+from ipcfold import (
+    IPC,
+    ConnectError,
+    ConnectionClosed,
+    ConnectionLost,
+    ConnectionRefused,
+    Limits,
+    Message,
+    MessageTooLarge,
+    Name,
+    NoServer,
+    Peer,
+    PeerUntrusted,
+    ProcessClosed,
+    ProtocolBroken,
+    ReservedMessage,
+    TimedOut,
+    Unacknowledged,
+    UnreadExceeded,
+    UsedAfterFork,
+)
+from ipcfold.pointfree import ask, close, flat_map, send, wait
 from tests.shells.support import (
     CLOSE,
     CLOSE_OK,
     HEARTBEAT,
     NAME,
+    PATIENCE,
     RECEIVED,
     START,
     START_OK,
-    Running,
     Wire,
     fifo,
     frame,
+    listening,
     result_of,
     running,
     started,
@@ -188,14 +214,16 @@ class ServerContract:
 
     def test_a_client_that_pipelines_does_not_starve_another(self, directory: Path) -> None:
         gate = fifo(directory)
-        with running(directory, program=self.program), Wire.talking(directory) as busy, Wire.talking(directory) as client:
-            busy.write(f"block {gate}", f"block {gate}", *["quiet"] * 1000)
+        with running(directory, program=self.program) as server, Wire.talking(directory) as busy, Wire.talking(directory) as client:
+            busy.write(f"block {gate}", f"block {gate}", *["quiet"] * 5000)
             gate.write_bytes(b"")
             assert busy.read(2) == f"{RECEIVED},released"
-            client.write("ping")  # its turn comes after the second block, and before the thousand
+            client.write("ping")  # its turn comes after the second block, and long before the thousands
             gate.write_bytes(b"")
             assert client.read(2) == f"{RECEIVED},pong"
-            assert busy.read(1002) == ",".join([RECEIVED, "released", *[RECEIVED] * 1000])
+            assert busy.read(5002) == ",".join([RECEIVED, "released", *[RECEIVED] * 5000])
+            carry = server.stop()
+            assert carry.index("ping") < 2500
 
     def test_a_client_that_never_reads_takes_bounded_memory(self, directory: Path) -> None:
         with running(directory, program=self.program) as server, Wire.talking(directory) as deaf, Wire.talking(directory) as client:
@@ -307,10 +335,8 @@ class OwnershipContract:
                     assert client.read(2) == f"{START_OK},{CLOSE}"
                     client.write(CLOSE_OK)
 
-            thread = threading.Thread(target=converse)
-            thread.start()
-            result = result_of(started(directory, program=self.program))
-            thread.join()
+            with beside(converse):
+                result = result_of(started(directory, program=self.program))
             assert (result["error"], result["pid"]) == ("NameTaken", os.getpid())
             assert (directory / "server.sock").exists()
 
@@ -328,4 +354,359 @@ class OwnershipContract:
             assert result_of(running_one) == {"carry": []}
 
 
-__all__ = ["OwnershipContract", "Running", "ServerContract"]
+class ClientContract:
+    """A client gets a value for whatever happens, and never takes one thing for another."""
+
+    program = "tests.shells.serve"
+
+    def test_send_then_wait(self, directory: Path) -> None:
+        with running(directory, program=self.program) as server:
+            process = IPC(directory).get(NAME).unwrap()
+            assert (process.name, process.peer.pid, process.peer.uid, process.closed) == (NAME, server.pid, os.geteuid(), False)
+            assert process.send(Message.text("ping")) == Success(process)
+            assert process.wait() == Success(Message.text("pong"))
+            assert process.close() == Success(None)
+            assert process.closed
+
+    def test_a_pipeline(self, directory: Path) -> None:
+        with running(directory, program=self.program):
+            for verb in (flat_map(ask(Message.text("ping"))), flat_map(ask(Message.text("ping"), 10))):
+                assert flow(NAME, IPC(directory).get, verb) == Success(Message.text("pong"))
+            pinged = flow(Name.of("server"), flat_map(IPC(directory).wait), flat_map(send(Message.text("ping"))))
+            assert flow(pinged, flat_map(wait())) == Success(Message.text("pong"))
+            assert flow(pinged, flat_map(close())) == Success(None)
+
+    def test_several_messages_in_one_send_then_their_responses(self, directory: Path) -> None:
+        with running(directory, program=self.program) as server, IPC(directory).get(NAME).unwrap() as process:
+            assert process.send(Message.text("echo one"), Message.text("echo two")) == Success(process)
+            assert process.wait() == Success(Message.text("echo one"))
+            assert process.wait() == Success(Message.text("echo two"))
+            assert process.wait(0) == Failure(TimedOut(NAME, 0, "a response of"))
+            assert process.send() == Success(process)
+            process.close()
+            assert server.stop() == ["echo one", "echo two"]
+
+    def test_both_ends_writing_much_at_once_is_no_deadlock(self, directory: Path) -> None:
+        much = [Message.text(f"echo {number} " + "x" * 300_000) for number in range(60)]
+        with running(directory, program=self.program), IPC(directory).get(NAME).unwrap() as process:
+            assert process.send(*much) == Success(process)
+            assert [process.wait().unwrap() for _ in much] == much
+
+    def test_a_large_message_goes_and_comes(self, directory: Path) -> None:
+        large = Message.text("echo " + "x" * (20 * 2**20))
+        with running(directory, program=self.program), IPC(directory).get(NAME).unwrap() as process:
+            assert process.ask(large, 20) == Success(large)
+
+    def test_get_fails_at_once_without_a_server(self, directory: Path) -> None:
+        assert IPC(directory).get(NAME) == Failure(NoServer(NAME, directory / "server.sock"))
+
+    def test_wait_finds_a_server_that_starts_later(self, directory: Path) -> None:
+        starting = started(directory, program=self.program)
+        process = IPC(directory).wait(NAME).unwrap()
+        assert process.ask(Message.text("ping")) == Success(Message.text("pong"))
+        process.close()
+        starting.terminate()
+        assert result_of(starting) == {"carry": ["ping"]}
+
+    @pytest.mark.parametrize("timeout", [0.0, 0.05])
+    def test_wait_gives_up_in_time(self, directory: Path, timeout: float) -> None:
+        assert IPC(directory).wait(NAME, timeout) == Failure(TimedOut(NAME, timeout, "the server"))
+
+    def test_wait_passes_over_what_a_killed_server_left(self, directory: Path) -> None:
+        with running(directory, program=self.program) as server:
+            server.signal(signal.SIGKILL)
+            server.process.wait()
+        assert IPC(directory).get(NAME) == Failure(NoServer(NAME, directory / "server.sock"))
+        assert IPC(directory).wait(NAME, 0.05) == Failure(TimedOut(NAME, 0.05, "the server"))
+
+    def test_a_late_response_is_never_taken_for_another(self, directory: Path) -> None:
+        gate = fifo(directory)
+        with running(directory, program=self.program), IPC(directory).get(NAME).unwrap() as process:
+            assert process.ask(Message.text(f"block {gate}"), 0.05) == Failure(TimedOut(NAME, 0.05, "the response of"))
+            gate.write_bytes(b"")
+            assert process.ask(Message.text("echo two")) == Success(Message.text("echo two"))
+            assert process.wait() == Success(Message.text("released"))
+
+    def test_a_wait_that_gave_up_goes_on_later(self, directory: Path) -> None:
+        gate = fifo(directory)
+        with running(directory, program=self.program), IPC(directory).get(NAME).unwrap() as process:
+            asked = process.ask(Message.text(f"block {gate}"), 0.05)
+            assert isinstance(asked.failure(), TimedOut)
+            assert isinstance(process.wait(0.05).failure(), TimedOut)
+            gate.write_bytes(b"")
+            assert process.send(Message.text("quiet")) == Success(process)
+            assert process.wait() == Success(Message.text("released"))
+
+    def test_a_server_that_stops_half_way_through_a_batch(self, directory: Path) -> None:
+        batch = [Message.text(f"echo {number}") for number in range(10)]
+        with running(directory, program=self.program) as server, IPC(directory).get(NAME).unwrap() as process:
+            sent = process.send(*batch[:4], Message.text("stop"), *batch[4:])
+            assert sent == Failure(Unacknowledged(5, 11, ConnectionClosed(NAME)))
+            assert process.closed
+            assert [process.wait().unwrap() for _ in range(4)] == batch[:4]
+            assert process.wait() == Failure(ConnectionClosed(NAME))
+            assert process.send(batch[0]) == Failure(Unacknowledged(0, 1, ConnectionClosed(NAME)))
+            assert process.close() == Success(None)
+            assert server.carry() == ["echo 0", "echo 1", "echo 2", "echo 3", "stop"]
+
+    def test_a_server_that_is_killed(self, directory: Path) -> None:
+        with running(directory, program=self.program) as server:
+            process = IPC(directory).get(NAME).unwrap()
+            assert process.send(Message.text("ping")) == Success(process)
+            server.signal(signal.SIGKILL)
+            server.process.wait()
+            assert process.send(Message.text("ping")) == Failure(Unacknowledged(0, 1, ConnectionLost(NAME)))
+            assert process.wait() == Success(Message.text("pong"))
+            assert process.wait() == Failure(ConnectionLost(NAME))
+            assert process.ask(Message.text("ping")) == Failure(Unacknowledged(0, 1, ConnectionLost(NAME)))
+            assert process.close() == Failure(ConnectionLost(NAME))
+            assert process.close() == Success(None)
+
+    def test_an_idle_client_learns_of_the_end_with_its_next_word(self, directory: Path) -> None:
+        with running(directory, "", "drain=0.05", program=self.program) as server:
+            process = IPC(directory).get(NAME).unwrap()
+            assert server.stop() == []
+            assert not process.closed
+            assert process.ask(Message.text("ping")) == Failure(Unacknowledged(0, 1, ConnectionClosed(NAME)))
+            assert process.closed
+
+    def test_what_may_not_be_sent_is_refused_whole(self, directory: Path) -> None:
+        signal_ = Message.text("innmind/ipc:heartbeat")
+        large = Message.text("x" * 11)
+        with running(directory, program=self.program) as server, IPC(directory, limits=Limits(message=10)).get(NAME).unwrap() as process:
+            assert process.send(Message.text("quiet"), signal_) == Failure(ReservedMessage(signal_))
+            assert process.ask(signal_) == Failure(ReservedMessage(signal_))
+            assert process.send(Message.text("quiet"), large) == Failure(MessageTooLarge(11, 10))
+            assert process.send(Message.text("x" * 10)) == Success(process)
+            process.close()
+            assert server.stop() == ["x" * 10]
+
+    def test_a_closed_process(self, directory: Path) -> None:
+        with running(directory, program=self.program):
+            with IPC(directory).get(NAME).unwrap() as process:
+                assert not process.closed
+            assert process.closed
+            closed = Failure(ProcessClosed(NAME))
+            assert (process.send(Message.text("a")), process.wait(), process.ask(Message.text("a"))) == (closed, closed, closed)
+            assert process.close() == Success(None)
+
+    def test_a_process_used_after_a_fork(self, directory: Path) -> None:
+        with running(directory, program=self.program) as server, IPC(directory).get(NAME).unwrap() as process:
+            child = os.fork()
+            if child == 0:
+                forked = Failure(UsedAfterFork(NAME, os.getppid()))
+                said = (process.send(Message.text("a")), process.wait(), process.ask(Message.text("a")), process.close())
+                os._exit(0 if said == (forked,) * 4 else 1)
+            assert os.waitpid(child, 0)[1] == 0
+            assert process.ask(Message.text("ping")) == Success(Message.text("pong"))
+            process.close()
+            assert server.stop() == ["ping"]
+
+    def test_responses_that_nobody_waits_for_are_bounded(self, directory: Path) -> None:
+        with running(directory, program=self.program):
+            process = IPC(directory, limits=Limits(unread=10_000)).get(NAME).unwrap()
+            sent = process.send(*[Message.text("large 1000")] * 100).failure()
+            assert isinstance(sent, Unacknowledged)
+            assert sent.reason == UnreadExceeded(NAME, 10_000)
+            assert 0 < sent.acknowledged < 100
+            assert process.wait() == Success(Message.octets(b"x" * 1000))
+            assert process.close() == Failure(UnreadExceeded(NAME, 10_000))
+
+    def test_whom_not_to_trust(self, directory: Path) -> None:
+        def nobody(peer: Peer) -> bool:
+            return False
+
+        def unsure(peer: Peer) -> bool:
+            raise KeyError(peer)
+
+        with running(directory, program=self.program) as server:
+            for trust in (nobody, unsure):
+                refused = IPC(directory, trust=trust).get(NAME).failure()
+                assert refused == PeerUntrusted(NAME, Peer(0, server.pid, os.geteuid(), os.getegid()))
+            assert IPC(directory, trust=lambda peer: peer.pid == server.pid).get(NAME).unwrap().close() == Success(None)
+
+    def test_names_that_somebody_listens_under(self, directory: Path) -> None:
+        ipc = IPC(directory)
+        assert ipc.processes() == Success(frozenset())
+        with running(directory, program=self.program) as server, running(directory, name=Name("other"), program=self.program):
+            (directory / "file.sock").touch()
+            (directory / "no name.sock").touch()
+            (directory / "link.sock").symlink_to(directory / "server.sock")
+            with socket.socket(socket.AF_UNIX) as stale:
+                stale.bind(str(directory / "stale.sock"))
+            assert ipc.processes() == Success(frozenset({NAME, Name("other")}))
+            assert ipc.exists(NAME) == Success(True)
+            for name in ("file", "link", "stale", "nobody"):
+                assert ipc.exists(Name(name)) == Success(False)
+            assert server.stop() == []
+            assert ipc.processes() == Success(frozenset({Name("other")}))
+
+
+class SpokenToContract:
+    """A client, spoken to by hand: each test is a server that says the wrong thing, or the right one late."""
+
+    @pytest.mark.parametrize(
+        ("said", "error"),
+        [
+            pytest.param([], ConnectionRefused(NAME), id="ended"),
+            pytest.param([CLOSE], ConnectionRefused(NAME), id="closed"),
+        ],
+    )
+    def test_who_is_not_greeted_is_refused(self, directory: Path, said: list[str], error: ConnectError) -> None:
+        def serve(wire: Wire) -> None:
+            wire.write(*said)
+
+        with spoken(directory, serve):
+            assert IPC(directory).get(NAME) == Failure(error)
+
+    def test_who_is_not_greeted_in_time_gives_up(self, directory: Path) -> None:
+        def serve(wire: Wire) -> None:
+            wire.write("too early")
+            assert wire.ended()
+
+        with spoken(directory, serve):
+            ipc = IPC(directory, limits=Limits(handshake=0.1))
+            assert ipc.get(NAME) == Failure(TimedOut(NAME, 0.1, "the greeting of"))
+
+    def test_a_greeting_that_is_no_frame(self, directory: Path) -> None:
+        def serve(wire: Wire) -> None:
+            wire.stream.sendall(b"\0\0\0\0\0\0\0\0")
+
+        with spoken(directory, serve):
+            assert isinstance(IPC(directory).get(NAME).failure(), ProtocolBroken)
+
+    def test_wait_tries_again_after_a_refusal(self, directory: Path) -> None:
+        with listening(directory) as listener:
+
+            def serve() -> None:
+                Wire(listener.accept()[0]).close()
+                with Wire(listener.accept()[0]) as wire:
+                    wire.write(START)
+                    assert wire.read(2) == f"{START_OK},{CLOSE}"
+                    wire.write(CLOSE_OK)
+
+            with beside(serve):
+                assert IPC(directory).wait(NAME, 10).unwrap().close() == Success(None)
+
+    def test_a_waiting_client_fills_the_silence(self, directory: Path) -> None:
+        def serve(wire: Wire) -> None:
+            greet(wire)
+            assert [wire.read_any() for _ in range(3)] == [HEARTBEAT] * 3
+            wire.write("response")
+            assert wire.read() == CLOSE
+            wire.write(CLOSE_OK)
+
+        for timeout in (None, 10.0):
+            with spoken(directory, serve), IPC(directory, heartbeat=0.02).get(NAME).unwrap() as process:
+                assert process.wait(timeout) == Success(Message.text("response"))
+
+    @pytest.mark.parametrize(
+        ("said", "acknowledged", "kind"),
+        [
+            pytest.param([RECEIVED, RECEIVED], 2, ConnectionLost, id="lost"),
+            pytest.param([RECEIVED, CLOSE], 1, ConnectionClosed, id="closed"),
+            pytest.param([RECEIVED, "response", HEARTBEAT, CLOSE], 1, ConnectionClosed, id="closed after a response"),
+        ],
+    )
+    def test_how_many_were_acknowledged(self, directory: Path, said: list[str], acknowledged: int, kind: type[object]) -> None:
+        def serve(wire: Wire) -> None:
+            greet(wire)
+            assert wire.read(3) == "1,2,3"
+            wire.write(*said)
+
+        with spoken(directory, serve):
+            failed = IPC(directory).get(NAME).unwrap().send(*map(Message.text, "123")).failure()
+            assert isinstance(failed, Unacknowledged)
+            assert (failed.acknowledged, failed.sent, type(failed.reason)) == (acknowledged, 3, kind)
+
+    def test_too_many_acknowledgements_are_no_protocol(self, directory: Path) -> None:
+        def serve(wire: Wire) -> None:
+            greet(wire)
+            wire.write(RECEIVED)
+            assert wire.ended()
+
+        with spoken(directory, serve):
+            process = IPC(directory).get(NAME).unwrap()
+            assert isinstance(process.wait().failure(), ProtocolBroken)
+            assert isinstance(process.close().failure(), ProtocolBroken)
+
+    def test_a_response_larger_than_the_limit_is_no_protocol(self, directory: Path) -> None:
+        def serve(wire: Wire) -> None:
+            greet(wire)
+            wire.write("x" * 11)
+            assert wire.ended()
+
+        with spoken(directory, serve):
+            process = IPC(directory, limits=Limits(message=10)).get(NAME).unwrap()
+            assert isinstance(process.wait().failure(), ProtocolBroken)
+
+    def test_a_message_acknowledged_but_not_responded_to(self, directory: Path) -> None:
+        def serve(wire: Wire) -> None:
+            greet(wire)
+            assert wire.read() == "question"
+            wire.write(RECEIVED, CLOSE)
+            assert wire.read() == CLOSE_OK
+
+        with spoken(directory, serve):
+            process = IPC(directory).get(NAME).unwrap()
+            assert process.ask(Message.text("question")) == Failure(ConnectionClosed(NAME))
+
+    def test_both_ends_closing_at_once(self, directory: Path) -> None:
+        def serve(wire: Wire) -> None:
+            greet(wire)
+            assert wire.read() == CLOSE
+            wire.write(CLOSE)
+            assert wire.read() == CLOSE_OK
+
+        with spoken(directory, serve):
+            assert IPC(directory).get(NAME).unwrap().close() == Success(None)
+
+    def test_closing_waits_no_longer_than_the_drain(self, directory: Path) -> None:
+        def serve(wire: Wire) -> None:
+            greet(wire)
+            assert wire.read(2) == f"{CLOSE}"
+
+        with spoken(directory, serve):
+            process = IPC(directory, limits=Limits(drain=0.05)).get(NAME).unwrap()
+            assert process.close() == Failure(TimedOut(NAME, 0.05, "the confirmation to close of"))
+            assert process.closed
+
+    def test_timeouts_hold_in_a_storm_of_signals(self, directory: Path) -> None:
+        def serve(wire: Wire) -> None:
+            greet(wire)
+            wire.read()
+
+        before = signal.signal(signal.SIGALRM, lambda number, frame: None)
+        signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
+        try:
+            with spoken(directory, serve), IPC(directory, limits=Limits(drain=0.05)).get(NAME).unwrap() as process:
+                assert isinstance(process.wait(0.1).failure(), TimedOut)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+
+def greet(wire: Wire) -> None:
+    wire.write(START)
+    assert wire.read() == START_OK
+
+
+@contextmanager
+def beside(run: Callable[[], None]) -> Iterator[None]:
+    """Run it in a thread meanwhile; its failure is the test's."""
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(run)
+        yield
+        future.result(PATIENCE)
+
+
+@contextmanager
+def spoken(directory: Path, serve: Callable[[Wire], None]) -> Iterator[None]:
+    """A server by hand for one client."""
+
+    def accept() -> None:
+        with Wire(listener.accept()[0]) as wire:
+            serve(wire)
+
+    with listening(directory) as listener, beside(accept):
+        yield

@@ -1,6 +1,6 @@
 """The blocking shell keeps the contract."""
 
-from tests.shells.contract import OwnershipContract, ServerContract
+from tests.shells.contract import ClientContract, OwnershipContract, ServerContract, SpokenToContract
 
 
 class TestServer(ServerContract):
@@ -8,4 +8,12 @@ class TestServer(ServerContract):
 
 
 class TestOwnership(OwnershipContract):
+    pass
+
+
+class TestClient(ClientContract):
+    pass
+
+
+class TestSpokenTo(SpokenToContract):
     pass

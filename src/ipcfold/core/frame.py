@@ -77,10 +77,10 @@ Frame: TypeAlias = Signal | Message
 def refusal(message: Message, limits: Limits) -> Maybe[MessageTooLarge | ReservedMessage]:
     """Why this message must not be sent, if there is a reason."""
     size = len(message.content)
-    if size > limits.message:
-        return Some(MessageTooLarge(size, limits.message))
     if size <= _LONGEST_SIGNAL and message.content in _SIGNALS and message.media_type == TEXT_PLAIN:
         return Some(ReservedMessage(message))
+    if size > limits.message:
+        return Some(MessageTooLarge(size, limits.message))
     return Nothing
 
 
@@ -103,11 +103,12 @@ _parse_cached = lru_cache(maxsize=1024)(_parse)
 class Decoder:
     """Bytes in as they come, frames out one by one."""
 
-    __slots__ = ("_at", "_broken", "_data", "_limit", "_needed")
+    __slots__ = ("_at", "_broken", "_buffered", "_data", "_limit", "_needed")
 
     def __init__(self, limit: int) -> None:
         """`limit`: the largest content accepted, in bytes."""
         self._limit = limit
+        self._buffered = max(limit, _LONGEST_SIGNAL)  # however small messages are to be, signals get through
         self._data: bytes | bytearray = b""
         self._at = 0  # where the next frame starts in the data
         self._needed = _SHORTEST  # how much data from there on is worth another look
@@ -142,7 +143,7 @@ class Decoder:
             self._needed = content_start - at
             return None
         content_end = content_start + _CONTENT_LENGTH.unpack_from(data, content_start - 4)[0]
-        if content_end - content_start > self._limit:
+        if content_end - content_start > self._buffered:
             return self._break(f"a content of {content_end - content_start} bytes is over the limit of {self._limit}")
         if len(data) <= content_end:
             self._needed = content_end + 1 - at
@@ -157,8 +158,11 @@ class Decoder:
         if media_type == _SIGNAL_TYPE:
             if len(content) <= _LONGEST_SIGNAL and (signal := _SIGNALS.get(content)) is not None:
                 return signal
-            return Message(TEXT_PLAIN, content)
-        parsed = (_parse_cached if len(media_type) <= _TYPICAL_TYPE else _parse)(media_type)
+            parsed: MediaType | None = TEXT_PLAIN
+        else:
+            parsed = (_parse_cached if len(media_type) <= _TYPICAL_TYPE else _parse)(media_type)
+        if len(content) > self._limit:
+            return self._break(f"a content of {len(content)} bytes is over the limit of {self._limit}")
         if parsed is None:
             return self._break(f"{media_type[:80]!r} is not a media type")
         return Message(parsed, content)

@@ -88,9 +88,12 @@ class Loop(Generic[C]):
         return self._host.result()
 
     def _turn(self) -> None:
-        for key, _ in self._selector.select(self._patience()):
+        for key, events in self._selector.select(self._patience()):
             if isinstance(key.data, _Client):
-                self._read(key.data)
+                if events & selectors.EVENT_WRITE:
+                    self._look_after(key.data)
+                if events & selectors.EVENT_READ:
+                    self._read(key.data)
             elif key.fileobj is self._listener:
                 self._accept()
             else:
@@ -139,7 +142,7 @@ class Loop(Generic[C]):
 
     def _read(self, client: _Client) -> None:
         end = client.end
-        if end.waiting or not end.reading:
+        if end.waiting or not end.reading:  # reading is over with the connection, too
             return
         try:
             data = client.stream.recv(max(_SMALL_READ, min(end.wanted, _LARGE_READ)))
