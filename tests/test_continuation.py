@@ -12,13 +12,18 @@ from tests.strategies import messages
 
 Verb = Callable[[Continuation[int], int], Continuation[int]]
 
+OUTCOMES: dict[Verb, Outcome] = {
+    Continuation.continue_: Outcome.CONTINUE,
+    Continuation.close: Outcome.CLOSE,
+    Continuation.stop: Outcome.STOP,
+}
+
 
 def verbs() -> st.SearchStrategy[Verb]:
     def responding(responses: list[Message]) -> Verb:
         return lambda continuation, carry: continuation.respond(carry, *responses)
 
-    plain: list[Verb] = [Continuation.continue_, Continuation.close, Continuation.stop]
-    return st.sampled_from(plain) | st.lists(messages(), max_size=3).map(responding)
+    return st.sampled_from(list(OUTCOMES)) | st.lists(messages(), max_size=3).map(responding)
 
 
 @given(st.lists(st.tuples(verbs(), st.integers())))
@@ -33,11 +38,7 @@ def test_verbs_compose(said: list[tuple[Verb, int]]) -> None:
         assert continuation.responses[: len(before.responses)] == before.responses
         alone = verb(Continuation(0, peer=start.peer), carry)
         responses += len(alone.responses)
-        outcome = {
-            Continuation.continue_: Outcome.CONTINUE,
-            Continuation.close: Outcome.CLOSE,
-            Continuation.stop: Outcome.STOP,
-        }.get(verb, outcome)
+        outcome = OUTCOMES.get(verb, outcome)
         assert continuation.outcome is outcome
     assert len(continuation.responses) == responses
     assert start == Continuation(0, peer=Peer(1, 2, 3, 4))

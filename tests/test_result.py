@@ -40,16 +40,22 @@ def maybe_steps() -> st.SearchStrategy[MaybeStep]:
 
 @given(st.integers(), results(), steps(), steps())
 def test_laws_of_a_monad_for_results(value: int, result: Result[int, str], first: Step, second: Step) -> None:
-    assert flat_map(first)(Success(value)) == first(value)
+    def both(found: int) -> Result[int, str]:
+        return flat_map(second)(first(found))
+
+    assert flat_map(first)(step(value)) == first(value)
     assert flat_map(step)(result) == result
-    assert flat_map(second)(flat_map(first)(result)) == flat_map(lambda found: flat_map(second)(first(found)))(result)
+    assert flat_map(second)(flat_map(first)(result)) == flat_map(both)(result)
 
 
 @given(st.integers(), maybes(), maybe_steps(), maybe_steps())
 def test_laws_of_a_monad_for_maybes(value: int, maybe: Maybe[int], first: MaybeStep, second: MaybeStep) -> None:
-    assert flat_map(first)(Some(value)) == first(value)
+    def both(found: int) -> Maybe[int]:
+        return flat_map(second)(first(found))
+
+    assert flat_map(first)(maybe_step(value)) == first(value)
     assert flat_map(maybe_step)(maybe) == maybe
-    assert flat_map(second)(flat_map(first)(maybe)) == flat_map(lambda found: flat_map(second)(first(found)))(maybe)
+    assert flat_map(second)(flat_map(first)(maybe)) == flat_map(both)(maybe)
 
 
 @given(results())

@@ -64,14 +64,12 @@ class Conversation(RuleBasedStateMachine):
     @precondition(lambda self: self.host.accepting)
     @rule(target=clients)
     def connect(self) -> int:
-        number = len(self.wires) + 1
-        self.wires[number] = Wire(Calling(LIMITS), self.host.connect(Peer(number, 1000 + number), self.now))
-        return number
+        return self.new_client()
 
     @precondition(lambda self: self.host.accepting)
     @rule(target=clients)
     def connect_and_greet(self) -> int:
-        number = self.connect()
+        number = self.new_client()
         self.exchange(number)
         self.exchange(number)
         return number
@@ -140,6 +138,11 @@ class Conversation(RuleBasedStateMachine):
         self.look_after()
 
     # How it happens
+
+    def new_client(self) -> int:
+        number = len(self.wires) + 1
+        self.wires[number] = Wire(Calling(LIMITS), self.host.connect(Peer(number, 1000 + number), self.now))
+        return number
 
     def write_up(self, wire: Wire, size: int) -> None:
         piece = bytes(wire.calling.outbox.head()[:size])

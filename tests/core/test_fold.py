@@ -15,6 +15,7 @@ from tests.strategies import messages
 A, B, C = Peer(1, 10), Peer(2, 20), Peer(3, 30)
 ONE, TWO, THREE = Message.text("one"), Message.text("two"), Message.text("three")
 Log = tuple[bytes, ...]
+EMPTY: Log = ()
 
 
 def log(message: Message, continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
@@ -47,14 +48,14 @@ def folding(timeout: float | None = None) -> Fold[int]:
 
 @given(st.lists(messages()))
 def test_the_carry_is_that_of_a_plain_reduce(said: list[Message]) -> None:
-    expected = reduce(lambda carry, message: (*carry, message.content), said, Log())
-    assert fold(log, (), said) == Success(Continuation(expected, tuple(said)))
+    expected = reduce(lambda carry, message: (*carry, message.content), said, EMPTY)
+    assert fold(log, EMPTY, said) == Success(Continuation(expected, tuple(said)))
 
 
 @pytest.mark.parametrize(("word", "outcome"), [("close", Outcome.CLOSE), ("stop", Outcome.STOP)])
 def test_nothing_is_folded_after_an_end(word: str, outcome: Outcome) -> None:
     said = [ONE, Message.text(word), TWO]
-    assert fold(log, (), said) == Success(Continuation((b"one", word.encode()), tuple(said[:2]), outcome))
+    assert fold(log, EMPTY, said) == Success(Continuation((b"one", word.encode()), tuple(said[:2]), outcome))
 
 
 @pytest.mark.parametrize(
@@ -62,9 +63,10 @@ def test_nothing_is_folded_after_an_end(word: str, outcome: Outcome) -> None:
     [("raise", KeyError), ("none", TypeError), ("bytes", TypeError), ("large", ValueError), ("signal", ValueError)],
 )
 def test_a_failing_handler_leaves_the_last_good_carry(word: str, kind: type[Exception]) -> None:
-    match cases(fold(log, (), [ONE, Message.text(word), TWO])):
+    match cases(fold(log, EMPTY, [ONE, Message.text(word), TWO])):
         case Failure(HandlerFailed(carry, message, error)):
-            assert (carry, message) == ((b"one",), Message.text(word))
+            assert carry == (b"one",)
+            assert message == Message.text(word)
             assert isinstance(error, kind)
         case other:
             pytest.fail(f"{other}")
@@ -72,7 +74,7 @@ def test_a_failing_handler_leaves_the_last_good_carry(word: str, kind: type[Exce
 
 def test_an_interrupted_handler_is_an_end_and_no_loss() -> None:
     said = [ONE, Message.text("interrupt"), TWO]
-    assert fold(log, (), said) == Success(Continuation((b"one",), (ONE,), Outcome.STOP))
+    assert fold(log, EMPTY, said) == Success(Continuation((b"one",), (ONE,), Outcome.STOP))
 
 
 def test_peers_are_asked_in_turn() -> None:

@@ -229,9 +229,8 @@ class ServerContract:
         with running(directory, program=self.program) as server, Wire.talking(directory) as deaf, Wire.talking(directory) as client:
             before = server.peak_memory()
             deaf.stream.settimeout(0.2)
-            with pytest.raises(TimeoutError):
-                while True:  # until the server reads no more of it
-                    deaf.stream.sendall(frame("large 100000") * 100)
+            with pytest.raises(TimeoutError):  # the server reads no more of it
+                deaf.stream.sendall(frame("large 100000") * 100_000)
             for _ in range(20):
                 client.write("ping")
                 assert client.read(2) == f"{RECEIVED},pong"
@@ -248,15 +247,15 @@ class ServerContract:
             assert server.stop() == ["ping"] * 1500
 
     def test_one_client_over_the_limit_is_turned_away(self, directory: Path) -> None:
-        with running(directory, "", "connections=2", program=self.program):
-            with Wire.talking(directory) as first, Wire.talking(directory), Wire.to(directory) as third:
-                assert third.ended()
-                first.write("ping", CLOSE)
-                assert first.read(3) == f"{RECEIVED},pong,{CLOSE_OK}"
-                assert first.ended()
-                with Wire.talking(directory) as fourth:
-                    fourth.write("ping")
-                    assert fourth.read(2) == f"{RECEIVED},pong"
+        limited = running(directory, "", "connections=2", program=self.program)
+        with limited, Wire.talking(directory) as first, Wire.talking(directory), Wire.to(directory) as third:
+            assert third.ended()
+            first.write("ping", CLOSE)
+            assert first.read(3) == f"{RECEIVED},pong,{CLOSE_OK}"
+            assert first.ended()
+            with Wire.talking(directory) as fourth:
+                fourth.write("ping")
+                assert fourth.read(2) == f"{RECEIVED},pong"
 
     @pytest.mark.parametrize(("verb", "kind"), [("raise", "KeyError"), ("exit", "SystemExit")])
     def test_a_failing_handler_ends_it_with_the_last_good_carry(self, directory: Path, verb: str, kind: str) -> None:
@@ -676,7 +675,7 @@ class SpokenToContract:
             greet(wire)
             wire.read()
 
-        before = signal.signal(signal.SIGALRM, lambda number, frame: None)
+        before = signal.signal(signal.SIGALRM, lambda *_: None)
         signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
         try:
             with spoken(directory, serve), IPC(directory, limits=Limits(drain=0.05)).get(NAME).unwrap() as process:

@@ -5,15 +5,15 @@ Their carry is the log of what was folded, so that a test can compare it with wh
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from ipcfold import Continuation, Message
 
 Log = tuple[str, ...]
+EMPTY: Log = ()
 
 
-def log(message: Message, continuation: Continuation[Log], carry: Log) -> Continuation[Log]:  # noqa: PLR0911
+def log(message: Message, continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
     """Log every message and do what it says: a verb, then an argument."""
     content = message.content.decode()
     verb, _, argument = content.partition(" ")
@@ -51,6 +51,3 @@ def log(message: Message, continuation: Continuation[Log], carry: Log) -> Contin
             return continuation.respond(carry, Message.text(f"{peer.connection} {peer.pid} {peer.uid} {peer.gid}"))
         case _:
             return continuation.continue_(carry)
-
-
-Handler = Callable[[Message, Continuation[Log], Log], Continuation[Log]]

@@ -7,19 +7,22 @@ import json
 import os
 import resource
 import sys
+from typing import TypeVar
 
 from returns.result import Failure, Success
 
-from ipcfold import IPC, Limits, Name, cases
-from tests.shells.handlers import log
+from ipcfold import IPC, Handler, Limits, Name, cases
+from tests.shells.handlers import EMPTY, log
+
+C = TypeVar("C")
 
 
-def main(directory: str, name: str, timeout: str = "", *limits: str) -> None:
+def main(first: C, handler: Handler[C], directory: str, name: str, timeout: str = "", *limits: str) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     chosen = {key: float(value) if "." in value else int(value) for key, _, value in (limit.partition("=") for limit in limits)}
     ipc = IPC(directory, heartbeat=chosen.pop("heartbeat", 1.0), limits=Limits(**chosen))  # type: ignore[arg-type]  # int or float, as given
-    match cases(ipc.listen(Name(name), float(timeout) if timeout else None)((), log)):
+    match cases(ipc.listen(Name(name), float(timeout) if timeout else None)(first, handler)):
         case Success(carry):
             answer: dict[str, object] = {"carry": carry}
         case Failure(error):
@@ -29,4 +32,4 @@ def main(directory: str, name: str, timeout: str = "", *limits: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(EMPTY, log, *sys.argv[1:])

@@ -1,0 +1,144 @@
+"""Directories and paths: what cannot be used is refused with a value that says what to do, at every door."""
+
+import os
+import stat
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from returns.result import Failure, Result, Success
+
+from ipcfold import IPC, Continuation, DirectoryUnusable, Message, Name, NoServer, PathTooLong, Peer
+from tests.shells.support import NAME, PATIENCE, running
+
+
+def idle(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
+    return continuation.continue_(carry)
+
+
+DOORS: dict[str, Callable[[IPC], Result[object, object]]] = {
+    "processes": lambda ipc: ipc.processes(),
+    "exists": lambda ipc: ipc.exists(NAME),
+    "get": lambda ipc: ipc.get(NAME),
+    "wait": lambda ipc: ipc.wait(NAME, 0.01),
+    "listen": lambda ipc: ipc.listen(NAME, 0.01)(0, idle),
+}
+EVERY_DOOR = pytest.mark.parametrize("door", DOORS.values(), ids=DOORS.keys())
+
+
+def unusable(door: Callable[[IPC], Result[object, object]], directory: Path) -> str:
+    """Why this directory cannot be used."""
+    error = door(IPC(directory)).failure()
+    assert isinstance(error, DirectoryUnusable)
+    assert error.path == directory
+    return error.reason
+
+
+@EVERY_DOOR
+def test_a_directory_that_is_missing(directory: Path, door: Callable[[IPC], Result[object, object]]) -> None:
+    assert "does not exist" in unusable(door, directory / "missing")
+    assert not (directory / "missing").exists()
+
+
+@EVERY_DOOR
+def test_a_directory_that_is_none(directory: Path, door: Callable[[IPC], Result[object, object]]) -> None:
+    (directory / "file").touch()
+    (directory / "link").symlink_to(directory)
+    assert "not a directory" in unusable(door, directory / "file")
+    assert "Not a directory" in unusable(door, directory / "file" / "below")
+    assert "symbolic link" in unusable(door, directory / "link")
+
+
+@EVERY_DOOR
+@pytest.mark.parametrize("mode", [0o701, 0o710, 0o755, 0o777, 0o1777])
+def test_a_directory_open_to_others(directory: Path, mode: int, door: Callable[[IPC], Result[object, object]]) -> None:
+    directory.chmod(mode)
+    assert "open to others" in unusable(door, directory)
+    assert f"{mode:04o}" in unusable(door, directory)
+
+
+@EVERY_DOOR
+def test_a_directory_that_may_not_be_written(directory: Path, door: Callable[[IPC], Result[object, object]]) -> None:
+    directory.chmod(0o500)
+    assert "chmod 0700" in unusable(door, directory)
+    directory.chmod(0o700)
+
+
+@EVERY_DOOR
+def test_a_directory_of_somebody_else(directory: Path, door: Callable[[IPC], Result[object, object]]) -> None:
+    if os.geteuid() == 0:
+        os.chown(directory, 65534, 65534)
+    assert "belongs to user" in unusable(door, directory if os.geteuid() == 0 else Path("/usr"))
+
+
+def test_trust_opens_the_directory_and_the_socket(directory: Path) -> None:
+    directory.chmod(0o755)
+
+    def anybody(_: Peer) -> bool:
+        return True
+
+    modes = list[int]()
+
+    def look(_: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
+        modes.append(stat.S_IMODE((directory / "server.sock").stat().st_mode))
+        return continuation.stop(carry + 1)
+
+    with ThreadPoolExecutor(1) as pool:
+        serving = pool.submit(IPC(directory, trust=anybody).listen(NAME), 0, look)
+        with IPC(directory, trust=anybody).wait(NAME, PATIENCE).unwrap() as process:
+            process.send(Message.text("look")).unwrap()
+        assert serving.result(PATIENCE) == Success(1)
+    assert modes == [0o666]
+
+
+def test_a_path_too_long_for_a_socket(directory: Path) -> None:
+    longest = 107 - len(os.fsencode(directory)) - len("/.sock")
+    ipc = IPC(directory)
+    fits, too_long = Name("a" * longest), Name("a" * (longest + 1))
+    assert ipc.listen(fits, 0.01)(0, idle) == Success(0)
+    error = PathTooLong(directory / f"{too_long}.sock", 107)
+    assert ipc.listen(too_long, 0.01)(0, idle) == Failure(error)
+    assert ipc.get(too_long) == Failure(error)
+    assert ipc.wait(too_long, 0.01) == Failure(error)
+    assert ipc.exists(too_long) == Success(False)
+
+
+def test_the_default_directory_is_made_by_the_first_server(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    default = directory / "made" / "by ipcfold"
+    monkeypatch.setenv("IPCFOLD_DIRECTORY", str(default))
+    previous = os.umask(0)
+    try:
+        assert IPC().processes() == Success(frozenset())
+        assert IPC().exists(NAME) == Success(False)
+        assert IPC().get(NAME) == Failure(NoServer(NAME, default / "server.sock"))
+        assert not default.exists()
+        assert IPC().listen(NAME, 0.01)(0, idle) == Success(0)
+    finally:
+        os.umask(previous)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (default, default.parent)] == [0o700, 0o700]
+
+
+def test_a_default_directory_that_cannot_be_made(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (directory / "file").touch()
+    monkeypatch.setenv("IPCFOLD_DIRECTORY", str(directory / "file" / "below"))
+    error = IPC().listen(NAME)(0, idle).failure()
+    assert isinstance(error, DirectoryUnusable)
+    assert "cannot be made" in error.reason
+
+
+def test_without_a_setting_it_is_the_user_s_runtime_directory(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("IPCFOLD_DIRECTORY", raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory))
+    error = IPC().get(NAME).failure()
+    assert error == NoServer(NAME, directory / "ipcfold" / "server.sock")
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    assert isinstance(IPC().get(Name("nobody-has-this-name")).failure(), NoServer | DirectoryUnusable)
+
+
+def test_sockets_and_locks_are_for_their_owner_alone(directory: Path) -> None:
+    with running(directory) as server:
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()}
+        assert modes == {"server.sock": 0o600, "server.lock": 0o600}
+        assert IPC(directory).wait(NAME, PATIENCE).unwrap().close() == Success(None)
+        assert server.stop() == []

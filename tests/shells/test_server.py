@@ -1,0 +1,177 @@
+"""What concerns the process that a blocking server runs in: its signals, its threads, its files."""
+
+import os
+import signal
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from returns.result import Failure, Success
+
+from ipcfold import IPC, ConnectionRefused, Continuation, Message, Name, NameTaken, Peer, SystemFailure, TimedOut
+from tests.shells.support import CLOSE, CLOSE_OK, NAME, PATIENCE, Wire
+
+
+def count(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
+    if message.content == b"stop":
+        return continuation.stop(carry)
+    return continuation.respond(carry + 1, message)
+
+
+def stopped_by_hand(directory: Path) -> None:
+    with Wire.talking(directory) as client:
+        client.write("stop")
+        assert client.read(2).endswith(CLOSE)
+        client.write(CLOSE_OK)
+
+
+@pytest.mark.parametrize("signals", [None, [signal.SIGUSR1]], ids=["default", "chosen"])
+def test_previous_handlers_are_put_back(directory: Path, signals: list[signal.Signals] | None) -> None:
+    watched = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1]
+    before = [signal.getsignal(number) for number in watched]
+    during = list[object]()
+
+    def look(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
+        during.extend(signal.getsignal(number) for number in watched)
+        os.kill(os.getpid(), watched[-1] if signals else watched[0])
+        return continuation.continue_(carry + 1)
+
+    ipc = IPC(directory)
+    listen = ipc.listen(NAME, signals=signals) if signals else ipc.listen(NAME)
+
+    def converse() -> None:
+        with ipc.wait(NAME, PATIENCE).unwrap() as process:
+            process.send(Message.text("look")).unwrap()
+
+    with ThreadPoolExecutor(1) as pool:
+        conversing = pool.submit(converse)
+        assert listen(0, look) == Success(1)  # the message at the handler is folded; then the signal ends it
+        conversing.result(PATIENCE)
+    assert [signal.getsignal(number) for number in watched] == before
+    changed = [now != then for now, then in zip(during, before, strict=True)]
+    assert changed == ([False, False, False, True] if signals else [True, True, True, False])
+
+
+def test_a_keyboard_interrupt_of_its_own_making_keeps_the_carry(directory: Path) -> None:
+    ipc = IPC(directory)
+
+    def interrupt() -> None:
+        with ipc.wait(NAME, PATIENCE).unwrap() as process:
+            process.send(Message.text("one")).unwrap()
+            os.kill(os.getpid(), signal.SIGINT)
+            process.wait()
+            process.wait()
+
+    with ThreadPoolExecutor(1) as pool:
+        interrupting = pool.submit(interrupt)
+        assert ipc.listen(NAME, signals=())(0, count) == Success(1)
+        interrupting.result(PATIENCE)
+
+
+def test_in_another_thread_signals_are_left_alone(directory: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with ThreadPoolExecutor(1) as pool:
+        serving = pool.submit(IPC(directory).listen(NAME), 0, count)
+        process = IPC(directory).wait(NAME, PATIENCE).unwrap()
+        assert signal.getsignal(signal.SIGTERM) is before
+        assert process.ask(Message.text("ping")) == Success(Message.text("ping"))
+        assert process.close() == Success(None)
+        stopped_by_hand(directory)
+        assert serving.result(PATIENCE) == Success(1)
+
+
+def test_threads_of_one_process_exclude_each_other(directory: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        serving = pool.submit(IPC(directory).listen(NAME), 0, count)
+        IPC(directory).wait(NAME, PATIENCE).unwrap().close()
+        taken = NameTaken(NAME, directory / "server.sock", os.getpid())
+        assert IPC(directory).listen(NAME)(0, count) == Failure(taken)
+        assert IPC(directory).exists(NAME) == Success(True)
+        assert IPC(directory).listen(NAME)(0, count) == Failure(taken)  # looking did not let the lock go
+        stopped_by_hand(directory)
+        assert serving.result(PATIENCE) == Success(0)
+    assert IPC(directory).listen(NAME, 0.01)(7, count) == Success(7)
+
+
+def test_of_many_threads_that_start_at_once_one_runs(directory: Path) -> None:
+    for number in range(20):
+        name = Name(f"round-{number}")
+        barrier = threading.Barrier(4)
+
+        def race(name: Name = name, barrier: threading.Barrier = barrier) -> object:
+            barrier.wait(PATIENCE)
+            return IPC(directory).listen(name)(0, count)
+
+        with ThreadPoolExecutor(4) as pool:
+            racing = [pool.submit(race) for _ in range(4)]
+            process = IPC(directory).wait(name, PATIENCE).unwrap()
+            process.send(Message.text("stop")).unwrap()
+            process.wait()
+            results = [each.result(PATIENCE) for each in racing]
+        # A racer may start after the first one has ended; whoever ran while another did was told so.
+        assert results.count(Success(0)) >= 1
+        assert all(result in (Success(0), Failure(NameTaken(name, directory / f"{name}.sock", os.getpid()))) for result in results)
+
+
+def test_a_server_can_be_called_again(directory: Path) -> None:
+    server = IPC(directory).listen(NAME, 0.01)
+    assert [server(number, count) for number in range(3)] == [Success(0), Success(1), Success(2)]
+
+
+def test_whom_the_server_does_not_trust_is_refused(directory: Path) -> None:
+    refused, opened = list[Peer](), threading.Event()
+
+    def trust(peer: Peer) -> bool:
+        if not opened.is_set():
+            refused.append(peer)
+            raise PermissionError  # whom it cannot judge it does not trust
+        return True
+
+    with ThreadPoolExecutor(1) as pool:
+        serving = pool.submit(IPC(directory, trust=trust).listen(NAME), 0, count)
+        while not refused:
+            assert IPC(directory).wait(NAME, 0.01).failure() == TimedOut(NAME, 0.01, "the server")
+        assert IPC(directory).get(NAME) == Failure(ConnectionRefused(NAME))
+        with Wire.to(directory) as client:
+            assert client.ended()  # not even greeted
+        assert {(peer.pid, peer.uid, peer.gid) for peer in refused} == {(os.getpid(), os.geteuid(), os.getegid())}
+        opened.set()
+        stopped_by_hand(directory)
+        assert serving.result(PATIENCE) == Success(0)
+
+
+def test_a_file_that_is_no_socket_is_not_replaced(directory: Path) -> None:
+    (directory / "server.sock").write_text("precious")
+    error = IPC(directory).listen(NAME)(0, count).failure()
+    assert isinstance(error, SystemFailure)
+    assert "no socket" in str(error)
+    assert (directory / "server.sock").read_text() == "precious"
+
+
+def test_a_socket_that_another_put_in_its_place_is_not_removed(directory: Path) -> None:
+    with ThreadPoolExecutor(1) as pool, socket.socket(socket.AF_UNIX) as usurper:
+        serving = pool.submit(IPC(directory).listen(NAME), 0, count)
+        process = IPC(directory).wait(NAME, PATIENCE).unwrap()
+        (directory / "server.sock").unlink()
+        usurper.bind(str(directory / "server.sock"))
+        process.send(Message.text("stop")).unwrap()
+        process.wait()
+        assert serving.result(PATIENCE) == Success(0)
+        assert (directory / "server.sock").exists()
+
+
+def test_what_was_left_half_published_is_taken_over(directory: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as half:
+        half.bind(str(directory / "server.bind"))
+    (directory / "server.lock").touch(0o600)
+    assert IPC(directory).listen(NAME, 0.01)(0, count) == Success(0)
+    assert list(directory.iterdir()) == []
+
+
+def test_every_file_is_closed_at_the_end(directory: Path) -> None:
+    before = set(os.listdir("/dev/fd"))
+    for _ in range(3):
+        assert IPC(directory).listen(NAME, 0.01)(0, count) == Success(0)
+    assert len(os.listdir("/dev/fd")) == len(before)

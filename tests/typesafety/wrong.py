@@ -1,0 +1,89 @@
+"""What mypy must refuse: each line with a mark behind it that says the code, and no other. Nothing here runs."""
+
+from returns.pipeline import flow
+from returns.result import Failure, Result, Success
+
+from ipcfold import IPC, Continuation, Handler, InvalidName, ListenError, Message, Name, Process, ReceiveError, TimedOut, cases, fold
+from ipcfold.pointfree import flat_map, send, wait
+
+
+def count(message: Message, continuation: Continuation[int], counter: int) -> Continuation[int]:
+    return continuation.respond(counter + 1)
+
+
+def bare(message: Message, continuation: Continuation[int], counter: int) -> int:
+    return counter + 1
+
+
+def mixed(message: Message, continuation: Continuation[int], counter: int) -> Continuation[str]:
+    return Continuation("text")
+
+
+def confused(message: Message, continuation: Continuation[int], counter: int) -> Continuation[int]:
+    return continuation.stop("text")  # refused: arg-type
+
+
+def forgetful(message: Message, continuation: Continuation[int], counter: int) -> Continuation[int]:
+    return continuation.respond(Message.text("pong"))  # refused: arg-type
+
+
+def noisy(message: Message, continuation: Continuation[int], counter: int) -> Continuation[int]:
+    return continuation.respond(counter, "pong")  # refused: arg-type
+
+
+server = IPC().listen(Name("x"))
+server(0, bare)  # refused: arg-type
+server(0, mixed)  # refused: arg-type
+server("text", count)  # refused: arg-type
+server(0, lambda message, continuation, carry: carry)  # refused: arg-type return-value
+fold(bare, 0, [])  # refused: arg-type
+handler: Handler[str] = count  # refused: assignment
+
+continuation = Continuation(0)
+continuation.carry = 1  # refused: misc
+Name("x").value = "y"  # refused: misc
+Name.of(3)  # refused: arg-type
+Message.text(b"bytes")  # refused: arg-type
+IPC().listen("x")  # refused: arg-type
+IPC().wait("x")  # refused: arg-type
+
+
+# A pipeline whose steps do not fit, and one that hides what can go wrong
+
+
+def use(process: Process) -> None:
+    flow(Name.of("x"), flat_map(send(Message.text("ping"))))  # refused: arg-type
+    flow(process, wait(), flat_map(wait()))  # refused: arg-type
+
+
+hidden: Result[Message, InvalidName] = flow(Name.of("x"), flat_map(IPC().wait), flat_map(wait()))  # refused: arg-type assignment
+
+
+def narrow(name: Name) -> Result[int, TimedOut]:
+    return IPC().listen(name)(0, count)  # refused: return-value
+
+
+# A match that forgets a case
+
+
+def half(result: Result[int, ListenError[int]]) -> int:  # refused: return
+    match cases(result):  # refused: exhaustive-match
+        case Success(carry):
+            return carry
+
+
+def some(result: Result[Message, ReceiveError]) -> str:  # refused: return
+    match cases(result):
+        case Success(message):
+            return str(message)
+        case Failure(error):
+            match error:  # refused: exhaustive-match
+                case TimedOut():
+                    return "late"
+
+
+# The returns plugin is on: without it, this partial application would go through
+
+from returns.curry import partial  # noqa: E402
+
+partial(narrow, "x")  # refused: arg-type
