@@ -74,11 +74,12 @@ def test_every_error_has_an_example_and_is_a_frozen_value() -> None:
     shown = {type(error) for error, _ in EXAMPLES}
     for union in ("ConnectError", "SendError", "ReceiveError", "AskError", "CloseError", "Ended"):
         assert set(get_args(getattr(ipcfold, union))) <= shown
+    attribute = "any"
     for error, _ in EXAMPLES:
         assert attrs.has(type(error))
         assert not isinstance(error, BaseException)
         with pytest.raises(attrs.exceptions.FrozenInstanceError):
-            setattr(error, "reason", None)
+            setattr(error, attribute, None)
 
 
 def test_listen_error_takes_the_type_of_the_carry() -> None:

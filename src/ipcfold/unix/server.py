@@ -6,11 +6,9 @@ import os
 import selectors
 import signal
 import socket
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from time import monotonic
-from types import FrameType
 from typing import Final, Generic, TypeVar, final
 
 from returns.result import Failure, Result
@@ -22,6 +20,7 @@ from ipcfold.errors import HandlerFailed, UsedAfterFork
 from ipcfold.peer import Name, Trust
 from ipcfold.unix.claim import Claim
 from ipcfold.unix.credentials import peer_of, trusted
+from ipcfold.unix.signals import handled
 
 C = TypeVar("C")
 
@@ -70,7 +69,7 @@ class Loop(Generic[C]):
     def run(self, signals: Iterable[signal.Signals]) -> Result[C, HandlerFailed[C] | UsedAfterFork]:
         """Serve until the fold ends."""
         try:
-            with _handled(signals, self._interrupt):
+            with handled(signals, self._interrupt):
                 self._selector.register(self._listener, selectors.EVENT_READ)
                 self._selector.register(self._woken, selectors.EVENT_READ)
                 while not self._host.over and os.getpid() == self._owner:
@@ -249,30 +248,3 @@ class Loop(Generic[C]):
         self._selector.close()
         self._woken.close()
         self._wake.close()
-
-
-@contextmanager
-def _handled(signals: Iterable[signal.Signals], react: Callable[[], None]) -> Iterator[None]:
-    """React to these signals, then put back what was there; only the main thread can."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    owner = os.getpid()
-    # None: a handler that was not set from Python, which could not be put back, so it is left alone.
-    previous = {number: before for number in signals if (before := signal.getsignal(number)) is not None}
-
-    def handle(number: int, _: FrameType | None) -> None:
-        if os.getpid() == owner:
-            react()
-        else:  # a child forked by the handler: the signal means what it meant before
-            signal.signal(number, previous[signal.Signals(number)])
-            os.kill(os.getpid(), number)
-
-    try:
-        for number in previous:
-            signal.signal(number, handle)
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

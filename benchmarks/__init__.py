@@ -1,0 +1,1 @@
+"""Measurements beside the library's peers; none of them is a test."""

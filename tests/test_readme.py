@@ -1,0 +1,93 @@
+"""What README shows is true: its programs run as the processes that they are, and what it names is there."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from sybil import Document, Example
+from sybil.parsers.markdown import CodeBlockParser
+
+import ipcfold
+from ipcfold import IPC, Name
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+SERVER = Name("server-name")
+
+
+def evaluate(example: Example) -> None:
+    """The programs are run as processes instead."""
+
+
+def programs() -> dict[str, str]:
+    """The programs in README by the file name in their first line."""
+    document = Document.parse(str(README), CodeBlockParser("python", evaluate))
+    sources = [str(example.parsed) for example in document.examples()]
+    return {source.splitlines()[0].removeprefix("# "): source for source in sources if source.startswith("# ")}
+
+
+def run(program: Path) -> subprocess.Popen[str]:
+    environment = {**os.environ, "IPCFOLD_DIRECTORY": str(program.parent)}
+    return subprocess.Popen([sys.executable, str(program)], env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def printed(process: subprocess.Popen[str]) -> str:
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    return output.strip()
+
+
+@pytest.fixture
+def written(directory: Path) -> Path:
+    """A directory with README's programs in it, which is the default directory of theirs."""
+    for name, source in programs().items():
+        (directory / name).write_text(source)
+    return directory
+
+
+def test_the_server_answers_42_clients_and_returns_42_at_the_43rd(written: Path) -> None:
+    for _ in range(2):  # the next start under that name succeeds
+        server = run(written / "server.py")
+        assert [printed(run(written / "client.py")) for _ in range(42)] == ["pong"] * 42
+        assert IPC(written).exists(SERVER).unwrap()
+        assert "closed this connection" in printed(run(written / "client.py"))
+        assert printed(server) == "<Success: 42>"
+        assert not list(written.glob("server-name*"))
+
+
+def test_the_programs_are_typed(written: Path) -> None:
+    command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "mypy.ini"), *map(str, written.glob("*.py"))]
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert checked.stdout.startswith("Success"), checked.stdout
+
+
+def test_the_unions_are_those_of_the_table() -> None:
+    rows = re.findall(r"^\| `(\w+)(?:\[C\])?` \| .*? \| (.*) \|$", README.read_text(), re.MULTILINE)
+    found = {union: set(re.findall(r"`(\w+)(?:\[C\])?`", members)) for union, members in rows if union.endswith(("Error", "Ended"))}
+    assert set(found) == {"ConnectError", "SendError", "ReceiveError", "AskError", "CloseError", "ListenError", "Ended"}
+    for union, members in found.items():
+        expected = {member for name in members for member in classes(name)}
+        assert expected == classes(union)
+
+
+def classes(name: str) -> set[str]:
+    """The classes of a union, or the class itself."""
+    value = getattr(ipcfold, name)
+    members = get_args(value)
+    return {getattr(member, "__origin__", member).__name__ for member in members} if members else {value.__name__}
+
+
+def test_every_public_name_is_told() -> None:
+    text = README.read_text()
+    assert [name for name in ipcfold.__all__ if name not in text] == []
+
+
+def test_the_tree_is_the_source() -> None:
+    text = README.read_text()
+    tree = set(re.findall(r"\b([a-z_]+\.py)\b", text[text.index("src/ipcfold/") : text.index("Imports go down")]))
+    files = {file.name for file in (ROOT / "src" / "ipcfold").rglob("*.py") if file.name != "__init__.py"}
+    assert tree == files
