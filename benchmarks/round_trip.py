@@ -3,8 +3,11 @@
     python -m benchmarks.round_trip [ROUNDS]
 
 Rounds of all contestants are interleaved, since machines are shared and noisy: only the ratios of one run count.
+Where the two processes run decides more than anything else (waking another core costs tens of microseconds), and the
+system's choice changes from run to run; so each is measured with both processes on one core, and on two.
 """
 
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -111,18 +114,41 @@ def main(rounds: int) -> None:
             "ipcfold, ask": lambda: process.ask(message).unwrap(),
             "ipcfold, ask with timeout": lambda: process.ask(message, _PATIENCE).unwrap(),
         }
-        times: dict[str, list[float]] = {name: [] for name in contestants}
-        for _ in range(rounds):
-            for name, trip in contestants.items():
-                times[name].append(timed(trip))
+        for title, client_cores, server_cores in placements():
+            place(0, client_cores)
+            for server in servers:
+                place(server.pid or 0, server_cores)
+            times: dict[str, list[float]] = {name: [] for name in contestants}
+            for _ in range(rounds):
+                for name, trip in contestants.items():
+                    times[name].append(timed(trip))
+            show(title, times)
         process.send(Message.octets(b"")).unwrap()
         process.wait()
         connection.send_bytes(b"")
         stream.close()
         for server in servers:
             server.join(_PATIENCE)
+
+
+def placements() -> list[tuple[str, set[int], set[int]]]:
+    """Where to run: a title, the client's cores, the servers' cores."""
+    if sys.platform != "linux":
+        return [("wherever the system puts them", set(), set())]
+    one, *others = sorted(os.sched_getaffinity(0))
+    return [("on one core", {one}, {one}), *(("on two cores", {one}, {other}) for other in others[:1])]
+
+
+def place(pid: int, cores: set[int]) -> None:
+    """Keep that process on those cores; 0 is this one."""
+    if sys.platform == "linux":
+        os.sched_setaffinity(pid, cores)
+
+
+def show(title: str, times: dict[str, list[float]]) -> None:
+    """Print the table of one placement."""
     base = median(times["raw blocking socket"])
-    print(f"{'':28} {'median':>9} {'fastest':>9} {'x raw':>7}")  # noqa: T201 - the table is its purpose
+    print(f"{title:28} {'median':>9} {'fastest':>9} {'x raw':>7}")  # noqa: T201 - the table is its purpose
     for name, each in times.items():
         print(f"{name:28} {median(each) * 1e6:6.1f} us {min(each) * 1e6:6.1f} us {median(each) / base:7.2f}")  # noqa: T201
 

@@ -67,9 +67,14 @@ class MediaType:
     subtype: str = attrs.field(converter=_lower, validator=attrs.validators.matches_re(_TCHARS))
     parameters: Parameters = attrs.field(default=(), converter=_lowered, validator=_check_parameters, eq=_comparable)
 
-    def __attrs_post_init__(self) -> None:
-        if len(str(self)) > _LONGEST:
+    _text: str = attrs.field(init=False, repr=False, eq=False)  # made once: it is wanted for every message sent
+
+    @_text.default
+    def _written(self) -> str:
+        text = f"{self.type}/{self.subtype}" + "".join(f"; {name}={_quoted(value)}" for name, value in self.parameters)
+        if len(text) > _LONGEST:
             raise ValueError(f"a media type has at most {_LONGEST} bytes")
+        return text
 
     @classmethod
     def of(cls, value: str) -> Result[MediaType, InvalidMediaType]:
@@ -100,7 +105,7 @@ class MediaType:
         return Maybe.from_optional(next((value for key, value in self.parameters if key == lowered), None))
 
     def __str__(self) -> str:
-        return f"{self.type}/{self.subtype}" + "".join(f"; {name}={_quoted(value)}" for name, value in self.parameters)
+        return self._text
 
 
 TEXT_PLAIN: Final = MediaType("text", "plain")

@@ -92,10 +92,30 @@ def test_a_response_belongs_to_the_message_acknowledged_before_it() -> None:
     assert end.response_to(2) is None
 
 
+def ended(state: State) -> Calling:
+    """A conversation that came to this end."""
+    end = talking(Limits(unread=1))
+    match state:
+        case State.CLOSED:
+            end.close()
+            end.receive(Signal.CLOSE_OK.frame)
+        case State.DISMISSED:
+            end.receive(Signal.CLOSE.frame)
+        case State.LOST:
+            end.end()
+        case State.BROKEN:
+            end.receive(Signal.RECEIVED.frame)
+        case _:
+            end.receive(encode(ONE) * 2)
+            assert (end.response(), end.response()) == (ONE, ONE)
+    assert end.state is state
+    written(end)
+    return end
+
+
 @pytest.mark.parametrize("state", ENDS)
 def test_an_ended_conversation_neither_sends_nor_hears(state: State) -> None:
-    end = talking()
-    end.state = state
+    end = ended(state)
     end.send([ONE])
     end.receive(encode(ONE) + Signal.RECEIVED.frame + Signal.START.frame)
     end.silence()

@@ -48,8 +48,11 @@ def folding(timeout: float | None = None) -> Fold[int]:
 
 @given(st.lists(messages()))
 def test_the_carry_is_that_of_a_plain_reduce(said: list[Message]) -> None:
+    def echo(message: Message, continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
+        return continuation.respond((*carry, message.content), message)
+
     expected = reduce(lambda carry, message: (*carry, message.content), said, EMPTY)
-    assert fold(log, EMPTY, said) == Success(Continuation(expected, tuple(said)))
+    assert fold(echo, EMPTY, said) == Success(Continuation(expected, tuple(said)))
 
 
 @pytest.mark.parametrize(("word", "outcome"), [("close", Outcome.CLOSE), ("stop", Outcome.STOP)])

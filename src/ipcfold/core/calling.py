@@ -53,15 +53,18 @@ class Event(Enum):
 
 
 class Command(Enum):
-    """What to do on a transition; the value is the signal to send, if that is all."""
+    """What to do on a transition; most are a signal to send."""
 
-    NOTHING = None
-    DELIVER = "deliver"
-    COUNT = "count"
-    ACCEPT = Signal.START_OK
-    HEARTBEAT = Signal.HEARTBEAT
-    ASK_TO_CLOSE = Signal.CLOSE
-    CONFIRM_CLOSE = Signal.CLOSE_OK
+    NOTHING = "nothing", b""
+    DELIVER = "deliver", b""
+    COUNT = "count", b""
+    ACCEPT = "accept", Signal.START_OK.frame
+    HEARTBEAT = "heartbeat", Signal.HEARTBEAT.frame
+    ASK_TO_CLOSE = "ask to close", Signal.CLOSE.frame
+    CONFIRM_CLOSE = "confirm to close", Signal.CLOSE_OK.frame
+
+    def __init__(self, _: str, frame: bytes) -> None:
+        self.frame = frame
 
 
 Transition: TypeAlias = tuple[State, Command]
@@ -136,10 +139,12 @@ def _closing(event: Event | Signal) -> Transition:
 class Calling:
     """One connection of a client, without its socket."""
 
-    __slots__ = ("_decoder", "_limits", "_responses", "_unread", "acknowledged", "broken", "outbox", "sent", "state")
+    __slots__ = ("_decoder", "_limits", "_responses", "_unread", "acknowledged", "broken", "open", "outbox", "sent", "state")
 
     def __init__(self, limits: Limits) -> None:
         self.state = State.CONNECTED
+        self.open = True
+        """Whether anything can still come."""
         self.outbox = Outbox()
         self.sent = 0
         """How many messages were given to `send`."""
@@ -151,11 +156,6 @@ class Calling:
         self._decoder = Decoder(limits.message)
         self._responses: deque[tuple[int, Message]] = deque()
         self._unread = 0
-
-    @property
-    def open(self) -> bool:
-        """Whether anything can still come."""
-        return self.state is State.TALKING or self.state is State.CONNECTED or self.state is State.CLOSING
 
     @property
     def wanted(self) -> int:
@@ -234,7 +234,10 @@ class Calling:
         self._move(Event.BROKEN)
 
     def _move(self, event: Event | Signal) -> Command:
-        self.state, command = transition(self.state, event)
-        if isinstance(command.value, Signal):
-            self.outbox.add(command.value.frame)
+        before = self.state
+        self.state, command = transition(before, event)
+        if self.state is not before:
+            self.open = self.state in {State.TALKING, State.CLOSING}
+        if command.frame:
+            self.outbox.add(command.frame)
         return command

@@ -28,18 +28,18 @@ _TYPICAL_TYPE: Final = 128  # only media types up to this length are cached, so 
 
 def encode(message: Message) -> bytes:
     """The message as one frame."""
-    return b"".join((prefix(message.media_type), _CONTENT_LENGTH.pack(len(message.content)), message.content, _END_MARK))
+    return b"".join((_prefix(str(message.media_type)), _CONTENT_LENGTH.pack(len(message.content)), message.content, _END_MARK))
 
 
 def encode_around(message: Message) -> tuple[bytes, bytes]:
     """What stands before and behind the content in its frame, for contents too large to copy."""
-    return prefix(message.media_type) + _CONTENT_LENGTH.pack(len(message.content)), _END_MARK
+    return _prefix(str(message.media_type)) + _CONTENT_LENGTH.pack(len(message.content)), _END_MARK
 
 
 @lru_cache(maxsize=256)
-def prefix(media_type: MediaType) -> bytes:
+def _prefix(media_type: str) -> bytes:
     """The media type behind its length."""
-    encoded = str(media_type).encode("ascii")
+    encoded = media_type.encode("ascii")
     return _TYPE_LENGTH.pack(len(encoded)) + encoded
 
 
@@ -86,7 +86,8 @@ def refusal(message: Message, limits: Limits) -> Maybe[MessageTooLarge | Reserve
 
 def unsendable(limits: Limits, response: Message) -> Exception | None:
     """The same as an exception, for a handler that responds with it."""
-    return refusal(response, limits).map(lambda refused: ValueError(str(refused))).value_or(None)
+    refused = refusal(response, limits)
+    return None if refused is Nothing else ValueError(str(refused.unwrap()))
 
 
 def _parse(media_type: bytes) -> MediaType | None:

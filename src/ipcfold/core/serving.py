@@ -46,14 +46,17 @@ class Event(Enum):
 
 
 class Command(Enum):
-    """What to do on a transition; the value is the signal to send, if that is all."""
+    """What to do on a transition; most are a signal to send."""
 
-    NOTHING = None
-    ASK_HANDLER = "ask"
-    ACKNOWLEDGE = Signal.RECEIVED
-    HEARTBEAT = Signal.HEARTBEAT
-    ASK_TO_CLOSE = Signal.CLOSE
-    CONFIRM_CLOSE = Signal.CLOSE_OK
+    NOTHING = "nothing", b""
+    ASK_HANDLER = "ask the handler", b""
+    ACKNOWLEDGE = "acknowledge", Signal.RECEIVED.frame
+    HEARTBEAT = "heartbeat", Signal.HEARTBEAT.frame
+    ASK_TO_CLOSE = "ask to close", Signal.CLOSE.frame
+    CONFIRM_CLOSE = "confirm to close", Signal.CLOSE_OK.frame
+
+    def __init__(self, _: str, frame: bytes) -> None:
+        self.frame = frame
 
 
 Transition: TypeAlias = tuple[State, Command]
@@ -218,6 +221,6 @@ class Serving:
         self.state, command = transition(before, event)
         if self.state is not before:
             self._since = now
-        if isinstance(command.value, Signal):
-            self.outbox.add(command.value.frame)
+        if command.frame:
+            self.outbox.add(command.frame)
         return command

@@ -49,7 +49,9 @@ from ipcfold.unix.credentials import peer_of, trusted
 
 _SMALL_READ: Final = 2**16
 _LARGE_READ: Final = 2**20
-_NO_SIGPIPE: Final = getattr(socket, "MSG_NOSIGNAL", 0)  # a program may have set SIGPIPE back to its deadly default
+# Never block in a write, and no SIGPIPE: a program may have set that back to its deadly default. (`int`, since the
+# enumeration would be computed anew for every write.)
+_SEND_FLAGS: Final = int(socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0))
 
 
 def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust: Trust, timeout: float) -> Result[Process, ConnectError]:
@@ -263,7 +265,7 @@ class Process:
     def _write(self) -> None:
         outbox = self._calling.outbox
         try:
-            outbox.sent(self._stream.send(outbox.head(), socket.MSG_DONTWAIT | _NO_SIGPIPE))
+            outbox.sent(self._stream.send(outbox.head(), _SEND_FLAGS))
         except BlockingIOError:
             pass  # the server reads nothing now: whoever calls goes on reading
         except OSError:

@@ -26,11 +26,15 @@ C = TypeVar("C")
 
 _SMALL_READ: Final = 2**16
 _LARGE_READ: Final = 2**20
-_NO_SIGPIPE: Final = getattr(socket, "MSG_NOSIGNAL", 0)  # a program may have set SIGPIPE back to its deadly default
+_NO_SIGPIPE: Final = int(getattr(socket, "MSG_NOSIGNAL", 0))  # a program may have set SIGPIPE back to its deadly default
 _ACCEPTED_AT_ONCE: Final = 64
 _ACCEPT_AGAIN: Final = 0.1  # seconds, after the system had no descriptor left for a client
 _BURST: Final = 0.001  # seconds of folding after which to look at the sockets again: somebody else may have come
 _PROMPT_CALLS: Final = 64  # calls of the handler, each shorter than a burst, after which acknowledgements share a write
+
+
+class _ForkedError(Exception):
+    """The handler returned in a child that it forked, which must not serve."""
 
 
 @final
@@ -72,7 +76,7 @@ class Loop(Generic[C]):
             with handled(signals, self._interrupt):
                 self._selector.register(self._listener, selectors.EVENT_READ)
                 self._selector.register(self._woken, selectors.EVENT_READ)
-                while not self._host.over and os.getpid() == self._owner:
+                while not self._host.over:
                     try:
                         self._turn()
                     except KeyboardInterrupt:  # from the handler, or where SIGINT is not among the signals
@@ -80,32 +84,32 @@ class Loop(Generic[C]):
                             raise
                         self._host.interrupted(monotonic())
                         self._settle()
+        except _ForkedError:
+            return Failure(UsedAfterFork(self._name, self._owner))
         finally:
             self._release()
-        if os.getpid() != self._owner:
-            return Failure(UsedAfterFork(self._name, self._owner))
         return self._host.result()
 
     def _turn(self) -> None:
-        for key, events in self._selector.select(self._patience()):
+        happened = self._selector.select(self._patience())
+        now = monotonic()
+        for key, events in happened:
             if isinstance(key.data, _Client):
                 if events & selectors.EVENT_WRITE:
                     self._look_after(key.data)
                 if events & selectors.EVENT_READ:
-                    self._read(key.data)
+                    self._read(key.data, now)
             elif key.fileobj is self._listener:
-                self._accept()
+                self._accept(now)
             else:
                 self._woken.recv(_SMALL_READ)
-                self._host.shutdown(monotonic())
-        now = monotonic()
+                self._host.shutdown(now)
         if self._accept_at is not None and now >= self._accept_at and self._host.accepting:
             self._accept_at = None
             self._selector.register(self._listener, selectors.EVENT_READ)
         self._host.tick(now)
-        self._fold()
-        if os.getpid() == self._owner:
-            self._settle()
+        self._fold(now)
+        self._settle()
 
     def _patience(self) -> float | None:
         if self._host.ready:
@@ -115,7 +119,7 @@ class Loop(Generic[C]):
             due = self._accept_at if due is None else min(due, self._accept_at)
         return None if due is None else max(0.0, due - monotonic())
 
-    def _accept(self) -> None:
+    def _accept(self, now: float) -> None:
         for _ in range(_ACCEPTED_AT_ONCE):
             try:
                 stream, _ = self._listener.accept()
@@ -125,7 +129,7 @@ class Loop(Generic[C]):
                 # No descriptor or memory is left. The client stays in the backlog, so the listener stays ready:
                 # watching it on would be a busy loop.
                 self._selector.unregister(self._listener)
-                self._accept_at = monotonic() + _ACCEPT_AGAIN
+                self._accept_at = now + _ACCEPT_AGAIN
                 return
             try:
                 peer = peer_of(stream, self._accepted + 1)
@@ -137,9 +141,9 @@ class Loop(Generic[C]):
                 continue
             stream.setblocking(False)
             self._accepted += 1
-            self._clients[peer.connection] = _Client(stream, self._host.connect(peer, monotonic()))
+            self._clients[peer.connection] = _Client(stream, self._host.connect(peer, now))
 
-    def _read(self, client: _Client) -> None:
+    def _read(self, client: _Client, now: float) -> None:
         end = client.end
         if end.waiting or not end.reading:  # reading is over with the connection, too
             return
@@ -150,13 +154,13 @@ class Loop(Generic[C]):
         except OSError:  # reset: as dead as one that ended
             data = b""
         if data:
-            self._host.receive(end.peer.connection, data, monotonic())
+            self._host.receive(end.peer.connection, data, now)
         else:
-            self._host.end(end.peer.connection, monotonic())
+            self._host.end(end.peer.connection, now)
 
-    def _fold(self) -> None:
+    def _fold(self, began: float) -> None:
         """Ask the handler for a burst of messages."""
-        began = before = monotonic()
+        before = began
         while before - began < _BURST and (asked := self._host.ask()) is not None:
             try:
                 continuation = self._handler(asked.message, asked.continuation, asked.continuation.carry)
@@ -168,7 +172,7 @@ class Loop(Generic[C]):
                 self._host.failed(error, monotonic())
                 return
             if os.getpid() != self._owner:
-                return
+                raise _ForkedError
             now = monotonic()
             self._host.answered(continuation, now)
             # An acknowledgement must not wait for a slow call behind it. Which call will be slow nobody knows, so
