@@ -40,6 +40,8 @@ class State(Enum):
     FLOODED = "flooded"
     """More responses came than are kept unread."""
 
+    __hash__ = object.__hash__  # as with signals
+
 
 class Event(Enum):
     """What can happen to this end, beside the peer's signals."""
@@ -50,6 +52,8 @@ class Event(Enum):
     BROKEN = "broken"
     FLOODED = "flooded"
     ENDED = "ended"
+
+    __hash__ = object.__hash__  # as with signals
 
 
 class Command(Enum):
@@ -133,6 +137,10 @@ def _closing(event: Event | Signal) -> Transition:
             return State.LOST, Command.NOTHING
         case _:
             return State.CLOSING, Command.NOTHING
+
+
+_MOVES: Final = {state: {event: transition(state, event) for event in (*Event, *Signal)} for state in State}
+"""The same as tables, since looking up is faster than matching."""
 
 
 @final
@@ -235,7 +243,7 @@ class Calling:
 
     def _move(self, event: Event | Signal) -> Command:
         before = self.state
-        self.state, command = transition(before, event)
+        self.state, command = _MOVES[before][event]
         if self.state is not before:
             self.open = self.state in {State.TALKING, State.CLOSING}
         if command.frame:

@@ -28,7 +28,8 @@ _TYPICAL_TYPE: Final = 128  # only media types up to this length are cached, so 
 
 def encode(message: Message) -> bytes:
     """The message as one frame."""
-    return b"".join((_prefix(str(message.media_type)), _CONTENT_LENGTH.pack(len(message.content)), message.content, _END_MARK))
+    content = message.content
+    return b"".join((_prefix(str(message.media_type)), _CONTENT_LENGTH.pack(len(content)), content, _END_MARK))
 
 
 def encode_around(message: Message) -> tuple[bytes, bytes]:
@@ -52,6 +53,8 @@ class Signal(Enum):
     HEARTBEAT = "heartbeat"
     CLOSE = "connection.close"
     CLOSE_OK = "connection.close-ok"
+
+    __hash__ = object.__hash__  # members are singletons, and keys of the tables of transitions: that of Enum is slow
 
     def __init__(self, verb: str) -> None:
         self.content = b"innmind/ipc:" + verb.encode("ascii")
@@ -136,34 +139,38 @@ class Decoder:
 
     def next(self) -> Frame | Broken | None:
         """The next whole frame; `None` until more bytes come; `Broken` for ever after a broken one."""
-        data, at = self._data, self._at
-        if len(data) - at < self._needed:
+        data, at, end = self._data, self._at, len(self._data)
+        if end - at < self._needed:
             return self._broken
-        content_start = at + 2 + _TYPE_LENGTH.unpack_from(data, at)[0] + 4
-        if len(data) < content_start:
+        type_end = at + 2 + (data[at] << 8) + data[at + 1]
+        content_start = type_end + 4
+        if end < content_start:
             self._needed = content_start - at
             return None
-        content_end = content_start + _CONTENT_LENGTH.unpack_from(data, content_start - 4)[0]
-        if content_end - content_start > self._buffered:
-            return self._break(f"a content of {content_end - content_start} bytes is over the limit of {self._limit}")
-        if len(data) <= content_end:
+        (size,) = _CONTENT_LENGTH.unpack_from(data, type_end)
+        if size > self._buffered:
+            return self._break(f"a content of {size} bytes is over the limit of {self._limit}")
+        content_end = content_start + size
+        if end <= content_end:
             self._needed = content_end + 1 - at
             return None
         if data[content_end] != _END_MARK[0]:
             return self._break("a frame does not end in the end mark")
         self._at = content_end + 1
         self._needed = _SHORTEST
-        view = memoryview(data)
-        media_type = bytes(view[at + 2 : content_start - 4])
-        content = bytes(view[content_start:content_end])
+        if isinstance(data, bytes):
+            media_type, content = data[at + 2 : type_end], data[content_start:content_end]
+        else:  # a slice of a bytearray would be a copy of its own
+            view = memoryview(data)
+            media_type, content = bytes(view[at + 2 : type_end]), bytes(view[content_start:content_end])
         if media_type == _SIGNAL_TYPE:
-            if len(content) <= _LONGEST_SIGNAL and (signal := _SIGNALS.get(content)) is not None:
+            if size <= _LONGEST_SIGNAL and (signal := _SIGNALS.get(content)) is not None:
                 return signal
             parsed: MediaType | None = TEXT_PLAIN
         else:
             parsed = (_parse_cached if len(media_type) <= _TYPICAL_TYPE else _parse)(media_type)
-        if len(content) > self._limit:
-            return self._break(f"a content of {len(content)} bytes is over the limit of {self._limit}")
+        if size > self._limit:
+            return self._break(f"a content of {size} bytes is over the limit of {self._limit}")
         if parsed is None:
             return self._break(f"{media_type[:80]!r} is not a media type")
         return Message(parsed, content)

@@ -42,16 +42,18 @@ class Outbox:
 
     def head(self) -> bytes | memoryview:
         """What to write next: small pieces joined, a large one alone and uncopied."""
-        if not self._head and self._pieces:
-            first = self._pieces.popleft()
-            if self._pieces and len(first) + len(self._pieces[0]) <= _COPIED:
-                small, size = [first], len(first)
-                while self._pieces and size + len(self._pieces[0]) <= _COPIED:
-                    small.append(self._pieces.popleft())
-                    size += len(small[-1])
-                first = b"".join(small)
-            self._head = first
-        return self._head
+        pieces = self._pieces
+        if self._head or not pieces:
+            return self._head
+        first = pieces.popleft()
+        if pieces:
+            size = len(first)
+            small = [first]
+            while pieces and (size := size + len(pieces[0])) <= _COPIED:
+                small.append(pieces.popleft())
+            first = b"".join(small)  # of one piece, this is the piece itself
+        self._head = first
+        return first
 
     def sent(self, count: int) -> None:
         """So many bytes of the head were written."""

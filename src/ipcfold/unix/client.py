@@ -8,9 +8,7 @@ from __future__ import annotations
 import os
 import select
 import socket
-import struct
 from collections.abc import Callable
-from pathlib import Path
 from time import monotonic
 from types import TracebackType
 from typing import Final, final
@@ -29,14 +27,11 @@ from ipcfold.errors import (
     ConnectionRefused,
     Ended,
     MessageTooLarge,
-    NoServer,
-    PeerUntrusted,
     ProcessClosed,
     ProtocolBroken,
     ReceiveError,
     ReservedMessage,
     SendError,
-    SystemFailure,
     TimedOut,
     Unacknowledged,
     UnreadExceeded,
@@ -44,40 +39,13 @@ from ipcfold.errors import (
 )
 from ipcfold.limits import Limits
 from ipcfold.message import Message
-from ipcfold.peer import Name, Peer, Trust
-from ipcfold.unix.credentials import peer_of, trusted
+from ipcfold.peer import Name, Peer
 
 _SMALL_READ: Final = 2**16
 _LARGE_READ: Final = 2**20
 # Never block in a write, and no SIGPIPE: a program may have set that back to its deadly default. (`int`, since the
 # enumeration would be computed anew for every write.)
 _SEND_FLAGS: Final = int(socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0))
-
-
-def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust: Trust, timeout: float) -> Result[Process, ConnectError]:
-    """A process that has greeted us, within `timeout` seconds."""
-    deadline = monotonic() + timeout
-    stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # The kernel keeps these times, which costs no system call a read: how long connecting may block while the
-    # server's backlog is full, and how long reading may before a heartbeat is due.
-    stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(timeout))
-    stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(heartbeat))
-    try:
-        stream.connect(os.fspath(path))
-        peer = peer_of(stream, 0)
-    except (FileNotFoundError, ConnectionRefusedError):
-        stream.close()
-        return Failure(NoServer(name, path))
-    except BlockingIOError:
-        stream.close()
-        return Failure(TimedOut(name, timeout, "a place in the backlog of"))
-    except OSError as error:
-        stream.close()
-        return Failure(SystemFailure("connect to", path, error.strerror or str(error)))
-    if not trusted(trust, peer):
-        stream.close()
-        return Failure(PeerUntrusted(name, peer))
-    return Process(name, peer, stream, heartbeat, limits).greeted(deadline, timeout)
 
 
 @final
@@ -90,7 +58,7 @@ class Process:
     __slots__ = ("_calling", "_closed", "_heartbeat", "_limits", "_name", "_owner", "_peer", "_stream")
 
     def __init__(self, name: Name, peer: Peer, stream: socket.socket, heartbeat: float, limits: Limits) -> None:
-        """Made by `IPC.get` and `IPC.wait`."""
+        """Made by `IPC.get` and `IPC.wait`; reading from the stream must give up after `heartbeat` seconds."""
         self._name = name
         self._peer = peer
         self._stream = stream
@@ -234,14 +202,16 @@ class Process:
                 return ConnectionClosed(self._name)
 
     def _received(self, taken: Callable[[], Message | None], deadline: float | None) -> Message | None:
-        response = taken()
-        while response is None and self._calling.open and self._step(deadline):
-            response = taken()
+        while (response := taken()) is None and self._calling.open:
+            if not self._step(deadline):
+                response = taken()
+                break
         self._shut_if_over()
         return response
 
     def _run(self, done: Callable[[], bool], deadline: float | None) -> None:
-        while self._calling.open and not done() and self._step(deadline):
+        """Write and read until that holds, the connection is over, or the deadline has passed."""
+        while not done() and self._calling.open and self._step(deadline):
             pass
         self._shut_if_over()
 
@@ -250,17 +220,15 @@ class Process:
         calling = self._calling
         if calling.outbox.size:
             self._write()
+        left = self._heartbeat if deadline is None else deadline - monotonic()
         if calling.outbox.size or deadline is not None:
-            patience = self._heartbeat if deadline is None else min(self._heartbeat, max(0.0, deadline - monotonic()))
-            events = _poll(self._stream, select.POLLIN | (select.POLLOUT if calling.outbox.size else 0), patience)
-            if not events:
-                if deadline is not None and monotonic() >= deadline:
-                    return False
+            events = _poll(self._stream, select.POLLIN | (select.POLLOUT if calling.outbox.size else 0), min(left, self._heartbeat))
+            if not events and left >= self._heartbeat:
                 calling.silence()
             if not events & ~select.POLLOUT:
-                return True
+                return left > 0
         self._read()
-        return True
+        return left > 0
 
     def _write(self) -> None:
         outbox = self._calling.outbox
@@ -299,12 +267,6 @@ class Process:
 
 def _deadline(timeout: float | None) -> float | None:
     return None if timeout is None else monotonic() + timeout
-
-
-def _timeval(seconds: float) -> bytes:
-    """A `struct timeval`; zero would mean for ever."""
-    microseconds = max(1, round(seconds * 1e6))
-    return struct.pack("@ll", microseconds // 1_000_000, microseconds % 1_000_000)
 
 
 def _poll(stream: socket.socket, events: int, seconds: float) -> int:

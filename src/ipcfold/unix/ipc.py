@@ -37,7 +37,8 @@ from ipcfold.peer import Name, Trust
 from ipcfold.result import cases, flat_map
 from ipcfold.unix.address import located, prepared, socket_path
 from ipcfold.unix.claim import Claim, holder_of, is_socket
-from ipcfold.unix.client import Process, connected
+from ipcfold.unix.client import Process
+from ipcfold.unix.connect import connected
 from ipcfold.unix.credentials import same_user
 from ipcfold.unix.server import Loop
 

@@ -1,0 +1,49 @@
+"""Connecting: a socket to the path, the kernel's word on who is there, and the greeting."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from pathlib import Path
+from time import monotonic
+
+from returns.result import Failure, Result
+
+from ipcfold.errors import ConnectError, NoServer, PeerUntrusted, SystemFailure, TimedOut
+from ipcfold.limits import Limits
+from ipcfold.peer import Name, Trust
+from ipcfold.unix.client import Process
+from ipcfold.unix.credentials import peer_of, trusted
+
+
+def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust: Trust, timeout: float) -> Result[Process, ConnectError]:
+    """A process that has greeted us, within `timeout` seconds."""
+    deadline = monotonic() + timeout
+    stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # The kernel keeps these times, which costs no system call a read: how long connecting may block while the
+    # server's backlog is full, and how long reading may before a heartbeat is due.
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(timeout))
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(heartbeat))
+    try:
+        stream.connect(os.fspath(path))
+        peer = peer_of(stream, 0)
+    except (FileNotFoundError, ConnectionRefusedError):
+        stream.close()
+        return Failure(NoServer(name, path))
+    except BlockingIOError:
+        stream.close()
+        return Failure(TimedOut(name, timeout, "a place in the backlog of"))
+    except OSError as error:
+        stream.close()
+        return Failure(SystemFailure("connect to", path, error.strerror or str(error)))
+    if not trusted(trust, peer):
+        stream.close()
+        return Failure(PeerUntrusted(name, peer))
+    return Process(name, peer, stream, heartbeat, limits).greeted(deadline, timeout)
+
+
+def _timeval(seconds: float) -> bytes:
+    """A `struct timeval`; zero would mean for ever."""
+    microseconds = max(1, round(seconds * 1e6))
+    return struct.pack("@ll", microseconds // 1_000_000, microseconds % 1_000_000)
