@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Final, TypeVar, final
 
 import attrs
 
-LARGEST_CONTENT = 0xFFFF_FFFF  # the wire has four bytes for a content's length
+LARGEST_CONTENT: Final = 0xFFFF_FFFF  # the wire has four bytes for a content's length
+
+
+Number = TypeVar("Number", int, float)
+
+
+def _is_limit(_: object, attribute: attrs.Attribute[Number], value: Number) -> None:
+    if not 0 < value < float("inf"):
+        raise ValueError(f"limits.{attribute.name} is more than zero and finite, not {value}")
 
 
 @final
@@ -30,11 +38,9 @@ class Limits:
     0.1
     """
 
-    message: int = attrs.field(
-        default=64 * 2**20, validator=attrs.validators.and_(attrs.validators.gt(0), attrs.validators.le(LARGEST_CONTENT))
-    )
-    connections: int = attrs.field(default=16_384, validator=attrs.validators.gt(0))
-    handshake: float = attrs.field(default=5.0, validator=attrs.validators.gt(0))
-    drain: float = attrs.field(default=1.0, validator=attrs.validators.gt(0))
-    unsent: int = attrs.field(default=2**20, validator=attrs.validators.gt(0))
-    unread: int = attrs.field(default=128 * 2**20, validator=attrs.validators.gt(0))
+    message: int = attrs.field(default=64 * 2**20, validator=[_is_limit, attrs.validators.le(LARGEST_CONTENT)])
+    connections: int = attrs.field(default=16_384, validator=_is_limit)
+    handshake: float = attrs.field(default=5.0, validator=_is_limit)
+    drain: float = attrs.field(default=1.0, validator=_is_limit)
+    unsent: int = attrs.field(default=2**20, validator=_is_limit)
+    unread: int = attrs.field(default=128 * 2**20, validator=_is_limit)

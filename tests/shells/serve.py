@@ -18,9 +18,9 @@ C = TypeVar("C")
 
 
 def main(first: C, handler: Handler[C], directory: str, name: str, timeout: str = "", *limits: str) -> None:
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     chosen = {key: float(value) if "." in value else int(value) for key, _, value in (limit.partition("=") for limit in limits)}
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (int(chosen.pop("files", most)), most))
     ipc = IPC(directory, heartbeat=chosen.pop("heartbeat", 1.0), limits=Limits(**chosen))  # type: ignore[arg-type]  # int or float, as given
     match cases(ipc.listen(Name(name), float(timeout) if timeout else None)(first, handler)):
         case Success(carry):

@@ -1,6 +1,7 @@
 """What concerns the process that a blocking server runs in: its signals, its threads, its files."""
 
 import os
+import resource
 import signal
 import socket
 import threading
@@ -8,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from returns.pipeline import is_successful
 from returns.result import Failure, Success
 
-from ipcfold import IPC, ConnectionRefused, Continuation, Message, Name, NameTaken, Peer, SystemFailure, TimedOut
-from tests.shells.support import CLOSE, CLOSE_OK, NAME, PATIENCE, Wire
+from ipcfold import IPC, ConnectionClosed, ConnectionRefused, Continuation, Message, Name, NameTaken, Peer, SystemFailure, TimedOut
+from tests.shells.support import CLOSE, CLOSE_OK, NAME, PATIENCE, RECEIVED, Wire, running
 
 
 def count(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
@@ -95,6 +97,20 @@ def test_threads_of_one_process_exclude_each_other(directory: Path) -> None:
     assert IPC(directory).listen(NAME, 0.01)(7, count) == Success(7)
 
 
+def test_a_name_is_one_however_its_directory_is_spelled(directory: Path) -> None:
+    (directory / "real").mkdir(0o700)
+    (directory / "alias").symlink_to(directory)
+    real, alias = IPC(directory / "real"), IPC(directory / "alias" / "real")
+    with ThreadPoolExecutor(1) as pool:
+        serving = pool.submit(real.listen(NAME), 0, count)
+        real.wait(NAME, PATIENCE).unwrap().close()
+        for _ in range(2):  # nor does looking through the other spelling let the lock go
+            assert alias.processes() == Success(frozenset({NAME}))
+            assert alias.listen(NAME)(0, count).failure() == NameTaken(NAME, directory / "alias" / "real" / "server.sock", os.getpid())
+        stopped_by_hand(directory / "real")
+        assert serving.result(PATIENCE) == Success(0)
+
+
 def test_of_many_threads_that_start_at_once_one_runs(directory: Path) -> None:
     for number in range(20):
         name = Name(f"round-{number}")
@@ -168,6 +184,50 @@ def test_what_was_left_half_published_is_taken_over(directory: Path) -> None:
     (directory / "server.lock").touch(0o600)
     assert IPC(directory).listen(NAME, 0.01)(0, count) == Success(0)
     assert list(directory.iterdir()) == []
+
+
+def test_out_of_descriptors_it_accepts_again_once_some_are_free(directory: Path) -> None:
+    with running(directory, "", "files=40") as server:
+        first = Wire.talking(directory)
+        crowd = [Wire.to(directory) for _ in range(60)]
+        first.write("ping")
+        assert first.read(2) == f"{RECEIVED},pong"
+        for wire in crowd:
+            wire.close()
+        with Wire.talking(directory) as late:
+            late.write("ping")
+            assert late.read(2) == f"{RECEIVED},pong"
+        first.close()
+        assert server.stop() == ["ping", "ping"]
+
+
+def test_without_descriptors_there_is_an_error_at_every_door(directory: Path) -> None:
+    ipc = IPC(directory)
+    with running(directory):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        used = len(os.listdir("/dev/fd"))
+        try:
+            for free in range(6):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (used + free, hard))
+                reached, served = ipc.get(NAME), ipc.listen(Name("other"), 0.01)(0, count)
+                assert isinstance(reached.failure() if not is_successful(reached) else SystemFailure("", directory, ""), SystemFailure)
+                assert served == Success(0) or isinstance(served.failure(), SystemFailure)
+                reached.map(lambda process: process.close())
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert ipc.listen(Name("other"), 0.01)(0, count) == Success(0)
+
+
+@pytest.mark.parametrize("timeout", [1e12, float("inf")])
+def test_a_timeout_may_be_longer_than_any_system_call_takes(directory: Path, timeout: float) -> None:
+    ipc = IPC(directory, heartbeat=timeout)
+    with ThreadPoolExecutor(1) as pool:
+        serving = pool.submit(ipc.listen(NAME, timeout), 0, count)
+        with ipc.wait(NAME, timeout).unwrap() as process:
+            assert process.ask(Message.text("ping"), timeout) == Success(Message.text("ping"))
+            process.send(Message.text("stop")).unwrap()
+            assert isinstance(process.wait(timeout).failure(), ConnectionClosed)
+        assert serving.result(PATIENCE) == Success(1)
 
 
 def test_every_file_is_closed_at_the_end(directory: Path) -> None:

@@ -31,8 +31,11 @@ from ipcfold.peer import Name
 _BACKLOG: Final = 4096  # the kernel cuts it to what it allows
 
 _guard: Final = threading.Lock()
-_held: Final[set[tuple[int, Path]]] = set()
-"""The locks this process holds, as (process id, path): after a fork, entries of the parent mean nothing here."""
+_held: Final[set[tuple[int, int, int]]] = set()
+"""The locks this process holds, as (process id, device, inode): after a fork, those of the parent mean nothing here."""
+
+# A child forked while another thread is at it must not inherit a guard that nobody will ever release.
+os.register_at_fork(before=_guard.acquire, after_in_parent=_guard.release, after_in_child=_guard.release)
 
 
 @final
@@ -52,7 +55,7 @@ class Claim:
         """Take the name, or say who has it."""
         lock_path = socket_path.with_suffix(".lock")
         with _guard:
-            if (os.getpid(), lock_path) in _held:
+            if _is_held(lock_path):
                 return Failure(NameTaken(name, socket_path, os.getpid()))
             while True:
                 try:
@@ -70,16 +73,20 @@ class Claim:
                         continue  # it was let go meanwhile
                     return Failure(NameTaken(name, socket_path, holder.unwrap()))
                 if _is_at(lock, lock_path):
-                    _held.add((os.getpid(), lock_path))
+                    _held.add(_identity(os.fstat(lock)))
                     return Success(cls(socket_path, lock_path, lock))
                 os.close(lock)  # its last owner removed the file between our opening and our locking it
 
     def publish(self, mode: int) -> Result[socket.socket, SystemFailure]:
         """A socket that accepts under the name; whatever a dead server left in its place is replaced."""
         hidden = self.path.with_suffix(".bind")  # as long as the real name, so it fits if that does
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            os.fchmod(listener.fileno(), mode)  # on Linux bind takes the mode from here: never open to more, even briefly
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        except OSError as error:
+            return Failure(SystemFailure("make a socket for", self.path, error.strerror or str(error)))
+        try:
+            if sys.platform == "linux":  # where bind takes the mode from here: never open to more, even briefly
+                os.fchmod(listener.fileno(), mode)
             hidden.unlink(missing_ok=True)
             listener.bind(os.fspath(hidden))
             os.chmod(hidden, mode)  # and here whatever the umask took away comes back
@@ -112,7 +119,7 @@ class Claim:
             if os.getpid() == self._owner:
                 with suppress(OSError):  # as above; a lock file left behind is taken over by the next owner
                     os.unlink(self._lock_path)
-                _held.discard((self._owner, self._lock_path))
+                _held.discard(_identity(os.fstat(self._lock)))
             os.close(self._lock)
 
 
@@ -120,7 +127,7 @@ def holder_of(socket_path: Path) -> Maybe[int]:
     """The process that holds the name of this socket, if one does."""
     lock_path = socket_path.with_suffix(".lock")
     with _guard:
-        if (os.getpid(), lock_path) in _held:
+        if _is_held(lock_path):
             return Some(os.getpid())
         try:
             lock = os.open(lock_path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -136,6 +143,17 @@ def is_socket(path: Path) -> bool:
     """Whether a socket stands at the path, itself and not behind a link."""
     try:
         return stat.S_ISSOCK(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _identity(status: os.stat_result) -> tuple[int, int, int]:
+    return os.getpid(), status.st_dev, status.st_ino
+
+
+def _is_held(lock_path: Path) -> bool:
+    try:
+        return _identity(os.lstat(lock_path)) in _held
     except OSError:
         return False
 

@@ -46,6 +46,7 @@ _LARGE_READ: Final = 2**20
 # Never block in a write, and no SIGPIPE: a program may have set that back to its deadly default. (`int`, since the
 # enumeration would be computed anew for every write.)
 _SEND_FLAGS: Final = int(socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0))
+_LONGEST_POLL: Final = 3600.0  # seconds; the system call has an end, and waking up once an hour costs nothing
 
 
 @final
@@ -272,5 +273,5 @@ def _deadline(timeout: float | None) -> float | None:
 def _poll(stream: socket.socket, events: int, seconds: float) -> int:
     poller = select.poll()
     poller.register(stream, events)
-    ready = poller.poll(max(0.0, seconds) * 1000)
+    ready = poller.poll(min(max(0.0, seconds), _LONGEST_POLL) * 1000)
     return ready[0][1] if ready else 0

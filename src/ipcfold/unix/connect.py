@@ -7,6 +7,7 @@ import socket
 import struct
 from pathlib import Path
 from time import monotonic
+from typing import Final
 
 from returns.result import Failure, Result
 
@@ -16,16 +17,21 @@ from ipcfold.peer import Name, Trust
 from ipcfold.unix.client import Process
 from ipcfold.unix.credentials import peer_of, trusted
 
+_LONGEST_TIME: Final = 86_400.0  # seconds; the field has an end, and nobody needs more silence than a day's
+
 
 def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust: Trust, timeout: float) -> Result[Process, ConnectError]:
     """A process that has greeted us, within `timeout` seconds."""
     deadline = monotonic() + timeout
-    stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # The kernel keeps these times, which costs no system call a read: how long connecting may block while the
-    # server's backlog is full, and how long reading may before a heartbeat is due.
-    stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(timeout))
-    stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(heartbeat))
     try:
+        stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    except OSError as error:
+        return Failure(SystemFailure("make a socket for", path, error.strerror or str(error)))
+    try:
+        # The kernel keeps these times, which costs no system call a read: how long connecting may block while the
+        # server's backlog is full, and how long reading may before a heartbeat is due.
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(timeout))
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(heartbeat))
         stream.connect(os.fspath(path))
         peer = peer_of(stream, 0)
     except (FileNotFoundError, ConnectionRefusedError):
@@ -45,5 +51,5 @@ def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust
 
 def _timeval(seconds: float) -> bytes:
     """A `struct timeval`; zero would mean for ever."""
-    microseconds = max(1, round(seconds * 1e6))
+    microseconds = max(1, round(min(seconds, _LONGEST_TIME) * 1e6))
     return struct.pack("@ll", microseconds // 1_000_000, microseconds % 1_000_000)

@@ -200,6 +200,13 @@ class Server:
     def _published(self, claim: Claim) -> Result[socket.socket, SystemFailure]:
         return claim.publish(0o600 if self.ipc.trust is same_user else 0o666)
 
-    def _looped(self, carry: C, handler: Handler[C], claim: Claim, listener: socket.socket) -> Result[C, HandlerFailed[C] | UsedAfterFork]:
+    def _looped(
+        self, carry: C, handler: Handler[C], claim: Claim, listener: socket.socket
+    ) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
         host = Host(carry, heartbeat=self.ipc.heartbeat, limits=self.ipc.limits, timeout=self.timeout, now=monotonic())
-        return Loop(self.name, claim, listener, host, handler, self.ipc.trust).run(self.signals)
+        try:
+            loop = Loop(self.name, claim, listener, host, handler, self.ipc.trust)
+        except OSError as error:
+            listener.close()
+            return Failure(SystemFailure("serve at", claim.path, error.strerror or str(error)))
+        return loop.run(self.signals)

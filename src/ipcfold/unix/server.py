@@ -28,6 +28,7 @@ _SMALL_READ: Final = 2**16
 _LARGE_READ: Final = 2**20
 _NO_SIGPIPE: Final = int(getattr(socket, "MSG_NOSIGNAL", 0))  # a program may have set SIGPIPE back to its deadly default
 _ACCEPTED_AT_ONCE: Final = 64
+_LONGEST_SLEEP: Final = 3600.0  # seconds; the system call has an end, and waking up once an hour costs nothing
 _ACCEPT_AGAIN: Final = 0.1  # seconds, after the system had no descriptor left for a client
 _BURST: Final = 0.001  # seconds of folding after which to look at the sockets again: somebody else may have come
 _PROMPT_CALLS: Final = 64  # calls of the handler, each shorter than a burst, after which acknowledgements share a write
@@ -117,7 +118,7 @@ class Loop(Generic[C]):
         due = self._host.deadline
         if self._accept_at is not None:
             due = self._accept_at if due is None else min(due, self._accept_at)
-        return None if due is None else max(0.0, due - monotonic())
+        return None if due is None else min(max(0.0, due - monotonic()), _LONGEST_SLEEP)
 
     def _accept(self, now: float) -> None:
         for _ in range(_ACCEPTED_AT_ONCE):
@@ -215,7 +216,11 @@ class Loop(Generic[C]):
         if interest == client.interest:
             return
         if not client.interest:
-            self._selector.register(client.stream, interest, client)
+            try:
+                self._selector.register(client.stream, interest, client)
+            except OSError:  # the system watches no more sockets: this client must go, the others stay
+                self._drop(client)
+                return
         elif not interest:
             self._selector.unregister(client.stream)
         else:
