@@ -115,13 +115,8 @@ class IPC:
         return flow(
             located(self.directory, self.trust),
             flat_map(partial(socket_path, name)),
-            flat_map(partial(self._reached, name, timeout)),
+            flat_map(partial(_reached, self, name, timeout)),
         )
-
-    def _reached(self, name: Name, timeout: float, path: Path) -> Result[Process, ConnectError]:
-        if not is_socket(path):  # costs a fifth of finding out with a socket, which matters while waiting
-            return Failure(NoServer(name, path))
-        return connected(name, path, heartbeat=self.heartbeat, limits=self.limits, trust=self.trust, timeout=timeout)
 
     def _listed(self, directory: Path) -> Result[frozenset[Name], DirectoryUnusable]:
         try:
@@ -134,28 +129,11 @@ class IPC:
         return Success(frozenset(name for name in names if name is not None and self._listens(directory, name)))
 
     def _listens(self, directory: Path, name: Name) -> bool:
-        path = directory / f"{name}.sock"
-        if not is_socket(path):
-            return False
-        if holder_of(path) is not Nothing:
-            return True
-        return self.stranger(name, path) is not Nothing
-
-    def stranger(self, name: Name, path: Path) -> Maybe[int]:
-        """The process that listens at this path without holding the name, as a server of another make does."""
-        # It is talked to in good order, since such a server might not survive a connection that says nothing.
-        match cases(self._reached(name, self.limits.handshake, path)):
-            case Success(process):
-                process.close()
-                return Some(process.peer.pid)
-            case Failure(error):
-                match error:
-                    case NoServer():
-                        return Nothing
-                    case PeerUntrusted(peer=peer):
-                        return Some(peer.pid)
-                    case _:
-                        return Some(0)
+        match cases(socket_path(name, directory)):
+            case Failure():
+                return False
+            case Success(path):
+                return is_socket(path) and (holder_of(path) is not Nothing or _stranger(self, name, path) is not Nothing)
 
 
 @final
@@ -192,7 +170,7 @@ class Server:
             claim.release()
 
     def _unshared(self, claim: Claim) -> Result[Claim, NameTaken]:
-        stranger = self.ipc.stranger(self.name, claim.path)
+        stranger = _stranger(self.ipc, self.name, claim.path)
         if stranger is Nothing:
             return Success(claim)
         return Failure(NameTaken(self.name, claim.path, stranger.unwrap()))
@@ -210,3 +188,29 @@ class Server:
             listener.close()
             return Failure(SystemFailure("serve at", claim.path, error.strerror or str(error)))
         return loop.run(self.signals)
+
+
+def _reached(ipc: IPC, name: Name, timeout: float, path: Path) -> Result[Process, ConnectError]:
+    """The server at this path, connected."""
+    if not is_socket(path):  # costs a fifth of finding out with a socket, which matters while waiting
+        return Failure(NoServer(name, path))
+    return connected(name, path, heartbeat=ipc.heartbeat, limits=ipc.limits, trust=ipc.trust, timeout=timeout)
+
+
+def _stranger(ipc: IPC, name: Name, path: Path) -> Maybe[int]:
+    """The process that listens at this path without holding the name, as a server of another make does.
+
+    It is talked to in good order, since such a server might not survive a connection that says nothing.
+    """
+    match cases(_reached(ipc, name, ipc.limits.handshake, path)):
+        case Success(process):
+            process.close()
+            return Some(process.peer.pid)
+        case Failure(error):
+            match error:
+                case NoServer():
+                    return Nothing
+                case PeerUntrusted(peer=peer):
+                    return Some(peer.pid)
+                case _:
+                    return Some(0)
