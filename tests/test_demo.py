@@ -5,7 +5,7 @@ import sys
 
 
 def ipcfold(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "ipcfold", *arguments], capture_output=True, text=True, timeout=50, check=False)
+    return subprocess.run([sys.executable, "-u", "-m", "ipcfold", *arguments], capture_output=True, text=True, timeout=50, check=False)
 
 
 def test_the_demo_shows_each_exchange_and_the_carry() -> None:

@@ -49,6 +49,7 @@ EXAMPLES: list[tuple[object, list[str]]] = [
     (PeerUntrusted(NAME, PEER), ["printer", "4711", "1001"]),
     (ConnectionRefused(NAME), ["printer"]),
     (TimedOut(NAME, 0.5, "a response of"), ["printer", "0.5 s", "a response of"]),
+    (TimedOut(NAME, 0.5, "the response of", 1), ["printer", "0.5 s", "was folded"]),
     (ConnectionClosed(NAME), ["printer"]),
     (ConnectionLost(NAME), ["printer"]),
     (ProtocolBroken(NAME, "no end mark"), ["printer", "no end mark"]),

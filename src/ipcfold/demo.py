@@ -79,4 +79,4 @@ def _talk(directory: str, number: int) -> str:
 
 
 def _say(who: str, what: str) -> None:
-    print(f"{who:24} {what}", flush=True)
+    print(f"{who:24} {what}\n", end="", flush=True)  # in one write: the lines of several processes must not mix

@@ -146,16 +146,18 @@ class ConnectionRefused:
 @final
 @attrs.frozen
 class TimedOut:
-    """The time given (`timeout`, in seconds) passed first."""
+    """The time given (`timeout`, in seconds) passed first; `acknowledged`: how many messages asked are in the carry all the same."""
 
     name: Name
     timeout: float
     awaited: str
+    acknowledged: int = 0
 
     def __str__(self) -> str:
-        return (
-            f"{self.awaited} {str(self.name)!r} did not come within {self.timeout:g} s: allow more time, or look at what that server does"
-        )
+        late = f"{self.awaited} {str(self.name)!r} did not come within {self.timeout:g} s"
+        if self.acknowledged:
+            return f"{late}, though the message was folded: see whether the handler responds to it"
+        return f"{late}: allow more time, or look at what that server does"
 
 
 @final
@@ -177,7 +179,10 @@ class ConnectionLost:
     name: Name
 
     def __str__(self) -> str:
-        return f"the server {str(self.name)!r} went away without closing this connection: it was killed, or it failed; see its own output"
+        return (
+            f"the server {str(self.name)!r} ended the connection without closing it: it was killed or it failed, "
+            "or it did not accept what was sent, as a message over its limits.message"
+        )
 
 
 @final
@@ -240,7 +245,7 @@ class SystemFailure:
     reason: str
 
     def __str__(self) -> str:
-        return f"could not {self.action} {self.path}: {self.reason}"
+        return f"could not {self.action} {self.path}: {self.reason}; see what is there, and what this user may do and open"
 
 
 Ended: TypeAlias = ConnectionClosed | ConnectionLost | ProtocolBroken | UnreadExceeded
@@ -271,9 +276,17 @@ class HandlerFailed(Generic[C_co]):
 
     def __str__(self) -> str:
         return (
-            f"the handler failed with {type(self.error).__name__}: {self.error}; "
-            "the carry before that message is kept in .carry, mend the handler and start from there"
+            f"the handler failed with {self.error!r}{self._place()}; the carry before that message is kept in .carry "
+            "and the traceback in .error: mend the handler and start from there"
         )
+
+    def _place(self) -> str:
+        trace = self.error.__traceback__
+        if trace is None:  # nothing was raised: the answer was wrong
+            return ""
+        while trace.tb_next is not None:
+            trace = trace.tb_next
+        return f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
 
 
 ConnectError: TypeAlias = (

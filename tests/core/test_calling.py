@@ -16,8 +16,12 @@ EVENTS: list[Event | Signal] = [*Event, *Signal]
 ENDS = [State.CLOSED, State.DISMISSED, State.LOST, State.BROKEN, State.FLOODED]
 
 
+def connected(limits: Limits | None = None) -> Calling:
+    return Calling(heartbeat=1, limits=limits or Limits(), now=0)
+
+
 def talking(limits: Limits | None = None) -> Calling:
-    end = Calling(limits or Limits())
+    end = connected(limits)
     end.receive(Signal.START.frame)
     assert written(end) == Signal.START_OK.frame
     return end
@@ -39,7 +43,7 @@ MOVES: dict[tuple[State, Event | Signal], tuple[State, Command]] = {
     (State.CONNECTED, Event.ENDED): (State.LOST, Command.NOTHING),
     (State.TALKING, Signal.RECEIVED): (State.TALKING, Command.COUNT),
     (State.TALKING, Event.MESSAGE): (State.TALKING, Command.DELIVER),
-    (State.TALKING, Event.SILENCE): (State.TALKING, Command.HEARTBEAT),
+    (State.TALKING, Event.OVERDUE): (State.TALKING, Command.HEARTBEAT),
     (State.TALKING, Signal.CLOSE): (State.DISMISSED, Command.CONFIRM_CLOSE),
     (State.TALKING, Event.CLOSE_WANTED): (State.CLOSING, Command.ASK_TO_CLOSE),
     (State.TALKING, Event.BROKEN): (State.BROKEN, Command.NOTHING),
@@ -118,7 +122,7 @@ def test_an_ended_conversation_neither_sends_nor_hears(state: State) -> None:
     end = ended(state)
     end.send([ONE])
     end.receive(encode(ONE) + Signal.RECEIVED.frame + Signal.START.frame)
-    end.silence()
+    end.tick(100)
     end.close()
     end.end()
     assert not end.open
@@ -127,10 +131,10 @@ def test_an_ended_conversation_neither_sends_nor_hears(state: State) -> None:
 
 
 def test_nothing_is_heard_before_the_greeting() -> None:
-    end = Calling(Limits())
+    end = connected()
     end.send([ONE])
     end.receive(encode(ONE) + Signal.RECEIVED.frame)
-    end.silence()
+    end.tick(100)
     assert (end.state, end.sent, end.response(), written(end)) == (State.CONNECTED, 0, None, b"")
 
 
@@ -154,18 +158,49 @@ def test_closing_drops_what_nobody_waited_for() -> None:
 
 
 def test_closing_before_the_greeting_says_nothing() -> None:
-    end = Calling(Limits())
+    end = connected()
     end.close()
     assert (end.state, written(end)) == (State.CLOSED, b"")
 
 
-def test_silence_is_answered_with_a_heartbeat_unless_something_waits_to_be_written() -> None:
+def test_a_heartbeat_is_due_a_period_after_the_last_word() -> None:
     end = talking()
-    end.silence()
+    end.tick(0.9)
+    assert written(end) == b""
+    assert end.deadline == 1
+    end.tick(1)
+    assert written(end) == Signal.HEARTBEAT.frame
+    end.receive(Signal.HEARTBEAT.frame)  # what the server says does not count
+    end.tick(1.9)
+    assert written(end) == b""
+    end.tick(2)
     assert written(end) == Signal.HEARTBEAT.frame
     end.send([ONE])
-    end.silence()
     assert written(end) == encode(ONE)
+    end.tick(2.5)
+    end.tick(3.4)
+    assert written(end) == b""
+    end.tick(3.5)
+    assert written(end) == Signal.HEARTBEAT.frame
+    end.send([ONE])
+    end.tick(5)
+    end.tick(7)
+    assert written(end) == encode(ONE)  # what waits to be written says enough
+
+
+@pytest.mark.parametrize("state", [State.LOST, State.BROKEN, State.FLOODED])
+def test_nothing_more_is_sent_once_nobody_would_answer_for_it(state: State) -> None:
+    end = talking(Limits(unread=1))
+    end.send([ONE] * 5)
+    match state:
+        case State.LOST:
+            end.end()
+        case State.BROKEN:
+            end.receive(Signal.RECEIVED.frame * 6)
+        case _:
+            end.receive(encode(ONE) * 2)
+    assert end.state is state
+    assert written(end) == b""
 
 
 @given(broken_frames())

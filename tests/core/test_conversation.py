@@ -3,7 +3,7 @@
 The machine drives a `Host` and any number of `Calling` ends; the handler does what the content of a message says.
 What must hold, whatever happens: the carry is a plain reduce over the messages asked, each client's messages are
 folded once and in order, what a client knows to be acknowledged was folded, and responses are those of the
-handler, in order, each known to belong to its message.
+handler, in order; and nothing is written after an end.
 """
 
 from collections import defaultdict
@@ -82,8 +82,8 @@ class Conversation(RuleBasedStateMachine):
             wire.said += contents
 
     @rule(client=clients)
-    def client_is_silent(self, client: int) -> None:
-        self.wires[client].calling.silence()
+    def client_waits(self, client: int) -> None:
+        self.wires[client].calling.tick(self.now)
 
     @rule(client=clients)
     def client_closes(self, client: int) -> None:
@@ -141,7 +141,9 @@ class Conversation(RuleBasedStateMachine):
 
     def new_client(self) -> int:
         number = len(self.wires) + 1
-        self.wires[number] = Wire(Calling(LIMITS), self.host.connect(Peer(number, 1000 + number), self.now))
+        self.wires[number] = Wire(
+            Calling(heartbeat=1, limits=LIMITS, now=self.now), self.host.connect(Peer(number, 1000 + number), self.now)
+        )
         return number
 
     def write_up(self, wire: Wire, size: int) -> None:

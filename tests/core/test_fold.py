@@ -36,6 +36,10 @@ def log(message: Message, continuation: Continuation[Log], carry: Log) -> Contin
             return continuation.respond(carry, Message.text("innmind/ipc:heartbeat"))
         case b"bytes":
             return continuation.respond(carry, b"no message")  # type: ignore[arg-type]  # what a test is about
+        case b"text":
+            return continuation.respond(carry, Message.octets("text"))  # type: ignore[arg-type]  # what a test is about
+        case b"list":
+            return Continuation(carry, [message])  # type: ignore[arg-type]  # what a test is about
         case b"none":
             return None  # type: ignore[return-value]  # what a test is about
         case _:
@@ -63,7 +67,15 @@ def test_nothing_is_folded_after_an_end(word: str, outcome: Outcome) -> None:
 
 @pytest.mark.parametrize(
     ("word", "kind"),
-    [("raise", KeyError), ("none", TypeError), ("bytes", TypeError), ("large", ValueError), ("signal", ValueError)],
+    [
+        ("raise", KeyError),
+        ("none", TypeError),
+        ("bytes", TypeError),
+        ("text", TypeError),
+        ("list", TypeError),
+        ("large", ValueError),
+        ("signal", ValueError),
+    ],
 )
 def test_a_failing_handler_leaves_the_last_good_carry(word: str, kind: type[Exception]) -> None:
     match cases(fold(log, EMPTY, [ONE, Message.text(word), TWO])):
@@ -73,6 +85,16 @@ def test_a_failing_handler_leaves_the_last_good_carry(word: str, kind: type[Exce
             assert isinstance(error, kind)
         case other:
             pytest.fail(f"{other}")
+
+
+def test_other_limits_are_those_of_another_server() -> None:
+    assert isinstance(fold(log, EMPTY, [ONE], limits=Limits(message=2)).failure().error, ValueError)
+
+
+def test_the_error_tells_where_the_handler_failed() -> None:
+    told = str(fold(log, EMPTY, [Message.text("raise")]).failure())
+    assert "KeyError(b'raise') at" in told
+    assert "test_fold.py:" in told
 
 
 def test_an_interrupted_handler_is_an_end_and_no_loss() -> None:

@@ -1,13 +1,16 @@
 """Frames: what was encoded is decoded, however the stream cuts it, and whatever else comes gives a value."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from returns.maybe import Nothing, Some
 
-from ipcfold import Limits, Message, MessageTooLarge, ReservedMessage
+from ipcfold import Limits, MediaType, Message, MessageTooLarge, ReservedMessage
 from ipcfold.core.frame import Broken, Decoder, Frame, Signal, encode, encode_around, refusal
-from tests.strategies import broken_frames, cuts, encoded, frames, messages, signals
+from ipcfold.message import TEXT_PLAIN
+from tests.strategies import broken_frames, cuts, encoded, frames, media_types, messages, signals
 
 LIMIT = 1000
 
@@ -22,6 +25,28 @@ def decoded(chunks: list[bytes], limit: int = LIMIT) -> list[Frame | Broken]:
             if isinstance(frame, Broken):
                 return found
     return found
+
+
+@given(media_types() | st.sampled_from(["text/plain", "TEXT/Plain"]), signals(), st.binary(max_size=40))
+def test_whatever_is_decoded_as_a_message_may_be_sent_on(media_type: MediaType | str, signal: Signal, other: bytes) -> None:
+    for content in (signal.content, other):
+        encoded_type = str(media_type).encode()
+        whole = len(encoded_type).to_bytes(2) + encoded_type + len(content).to_bytes(4) + content + b"\xce"
+        (found,) = decoded([whole])
+        assert isinstance(found, Signal) or refusal(found, Limits(message=LIMIT)) == Nothing  # type: ignore[arg-type]  # it is not Broken
+
+
+@pytest.mark.parametrize("cut", [1, 7, 2**20])
+def test_a_frame_that_was_read_is_not_kept(cut: int) -> None:
+    decoder = Decoder(2**20)
+    whole = encode(Message.octets(b"x" * 2**20))
+    tracemalloc.start()
+    decoder.feed(whole[:cut])
+    decoder.next()
+    decoder.feed(whole[cut:])
+    assert decoder.next() is not None
+    assert tracemalloc.get_traced_memory()[0] < 100_000
+    tracemalloc.stop()
 
 
 @given(st.data(), st.lists(frames(), max_size=6))
@@ -118,6 +143,15 @@ def test_a_content_is_encoded_uncopied_to_the_same_bytes(message: Message) -> No
 def test_a_message_equal_to_a_signal_is_refused(signal: Signal) -> None:
     message = Message.text(signal.content.decode())
     assert refusal(message, Limits()) == Some(ReservedMessage(message))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["text", Message.text("a").content, Message(TEXT_PLAIN, "text"), Message(TEXT_PLAIN, bytearray(b"a")), Message("text/plain", b"a")],  # type: ignore[arg-type]  # what this test is about
+)
+def test_what_is_no_message_is_a_mistake_of_the_caller(wrong: Message) -> None:
+    with pytest.raises(TypeError, match="Message"):
+        refusal(wrong, Limits())
 
 
 @pytest.mark.parametrize(("size", "refused"), [(9, Nothing), (10, Nothing), (11, Some(MessageTooLarge(11, 10)))])

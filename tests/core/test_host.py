@@ -1,5 +1,7 @@
 """The host: many connections and one fold, on a fake clock."""
 
+from collections.abc import Callable
+
 import pytest
 from returns.result import Failure, Success
 
@@ -215,6 +217,43 @@ def test_who_does_not_confirm_is_gone_after_the_drain() -> None:
     assert not end.over
     server.tick(12)
     assert end.over
+
+
+@pytest.mark.parametrize("verb", [Continuation.close, Continuation.stop])
+def test_who_is_closed_by_the_handler_has_the_drain_from_then_on(verb: Callable[[Continuation[int], int], Continuation[int]]) -> None:
+    server: Host[int] = Host(0, heartbeat=60, limits=LIMITS, timeout=None, now=0.0)
+    end = connect(server, 1)
+    server.receive(1, encode(ONE), 10)
+    ask = server.ask()
+    assert ask is not None
+    server.answered(verb(ask.continuation, 1), 10)
+    assert server.deadline is not None
+    assert server.deadline <= 12
+    server.tick(12)
+    assert end.over
+
+
+def test_deadlines_take_no_more_room_than_the_connections() -> None:
+    server: Host[int] = Host(0, heartbeat=1e6, limits=LIMITS, timeout=None, now=0.0)
+    connect(server, 1)
+    for number in range(2, 2000):
+        connect(server, number)
+        server.forget(number)
+    assert server.scheduled < 200
+    server.tick(1e6)
+    assert server.scheduled < 3
+
+
+def test_an_answer_that_comes_after_an_interrupt_is_too_late() -> None:
+    server = host()
+    end = connect(server, 1)
+    server.receive(1, encode(ONE), 0)
+    ask = server.ask()
+    assert ask is not None
+    server.interrupted(0)
+    server.answered(ask.continuation.respond(5, TWO), 0)
+    assert written(end) == Signal.CLOSE.frame
+    assert server.result() == Success(0)
 
 
 def test_a_clogged_client_is_folded_on_once_it_read() -> None:

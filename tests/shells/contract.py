@@ -106,7 +106,7 @@ class ServerContract:
             assert server.carry() == ["quiet"]
 
     def test_a_timeout_without_messages_is_a_success(self, directory: Path) -> None:
-        with running(directory, "0.3", program=self.program) as server, Wire.talking(directory) as client:
+        with running(directory, "1.0", program=self.program) as server, Wire.talking(directory) as client:
             client.write("quiet", HEARTBEAT)
             assert client.read(2) == f"{RECEIVED},{CLOSE}"
             client.write(CLOSE_OK)
@@ -212,6 +212,35 @@ class ServerContract:
             gate.write_bytes(b"")
             assert client.read(4) == f"{RECEIVED},released,{RECEIVED},pong"
 
+    def test_nor_after_it_has_been_quick_for_long(self, directory: Path) -> None:
+        gate = fifo(directory)
+        with running(directory, program=self.program), Wire.talking(directory) as client:
+            client.write(*["quiet"] * 500, "ping", f"block {gate}")
+            assert client.read(502) == ",".join([*[RECEIVED] * 501, "pong"])
+            gate.write_bytes(b"")
+            assert client.read(2) == f"{RECEIVED},released"
+
+    def test_a_second_signal_interrupts_a_stuck_handler(self, directory: Path) -> None:
+        gate = fifo(directory)
+        with running(directory, program=self.program) as server, Wire.talking(directory) as client:
+            client.write("one", f"block {gate}")
+            assert client.read() == RECEIVED
+            with gate.open("wb"):  # opens once the handler has opened its end, which then reads until this is closed
+                server.signal(signal.SIGTERM)
+                server.signal(signal.SIGINT)
+                assert client.read() == CLOSE  # and no acknowledgement
+            client.write(CLOSE_OK)
+            assert server.carry() == ["one"]
+
+    @pytest.mark.parametrize("media_type", ["TEXT/plain", "text/PLAIN"])
+    def test_a_signal_under_another_spelling_cannot_be_echoed(self, directory: Path, media_type: str) -> None:
+        with running(directory, program="tests.shells.serve_recorded") as server, Wire.talking(directory) as client:
+            client.stream.sendall(frame(HEARTBEAT, media_type))
+            client.write("ping")
+            assert client.read(2) == f"{RECEIVED},ping"
+            server.signal(signal.SIGTERM)
+            assert server.result() == {"carry": 1}
+
     def test_a_client_that_pipelines_does_not_starve_another(self, directory: Path) -> None:
         gate = fifo(directory)
         with running(directory, program=self.program) as server, Wire.talking(directory) as busy, Wire.talking(directory) as client:
@@ -234,6 +263,8 @@ class ServerContract:
             for _ in range(20):
                 client.write("ping")
                 assert client.read(2) == f"{RECEIVED},pong"
+            with pytest.raises(TimeoutError):
+                deaf.stream.sendall(b"x")
             assert server.peak_memory() - before < 16 * 2**20
 
     def test_fifteen_hundred_clients_at_once_are_each_answered(self, directory: Path) -> None:
@@ -479,6 +510,37 @@ class ClientContract:
             assert process.send(Message.text("x" * 10)) == Success(process)
             process.close()
             assert server.stop() == ["x" * 10]
+
+    def test_a_batch_with_something_that_is_no_message_sends_nothing(self, directory: Path) -> None:
+        with running(directory, program=self.program) as server, IPC(directory).get(NAME).unwrap() as process:
+            for wrong in ("text", Message.octets("text"), None):  # type: ignore[arg-type]  # what this test is about
+                with pytest.raises(TypeError, match="Message"):
+                    process.send(Message.text("ping"), wrong)  # type: ignore[arg-type]  # as above
+            with pytest.raises(TypeError):
+                process.ask(Message.text("ping"), "soon")  # type: ignore[arg-type]  # as above
+            assert process.ask(Message.text("echo 1")) == Success(Message.text("echo 1"))
+            process.close()
+            assert server.stop() == ["echo 1"]
+
+    def test_what_a_signal_s_handler_raises_is_raised_and_harms_nothing(self, directory: Path) -> None:
+        def alarm(*_: object) -> None:
+            raise TimeoutError("alarm")
+
+        before = signal.signal(signal.SIGALRM, alarm)
+        try:
+            with running(directory, program=self.program), IPC(directory).get(NAME).unwrap() as process:
+                signal.setitimer(signal.ITIMER_REAL, 0.05)
+                with pytest.raises(TimeoutError, match="alarm"):
+                    process.wait()
+                assert process.ask(Message.text("ping")) == Success(Message.text("pong"))
+        finally:
+            signal.signal(signal.SIGALRM, before)
+
+    def test_ask_says_whether_its_message_was_folded(self, directory: Path) -> None:
+        with running(directory, program=self.program), IPC(directory).get(NAME).unwrap() as process:
+            late = process.ask(Message.text("quiet"), 0.1).failure()
+            assert late == TimedOut(NAME, 0.1, "the response of", 1)
+            assert "was folded" in str(late)
 
     def test_a_closed_process(self, directory: Path) -> None:
         with running(directory, program=self.program):

@@ -1,5 +1,6 @@
 """Directories and paths: what cannot be used is refused with a value that says what to do, at every door."""
 
+import contextlib
 import os
 import stat
 from collections.abc import Callable
@@ -48,6 +49,15 @@ def test_a_directory_that_is_none(directory: Path, door: Callable[[IPC], Result[
     assert "not a directory" in unusable(door, directory / "file")
     assert "Not a directory" in unusable(door, directory / "file" / "below")
     assert "symbolic link" in unusable(door, directory / "link")
+    assert "null" in unusable(door, directory / "a\0b")
+
+
+@EVERY_DOOR
+def test_a_working_directory_that_is_gone(directory: Path, door: Callable[[IPC], Result[object, object]]) -> None:
+    (directory / "gone").mkdir()
+    with contextlib.chdir(directory / "gone"):
+        (directory / "gone").rmdir()
+        assert "does not exist" in unusable(door, Path("below"))
 
 
 @EVERY_DOOR

@@ -118,7 +118,7 @@ def test_of_many_threads_that_start_at_once_one_runs(directory: Path) -> None:
 
         def race(name: Name = name, barrier: threading.Barrier = barrier) -> object:
             barrier.wait(PATIENCE)
-            return IPC(directory).listen(name)(0, count)
+            return IPC(directory).listen(name, 1.0)(0, count)
 
         with ThreadPoolExecutor(4) as pool:
             racing = [pool.submit(race) for _ in range(4)]
@@ -148,7 +148,8 @@ def test_whom_the_server_does_not_trust_is_refused(directory: Path) -> None:
     with ThreadPoolExecutor(1) as pool:
         serving = pool.submit(IPC(directory, trust=trust).listen(NAME), 0, count)
         while not refused:
-            assert IPC(directory).wait(NAME, 0.01).failure() == TimedOut(NAME, 0.01, "the server")
+            waited = IPC(directory).wait(NAME, 0.01).failure()
+            assert waited in (TimedOut(NAME, 0.01, "the server"), ConnectionRefused(NAME))
         assert IPC(directory).get(NAME) == Failure(ConnectionRefused(NAME))
         with Wire.to(directory) as client:
             assert client.ended()  # not even greeted
@@ -228,6 +229,27 @@ def test_a_timeout_may_be_longer_than_any_system_call_takes(directory: Path, tim
             process.send(Message.text("stop")).unwrap()
             assert isinstance(process.wait(timeout).failure(), ConnectionClosed)
         assert serving.result(PATIENCE) == Success(1)
+
+
+def test_the_wakeup_descriptor_is_put_back(directory: Path) -> None:
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    before = signal.set_wakeup_fd(write)
+    try:
+        assert IPC(directory).listen(NAME, 0.01)(0, count) == Success(0)
+    finally:
+        assert signal.set_wakeup_fd(before) == write
+        os.close(read)
+        os.close(write)
+
+
+def test_arguments_of_another_type_are_mistakes(directory: Path) -> None:
+    ipc = IPC(directory)
+    for use in (lambda: ipc.get("../name"), lambda: ipc.listen("../name")(0, count), lambda: ipc.exists("name")):  # type: ignore[arg-type]  # what this test is about
+        with pytest.raises(TypeError, match="Name"):
+            use()
+    with pytest.raises(TypeError, match="handler"):
+        ipc.listen(NAME)(count, 0)  # type: ignore[arg-type]  # as above
 
 
 def test_every_file_is_closed_at_the_end(directory: Path) -> None:

@@ -86,7 +86,7 @@ def client_pieces(recording: Recording, cutting: Cutting) -> Iterator[bytes | No
 @CUTTINGS
 @RECORDINGS
 def test_our_client_talks_to_the_recorded_server(recording: Recording, cutting: Cutting) -> None:
-    end = Calling(Limits())
+    end = Calling(heartbeat=1.0, limits=Limits(), now=0.0)
     sent = b""
     server = server_pieces(recording, cutting)
 
@@ -110,8 +110,8 @@ def test_our_client_talks_to_the_recorded_server(recording: Recording, cutting: 
                     sent += heard()
             case "wait", ():
                 if recording.scenario == "idle":  # the client gives up
-                    for _ in range(3):
-                        end.silence()
+                    for second in (1, 2, 3):
+                        end.tick(second)
                         sent += written(end.outbox)
                 while end.open and recording.scenario != "idle":
                     sent += heard()

@@ -1,6 +1,6 @@
 """The client's end of one connection.
 
-`transition` is the whole protocol of this end: from a state and an event to the next state and one command.
+`transition` is the whole protocol of this end, as a table: from a state and an event to the next state and one command.
 `Calling` feeds it, counts acknowledgements and keeps the responses, each with the number of the message it
 answers: whatever lies between two acknowledgements belongs to the first of them.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from enum import Enum
-from typing import Final, TypeAlias, final
+from typing import Final, final
 
 from ipcfold.core.frame import Broken, Decoder, Signal
 from ipcfold.core.outbox import Outbox
@@ -48,7 +48,7 @@ class Event(Enum):
 
     MESSAGE = "message"
     CLOSE_WANTED = "close wanted"
-    SILENCE = "silence"
+    OVERDUE = "overdue"
     BROKEN = "broken"
     FLOODED = "flooded"
     ENDED = "ended"
@@ -71,85 +71,68 @@ class Command(Enum):
         self.frame = frame
 
 
-Transition: TypeAlias = tuple[State, Command]
+_MOVES: Final[dict[State, dict[Event | Signal, tuple[State, Command]]]] = {
+    State.CONNECTED: {
+        Signal.START: (State.TALKING, Command.ACCEPT),
+        Signal.CLOSE: (State.DISMISSED, Command.CONFIRM_CLOSE),
+        Event.CLOSE_WANTED: (State.CLOSED, Command.NOTHING),
+        Event.BROKEN: (State.BROKEN, Command.NOTHING),
+        Event.ENDED: (State.LOST, Command.NOTHING),
+    },
+    State.TALKING: {
+        Signal.RECEIVED: (State.TALKING, Command.COUNT),
+        Event.MESSAGE: (State.TALKING, Command.DELIVER),
+        Event.OVERDUE: (State.TALKING, Command.HEARTBEAT),
+        Signal.CLOSE: (State.DISMISSED, Command.CONFIRM_CLOSE),
+        Event.CLOSE_WANTED: (State.CLOSING, Command.ASK_TO_CLOSE),
+        Event.BROKEN: (State.BROKEN, Command.NOTHING),
+        Event.FLOODED: (State.FLOODED, Command.NOTHING),
+        Event.ENDED: (State.LOST, Command.NOTHING),
+    },
+    State.CLOSING: {
+        Signal.CLOSE_OK: (State.CLOSED, Command.NOTHING),
+        Signal.CLOSE: (State.CLOSED, Command.CONFIRM_CLOSE),  # both asked at once: who asked waits for a confirmation
+        Event.BROKEN: (State.BROKEN, Command.NOTHING),
+        Event.ENDED: (State.LOST, Command.NOTHING),
+    },
+    State.CLOSED: {},
+    State.DISMISSED: {},
+    State.LOST: {},
+    State.BROKEN: {},
+    State.FLOODED: {},
+}
 
 
-def transition(state: State, event: Event | Signal) -> Transition:
-    """The protocol of this end: every state takes every event."""
-    match state:
-        case State.TALKING:
-            return _talking(event)
-        case State.CONNECTED:
-            return _connected(event)
-        case State.CLOSING:
-            return _closing(event)
-        case State.CLOSED | State.DISMISSED | State.LOST | State.BROKEN | State.FLOODED:
-            return state, Command.NOTHING
-
-
-def _connected(event: Event | Signal) -> Transition:
-    match event:
-        case Signal.START:
-            return State.TALKING, Command.ACCEPT
-        case Signal.CLOSE:
-            return State.DISMISSED, Command.CONFIRM_CLOSE
-        case Event.CLOSE_WANTED:
-            return State.CLOSED, Command.NOTHING
-        case Event.BROKEN:
-            return State.BROKEN, Command.NOTHING
-        case Event.ENDED:
-            return State.LOST, Command.NOTHING
-        case _:
-            return State.CONNECTED, Command.NOTHING
-
-
-def _talking(event: Event | Signal) -> Transition:
-    match event:
-        case Signal.RECEIVED:
-            return State.TALKING, Command.COUNT
-        case Event.MESSAGE:
-            return State.TALKING, Command.DELIVER
-        case Event.SILENCE:
-            return State.TALKING, Command.HEARTBEAT
-        case Signal.CLOSE:
-            return State.DISMISSED, Command.CONFIRM_CLOSE
-        case Event.CLOSE_WANTED:
-            return State.CLOSING, Command.ASK_TO_CLOSE
-        case Event.BROKEN:
-            return State.BROKEN, Command.NOTHING
-        case Event.FLOODED:
-            return State.FLOODED, Command.NOTHING
-        case Event.ENDED:
-            return State.LOST, Command.NOTHING
-        case _:
-            return State.TALKING, Command.NOTHING
-
-
-def _closing(event: Event | Signal) -> Transition:
-    match event:
-        case Signal.CLOSE_OK:
-            return State.CLOSED, Command.NOTHING
-        case Signal.CLOSE:  # both asked at once: who asked is waiting for a confirmation
-            return State.CLOSED, Command.CONFIRM_CLOSE
-        case Event.BROKEN:
-            return State.BROKEN, Command.NOTHING
-        case Event.ENDED:
-            return State.LOST, Command.NOTHING
-        case _:
-            return State.CLOSING, Command.NOTHING
-
-
-_MOVES: Final = {state: {event: transition(state, event) for event in (*Event, *Signal)} for state in State}
-"""The same as tables, since looking up is faster than matching."""
+def transition(state: State, event: Event | Signal) -> tuple[State, Command]:
+    """The protocol of this end: every state takes every event, and what stands in no row is ignored."""
+    return _MOVES[state].get(event) or (state, Command.NOTHING)
 
 
 @final
 class Calling:
     """One connection of a client, without its socket."""
 
-    __slots__ = ("_decoder", "_limits", "_responses", "_unread", "acknowledged", "broken", "open", "outbox", "sent", "state")
+    __slots__ = (
+        "_decoder",
+        "_heartbeat",
+        "_limits",
+        "_responses",
+        "_since",
+        "_spoke",
+        "_unread",
+        "acknowledged",
+        "broken",
+        "open",
+        "outbox",
+        "sent",
+        "state",
+    )
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, *, heartbeat: float, limits: Limits, now: float) -> None:
+        """`heartbeat`: seconds of saying nothing after which to say "still here"; `now`: of any steady clock."""
+        self._heartbeat = heartbeat
+        self._since = now  # when we last said something, or were seen to have
+        self._spoke = False
         self.state = State.CONNECTED
         self.open = True
         """Whether anything can still come."""
@@ -190,14 +173,24 @@ class Calling:
         """The stream ended."""
         self._move(Event.ENDED)
 
-    def silence(self) -> None:
-        """A heartbeat's time passed in which nothing came."""
-        if not self.outbox.size:  # what waits to be written says "still here" already
-            self._move(Event.SILENCE)
+    @property
+    def deadline(self) -> float:
+        """When `tick` is to be called next."""
+        return self._since + self._heartbeat
+
+    def tick(self, now: float) -> None:
+        """Time passed: say "still here" if nothing was said for long."""
+        if self._spoke or self.outbox.size:  # what waits to be written says it already
+            self._spoke = False
+            self._since = now
+        elif now >= self.deadline:
+            self._move(Event.OVERDUE)
+            self._since = now
 
     def send(self, messages: Iterable[Message]) -> None:
         """Queue these messages, if the conversation is on; the caller has checked that they may be sent."""
         if self.state is State.TALKING:
+            self._spoke = True
             for message in messages:
                 self.outbox.add_message(message)
                 self.sent += 1
@@ -243,9 +236,11 @@ class Calling:
 
     def _move(self, event: Event | Signal) -> Command:
         before = self.state
-        self.state, command = _MOVES[before][event]
+        self.state, command = transition(before, event)
         if self.state is not before:
             self.open = self.state in {State.TALKING, State.CLOSING}
+            if self.state in {State.LOST, State.BROKEN, State.FLOODED}:
+                self.outbox.mute()  # nobody would answer for what is still unsent
         if command.frame:
             self.outbox.add(command.frame)
         return command

@@ -8,54 +8,18 @@ which is what makes it fair.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable
 from typing import Generic, TypeAlias, TypeVar, final
 
 import attrs
 from returns.result import Failure, Result, Success
 
-from ipcfold.continuation import Continuation, Handler, Outcome
-from ipcfold.core.frame import unsendable
+from ipcfold.continuation import Continuation, Outcome
 from ipcfold.errors import HandlerFailed
-from ipcfold.limits import Limits
 from ipcfold.message import Message
 from ipcfold.peer import Peer
 
 C = TypeVar("C")
-
-
-def fold(handler: Handler[C], carry: C, messages: Iterable[Message]) -> Result[Continuation[C], HandlerFailed[C]]:
-    """Fold the messages of one client without any I/O, exactly as a server does.
-
-    The result holds every response the handler would have given, the last carry, and whether it would go on,
-    close that client or stop; messages after a close or a stop are not folded.
-
-    >>> def count(message, continuation, counter):
-    ...     return continuation.respond(counter + 1, Message.text("pong"))
-    >>> folded = fold(count, 0, [Message.text("ping"), Message.text("ping")]).unwrap()
-    >>> folded.carry, [response.content for response in folded.responses]
-    (2, [b'pong', b'pong'])
-    """
-    responses: list[Message] = []
-    outcome = Outcome.CONTINUE
-    for message in messages:
-        asked = Continuation(carry)
-        try:
-            continuation = handler(message, asked, carry)
-        except KeyboardInterrupt:
-            outcome = Outcome.STOP
-            break
-        except BaseException as error:  # noqa: BLE001 - the handler is somebody else's code: whatever it raises is its answer
-            return Failure(HandlerFailed(carry, message, error))
-        fault = fault_of(continuation, asked, partial(unsendable, Limits()))
-        if fault is not None:
-            return Failure(HandlerFailed(carry, message, fault))
-        carry, outcome = continuation.carry, continuation.outcome
-        responses += continuation.responses
-        if outcome is not Outcome.CONTINUE:
-            break
-    return Success(Continuation(carry, tuple(responses), outcome))
 
 
 Refuse: TypeAlias = Callable[[Message], Exception | None]
@@ -66,9 +30,9 @@ def fault_of(answer: Continuation[C], asked: Continuation[C], refuse: Refuse) ->
     """What is wrong with a handler's answer, if anything; types help those who check them, this helps the others."""
     if not isinstance(answer, Continuation) or (answer.peer is not asked.peer and answer.peer != asked.peer):
         return TypeError(f"a handler returns what its continuation made, not {answer!r:.80}")
+    if not isinstance(answer.responses, tuple):
+        return TypeError(f"responses are a tuple of messages, not {answer.responses!r:.80}")
     for response in answer.responses:
-        if not isinstance(response, Message):
-            return TypeError(f"a response is a Message, not {response!r:.80}")
         if (fault := refuse(response)) is not None:
             return fault
     return None

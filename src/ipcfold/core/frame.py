@@ -37,11 +37,17 @@ def encode_around(message: Message) -> tuple[bytes, bytes]:
     return _prefix(str(message.media_type)) + _CONTENT_LENGTH.pack(len(message.content)), _END_MARK
 
 
-@lru_cache(maxsize=256)
 def _prefix(media_type: str) -> bytes:
     """The media type behind its length."""
+    return _prefixed_cached(media_type) if len(media_type) <= _TYPICAL_TYPE else _prefixed(media_type)
+
+
+def _prefixed(media_type: str) -> bytes:
     encoded = media_type.encode("ascii")
     return _TYPE_LENGTH.pack(len(encoded)) + encoded
+
+
+_prefixed_cached = lru_cache(maxsize=256)(_prefixed)
 
 
 class Signal(Enum):
@@ -63,7 +69,7 @@ class Signal(Enum):
 
 _SIGNALS: Final = {signal.content: signal for signal in Signal}
 _LONGEST_SIGNAL: Final = max(map(len, _SIGNALS))
-_SIGNAL_TYPE: Final = str(TEXT_PLAIN).encode("ascii")
+_PLAIN: Final = str(TEXT_PLAIN).encode("ascii")
 
 
 @final
@@ -78,7 +84,9 @@ Frame: TypeAlias = Signal | Message
 
 
 def refusal(message: Message, limits: Limits) -> Maybe[MessageTooLarge | ReservedMessage]:
-    """Why this message must not be sent, if there is a reason."""
+    """Why this message must not be sent, if there is a reason; a `TypeError` for what is no message at all."""
+    if not (isinstance(message, Message) and isinstance(message.content, bytes) and isinstance(message.media_type, MediaType)):
+        raise TypeError(f"a Message of a MediaType and bytes is wanted, not {message!r:.80}")
     size = len(message.content)
     if size <= _LONGEST_SIGNAL and message.content in _SIGNALS and message.media_type == TEXT_PLAIN:
         return Some(ReservedMessage(message))
@@ -89,7 +97,10 @@ def refusal(message: Message, limits: Limits) -> Maybe[MessageTooLarge | Reserve
 
 def unsendable(limits: Limits, response: Message) -> Exception | None:
     """The same as an exception, for a handler that responds with it."""
-    refused = refusal(response, limits)
+    try:
+        refused = refusal(response, limits)
+    except TypeError as error:
+        return error
     return None if refused is Nothing else ValueError(str(refused.unwrap()))
 
 
@@ -156,19 +167,20 @@ class Decoder:
             return None
         if data[content_end] != _END_MARK[0]:
             return self._break("a frame does not end in the end mark")
-        self._at = content_end + 1
+        if content_end + 1 == end:  # all is read: an idle peer must not hold its last frame in memory
+            self._data, self._at = b"", 0
+        else:
+            self._at = content_end + 1
         self._needed = _SHORTEST
         if isinstance(data, bytes):
             media_type, content = data[at + 2 : type_end], data[content_start:content_end]
         else:  # a slice of a bytearray would be a copy of its own
             view = memoryview(data)
             media_type, content = bytes(view[at + 2 : type_end]), bytes(view[content_start:content_end])
-        if media_type == _SIGNAL_TYPE:
-            if size <= _LONGEST_SIGNAL and (signal := _SIGNALS.get(content)) is not None:
-                return signal
-            parsed: MediaType | None = TEXT_PLAIN
-        else:
-            parsed = (_parse_cached if len(media_type) <= _TYPICAL_TYPE else _parse)(media_type)
+        parsed = TEXT_PLAIN if media_type == _PLAIN else (_parse_cached if len(media_type) <= _TYPICAL_TYPE else _parse)(media_type)
+        # However its type is spelled: a message must never equal a signal, or nobody could send it on.
+        if size <= _LONGEST_SIGNAL and (signal := _SIGNALS.get(content)) is not None and parsed == TEXT_PLAIN:
+            return signal
         if size > self._limit:
             return self._break(f"a content of {size} bytes is over the limit of {self._limit}")
         if parsed is None:

@@ -7,28 +7,32 @@ and `deadline` says when the next one is due. Nothing here walks over all peers 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
-from heapq import heappop, heappush
-from typing import Generic, TypeVar, final
+from heapq import heapify, heappop, heappush
+from typing import Final, Generic, TypeVar, final
 
-from returns.result import Result
+from returns.result import Failure, Result, Success
 
-from ipcfold.continuation import Continuation
-from ipcfold.core.fold import Ask, Fold
+from ipcfold.continuation import Continuation, Handler, Outcome
+from ipcfold.core.fold import Ask, Fold, fault_of
 from ipcfold.core.frame import unsendable
 from ipcfold.core.serving import Serving
 from ipcfold.errors import HandlerFailed
 from ipcfold.limits import Limits
+from ipcfold.message import Message
 from ipcfold.peer import Peer
 
 C = TypeVar("C")
+
+_SPARE: Final = 64  # entries of the heap that may be out of date, beside one a connection, before it is made anew
 
 
 @final
 class Host(Generic[C]):
     """A whole server, without its sockets."""
 
-    __slots__ = ("_attention", "_deadlines", "_ends", "_fold", "_heartbeat", "_limits")
+    __slots__ = ("_attention", "_deadlines", "_due", "_ends", "_fold", "_heartbeat", "_limits")
 
     def __init__(self, carry: C, *, heartbeat: float, limits: Limits, timeout: float | None, now: float) -> None:
         self._fold = Fold(carry, timeout=timeout, refuse=partial(unsendable, limits), now=now)
@@ -36,8 +40,9 @@ class Host(Generic[C]):
         self._limits = limits
         self._ends: dict[int, Serving] = {}
         self._attention: dict[int, Serving] = {}
-        # One entry a connection at least. It may be early, because silence is measured anew with every byte: it
-        # is looked at when due and put back, rather than moved for every message.
+        # One moment a connection. It may be early, because silence is measured anew with every byte: it is looked at
+        # when due and put back, rather than moved for every message. The heap may hold some that count no more.
+        self._due: dict[int, float] = {}
         self._deadlines: list[tuple[float, int]] = []
 
     @property
@@ -61,6 +66,11 @@ class Host(Generic[C]):
         return self._fold.ready
 
     @property
+    def scheduled(self) -> int:
+        """How many deadlines are kept, also such as count no more."""
+        return len(self._deadlines)
+
+    @property
     def deadline(self) -> float | None:
         """When `tick` is to be called next, if ever."""
         due = self._deadlines[0][0] if self._deadlines else None
@@ -74,6 +84,7 @@ class Host(Generic[C]):
         if self._fold.stopped:
             end.close(now)
         self._watch(end)
+        self._attention[peer.connection] = end
         return end
 
     def receive(self, connection: int, data: bytes, now: float) -> None:
@@ -100,17 +111,15 @@ class Host(Generic[C]):
         """The handler's answer to what was asked."""
         peer = self._fold.asked
         stopped = self._fold.stopped
-        if peer is None or not self._fold.answered(continuation, now=now):
+        if peer is None:  # it was interrupted meanwhile
+            return
+        if self._fold.answered(continuation, now=now) and (end := self._ends.get(peer.connection)) is not None:
+            end.reply(continuation, now)
+            if stopped:  # it ended while the handler had this message
+                end.close(now)
+            self._advance(end, now)
+        if self._fold.stopped:
             self._close_all(now)
-        else:
-            end = self._ends.get(peer.connection)
-            if end is not None:
-                end.reply(continuation, now)
-                if stopped:  # it ended while the handler had this message
-                    end.close(now)
-                self._advance(end, now)
-            if self._fold.stopped and not stopped:
-                self._close_all(now)
 
     def failed(self, error: BaseException, now: float) -> None:
         """The handler raised."""
@@ -130,14 +139,15 @@ class Host(Generic[C]):
     def tick(self, now: float) -> None:
         """Time passed."""
         while self._deadlines and self._deadlines[0][0] <= now:
-            _, connection = heappop(self._deadlines)
-            end = self._ends.get(connection)
-            if end is None:
-                continue
+            due, connection = heappop(self._deadlines)
+            if self._due.get(connection) != due:
+                continue  # an earlier one took its place, or the connection is gone
+            end = self._ends[connection]
             if end.deadline <= now:
                 end.overdue(now)
                 self._attention[connection] = end
-            heappush(self._deadlines, (end.deadline, connection))
+            del self._due[connection]
+            self._watch(end)
         stopped = self._fold.stopped
         self._fold.tick(now)
         if self._fold.stopped and not stopped:
@@ -145,6 +155,8 @@ class Host(Generic[C]):
 
     def attention(self) -> list[Serving]:
         """The ends that something happened to since the last call."""
+        if not self._attention:
+            return []
         ends = list(self._attention.values())
         self._attention.clear()
         return ends
@@ -152,6 +164,7 @@ class Host(Generic[C]):
     def forget(self, connection: int) -> None:
         """The shell closed this connection."""
         self._ends.pop(connection, None)
+        self._due.pop(connection, None)
         self._attention.pop(connection, None)
 
     def result(self) -> Result[C, HandlerFailed[C]]:
@@ -159,20 +172,65 @@ class Host(Generic[C]):
         return self._fold.result()
 
     def _advance(self, end: Serving, now: float) -> None:
-        state = end.state
         if not end.waiting and (message := end.next(now)) is not None:
             self._fold.offer(end.peer, message)
-        if end.state is not state:
+        if end.moved:
+            end.moved = False
             self._watch(end)
         self._attention[end.peer.connection] = end
 
     def _close_all(self, now: float) -> None:
         asked = self._fold.asked
-        for end in self._ends.values():
+        for connection, end in self._ends.items():
             if asked is None or end.peer != asked:
                 end.close(now)
                 self._watch(end)
+                self._attention[connection] = end
 
     def _watch(self, end: Serving) -> None:
-        heappush(self._deadlines, (end.deadline, end.peer.connection))
-        self._attention[end.peer.connection] = end
+        """See to it that this end's deadline, or an earlier moment, is on the heap."""
+        connection, deadline = end.peer.connection, end.deadline
+        scheduled = self._due.get(connection)
+        if scheduled is not None and scheduled <= deadline:
+            return
+        self._due[connection] = deadline
+        heappush(self._deadlines, (deadline, connection))
+        if len(self._deadlines) > 2 * len(self._due) + _SPARE:
+            self._deadlines = [(due, each) for each, due in self._due.items()]
+            heapify(self._deadlines)
+
+
+def fold(
+    handler: Handler[C], carry: C, messages: Iterable[Message], *, limits: Limits | None = None
+) -> Result[Continuation[C], HandlerFailed[C]]:
+    """Fold the messages of one client without any I/O, exactly as a server does.
+
+    The result holds every response the handler would have given, the last carry, and whether it would go on, close
+    that client or stop; messages after a close or a stop are not folded. `limits` are the server's, if not the default.
+
+    >>> def count(message, continuation, counter):
+    ...     return continuation.respond(counter + 1, Message.text("pong"))
+    >>> folded = fold(count, 0, [Message.text("ping"), Message.text("ping")]).unwrap()
+    >>> folded.carry, [response.content for response in folded.responses]
+    (2, [b'pong', b'pong'])
+    """
+    refuse = partial(unsendable, limits or Limits())
+    responses: list[Message] = []
+    outcome = Outcome.CONTINUE
+    for message in messages:
+        asked = Continuation(carry)
+        try:
+            continuation = handler(message, asked, carry)
+        except KeyboardInterrupt:
+            outcome = Outcome.STOP
+            break
+        except BaseException as error:  # noqa: BLE001 - the handler is somebody else's code: whatever it raises is its answer
+            return Failure(HandlerFailed(carry, message, error))
+        fault = fault_of(continuation, asked, refuse)
+        if fault is not None:
+            return Failure(HandlerFailed(carry, message, fault))
+        carry, outcome = continuation.carry, continuation.outcome
+        responses += continuation.responses
+        if outcome is not Outcome.CONTINUE:
+            break
+    return Success(Continuation(carry, tuple(responses), outcome))

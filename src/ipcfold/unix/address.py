@@ -36,23 +36,26 @@ def default_directory() -> Path:
 
 def located(directory: Path | None, trust: Trust) -> Result[Path, DirectoryUnusable]:
     """The directory to look for sockets in, absolute, if it is safe to use."""
-    path = Path(os.path.abspath(default_directory() if directory is None else directory))
+    path = default_directory() if directory is None else directory
     try:
+        path = Path(os.path.abspath(path))
         status = os.lstat(path)
     except FileNotFoundError:
         if directory is None:
             return Success(path)
         return Failure(DirectoryUnusable(path, "it does not exist; make it with mode 0700"))
-    except OSError as error:
-        return Failure(DirectoryUnusable(path, f"{error.strerror}; name a directory that this user can reach"))
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
+        reason = getattr(error, "strerror", None) or str(error)
+        return Failure(DirectoryUnusable(path, f"{reason}; name a directory that this user can reach"))
     return _checked(path, status, trust)
 
 
 def prepared(directory: Path | None, trust: Trust) -> Result[Path, DirectoryUnusable]:
     """The directory to put a socket in: the default one is made if it is missing."""
     if directory is None:
-        path = Path(os.path.abspath(default_directory()))
+        path = default_directory()
         try:
+            path = Path(os.path.abspath(path))
             for missing in reversed([path, *path.parents]):
                 if not missing.exists():
                     missing.mkdir(mode=0o700, exist_ok=True)
@@ -80,6 +83,8 @@ def _checked(path: Path, status: os.stat_result, trust: Trust) -> Result[Path, D
 
 def socket_path(name: Name, directory: Path) -> Result[Path, PathTooLong]:
     """The path of the name's socket, if the system allows one that long."""
+    if not isinstance(name, Name):  # a plain string could lead out of the directory
+        raise TypeError(f"a Name is wanted, not {name!r:.80}")
     path = directory / f"{name}.sock"
     if len(os.fsencode(path)) > LONGEST_PATH:
         return Failure(PathTooLong(path, LONGEST_PATH))

@@ -97,6 +97,8 @@ class Claim:
             os.rename(hidden, self.path)
         except OSError as error:
             listener.close()
+            with suppress(OSError):
+                hidden.unlink(missing_ok=True)
             return Failure(SystemFailure("listen at", self.path, error.strerror or str(error)))
         self._published = (status.st_dev, status.st_ino)
         listener.setblocking(False)

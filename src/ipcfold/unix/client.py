@@ -66,7 +66,7 @@ class Process:
         self._heartbeat = heartbeat
         self._limits = limits
         self._owner = os.getpid()
-        self._calling = Calling(limits)
+        self._calling = Calling(heartbeat=heartbeat, limits=limits, now=monotonic())
         self._closed = False
 
     @property
@@ -116,19 +116,20 @@ class Process:
     def ask(self, message: Message, timeout: float | None = None) -> Result[Message, AskError]:
         """Send the message and wait for the first response to it, in `timeout` seconds together.
 
-        Responses to other messages are left for `wait`, late ones to earlier questions too.
+        Responses to other messages are left for `wait`, late ones to earlier questions too. Any failure but
+        `Unacknowledged` and a `TimedOut` that says so means that the message was folded.
         """
         unusable = self._unusable() or self._refused((message,))
         if unusable is not None:
             return Failure(unusable)
-        calling = self._calling
+        calling, deadline = self._calling, _deadline(timeout)
         calling.send((message,))
         number = calling.sent
-        response = self._received(lambda: calling.response_to(number), _deadline(timeout))
+        response = self._received(lambda: calling.response_to(number), deadline)
         if response is not None:
             return Success(response)
         if calling.open:
-            return Failure(TimedOut(self._name, timeout or 0.0, "the response of"))
+            return Failure(TimedOut(self._name, timeout or 0.0, "the response of", int(calling.acknowledged >= number)))
         if calling.acknowledged >= number:
             return Failure(self._ended())
         return Failure(Unacknowledged(0, 1, self._ended()))
@@ -207,29 +208,29 @@ class Process:
             if not self._step(deadline):
                 response = taken()
                 break
-        self._shut_if_over()
+        self._shut_if_over(deadline)
         return response
 
     def _run(self, done: Callable[[], bool], deadline: float | None) -> None:
         """Write and read until that holds, the connection is over, or the deadline has passed."""
         while not done() and self._calling.open and self._step(deadline):
             pass
-        self._shut_if_over()
+        self._shut_if_over(deadline)
 
     def _step(self, deadline: float | None) -> bool:
         """Write what waits and read what comes, blocking for one of them; false once the deadline has passed."""
-        calling = self._calling
+        calling, now = self._calling, monotonic()
+        calling.tick(now)
         if calling.outbox.size:
             self._write()
-        left = self._heartbeat if deadline is None else deadline - monotonic()
-        if calling.outbox.size or deadline is not None:
-            events = _poll(self._stream, select.POLLIN | (select.POLLOUT if calling.outbox.size else 0), min(left, self._heartbeat))
-            if not events and left >= self._heartbeat:
-                calling.silence()
-            if not events & ~select.POLLOUT:
-                return left > 0
-        self._read()
-        return left > 0
+        if deadline is None and not calling.outbox.size:
+            self._read()  # the kernel gives up when the next heartbeat may be due
+            return True
+        until = calling.deadline if deadline is None else min(calling.deadline, deadline)
+        events = _poll(self._stream, select.POLLIN | (select.POLLOUT if calling.outbox.size else 0), until - now)
+        if events & ~select.POLLOUT:
+            self._read()
+        return deadline is None or now < deadline
 
     def _write(self) -> None:
         outbox = self._calling.outbox
@@ -237,7 +238,9 @@ class Process:
             outbox.sent(self._stream.send(outbox.head(), _SEND_FLAGS))
         except BlockingIOError:
             pass  # the server reads nothing now: whoever calls goes on reading
-        except OSError:
+        except OSError as error:
+            if error.errno is None:  # not the system's, but raised by a signal's handler, as a TimeoutError may be
+                raise
             outbox.mute()  # the server reads no more; what it wrote before is still to be read, then the end
 
     def _read(self) -> None:
@@ -245,8 +248,10 @@ class Process:
         try:
             data = self._stream.recv(max(_SMALL_READ, min(calling.wanted, _LARGE_READ)))
         except BlockingIOError:
-            calling.silence()
-        except OSError:
+            pass
+        except OSError as error:
+            if error.errno is None:  # as above
+                raise
             calling.end()
         else:
             if data:
@@ -254,11 +259,12 @@ class Process:
             else:
                 calling.end()
 
-    def _shut_if_over(self) -> None:
-        """Close the socket of a connection that is over, once its last word is written."""
+    def _shut_if_over(self, deadline: float | None) -> None:
+        """Close the socket of a connection that is over, once its last word is written, or there is no more time for it."""
         if self._calling.open or self._stream.fileno() < 0:
             return
-        deadline = monotonic() + self._limits.drain
+        drained = monotonic() + self._limits.drain
+        deadline = drained if deadline is None else min(drained, deadline)
         while self._calling.outbox.size:
             self._write()
             if self._calling.outbox.size and not _poll(self._stream, select.POLLOUT, deadline - monotonic()):

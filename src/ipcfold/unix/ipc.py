@@ -13,8 +13,8 @@ from typing import Final, TypeVar, final
 
 import attrs
 from returns.curry import partial
-from returns.maybe import Maybe, Nothing, Some
-from returns.pipeline import flow
+from returns.maybe import Nothing
+from returns.pipeline import flow, is_successful
 from returns.result import Failure, Result, Success
 
 from ipcfold.continuation import Handler
@@ -33,7 +33,7 @@ from ipcfold.errors import (
     UsedAfterFork,
 )
 from ipcfold.limits import Limits
-from ipcfold.peer import Name, Trust
+from ipcfold.peer import Name, Peer, Trust
 from ipcfold.result import cases, flat_map
 from ipcfold.unix.address import located, prepared, socket_path
 from ipcfold.unix.claim import Claim, holder_of, is_socket
@@ -46,6 +46,7 @@ C = TypeVar("C")
 
 _SHORTEST_PAUSE: Final = 0.001  # seconds between two looks for a server
 _LONGEST_PAUSE: Final = 0.01
+_GLANCE: Final = 0.1  # seconds that a server of another make has to greet, to be among those that listen
 
 DEFAULT_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -95,9 +96,9 @@ class IPC:
             left = self.limits.handshake if deadline is None else max(0.0, deadline - monotonic())
             attempt = self._connected(name, min(left, self.limits.handshake))
             match cases(attempt):
-                case Failure(NoServer() | ConnectionRefused() | TimedOut()):
+                case Failure(NoServer() | ConnectionRefused() | TimedOut() as error):
                     if deadline is not None and monotonic() >= deadline:
-                        return Failure(TimedOut(name, timeout or 0.0, "the server"))
+                        return attempt if isinstance(error, ConnectionRefused) else Failure(TimedOut(name, timeout or 0.0, "the server"))
                 case _:
                     return attempt
             time.sleep(pause if deadline is None else max(0.0, min(pause, deadline - monotonic())))
@@ -133,7 +134,7 @@ class IPC:
             case Failure():
                 return False
             case Success(path):
-                return is_socket(path) and (holder_of(path) is not Nothing or _stranger(self, name, path) is not Nothing)
+                return is_socket(path) and (holder_of(path) is not Nothing or is_successful(_stranger(self, name, path, _GLANCE)))
 
 
 @final
@@ -152,6 +153,8 @@ class Server:
         Folding ends with a `stop` of the handler, one of the signals, or the timeout; then every client is asked
         to close and has `limits.drain` seconds to confirm.
         """
+        if not callable(handler):
+            raise TypeError(f"a handler is wanted behind the carry, not {handler!r:.80}")
         return flow(
             prepared(self.ipc.directory, self.ipc.trust),
             flat_map(partial(socket_path, self.name)),
@@ -170,10 +173,15 @@ class Server:
             claim.release()
 
     def _unshared(self, claim: Claim) -> Result[Claim, NameTaken]:
-        stranger = _stranger(self.ipc, self.name, claim.path)
-        if stranger is Nothing:
-            return Success(claim)
-        return Failure(NameTaken(self.name, claim.path, stranger.unwrap()))
+        match cases(_stranger(self.ipc, self.name, claim.path, self.ipc.limits.handshake)):
+            case Success(peer):
+                return Failure(NameTaken(self.name, claim.path, peer.pid))
+            case Failure(NoServer()):
+                return Success(claim)
+            case Failure(PeerUntrusted(peer=peer)):
+                return Failure(NameTaken(self.name, claim.path, peer.pid))
+            case Failure():  # there is somebody, though not one to talk to: nothing that lives is taken over
+                return Failure(NameTaken(self.name, claim.path, 0))
 
     def _published(self, claim: Claim) -> Result[socket.socket, SystemFailure]:
         return claim.publish(0o600 if self.ipc.trust is same_user else 0o666)
@@ -197,20 +205,11 @@ def _reached(ipc: IPC, name: Name, timeout: float, path: Path) -> Result[Process
     return connected(name, path, heartbeat=ipc.heartbeat, limits=ipc.limits, trust=ipc.trust, timeout=timeout)
 
 
-def _stranger(ipc: IPC, name: Name, path: Path) -> Maybe[int]:
-    """The process that listens at this path without holding the name, as a server of another make does.
+def _stranger(ipc: IPC, name: Name, path: Path, timeout: float) -> Result[Peer, ConnectError]:
+    """Who listens at this path without holding the name, as a server of another make does.
 
     It is talked to in good order, since such a server might not survive a connection that says nothing.
     """
-    match cases(_reached(ipc, name, ipc.limits.handshake, path)):
-        case Success(process):
-            process.close()
-            return Some(process.peer.pid)
-        case Failure(error):
-            match error:
-                case NoServer():
-                    return Nothing
-                case PeerUntrusted(peer=peer):
-                    return Some(peer.pid)
-                case _:
-                    return Some(0)
+    reached = _reached(ipc, name, timeout, path)
+    reached.map(lambda process: process.close())
+    return reached.map(lambda process: process.peer)

@@ -7,7 +7,6 @@ import selectors
 import signal
 import socket
 from collections.abc import Iterable
-from contextlib import suppress
 from time import monotonic
 from typing import Final, Generic, TypeVar, final
 
@@ -31,7 +30,6 @@ _ACCEPTED_AT_ONCE: Final = 64
 _LONGEST_SLEEP: Final = 3600.0  # seconds; the system call has an end, and waking up once an hour costs nothing
 _ACCEPT_AGAIN: Final = 0.1  # seconds, after the system had no descriptor left for a client
 _BURST: Final = 0.001  # seconds of folding after which to look at the sockets again: somebody else may have come
-_PROMPT_CALLS: Final = 64  # calls of the handler, each shorter than a burst, after which acknowledgements share a write
 
 
 class _ForkedError(Exception):
@@ -65,7 +63,8 @@ class Loop(Generic[C]):
         self._clients: dict[int, _Client] = {}
         self._accepted = 0
         self._accept_at: float | None = None  # when to accept again, while that is suspended
-        self._prompt_calls = 0
+        self._signalled = False
+        self._interruptible = False  # whether the handler runs, which alone can be interrupted without harm
         self._selector = selectors.DefaultSelector()
         self._woken, self._wake = socket.socketpair()
         self._woken.setblocking(False)
@@ -74,17 +73,19 @@ class Loop(Generic[C]):
     def run(self, signals: Iterable[signal.Signals]) -> Result[C, HandlerFailed[C] | UsedAfterFork]:
         """Serve until the fold ends."""
         try:
-            with handled(signals, self._interrupt):
+            with handled(signals, self._interrupt, self._wake.fileno()):
                 self._selector.register(self._listener, selectors.EVENT_READ)
                 self._selector.register(self._woken, selectors.EVENT_READ)
-                while not self._host.over:
+                while True:
                     try:
+                        self._settle()
+                        if self._host.over:
+                            break
                         self._turn()
                     except KeyboardInterrupt:  # from the handler, or where SIGINT is not among the signals
                         if os.getpid() != self._owner:
                             raise
                         self._host.interrupted(monotonic())
-                        self._settle()
         except _ForkedError:
             return Failure(UsedAfterFork(self._name, self._owner))
         finally:
@@ -104,13 +105,13 @@ class Loop(Generic[C]):
                 self._accept(now)
             else:
                 self._woken.recv(_SMALL_READ)
-                self._host.shutdown(now)
+        if self._signalled and self._host.accepting:
+            self._host.shutdown(now)
         if self._accept_at is not None and now >= self._accept_at and self._host.accepting:
             self._accept_at = None
             self._selector.register(self._listener, selectors.EVENT_READ)
         self._host.tick(now)
         self._fold(now)
-        self._settle()
 
     def _patience(self) -> float | None:
         if self._host.ready:
@@ -163,26 +164,23 @@ class Loop(Generic[C]):
         """Ask the handler for a burst of messages."""
         before = began
         while before - began < _BURST and (asked := self._host.ask()) is not None:
+            self._interruptible = True
             try:
                 continuation = self._handler(asked.message, asked.continuation, asked.continuation.carry)
             except KeyboardInterrupt:
                 raise
-            except BaseException as error:  # the handler is somebody else's code: whatever it raises is its answer
+            except BaseException as error:
                 if os.getpid() != self._owner:
                     raise  # a forked child on its way out
                 self._host.failed(error, monotonic())
                 return
+            finally:
+                self._interruptible = False
             if os.getpid() != self._owner:
                 raise _ForkedError
-            now = monotonic()
-            self._host.answered(continuation, now)
-            # An acknowledgement must not wait for a slow call behind it. Which call will be slow nobody knows, so
-            # each leaves alone until the handler has been prompt for a while.
-            self._prompt_calls = self._prompt_calls + 1 if now - before < _BURST else 0
-            if self._prompt_calls < _PROMPT_CALLS:
-                self._settle()
-                now = monotonic()
-            before = now
+            before = monotonic()
+            self._host.answered(continuation, before)
+            self._settle()  # an acknowledgement must not wait for the next call, which may be a slow one
 
     def _settle(self) -> None:
         """Look after every end that something happened to."""
@@ -190,7 +188,11 @@ class Loop(Generic[C]):
             self._stop_listening()  # before anybody is told, so that who is told finds the name gone
         while ends := self._host.attention():
             for end in ends:
-                self._look_after(self._clients[end.peer.connection])
+                client = self._clients.get(end.peer.connection)
+                if client is not None:
+                    self._look_after(client)
+                else:  # an interrupt came between accepting it and keeping it
+                    self._host.forget(end.peer.connection)
 
     def _look_after(self, client: _Client) -> None:
         end, outbox = client.end, client.end.outbox
@@ -244,8 +246,11 @@ class Loop(Generic[C]):
         self._listener.close()
 
     def _interrupt(self) -> None:
-        with suppress(BlockingIOError):  # it is awake already
-            self._wake.send(b"\0")
+        """A signal came: end in good order. Once more, and the handler is stuck: it is interrupted."""
+        if self._signalled and self._interruptible:
+            self._interruptible = False
+            raise KeyboardInterrupt
+        self._signalled = True
 
     def _release(self) -> None:
         """Close everything; in a forked child these are copies, and what the parent sees does not change."""

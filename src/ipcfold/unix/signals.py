@@ -11,8 +11,12 @@ from types import FrameType
 
 
 @contextmanager
-def handled(signals: Iterable[signal.Signals], react: Callable[[], None]) -> Iterator[None]:
-    """React to these signals, then put back what was there; only the main thread can."""
+def handled(signals: Iterable[signal.Signals], react: Callable[[], None], wake: int) -> Iterator[None]:
+    """React to these signals, then put back what was there; only the main thread can.
+
+    With any signal a byte is written to the descriptor `wake`. The interpreter's own C code does that: a handler in
+    Python runs only between its instructions, and would not wake a system call that has just begun.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -28,10 +32,12 @@ def handled(signals: Iterable[signal.Signals], react: Callable[[], None]) -> Ite
             signal.signal(number, previous[signal.Signals(number)])
             os.kill(os.getpid(), number)
 
+    waking = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     try:
         for number in previous:
             signal.signal(number, handle)
         yield
     finally:
+        signal.set_wakeup_fd(waking)
         for number, handler in previous.items():
             signal.signal(number, handler)
