@@ -244,6 +244,18 @@ def test_deadlines_take_no_more_room_than_the_connections() -> None:
     assert server.scheduled < 3
 
 
+def test_tiny_limits_are_no_endless_loop() -> None:
+    tiny = Limits(handshake=1e-15, drain=1e-15)
+    server: Host[int] = Host(0, heartbeat=1e-15, limits=tiny, timeout=None, now=1e6)
+    waiting, idle = server.connect(Peer(1), 1e6), server.connect(Peer(2), 1e6)
+    server.receive(2, Signal.START_OK.frame, 1e6)
+    assert written(idle) == Signal.START.frame
+    for _ in range(3):
+        server.tick(1e6)
+    assert waiting.over
+    assert written(idle) == Signal.HEARTBEAT.frame
+
+
 def test_an_answer_that_comes_after_an_interrupt_is_too_late() -> None:
     server = host()
     end = connect(server, 1)

@@ -138,8 +138,10 @@ class Host(Generic[C]):
 
     def tick(self, now: float) -> None:
         """Time passed."""
+        passed = list[tuple[float, int]]()  # first all of them: a next one may be due at once, where limits are tiny
         while self._deadlines and self._deadlines[0][0] <= now:
-            due, connection = heappop(self._deadlines)
+            passed.append(heappop(self._deadlines))
+        for due, connection in passed:
             if self._due.get(connection) != due:
                 continue  # an earlier one took its place, or the connection is gone
             end = self._ends[connection]
