@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ipcfold import Limits, Message
 from ipcfold.core.calling import Calling, Command, Event, State, transition
 from ipcfold.core.frame import Signal, encode
+from tests.core.written import written
 from tests.strategies import broken_frames, cuts, messages
 
 ONE, TWO, THREE = Message.text("one"), Message.text("two"), Message.text("three")
@@ -25,14 +26,6 @@ def talking(limits: Limits | None = None) -> Calling:
     end.receive(Signal.START.frame)
     assert written(end) == Signal.START_OK.frame
     return end
-
-
-def written(end: Calling) -> bytes:
-    out = list[bytes]()
-    while end.outbox.size:
-        out.append(bytes(end.outbox.head()))
-        end.outbox.sent(len(out[-1]))
-    return b"".join(out)
 
 
 MOVES: dict[tuple[State, Event | Signal], tuple[State, Command]] = {

@@ -9,6 +9,7 @@ from ipcfold import Continuation, HandlerFailed, Limits, Message, Peer, cases
 from ipcfold.core.frame import Signal, encode
 from ipcfold.core.host import Host
 from ipcfold.core.serving import Serving
+from tests.core.written import written
 
 LIMITS = Limits(handshake=5, drain=2, unsent=100, connections=3)
 ONE, TWO = Message.text("one"), Message.text("two")
@@ -23,14 +24,6 @@ def connect(server: Host[int], connection: int, now: float = 0.0) -> Serving:
     server.receive(connection, Signal.START_OK.frame, now)
     assert written(end) == Signal.START.frame
     return end
-
-
-def written(end: Serving) -> bytes:
-    out = list[bytes]()
-    while end.outbox.size:
-        out.append(bytes(end.outbox.head()))
-        end.outbox.sent(len(out[-1]))
-    return b"".join(out)
 
 
 def answer(server: Host[int], *responses: Message, now: float = 0.0) -> Peer:

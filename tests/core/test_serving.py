@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ipcfold import Continuation, Limits, Message, Peer
 from ipcfold.core.frame import Signal, encode
 from ipcfold.core.serving import Command, Event, Serving, State, transition
+from tests.core.written import written
 from tests.strategies import broken_frames, messages
 
 LIMITS = Limits(handshake=5, drain=2, unsent=100, message=1000)
@@ -28,14 +29,6 @@ def talking(now: float = 0.0) -> Serving:
     assert end.next(now) is None
     assert written(end) == Signal.START.frame
     return end
-
-
-def written(end: Serving) -> bytes:
-    out = list[bytes]()
-    while end.outbox.size:
-        out.append(bytes(end.outbox.head()))
-        end.outbox.sent(len(out[-1]))
-    return b"".join(out)
 
 
 @pytest.mark.parametrize(("state", "event"), list(itertools.product(State, EVENTS)))

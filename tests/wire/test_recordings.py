@@ -9,8 +9,8 @@ from returns.result import Success
 from ipcfold import Limits, Peer
 from ipcfold.core.calling import Calling, State
 from ipcfold.core.host import Host
-from ipcfold.core.outbox import Outbox
 from ipcfold.message import Message
+from tests.core.written import written
 from tests.wire.recordings import Recording, handle, recordings, without_heartbeats
 
 Cutting = Callable[[list[bytes]], list[bytes]]
@@ -39,25 +39,17 @@ def test_all_are_there() -> None:
     }  # fmt: skip
 
 
-def written(outbox: Outbox) -> bytes:
-    out = list[bytes]()
-    while outbox.size:
-        out.append(bytes(outbox.head()))
-        outbox.sent(len(out[-1]))
-    return b"".join(out)
-
-
 @CUTTINGS
 @RECORDINGS
 def test_our_server_answers_the_recorded_client(recording: Recording, cutting: Cutting) -> None:
     host = Host(0, heartbeat=1.0, limits=Limits(), timeout=None, now=0.0)
     end = host.connect(Peer(1), 0.0)
-    sent = written(end.outbox)
+    sent = written(end)
 
     def fold() -> bytes:
         while (asked := host.ask()) is not None:
             host.answered(handle(asked.message, asked.continuation, asked.continuation.carry), 0.0)
-        return written(end.outbox)
+        return written(end)
 
     for piece in client_pieces(recording, cutting):
         if piece is None:
@@ -97,7 +89,7 @@ def test_our_client_talks_to_the_recorded_server(recording: Recording, cutting: 
             end.receive(piece)
         else:
             end.end()
-        return written(end.outbox)
+        return written(end)
 
     while end.state is State.CONNECTED:
         sent += heard()
@@ -105,14 +97,14 @@ def test_our_client_talks_to_the_recorded_server(recording: Recording, cutting: 
         match verb, contents:
             case "send", _:
                 end.send(map(Message.text, contents))
-                sent += written(end.outbox)
+                sent += written(end)
                 while end.acknowledged < end.sent:
                     sent += heard()
             case "wait", ():
                 if recording.scenario == "idle":  # the client gives up
                     for second in (1, 2, 3):
                         end.tick(second)
-                        sent += written(end.outbox)
+                        sent += written(end)
                 while end.open and recording.scenario != "idle":
                     sent += heard()
                 assert end.response() is None
@@ -122,7 +114,7 @@ def test_our_client_talks_to_the_recorded_server(recording: Recording, cutting: 
                 assert response == Message.text(content)
             case _:
                 end.close()
-                sent += written(end.outbox)
+                sent += written(end)
                 while end.open:
                     sent += heard()
                 assert end.state is State.CLOSED

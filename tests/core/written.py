@@ -1,0 +1,19 @@
+"""Reading what an end has to say, as a wire would."""
+
+from typing import Protocol
+
+from ipcfold.core.outbox import Outbox
+
+
+class End(Protocol):
+    @property
+    def outbox(self) -> Outbox: ...
+
+
+def written(end: End) -> bytes:
+    """Everything in the outbox, which is empty then."""
+    out = list[bytes]()
+    while end.outbox.size:
+        out.append(bytes(end.outbox.head()))
+        end.outbox.sent(len(out[-1]))
+    return b"".join(out)
