@@ -51,6 +51,14 @@ def _check_parameters(_: MediaType, __: attrs.Attribute[Parameters], parameters:
             raise ValueError(f"{name!r}={value!r} is not a parameter of a media type")
 
 
+def _written(media_type: MediaType) -> str:
+    essence = f"{media_type.type}/{media_type.subtype}"
+    text = essence + "".join(f"; {name}={_quoted(value)}" for name, value in media_type.parameters)
+    if len(text) > _LONGEST:
+        raise ValueError(f"a media type has at most {_LONGEST} bytes")
+    return text
+
+
 @final
 @attrs.frozen(cache_hash=True)
 class MediaType:
@@ -67,14 +75,9 @@ class MediaType:
     subtype: str = attrs.field(converter=_lower, validator=attrs.validators.matches_re(_TCHARS))
     parameters: Parameters = attrs.field(default=(), converter=_lowered, validator=_check_parameters, eq=_comparable)
 
-    _text: str = attrs.field(init=False, repr=False, eq=False)  # made once: it is wanted for every message sent
-
-    @_text.default
-    def _written(self) -> str:
-        text = f"{self.type}/{self.subtype}" + "".join(f"; {name}={_quoted(value)}" for name, value in self.parameters)
-        if len(text) > _LONGEST:
-            raise ValueError(f"a media type has at most {_LONGEST} bytes")
-        return text
+    _text: str = attrs.field(  # made once: it is wanted for every message sent
+        init=False, repr=False, eq=False, default=attrs.Factory(_written, takes_self=True)
+    )
 
     @classmethod
     def of(cls, value: str) -> Result[MediaType, InvalidMediaType]:
