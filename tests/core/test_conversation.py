@@ -163,7 +163,7 @@ class Conversation(RuleBasedStateMachine):
                 wire.serving.outbox.mute()
             else:
                 wire.down += piece
-            self.host.drained(wire.serving.peer.connection, self.now)
+            self.host.wrote(wire.serving.peer.connection, self.now)
         self.look_after()
 
     def read_up(self, client: int, size: int) -> None:

@@ -220,6 +220,8 @@ def test_who_is_closed_by_the_handler_has_the_drain_from_then_on(verb: Callable[
     ask = server.ask()
     assert ask is not None
     server.answered(verb(ask.continuation, 1), 10)
+    assert written(end) == Signal.RECEIVED.frame + Signal.CLOSE.frame
+    server.wrote(1, 10)
     assert server.deadline is not None
     assert server.deadline <= 12
     server.tick(12)
@@ -268,7 +270,7 @@ def test_a_clogged_client_is_folded_on_once_it_read() -> None:
     answer(server, Message.text("x" * 200))
     assert not server.ready
     written(end)
-    server.drained(1, 0)
+    server.wrote(1, 0)
     assert server.ready
 
 

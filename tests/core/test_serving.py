@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from math import inf
 
 import pytest
 from hypothesis import given
@@ -184,9 +185,52 @@ def test_who_does_not_accept_the_greeting_in_time_is_gone() -> None:
     assert not end.reading
 
 
+def test_who_is_closed_gets_its_responses_however_slowly_it_reads() -> None:
+    end = talking(10)
+    end.receive(encode(ONE), 10)
+    end.next(10)
+    end.reply(Continuation(0).respond(0, Message.text("x" * 200)).close(0), 10)
+    assert end.deadline == inf
+    end.outbox.head()
+    end.outbox.sent(50)
+    end.wrote(1000)
+    assert end.deadline == inf
+    written(end)
+    end.wrote(2000)
+    assert end.deadline == 2002  # from now on it has time to confirm
+
+
+def test_who_reads_the_last_word_has_time_for_it() -> None:
+    end = talking(10)
+    end.receive(Signal.CLOSE.frame, 20)
+    end.next(20)
+    assert end.deadline == 22
+    end.outbox.head()
+    end.outbox.sent(1)
+    end.wrote(21.5)
+    assert end.deadline == 23.5
+
+
+def test_when_the_whole_server_ends_nobody_gets_more_time_than_the_drain() -> None:
+    end = talking(10)
+    end.receive(encode(ONE), 10)
+    end.next(10)
+    end.reply(Continuation(0).respond(0, Message.text("x" * 200)).close(0), 10)
+    end.drain(20)
+    end.outbox.head()
+    end.outbox.sent(1)
+    end.wrote(21)
+    end.receive(Signal.CLOSE.frame, 21.5)
+    end.next(21.5)
+    assert end.deadline == 22
+    end.overdue(22)
+    assert end.over
+
+
 def test_who_does_not_confirm_in_time_is_gone() -> None:
     end = talking(10)
     end.close(20)
+    assert written(end) == Signal.CLOSE.frame
     assert end.deadline == 22
     end.receive(Signal.HEARTBEAT.frame, 21)
     assert end.next(21) is None

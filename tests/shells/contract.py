@@ -309,6 +309,19 @@ class ServerContract:
             client.write(CLOSE_OK)
             assert server.carry() == ["one"]
 
+    def test_a_child_that_the_handler_forks_does_not_keep_a_dead_server_alive(self, directory: Path) -> None:
+        gate = fifo(directory)
+        with running(directory, program=self.program) as server, Wire.talking(directory) as client:
+            client.write(f"leave {gate}")
+            assert client.read(2) == f"{RECEIVED},left"
+            with gate.open("wb"):  # the child lives until this is closed
+                server.signal(signal.SIGKILL)
+                server.process.wait()
+                assert client.ended()
+                assert IPC(directory).processes() == Success(frozenset())
+                with running(directory, program=self.program) as next_one:
+                    assert next_one.stop() == []
+
     def test_a_child_that_the_handler_forks_does_not_serve(self, directory: Path) -> None:
         with running(directory, program=self.program) as server, Wire.talking(directory) as client:
             client.write("fork")
@@ -343,6 +356,14 @@ class OwnershipContract:
         for _ in range(2):
             with running(directory, program=self.program) as server:
                 assert server.stop() == []
+
+    def test_whoever_sees_the_socket_may_end_the_server(self, directory: Path) -> None:
+        for _ in range(10):
+            process = started(directory, program=self.program)
+            while not (directory / "server.sock").exists():
+                pass
+            process.terminate()
+            assert result_of(process) == {"carry": []}
 
     def test_what_a_killed_server_left_is_taken_over(self, directory: Path) -> None:
         with running(directory, program=self.program) as server:
@@ -541,6 +562,34 @@ class ClientContract:
             late = process.ask(Message.text("quiet"), 0.1).failure()
             assert late == TimedOut(NAME, 0.1, "the response of", 1)
             assert "was folded" in str(late)
+
+    def test_a_response_is_never_taken_for_one_to_a_message_that_was_not_sent(self, directory: Path) -> None:
+        with running(directory, program=self.program) as server, IPC(directory).get(NAME).unwrap() as process:
+            assert process.ask(Message.text("twice")) == Success(Message.text("1"))
+            assert process.ask(Message.text("ping")) == Failure(Unacknowledged(0, 1, ConnectionClosed(NAME)))
+            assert process.wait() == Success(Message.text("2"))
+            assert process.ask(Message.text("ping")) == Failure(Unacknowledged(0, 1, ConnectionClosed(NAME)))
+            assert server.stop() == ["twice"]
+
+    def test_who_is_closed_still_gets_a_large_response(self, directory: Path) -> None:
+        with running(directory, "", "drain=0.05", program=self.program), IPC(directory).get(NAME).unwrap() as process:
+            assert process.send(Message.text("last 3000000")) == Success(process)
+            with IPC(directory).get(NAME).unwrap() as other:  # the drain passes
+                assert isinstance(other.wait(0.2).failure(), TimedOut)
+            assert process.wait() == Success(Message.octets(b"x" * 3_000_000))
+            assert process.wait() == Failure(ConnectionClosed(NAME))
+
+    def test_the_default_timeout_of_sockets_is_not_ours(self, directory: Path) -> None:
+        gate = fifo(directory)
+        socket.setdefaulttimeout(0.05)
+        try:
+            with running(directory, program=self.program), IPC(directory).get(NAME).unwrap() as process:
+                assert isinstance(process.ask(Message.text(f"block {gate}"), 0.2).failure(), TimedOut)
+                gate.write_bytes(b"")
+                assert process.send(Message.text("quiet")) == Success(process)
+                assert process.wait() == Success(Message.text("released"))
+        finally:
+            socket.setdefaulttimeout(None)
 
     def test_a_closed_process(self, directory: Path) -> None:
         with running(directory, program=self.program):

@@ -46,6 +46,15 @@ def log(message: Message, continuation: Continuation[Log], carry: Log) -> Contin
             if os.fork() == 0:
                 return continuation.stop(carry)
             return continuation.respond(carry, Message.text(str(os.wait()[1])))
+        case "leave":  # a child that lives on in here until the fifo is closed
+            if os.fork() == 0:
+                Path(argument).read_bytes()
+                os._exit(0)
+            return continuation.respond(carry, Message.text("left"))
+        case "twice":
+            return continuation.respond(carry, Message.text("1"), Message.text("2")).close(carry)
+        case "last":
+            return continuation.respond(carry, Message.octets(b"x" * int(argument))).close(carry)
         case "whoami":
             peer = continuation.peer
             return continuation.respond(carry, Message.text(f"{peer.connection} {peer.pid} {peer.uid} {peer.gid}"))

@@ -83,6 +83,7 @@ class Host(Generic[C]):
         self._ends[peer.connection] = end
         if self._fold.stopped:
             end.close(now)
+            end.drain(now)
         self._watch(end)
         self._attention[peer.connection] = end
         return end
@@ -99,9 +100,11 @@ class Host(Generic[C]):
         end.end()
         self._advance(end, now)
 
-    def drained(self, connection: int, now: float) -> None:
+    def wrote(self, connection: int, now: float) -> None:
         """Some of a peer's outbox was written."""
-        self._advance(self._ends[connection], now)
+        end = self._ends[connection]
+        end.wrote(now)
+        self._advance(end, now)
 
     def ask(self) -> Ask[C] | None:
         """The next message to ask the handler for."""
@@ -117,6 +120,7 @@ class Host(Generic[C]):
             end.reply(continuation, now)
             if stopped:  # it ended while the handler had this message
                 end.close(now)
+                end.drain(now)
             self._advance(end, now)
         if self._fold.stopped:
             self._close_all(now)
@@ -186,6 +190,7 @@ class Host(Generic[C]):
         for connection, end in self._ends.items():
             if asked is None or end.peer != asked:
                 end.close(now)
+                end.drain(now)
                 self._watch(end)
                 self._attention[connection] = end
 

@@ -9,6 +9,7 @@ not read what is written to it.
 from __future__ import annotations
 
 from enum import Enum
+from math import inf
 from typing import Final, TypeVar, final
 
 from ipcfold.continuation import Continuation, Outcome
@@ -100,7 +101,7 @@ def transition(state: State, event: Event | Signal) -> tuple[State, Command]:
 class Serving:
     """One connection of a server, without its socket."""
 
-    __slots__ = ("_decoder", "_ended", "_heartbeat", "_limits", "_since", "moved", "outbox", "peer", "state", "waiting")
+    __slots__ = ("_decoder", "_draining", "_ended", "_heartbeat", "_limits", "_since", "moved", "outbox", "peer", "state", "waiting")
 
     def __init__(self, peer: Peer, *, heartbeat: float, limits: Limits, now: float) -> None:
         """`heartbeat`: seconds of silence after which to say "still here"; `now`: seconds of any steady clock."""
@@ -112,6 +113,7 @@ class Serving:
         self.moved = True
         """Whether the state, and so the deadline, changed since somebody last asked."""
         self._decoder = Decoder(limits.message)
+        self._draining = False
         self._ended = False
         self._heartbeat = heartbeat
         self._limits = limits
@@ -126,6 +128,8 @@ class Serving:
                 return self._since + self._heartbeat
             case State.GREETED:
                 return self._since + self._limits.handshake
+            case State.CLOSING if self.outbox.size and not self._draining:
+                return inf  # it gets what was said to it before, however slowly it reads; only then its time runs
             case State.CLOSING | State.OVER:
                 return self._since + self._limits.drain
 
@@ -154,6 +158,18 @@ class Serving:
         self._decoder.feed(data)
         if self.state is State.TALKING:
             self._since = now
+
+    def wrote(self, now: float) -> None:
+        """Some of the outbox was written: who reads has time."""
+        if not self._draining and (self.state is State.CLOSING or self.state is State.OVER):
+            self._since = now
+            self.moved = True
+
+    def drain(self, now: float) -> None:
+        """The whole server ends: what is left has `limits.drain` seconds from now, and no more."""
+        self._draining = True
+        self._since = now
+        self.moved = True
 
     def end(self) -> None:
         """The stream ended; what came before is still folded."""
@@ -204,7 +220,8 @@ class Serving:
         self.state, command = transition(before, event)
         if self.state is not before:
             self.moved = True
-            self._since = now
+            if not self._draining:
+                self._since = now
         if command.frame:
             self.outbox.add(command.frame)
         return command

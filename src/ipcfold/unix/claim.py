@@ -132,7 +132,7 @@ def holder_of(socket_path: Path) -> Maybe[int]:
         if _is_held(lock_path):
             return Some(os.getpid())
         try:
-            lock = os.open(lock_path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            lock = os.open(lock_path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
             return Nothing
         try:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from time import monotonic
 from types import TracebackType
 from typing import Final, final
+from weakref import WeakSet
 
 from returns.maybe import Nothing
 from returns.result import Failure, Result, Success
@@ -46,6 +47,7 @@ _LARGE_READ: Final = 2**20
 # Never block in a write, and no SIGPIPE: a program may have set that back to its deadly default. (`int`, since the
 # enumeration would be computed anew for every write.)
 _SEND_FLAGS: Final = int(socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0))
+_connections: Final[WeakSet[Process]] = WeakSet()
 _LONGEST_POLL: Final = 3600.0  # seconds; the system call has an end, and waking up once an hour costs nothing
 
 
@@ -56,7 +58,7 @@ class Process:
     One thread at a time may use it, in the process that made it. As a context manager it closes at the end.
     """
 
-    __slots__ = ("_calling", "_closed", "_heartbeat", "_limits", "_name", "_owner", "_peer", "_stream")
+    __slots__ = ("__weakref__", "_calling", "_closed", "_heartbeat", "_limits", "_name", "_owner", "_peer", "_stream")
 
     def __init__(self, name: Name, peer: Peer, stream: socket.socket, heartbeat: float, limits: Limits) -> None:
         """Made by `IPC.get` and `IPC.wait`; reading from the stream must give up after `heartbeat` seconds."""
@@ -68,6 +70,7 @@ class Process:
         self._owner = os.getpid()
         self._calling = Calling(heartbeat=heartbeat, limits=limits, now=monotonic())
         self._closed = False
+        _connections.add(self)
 
     @property
     def name(self) -> Name:
@@ -123,8 +126,8 @@ class Process:
         if unusable is not None:
             return Failure(unusable)
         calling, deadline = self._calling, _deadline(timeout)
+        number = calling.sent + 1  # also where nothing is sent any more: the response to another is not to this
         calling.send((message,))
-        number = calling.sent
         response = self._received(lambda: calling.response_to(number), deadline)
         if response is not None:
             return Success(response)
@@ -164,6 +167,10 @@ class Process:
 
     def __repr__(self) -> str:
         return f"<Process {self._name} pid={self._peer.pid}{' closed' if self.closed else ''}>"
+
+    def abandon(self) -> None:
+        """Close this process's copy of the socket and say nothing; part of forking."""
+        self._stream.close()
 
     def greeted(self, deadline: float, timeout: float) -> Result[Process, ConnectError]:
         """This process once the server has greeted; part of connecting."""
@@ -281,3 +288,12 @@ def _poll(stream: socket.socket, events: int, seconds: float) -> int:
     poller.register(stream, events)
     ready = poller.poll(min(max(0.0, seconds), _LONGEST_POLL) * 1000)
     return ready[0][1] if ready else 0
+
+
+def _abandon() -> None:
+    """Close a forked child's copies: with them open, the server would not see this end die with its process."""
+    for process in list(_connections):
+        process.abandon()
+
+
+os.register_at_fork(after_in_child=_abandon)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -32,7 +33,9 @@ def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust
         # server's backlog is full, and how long reading may before a heartbeat is due.
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(timeout))
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(heartbeat))
+        stream.settimeout(None)  # whatever socket.setdefaulttimeout says: the times are kept here and by the kernel
         stream.connect(os.fspath(path))
+        stream.getpeername()  # fails if a signal interrupted the connecting, which then looks as if it were done
         peer = peer_of(stream, 0)
     except (FileNotFoundError, ConnectionRefusedError):
         stream.close()
@@ -42,6 +45,8 @@ def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust
         return Failure(TimedOut(name, timeout, "a place in the backlog of"))
     except OSError as error:
         stream.close()
+        if error.errno == errno.ENOTCONN:
+            return Failure(TimedOut(name, timeout, "a place in the backlog of"))
         return Failure(SystemFailure("connect to", path, error.strerror or str(error)))
     if not trusted(trust, peer):
         stream.close()

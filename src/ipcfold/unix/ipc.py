@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -46,6 +45,7 @@ C = TypeVar("C")
 
 _SHORTEST_PAUSE: Final = 0.001  # seconds between two looks for a server
 _LONGEST_PAUSE: Final = 0.01
+_DYING: Final = 1.0  # seconds that a killed server may take: its lock goes a moment before its socket
 _GLANCE: Final = 0.1  # seconds that a server of another make has to greet, to be among those that listen
 
 DEFAULT_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -164,38 +164,31 @@ class Server:
 
     def _served(self, carry: C, handler: Handler[C], claim: Claim) -> Result[C, ListenError[C]]:
         try:
-            return flow(
-                self._unshared(claim),
-                flat_map(self._published),
-                flat_map(partial(self._looped, carry, handler, claim)),
-            )
+            return flow(self._unshared(claim), flat_map(partial(self._run, carry, handler)))
         finally:
             claim.release()
 
     def _unshared(self, claim: Claim) -> Result[Claim, NameTaken]:
-        match cases(_stranger(self.ipc, self.name, claim.path, self.ipc.limits.handshake)):
-            case Success(peer):
-                return Failure(NameTaken(self.name, claim.path, peer.pid))
-            case Failure(NoServer()):
-                return Success(claim)
-            case Failure(PeerUntrusted(peer=peer)):
-                return Failure(NameTaken(self.name, claim.path, peer.pid))
-            case Failure():  # there is somebody, though not one to talk to: nothing that lives is taken over
-                return Failure(NameTaken(self.name, claim.path, 0))
+        """The claim, if no server of another make, which knows no locks, listens there."""
+        deadline = monotonic() + _DYING
+        while True:
+            match cases(_stranger(self.ipc, self.name, claim.path, self.ipc.limits.handshake)):
+                case Success(peer) | Failure(PeerUntrusted(peer=peer)):
+                    return Failure(NameTaken(self.name, claim.path, peer.pid))
+                case Failure(NoServer()):
+                    return Success(claim)
+                case Failure(ConnectionRefused()) if monotonic() < deadline:
+                    time.sleep(_SHORTEST_PAUSE)
+                case Failure():  # there is somebody, though not one to talk to: nothing that lives is taken over
+                    return Failure(NameTaken(self.name, claim.path, 0))
 
-    def _published(self, claim: Claim) -> Result[socket.socket, SystemFailure]:
-        return claim.publish(0o600 if self.ipc.trust is same_user else 0o666)
-
-    def _looped(
-        self, carry: C, handler: Handler[C], claim: Claim, listener: socket.socket
-    ) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
+    def _run(self, carry: C, handler: Handler[C], claim: Claim) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
         host = Host(carry, heartbeat=self.ipc.heartbeat, limits=self.ipc.limits, timeout=self.timeout, now=monotonic())
         try:
-            loop = Loop(self.name, claim, listener, host, handler, self.ipc.trust)
+            loop = Loop(self.name, claim, host, handler, self.ipc.trust)
         except OSError as error:
-            listener.close()
             return Failure(SystemFailure("serve at", claim.path, error.strerror or str(error)))
-        return loop.run(self.signals)
+        return loop.run(self.signals, 0o600 if self.ipc.trust is same_user else 0o666)
 
 
 def _reached(ipc: IPC, name: Name, timeout: float, path: Path) -> Result[Process, ConnectError]:

@@ -8,15 +8,17 @@ import signal
 import socket
 from collections.abc import Iterable
 from time import monotonic
-from typing import Final, Generic, TypeVar, final
+from typing import Any, Final, Generic, TypeVar, final
+from weakref import WeakSet
 
-from returns.result import Failure, Result
+from returns.result import Failure, Result, Success
 
 from ipcfold.continuation import Handler
 from ipcfold.core.host import Host
-from ipcfold.core.serving import Serving
-from ipcfold.errors import HandlerFailed, UsedAfterFork
+from ipcfold.core.serving import Serving, State
+from ipcfold.errors import HandlerFailed, SystemFailure, UsedAfterFork
 from ipcfold.peer import Name, Trust
+from ipcfold.result import cases
 from ipcfold.unix.claim import Claim
 from ipcfold.unix.credentials import peer_of, trusted
 from ipcfold.unix.signals import handled
@@ -48,14 +50,17 @@ class _Client:
         self.interest = 0
 
 
+_running: Final[WeakSet[Loop[Any]]] = WeakSet()  # Any: of whatever carry
+
+
 @final
 class Loop(Generic[C]):
     """One run of a server."""
 
-    def __init__(self, name: Name, claim: Claim, listener: socket.socket, host: Host[C], handler: Handler[C], trust: Trust) -> None:
+    def __init__(self, name: Name, claim: Claim, host: Host[C], handler: Handler[C], trust: Trust) -> None:
         self._name = name
         self._claim = claim
-        self._listener = listener
+        self._listener: socket.socket | None = None
         self._host = host
         self._handler = handler
         self._trust = trust
@@ -70,29 +75,55 @@ class Loop(Generic[C]):
         self._woken.setblocking(False)
         self._wake.setblocking(False)
 
-    def run(self, signals: Iterable[signal.Signals]) -> Result[C, HandlerFailed[C] | UsedAfterFork]:
-        """Serve until the fold ends."""
+    def run(self, signals: Iterable[signal.Signals], mode: int) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
+        """Serve until the fold ends, at a socket of that mode."""
+        _running.add(self)
         try:
-            with handled(signals, self._interrupt, self._wake.fileno()):
-                self._selector.register(self._listener, selectors.EVENT_READ)
-                self._selector.register(self._woken, selectors.EVENT_READ)
-                while True:
-                    try:
-                        self._settle()
-                        if self._host.over:
-                            break
-                        self._turn()
-                    except KeyboardInterrupt:  # from the handler, or where SIGINT is not among the signals
-                        if os.getpid() != self._owner:
-                            raise
-                        self._host.interrupted(monotonic())
+            # Whoever sees the socket may send a signal, so those are looked after first.
+            with handled(signals, self._interrupt, self.wake):
+                match cases(self._claim.publish(mode)):
+                    case Failure(error):
+                        return Failure(error)
+                    case Success(listener):
+                        self._serve(listener)
         except _ForkedError:
             return Failure(UsedAfterFork(self._name, self._owner))
         finally:
-            self._release()
+            self._claim.withdraw()
+            self.abandon()
         return self._host.result()
 
-    def _turn(self) -> None:
+    @property
+    def wake(self) -> int:
+        """The descriptor that signals write to."""
+        return self._wake.fileno()
+
+    def abandon(self) -> None:
+        """Close every descriptor; in a forked child these are copies, and what the parent sees does not change."""
+        for client in self._clients.values():
+            client.stream.close()
+        if self._listener is not None:
+            self._listener.close()
+        self._selector.close()
+        self._woken.close()
+        self._wake.close()
+
+    def _serve(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self._selector.register(listener, selectors.EVENT_READ)
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        while True:
+            try:
+                self._settle()
+                if self._host.over:
+                    return
+                self._turn(listener)
+            except KeyboardInterrupt:  # from the handler, or where SIGINT is not among the signals
+                if os.getpid() != self._owner:
+                    raise
+                self._host.interrupted(monotonic())
+
+    def _turn(self, listener: socket.socket) -> None:
         happened = self._selector.select(self._patience())
         now = monotonic()
         for key, events in happened:
@@ -101,15 +132,15 @@ class Loop(Generic[C]):
                     self._look_after(key.data)
                 if events & selectors.EVENT_READ:
                     self._read(key.data, now)
-            elif key.fileobj is self._listener:
-                self._accept(now)
+            elif key.fileobj is listener:
+                self._accept(listener, now)
             else:
                 self._woken.recv(_SMALL_READ)
         if self._signalled and self._host.accepting:
             self._host.shutdown(now)
         if self._accept_at is not None and now >= self._accept_at and self._host.accepting:
             self._accept_at = None
-            self._selector.register(self._listener, selectors.EVENT_READ)
+            self._selector.register(listener, selectors.EVENT_READ)
         self._host.tick(now)
         self._fold(now)
 
@@ -121,16 +152,16 @@ class Loop(Generic[C]):
             due = self._accept_at if due is None else min(due, self._accept_at)
         return None if due is None else min(max(0.0, due - monotonic()), _LONGEST_SLEEP)
 
-    def _accept(self, now: float) -> None:
+    def _accept(self, listener: socket.socket, now: float) -> None:
         for _ in range(_ACCEPTED_AT_ONCE):
             try:
-                stream, _ = self._listener.accept()
+                stream, _ = listener.accept()
             except (BlockingIOError, ConnectionAbortedError):
                 return
             except OSError:
                 # No descriptor or memory is left. The client stays in the backlog, so the listener stays ready:
                 # watching it on would be a busy loop.
-                self._selector.unregister(self._listener)
+                self._selector.unregister(listener)
                 self._accept_at = now + _ACCEPT_AGAIN
                 return
             try:
@@ -160,10 +191,11 @@ class Loop(Generic[C]):
         else:
             self._host.end(end.peer.connection, now)
 
-    def _fold(self, began: float) -> None:
-        """Ask the handler for a burst of messages."""
-        before = began
-        while before - began < _BURST and (asked := self._host.ask()) is not None:
+    def _fold(self, woken: float) -> None:
+        """Ask the handler for a burst of messages, which lasts as long as looking at the sockets did, at least."""
+        before = began = monotonic()
+        burst = max(_BURST, began - woken)
+        while before - began < burst and (asked := self._host.ask()) is not None:
             self._interruptible = True
             try:
                 continuation = self._handler(asked.message, asked.continuation, asked.continuation.carry)
@@ -196,16 +228,19 @@ class Loop(Generic[C]):
 
     def _look_after(self, client: _Client) -> None:
         end, outbox = client.end, client.end.outbox
-        clogged = end.clogged
+        clogged, waiting = end.clogged, outbox.size
         while outbox.size:
             try:
                 outbox.sent(client.stream.send(outbox.head(), _NO_SIGPIPE))
             except BlockingIOError:
                 break
-            except OSError:
+            except (BrokenPipeError, ConnectionResetError):
                 outbox.mute()  # it reads no more; what it wrote before is still folded
-        if clogged and not end.clogged:
-            self._host.drained(end.peer.connection, monotonic())
+            except OSError:  # the system has no room for it: it goes, rather than wait for what was lost
+                self._drop(client)
+                return
+        if outbox.size < waiting and (clogged or end.state is not State.TALKING):
+            self._host.wrote(end.peer.connection, monotonic())
         if end.over:
             self._drop(client)
         else:
@@ -237,7 +272,7 @@ class Loop(Generic[C]):
         self._host.forget(client.end.peer.connection)
 
     def _stop_listening(self) -> None:
-        if self._listener.fileno() < 0:
+        if self._listener is None or self._listener.fileno() < 0:
             return
         self._claim.withdraw()
         if self._accept_at is None:
@@ -252,13 +287,16 @@ class Loop(Generic[C]):
             raise KeyboardInterrupt
         self._signalled = True
 
-    def _release(self) -> None:
-        """Close everything; in a forked child these are copies, and what the parent sees does not change."""
-        for client in self._clients.values():
-            client.stream.close()
-        self._clients.clear()
-        self._claim.withdraw()
-        self._listener.close()
-        self._selector.close()
-        self._woken.close()
-        self._wake.close()
+
+def _abandon() -> None:
+    """Close a forked child's copies: with them open, a dead server would look alive for as long as the child lives."""
+    loops = list(_running)
+    if loops:
+        waking = signal.set_wakeup_fd(-1)
+        if all(waking != loop.wake for loop in loops):  # somebody else's
+            signal.set_wakeup_fd(waking)
+    for loop in loops:
+        loop.abandon()
+
+
+os.register_at_fork(after_in_child=_abandon)

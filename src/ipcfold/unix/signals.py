@@ -24,6 +24,8 @@ def handled(signals: Iterable[signal.Signals], react: Callable[[], None], wake: 
     owner = os.getpid()
     # None: a handler that was not set from Python, which could not be put back, so it is left alone.
     previous = {number: before for number in signals if (before := signal.getsignal(number)) is not None}
+    if previous.get(signal.SIGHUP) is signal.SIG_IGN:  # as nohup has it
+        del previous[signal.SIGHUP]
 
     def handle(number: int, _: FrameType | None) -> None:
         if os.getpid() == owner:
