@@ -150,7 +150,7 @@ def show(title: str, times: dict[str, list[float]]) -> None:
     base = median(times["raw blocking socket"])
     print(f"{title:28} {'median':>9} {'fastest':>9} {'x raw':>7}")  # noqa: T201 - the table is its purpose
     for name, each in times.items():
-        print(f"{name:28} {median(each) * 1e6:6.1f} us {min(each) * 1e6:6.1f} us {median(each) / base:7.2f}")  # noqa: T201
+        print(f"{name:28} {median(each) * 1e6:6.1f} us {min(each) * 1e6:6.1f} us {median(each) / base:7.2f}")  # noqa: T201 - as above
 
 
 if __name__ == "__main__":

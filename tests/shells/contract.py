@@ -159,7 +159,7 @@ class ServerContract:
             pytest.param(b"GET / HTTP/1.1\r\n\r\n", False, id="another protocol"),
         ],
     )
-    def test_one_hostile_client_is_noticed_by_no_other(self, directory: Path, hostile: bytes, ends: bool) -> None:  # noqa: FBT001
+    def test_one_hostile_client_is_noticed_by_no_other(self, directory: Path, hostile: bytes, ends: bool) -> None:  # noqa: FBT001 - a column of the table above
         with running(directory, program=self.program) as server, Wire.talking(directory) as client, Wire.talking(directory) as bad:
             client.write("ping")
             assert client.read(2) == f"{RECEIVED},pong"

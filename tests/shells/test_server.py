@@ -179,6 +179,17 @@ def test_a_socket_that_another_put_in_its_place_is_not_removed(directory: Path) 
         assert (directory / "server.sock").exists()
 
 
+def test_a_lock_file_that_another_put_in_its_place_is_not_removed(directory: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        serving = pool.submit(IPC(directory).listen(NAME), 0, count)
+        IPC(directory).wait(NAME, PATIENCE).unwrap().close()
+        (directory / "server.lock").unlink()
+        (directory / "server.lock").write_text("another's")
+        stopped_by_hand(directory)
+        assert serving.result(PATIENCE) == Success(0)
+    assert (directory / "server.lock").read_text() == "another's"
+
+
 def test_what_was_left_half_published_is_taken_over(directory: Path) -> None:
     with socket.socket(socket.AF_UNIX) as half:
         half.bind(str(directory / "server.bind"))

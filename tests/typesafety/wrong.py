@@ -84,6 +84,6 @@ def some(result: Result[Message, ReceiveError]) -> str:  # refused: return
 
 # The returns plugin is on: without it, this partial application would go through
 
-from returns.curry import partial  # noqa: E402
+from returns.curry import partial
 
 partial(narrow, "x")  # refused: arg-type

@@ -119,8 +119,9 @@ class Claim:
         self.withdraw()
         with _guard:
             if os.getpid() == self._owner:
-                with suppress(OSError):  # as above; a lock file left behind is taken over by the next owner
-                    os.unlink(self._lock_path)
+                if _is_at(self._lock, self._lock_path):  # else it is another's, made after ours was removed
+                    with suppress(OSError):  # as above; a lock file left behind is taken over by the next owner
+                        os.unlink(self._lock_path)
                 _held.discard(_identity(os.fstat(self._lock)))
             os.close(self._lock)
 
@@ -163,7 +164,7 @@ def _is_held(lock_path: Path) -> bool:
 def _is_at(descriptor: int, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
-    except FileNotFoundError:
+    except OSError:
         return False
 
 

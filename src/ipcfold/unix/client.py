@@ -41,14 +41,9 @@ from ipcfold.errors import (
 from ipcfold.limits import Limits
 from ipcfold.message import Message
 from ipcfold.peer import Name, Peer
+from ipcfold.unix.stream import LONGEST_SLEEP, SEND_FLAGS, read_size
 
-_SMALL_READ: Final = 2**16
-_LARGE_READ: Final = 2**20
-# Never block in a write, and no SIGPIPE: a program may have set that back to its deadly default. (`int`, since the
-# enumeration would be computed anew for every write.)
-_SEND_FLAGS: Final = int(socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0))
 _connections: Final[WeakSet[Process]] = WeakSet()
-_LONGEST_POLL: Final = 3600.0  # seconds; the system call has an end, and waking up once an hour costs nothing
 
 
 @final
@@ -119,8 +114,8 @@ class Process:
     def ask(self, message: Message, timeout: float | None = None) -> Result[Message, AskError]:
         """Send the message and wait for the first response to it, in `timeout` seconds together.
 
-        Responses to other messages are left for `wait`, late ones to earlier questions too. Any failure but
-        `Unacknowledged` and a `TimedOut` that says so means that the message was folded.
+        Responses to other messages are left for `wait`, late ones to earlier questions too. An `Ended` means that the
+        message was folded and nothing came of it; a `TimedOut` tells by `acknowledged` whether it is known to be.
         """
         unusable = self._unusable() or self._refused((message,))
         if unusable is not None:
@@ -242,7 +237,7 @@ class Process:
     def _write(self) -> None:
         outbox = self._calling.outbox
         try:
-            outbox.sent(self._stream.send(outbox.head(), _SEND_FLAGS))
+            outbox.sent(self._stream.send(outbox.head(), SEND_FLAGS))
         except BlockingIOError:
             pass  # the server reads nothing now: whoever calls goes on reading
         except OSError as error:
@@ -253,7 +248,7 @@ class Process:
     def _read(self) -> None:
         calling = self._calling
         try:
-            data = self._stream.recv(max(_SMALL_READ, min(calling.wanted, _LARGE_READ)))
+            data = self._stream.recv(read_size(calling.wanted))
         except BlockingIOError:
             pass
         except OSError as error:
@@ -286,7 +281,7 @@ def _deadline(timeout: float | None) -> float | None:
 def _poll(stream: socket.socket, events: int, seconds: float) -> int:
     poller = select.poll()
     poller.register(stream, events)
-    ready = poller.poll(min(max(0.0, seconds), _LONGEST_POLL) * 1000)
+    ready = poller.poll(min(max(0.0, seconds), LONGEST_SLEEP) * 1000)
     return ready[0][1] if ready else 0
 
 

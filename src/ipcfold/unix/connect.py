@@ -8,7 +8,6 @@ import socket
 import struct
 from pathlib import Path
 from time import monotonic
-from typing import Final
 
 from returns.result import Failure, Result
 
@@ -17,8 +16,7 @@ from ipcfold.limits import Limits
 from ipcfold.peer import Name, Trust
 from ipcfold.unix.client import Process
 from ipcfold.unix.credentials import peer_of, trusted
-
-_LONGEST_TIME: Final = 86_400.0  # seconds; the field has an end, and nobody needs more silence than a day's
+from ipcfold.unix.stream import LONGEST_SLEEP
 
 
 def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust: Trust, timeout: float) -> Result[Process, ConnectError]:
@@ -56,5 +54,5 @@ def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust
 
 def _timeval(seconds: float) -> bytes:
     """A `struct timeval`; zero would mean for ever."""
-    microseconds = max(1, round(min(seconds, _LONGEST_TIME) * 1e6))
+    microseconds = max(1, round(min(seconds, LONGEST_SLEEP) * 1e6))
     return struct.pack("@ll", microseconds // 1_000_000, microseconds % 1_000_000)

@@ -22,14 +22,11 @@ from ipcfold.result import cases
 from ipcfold.unix.claim import Claim
 from ipcfold.unix.credentials import peer_of, trusted
 from ipcfold.unix.signals import handled
+from ipcfold.unix.stream import LONGEST_SLEEP, SEND_FLAGS, read_size
 
 C = TypeVar("C")
 
-_SMALL_READ: Final = 2**16
-_LARGE_READ: Final = 2**20
-_NO_SIGPIPE: Final = int(getattr(socket, "MSG_NOSIGNAL", 0))  # a program may have set SIGPIPE back to its deadly default
 _ACCEPTED_AT_ONCE: Final = 64
-_LONGEST_SLEEP: Final = 3600.0  # seconds; the system call has an end, and waking up once an hour costs nothing
 _ACCEPT_AGAIN: Final = 0.1  # seconds, after the system had no descriptor left for a client
 _BURST: Final = 0.001  # seconds of folding after which to look at the sockets again: somebody else may have come
 
@@ -130,12 +127,12 @@ class Loop(Generic[C]):
             if isinstance(key.data, _Client):
                 if events & selectors.EVENT_WRITE:
                     self._look_after(key.data)
-                if events & selectors.EVENT_READ:
+                if events & key.data.interest & selectors.EVENT_READ:  # which writing may have changed, or ended
                     self._read(key.data, now)
             elif key.fileobj is listener:
                 self._accept(listener, now)
             else:
-                self._woken.recv(_SMALL_READ)
+                self._woken.recv(read_size(0))
         if self._signalled and self._host.accepting:
             self._host.shutdown(now)
         if self._accept_at is not None and now >= self._accept_at and self._host.accepting:
@@ -150,7 +147,7 @@ class Loop(Generic[C]):
         due = self._host.deadline
         if self._accept_at is not None:
             due = self._accept_at if due is None else min(due, self._accept_at)
-        return None if due is None else min(max(0.0, due - monotonic()), _LONGEST_SLEEP)
+        return None if due is None else min(max(0.0, due - monotonic()), LONGEST_SLEEP)
 
     def _accept(self, listener: socket.socket, now: float) -> None:
         for _ in range(_ACCEPTED_AT_ONCE):
@@ -181,7 +178,7 @@ class Loop(Generic[C]):
         if end.waiting or not end.reading:  # reading is over with the connection, too
             return
         try:
-            data = client.stream.recv(max(_SMALL_READ, min(end.wanted, _LARGE_READ)))
+            data = client.stream.recv(read_size(end.wanted))
         except BlockingIOError:
             return
         except OSError:  # reset: as dead as one that ended
@@ -201,7 +198,7 @@ class Loop(Generic[C]):
                 continuation = self._handler(asked.message, asked.continuation, asked.continuation.carry)
             except KeyboardInterrupt:
                 raise
-            except BaseException as error:
+            except BaseException as error:  # the handler is somebody else's code: whatever it raises is its answer
                 if os.getpid() != self._owner:
                     raise  # a forked child on its way out
                 self._host.failed(error, monotonic())
@@ -231,7 +228,7 @@ class Loop(Generic[C]):
         clogged, waiting = end.clogged, outbox.size
         while outbox.size:
             try:
-                outbox.sent(client.stream.send(outbox.head(), _NO_SIGPIPE))
+                outbox.sent(client.stream.send(outbox.head(), SEND_FLAGS))
             except BlockingIOError:
                 break
             except (BrokenPipeError, ConnectionResetError):
@@ -267,6 +264,7 @@ class Loop(Generic[C]):
     def _drop(self, client: _Client) -> None:
         if client.interest:
             self._selector.unregister(client.stream)
+        client.interest = 0
         client.stream.close()
         del self._clients[client.end.peer.connection]
         self._host.forget(client.end.peer.connection)
