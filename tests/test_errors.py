@@ -9,10 +9,13 @@ import pytest
 import ipcfold
 from ipcfold import (
     ConnectionClosed,
+    ConnectionDropped,
     ConnectionLost,
     ConnectionRefused,
     DirectoryUnusable,
     HandlerFailed,
+    Interrupted,
+    InUse,
     InvalidMediaType,
     InvalidName,
     ListenError,
@@ -52,6 +55,9 @@ EXAMPLES: list[tuple[object, list[str]]] = [
     (TimedOut(NAME, 0.5, "the response of", 1), ["printer", "0.5 s", "was folded"]),
     (ConnectionClosed(NAME), ["printer"]),
     (ConnectionLost(NAME), ["printer"]),
+    (ConnectionDropped(NAME, 4711, 99), ["printer", "4711", "99", "limits.message"]),
+    (Interrupted(NAME), ["printer", "connect again"]),
+    (InUse(NAME), ["printer", "another thread"]),
     (ProtocolBroken(NAME, "no end mark"), ["printer", "no end mark"]),
     (UnreadExceeded(NAME, 100), ["printer", "100"]),
     (ProcessClosed(NAME), ["printer"]),

@@ -9,7 +9,7 @@ PUBLIC = {
         IPC Name MediaType Message Continuation Handler Outcome Peer Process Server Limits fold cases
         InvalidName InvalidMediaType MessageTooLarge ReservedMessage DirectoryUnusable PathTooLong NameTaken NoServer
         PeerUntrusted ConnectionRefused TimedOut ConnectionClosed ConnectionLost ProtocolBroken UnreadExceeded ProcessClosed
-        UsedAfterFork SystemFailure Unacknowledged HandlerFailed
+        UsedAfterFork InUse Interrupted ConnectionDropped SystemFailure Unacknowledged HandlerFailed
         Ended ConnectError SendError ReceiveError AskError CloseError ListenError
     """,
     "ipcfold.pointfree": "flat_map send wait ask close",

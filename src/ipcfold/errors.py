@@ -174,15 +174,59 @@ class ConnectionClosed:
 @final
 @attrs.frozen
 class ConnectionLost:
-    """The stream ended without closing: the server died."""
+    """The stream ended without closing: the server died, as far as can be known."""
 
     name: Name
 
     def __str__(self) -> str:
         return (
-            f"the server {str(self.name)!r} ended the connection without closing it: it was killed or it failed, "
-            "or it did not accept what was sent, as a message over its limits.message"
+            f"the server {str(self.name)!r} ended the connection without closing it: it was killed, or is of another make "
+            "and did not accept what was sent; see whether it runs, and connect again"
         )
+
+
+@final
+@attrs.frozen
+class ConnectionDropped:
+    """The server, which lives (`pid`), ended the connection without closing it: this end went past one of its limits.
+
+    `largest` is the size in bytes of the largest message that was sent to it.
+    """
+
+    name: Name
+    pid: int
+    largest: int
+
+    def __str__(self) -> str:
+        return (
+            f"the server {str(self.name)!r}, process {self.pid}, lives and dropped this connection: a message (the largest sent has "
+            f"{self.largest} bytes) is over limits.message there, or was under way for longer than limits.frame; the server logs which"
+        )
+
+
+@final
+@attrs.frozen
+class Interrupted:
+    """An exception, such as the handler of a signal may raise, struck while bytes of this connection were under way."""
+
+    name: Name
+
+    def __str__(self) -> str:
+        return (
+            f"the connection to {str(self.name)!r} was ended, because an exception interrupted it between two steps that belong "
+            "together: connect again, and see what was folded"
+        )
+
+
+@final
+@attrs.frozen
+class InUse:
+    """Another thread, or the code that a signal interrupted, is using this connection at this moment."""
+
+    name: Name
+
+    def __str__(self) -> str:
+        return f"the connection to {str(self.name)!r} is being used by another thread or below a signal's handler: give each its own"
 
 
 @final
@@ -248,14 +292,18 @@ class SystemFailure:
         return f"could not {self.action} {self.path}: {self.reason}; see what is there, and what this user may do and open"
 
 
-Ended: TypeAlias = ConnectionClosed | ConnectionLost | ProtocolBroken | UnreadExceeded
+Ended: TypeAlias = ConnectionClosed | ConnectionLost | ConnectionDropped | ProtocolBroken | UnreadExceeded | Interrupted
 """Why a connection is over, when it was not closed here."""
 
 
 @final
 @attrs.frozen
 class Unacknowledged:
-    """The connection ended in the middle of a `send`: the first `acknowledged` of `sent` messages are in the carry."""
+    """The connection ended in the middle of a `send`: the first `acknowledged` of `sent` messages are in the carry.
+
+    With `ConnectionClosed` and `ConnectionDropped` exactly those are. Where the wire broke, more may be, whose
+    acknowledgements were lost with it.
+    """
 
     acknowledged: int
     sent: int
@@ -294,16 +342,16 @@ ConnectError: TypeAlias = (
 )
 """What `IPC.get` and `IPC.wait` may fail with."""
 
-SendError: TypeAlias = MessageTooLarge | ReservedMessage | ProcessClosed | UsedAfterFork | Unacknowledged
+SendError: TypeAlias = MessageTooLarge | ReservedMessage | ProcessClosed | UsedAfterFork | InUse | Unacknowledged
 """What `Process.send` may fail with."""
 
-ReceiveError: TypeAlias = Ended | ProcessClosed | UsedAfterFork | TimedOut
+ReceiveError: TypeAlias = Ended | ProcessClosed | UsedAfterFork | InUse | TimedOut
 """What `Process.wait` may fail with."""
 
 AskError: TypeAlias = SendError | ReceiveError
 """What `Process.ask` may fail with."""
 
-CloseError: TypeAlias = Ended | UsedAfterFork | TimedOut
+CloseError: TypeAlias = Ended | UsedAfterFork | InUse | TimedOut
 """What `Process.close` may fail with; the connection is over all the same."""
 
 ListenError: TypeAlias = DirectoryUnusable | PathTooLong | NameTaken | UsedAfterFork | SystemFailure | HandlerFailed[C]

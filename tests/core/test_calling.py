@@ -46,6 +46,9 @@ MOVES: dict[tuple[State, Event | Signal], tuple[State, Command]] = {
     (State.CLOSING, Signal.CLOSE): (State.CLOSED, Command.CONFIRM_CLOSE),
     (State.CLOSING, Event.BROKEN): (State.BROKEN, Command.NOTHING),
     (State.CLOSING, Event.ENDED): (State.LOST, Command.NOTHING),
+    (State.CONNECTED, Event.INTERRUPTED): (State.INTERRUPTED, Command.NOTHING),
+    (State.TALKING, Event.INTERRUPTED): (State.INTERRUPTED, Command.NOTHING),
+    (State.CLOSING, Event.INTERRUPTED): (State.INTERRUPTED, Command.NOTHING),
 }
 
 
@@ -230,3 +233,20 @@ def test_it_says_how_much_is_wanted() -> None:
     end = talking()
     end.receive(encode(Message.text("x" * 100))[:50])
     assert end.wanted == len(encode(Message.text("x" * 100))) - 50
+
+
+def test_once_interrupted_nothing_is_said_or_heard() -> None:
+    end = talking()
+    end.send([ONE, TWO])
+    end.interrupt()
+    assert (end.state, end.open) == (State.INTERRUPTED, False)
+    end.send([ONE])
+    end.receive(Signal.RECEIVED.frame + encode(TWO))
+    assert (written(end), end.acknowledged, end.response()) == (b"", 0, None)
+
+
+def test_it_knows_the_largest_message_it_sent() -> None:
+    end = talking()
+    assert end.largest == 0
+    end.send([Message.octets(b"x" * size) for size in (3, 7, 5)])
+    assert end.largest == 7

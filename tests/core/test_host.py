@@ -8,7 +8,7 @@ from returns.result import Failure, Success
 from ipcfold import Continuation, HandlerFailed, Limits, Message, Peer, cases
 from ipcfold.core.frame import Signal, encode
 from ipcfold.core.host import Host
-from ipcfold.core.serving import Serving
+from ipcfold.core.serving import Serving, State
 from tests.core.written import written
 
 LIMITS = Limits(handshake=5, drain=2, unsent=100, connections=3)
@@ -61,11 +61,43 @@ def test_attention_is_for_what_something_happened_to() -> None:
 def test_it_is_full_at_the_limit_and_free_again_when_one_leaves() -> None:
     server = host()
     for number in (1, 2, 3):
-        assert not server.full
+        assert not server.refusal(Peer(number))
         connect(server, number)
-    assert server.full
+    assert server.refusal(Peer(4)) == "there are 3 already (limits.connections)"
     server.forget(2)
-    assert not server.full
+    assert not server.refusal(Peer(4))
+
+
+def test_another_user_has_no_more_than_its_share() -> None:
+    server = Host(0, heartbeat=1, limits=Limits(connections=9, connections_per_user=2), timeout=None, now=0, user=7)
+    for number in (1, 2, 3):
+        server.connect(Peer(number, uid=7), 0)  # its own user is not counted
+    for number in (4, 5):
+        assert not server.refusal(Peer(number, uid=8))
+        server.connect(Peer(number, uid=8), 0)
+    assert server.refusal(Peer(6, uid=8)) == "its user has 2 already (limits.connections_per_user)"
+    assert not server.refusal(Peer(6, uid=7))
+    assert not server.refusal(Peer(6, uid=9))
+    for _ in range(2):
+        server.forget(4)
+    assert not server.refusal(Peer(6, uid=8))
+    server.connect(Peer(6, uid=8), 0)
+    assert server.refusal(Peer(7, uid=8))
+
+
+def test_nobody_s_frame_is_late_because_the_server_looked_away() -> None:
+    server = Host(0, heartbeat=100, limits=Limits(frame=10), timeout=None, now=0)
+    end = connect(server, 1)
+    server.receive(1, encode(Message.text("ping"))[:5], 2)
+    server.tick(5)
+    assert server.deadline == 12
+    server.absent(30)  # a slow handler, say
+    server.tick(35)
+    assert (end.state, server.deadline) == (State.TALKING, 42)
+    server.tick(41.9)
+    assert end.reading
+    server.tick(42)
+    assert (end.state, end.fault) == (State.OVER, "one frame of it took more than 10 s (limits.frame)")
 
 
 def test_a_stop_answers_then_closes_everybody_and_folds_no_more() -> None:

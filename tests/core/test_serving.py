@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Callable
-from math import inf
 
 import pytest
 from hypothesis import given
@@ -14,7 +13,7 @@ from ipcfold.core.serving import Command, Event, Serving, State, transition
 from tests.core.written import written
 from tests.strategies import broken_frames, messages
 
-LIMITS = Limits(handshake=5, drain=2, unsent=100, message=1000)
+LIMITS = Limits(handshake=5, drain=2, frame=30, unsent=100, message=1000)
 PEER = Peer(1, 2, 3, 4)
 ONE, TWO = Message.text("one"), Message.text("two")
 EVENTS: list[Event | Signal] = [*Event, *Signal]
@@ -48,6 +47,7 @@ MOVES: dict[tuple[State, Event | Signal], tuple[State, Command]] = {
     (State.TALKING, Event.MESSAGE): (State.TALKING, Command.ASK_HANDLER),
     (State.TALKING, Event.FOLDED): (State.TALKING, Command.ACKNOWLEDGE),
     (State.TALKING, Event.OVERDUE): (State.TALKING, Command.HEARTBEAT),
+    (State.TALKING, Event.STALLED): (State.OVER, Command.NOTHING),
     (State.TALKING, Event.CLOSE_WANTED): (State.CLOSING, Command.ASK_TO_CLOSE),
     (State.TALKING, Event.BROKEN): (State.OVER, Command.NOTHING),
     (State.TALKING, Event.ENDED): (State.OVER, Command.NOTHING),
@@ -137,15 +137,81 @@ def test_a_broken_frame_ends_the_connection_but_not_what_was_folded_before(broke
     assert not end.reading
     assert written(end) == Signal.RECEIVED.frame
     assert end.over
+    assert end.fault.startswith("it broke the protocol: ")
 
 
-def test_half_a_frame_may_take_as_long_as_it_likes() -> None:
+def test_half_a_frame_may_take_its_time() -> None:
     end = talking()
     for second, byte in enumerate(encode(ONE)):
-        assert end.next(second * 100) is None
-        end.receive(bytes([byte]), second * 100)
+        assert end.next(second) is None
+        end.receive(bytes([byte]), second)
     assert end.wanted == 0
+    assert end.next(LIMITS.frame) == ONE
+
+
+def test_one_frame_may_not_take_longer_than_its_limit() -> None:
+    end = talking(10)
+    frame = encode(Message.octets(b"x" * 100))
+    end.receive(frame[:1], 10)
+    assert end.next(10) is None
+    for now in range(11, 10 + int(LIMITS.frame)):  # bytes that drip in do not put it off
+        end.receive(frame[now - 10 : now - 9], now)
+        assert end.next(now) is None
+        end.overdue(now)
+        assert end.reading
+    assert end.deadline == 10 + LIMITS.frame
+    written(end)
+    end.overdue(end.deadline)
+    assert (end.over, end.fault) == (True, "one frame of it took more than 30 s (limits.frame)")
+
+
+def test_every_frame_has_the_whole_time() -> None:
+    """Also one that always ends in the middle of a read."""
+    frame = encode(ONE)
+    end = talking()
+    end.receive(frame[:3], 0)
+    assert end.next(0) is None
+    for number in range(1, 5):
+        now = number * (LIMITS.frame - 1)
+        end.receive(frame[3:] + frame[:3], now)
+        assert end.next(now) == ONE
+        end.reply(Continuation(0), now)
+        assert end.next(now) is None
+        written(end)
+        end.overdue(now + 1)
+        assert end.state is State.TALKING
+    signals = talking()
+    signals.receive(frame[:3], 0)
+    assert signals.next(0) is None
+    signals.receive(frame[3:], 1)
+    assert signals.next(1) == ONE
+    signals.reply(Continuation(0), 1)
+    assert signals.next(1) is None
+    written(signals)
+    assert signals.deadline == 2  # the heartbeat alone
+    signals.receive(Signal.HEARTBEAT.frame[:9], 5)
+    assert signals.next(5) is None
+    signals.receive(Signal.HEARTBEAT.frame[9:] + Signal.HEARTBEAT.frame[:9], 30)
+    assert signals.next(30) is None
+    signals.overdue(40)
+    assert signals.reading
+    signals.overdue(60)
+    assert not signals.reading
+
+
+def test_the_time_of_a_frame_does_not_run_while_its_sender_is_not_read() -> None:
+    end = talking()
+    end.receive(encode(ONE) + encode(TWO)[:4], 0)
     assert end.next(0) == ONE
+    end.overdue(100)  # the message waits for its turn
+    assert end.reading
+    end.reply(Continuation(0), 200)
+    assert end.next(200) is None
+    written(end)
+    end.overdue(229)
+    assert end.reading
+    end.overdue(230)
+    assert not end.reading
 
 
 def test_a_peer_that_does_not_read_is_neither_read_nor_folded() -> None:
@@ -181,7 +247,7 @@ def test_who_does_not_accept_the_greeting_in_time_is_gone() -> None:
     end.receive(b"\x00", 14)
     assert end.deadline == 15
     end.overdue(15)
-    assert end.over
+    assert (end.over, end.fault) == (True, "it did not accept the greeting within 5 s (limits.handshake)")
     assert not end.reading
 
 
@@ -190,14 +256,24 @@ def test_who_is_closed_gets_its_responses_however_slowly_it_reads() -> None:
     end.receive(encode(ONE), 10)
     end.next(10)
     end.reply(Continuation(0).respond(0, Message.text("x" * 200)).close(0), 10)
-    assert end.deadline == inf
+    assert end.deadline == 10 + LIMITS.frame
     end.outbox.head()
-    end.outbox.sent(50)
-    end.wrote(1000)
-    assert end.deadline == inf
+    for now in (35, 60, 85):
+        end.outbox.sent(50)
+        end.wrote(now)
+        assert end.deadline == now + LIMITS.frame
     written(end)
     end.wrote(2000)
     assert end.deadline == 2002  # from now on it has time to confirm
+
+
+def test_who_is_closed_and_reads_nothing_at_all_is_gone() -> None:
+    end = talking(10)
+    end.receive(encode(ONE), 10)
+    end.next(10)
+    end.reply(Continuation(0).respond(0, Message.text("x" * 200)).close(0), 10)
+    end.overdue(end.deadline)
+    assert (end.over, end.fault) == (True, "it read nothing of what waited for it for 30 s (limits.frame)")
 
 
 def test_who_reads_the_last_word_has_time_for_it() -> None:
@@ -236,7 +312,7 @@ def test_who_does_not_confirm_in_time_is_gone() -> None:
     assert end.next(21) is None
     assert end.deadline == 22
     end.overdue(22)
-    assert end.over
+    assert (end.over, end.fault) == (True, "it did not confirm the end within 2 s (limits.drain)")
 
 
 def test_who_does_not_read_the_last_word_in_time_is_gone() -> None:
@@ -245,7 +321,7 @@ def test_who_does_not_read_the_last_word_in_time_is_gone() -> None:
     end.next(20)
     assert not end.over
     end.overdue(end.deadline)
-    assert end.over
+    assert (end.over, end.fault) == (True, "it did not read the rest within 2 s (limits.drain)")
 
 
 def test_an_answer_for_a_connection_that_is_over_goes_nowhere() -> None:

@@ -3,14 +3,18 @@
 import contextlib
 import os
 import stat
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
-from ipcfold import IPC, Continuation, DirectoryUnusable, Message, Name, NoServer, PathTooLong, Peer
+from ipcfold import IPC, Continuation, DirectoryUnusable, Message, Name, NameTaken, NoServer, PathTooLong, Peer
+from ipcfold.pointfree import ask, flat_map
+from ipcfold.unix.address import LONGEST_PATH
 from tests.shells.support import NAME, PATIENCE, running
 
 
@@ -102,12 +106,29 @@ def test_trust_opens_the_directory_and_the_socket(directory: Path) -> None:
     assert modes == [0o666]
 
 
-def test_a_path_too_long_for_a_socket(directory: Path) -> None:
-    longest = 107 - len(os.fsencode(directory)) - len("/.sock")
+def test_a_directory_with_a_path_too_long_for_a_socket(directory: Path) -> None:
+    deep = directory / ("d" * 200) / ("e" * 200)
+    deep.mkdir(parents=True, mode=0o700)
+    ipc = IPC(deep)
+    if sys.platform != "linux":
+        error = Failure(PathTooLong(deep / "server.sock", LONGEST_PATH))
+        assert (ipc.listen(NAME, 0.01)(0, idle), ipc.get(NAME), ipc.exists(NAME)) == (error, error, Success(False))
+        return
+    with running(deep) as server:
+        assert ipc.processes() == Success(frozenset({NAME}))
+        assert flow(NAME, ipc.get, flat_map(ask(Message.text("ping")))) == Success(Message.text("pong"))
+        assert ipc.listen(NAME)(0, idle) == Failure(NameTaken(NAME, deep / "server.sock", server.pid))
+        assert server.stop() == ["ping"]
+    assert list(deep.iterdir()) == []
+    assert ipc.get(NAME) == Failure(NoServer(NAME, deep / "server.sock"))
+
+
+def test_a_name_too_long_for_a_socket(directory: Path) -> None:
+    longest = LONGEST_PATH - len(os.fsencode(directory)) - len("/.sock")
     ipc = IPC(directory)
     fits, too_long = Name("a" * longest), Name("a" * (longest + 1))
     assert ipc.listen(fits, 0.01)(0, idle) == Success(0)
-    error = PathTooLong(directory / f"{too_long}.sock", 107)
+    error = PathTooLong(directory / f"{too_long}.sock", LONGEST_PATH)
     assert ipc.listen(too_long, 0.01)(0, idle) == Failure(error)
     assert ipc.get(too_long) == Failure(error)
     assert ipc.wait(too_long, 0.01) == Failure(error)

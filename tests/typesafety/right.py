@@ -12,12 +12,15 @@ from ipcfold import (
     CloseError,
     ConnectError,
     ConnectionClosed,
+    ConnectionDropped,
     ConnectionLost,
     ConnectionRefused,
     Continuation,
     DirectoryUnusable,
     Handler,
     HandlerFailed,
+    Interrupted,
+    InUse,
     InvalidMediaType,
     InvalidName,
     ListenError,
@@ -99,6 +102,9 @@ assert_type(
         | Unacknowledged
         | ConnectionClosed
         | ConnectionLost
+        | ConnectionDropped
+        | Interrupted
+        | InUse
         | UnreadExceeded,
     ],
 )
@@ -139,9 +145,9 @@ def told(result: Result[Message, ReceiveError]) -> str:
             match error:
                 case TimedOut(timeout=seconds):
                     return f"{seconds}"
-                case ConnectionClosed() | ConnectionLost() | ProtocolBroken() | UnreadExceeded():
+                case ConnectionClosed() | ConnectionLost() | ConnectionDropped() | ProtocolBroken() | UnreadExceeded() | Interrupted():
                     return "over"
-                case ProcessClosed() | UsedAfterFork():
+                case ProcessClosed() | UsedAfterFork() | InUse():
                     return "misused"
 
 

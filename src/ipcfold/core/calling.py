@@ -39,6 +39,8 @@ class State(Enum):
     """What came is not the protocol."""
     FLOODED = "flooded"
     """More responses came than are kept unread."""
+    INTERRUPTED = "interrupted"
+    """An exception struck in the middle of a step: what was read or written is not known any more."""
 
     __hash__ = object.__hash__  # as with signals
 
@@ -52,6 +54,7 @@ class Event(Enum):
     BROKEN = "broken"
     FLOODED = "flooded"
     ENDED = "ended"
+    INTERRUPTED = "interrupted"
 
     __hash__ = object.__hash__  # as with signals
 
@@ -78,6 +81,7 @@ _MOVES: Final[dict[State, dict[Event | Signal, tuple[State, Command]]]] = {
         Event.CLOSE_WANTED: (State.CLOSED, Command.NOTHING),
         Event.BROKEN: (State.BROKEN, Command.NOTHING),
         Event.ENDED: (State.LOST, Command.NOTHING),
+        Event.INTERRUPTED: (State.INTERRUPTED, Command.NOTHING),
     },
     State.TALKING: {
         Signal.RECEIVED: (State.TALKING, Command.COUNT),
@@ -88,19 +92,25 @@ _MOVES: Final[dict[State, dict[Event | Signal, tuple[State, Command]]]] = {
         Event.BROKEN: (State.BROKEN, Command.NOTHING),
         Event.FLOODED: (State.FLOODED, Command.NOTHING),
         Event.ENDED: (State.LOST, Command.NOTHING),
+        Event.INTERRUPTED: (State.INTERRUPTED, Command.NOTHING),
     },
     State.CLOSING: {
         Signal.CLOSE_OK: (State.CLOSED, Command.NOTHING),
         Signal.CLOSE: (State.CLOSED, Command.CONFIRM_CLOSE),  # both asked at once: who asked waits for a confirmation
         Event.BROKEN: (State.BROKEN, Command.NOTHING),
         Event.ENDED: (State.LOST, Command.NOTHING),
+        Event.INTERRUPTED: (State.INTERRUPTED, Command.NOTHING),
     },
     State.CLOSED: {},
     State.DISMISSED: {},
     State.LOST: {},
     State.BROKEN: {},
     State.FLOODED: {},
+    State.INTERRUPTED: {},
 }
+
+
+_CUT_OFF: Final = frozenset({State.LOST, State.BROKEN, State.FLOODED, State.INTERRUPTED})
 
 
 def transition(state: State, event: Event | Signal) -> tuple[State, Command]:
@@ -122,6 +132,7 @@ class Calling:
         "_unread",
         "acknowledged",
         "broken",
+        "largest",
         "open",
         "outbox",
         "sent",
@@ -139,6 +150,8 @@ class Calling:
         self.outbox = Outbox()
         self.sent = 0
         """How many messages were given to `send`."""
+        self.largest = 0
+        """The size of the largest of them, in bytes."""
         self.acknowledged = 0
         """How many of them the server has folded: always the first ones."""
         self.broken = ""
@@ -173,6 +186,10 @@ class Calling:
         """The stream ended."""
         self._move(Event.ENDED)
 
+    def interrupt(self) -> None:
+        """An exception struck in the middle of one of these calls, or of moving bytes."""
+        self._move(Event.INTERRUPTED)
+
     @property
     def deadline(self) -> float:
         """When `tick` is to be called next."""
@@ -194,6 +211,7 @@ class Calling:
             for message in messages:
                 self.outbox.add_message(message)
                 self.sent += 1
+                self.largest = max(self.largest, len(message.content))
 
     def close(self) -> None:
         """Ask the server to close; responses that nobody waited for are dropped."""
@@ -239,7 +257,7 @@ class Calling:
         self.state, command = transition(before, event)
         if self.state is not before:
             self.open = self.state in {State.TALKING, State.CLOSING}
-            if self.state in {State.LOST, State.BROKEN, State.FLOODED}:
+            if self.state in _CUT_OFF:
                 self.outbox.mute()  # nobody would answer for what is still unsent
         if command.frame:
             self.outbox.add(command.frame)

@@ -134,6 +134,11 @@ class Decoder:
         """How many bytes are known to miss for the next frame."""
         return max(0, self._needed - (len(self._data) - self._at))
 
+    @property
+    def partial(self) -> bool:
+        """Whether a frame is under way, once `next` has nothing more."""
+        return self._at < len(self._data)
+
     def feed(self, data: bytes) -> None:
         """Take what the stream brought."""
         if self._broken is not None:

@@ -7,6 +7,7 @@ and `deadline` says when the next one is due. Nothing here walks over all peers 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from functools import partial
 from heapq import heapify, heappop, heappush
@@ -17,7 +18,7 @@ from returns.result import Failure, Result, Success
 from ipcfold.continuation import Continuation, Handler, Outcome
 from ipcfold.core.fold import Ask, Fold, fault_of
 from ipcfold.core.frame import unsendable
-from ipcfold.core.serving import Serving
+from ipcfold.core.serving import Absence, Serving
 from ipcfold.errors import HandlerFailed
 from ipcfold.limits import Limits
 from ipcfold.message import Message
@@ -32,9 +33,13 @@ _SPARE: Final = 64  # entries of the heap that may be out of date, beside one a 
 class Host(Generic[C]):
     """A whole server, without its sockets."""
 
-    __slots__ = ("_attention", "_deadlines", "_due", "_ends", "_fold", "_heartbeat", "_limits")
+    __slots__ = ("_absence", "_attention", "_deadlines", "_due", "_ends", "_fold", "_heartbeat", "_limits", "_others", "_user")
 
-    def __init__(self, carry: C, *, heartbeat: float, limits: Limits, timeout: float | None, now: float) -> None:
+    def __init__(self, carry: C, *, heartbeat: float, limits: Limits, timeout: float | None, now: float, user: int | None = None) -> None:
+        """`user`: whose server it is; of every other one the connections are counted."""
+        self._user = user
+        self._others = Counter[int]()
+        self._absence = Absence()
         self._fold = Fold(carry, timeout=timeout, refuse=partial(unsendable, limits), now=now)
         self._heartbeat = heartbeat
         self._limits = limits
@@ -50,10 +55,13 @@ class Host(Generic[C]):
         """Whether new connections are wanted."""
         return not self._fold.stopped
 
-    @property
-    def full(self) -> bool:
-        """Whether one more connection is over the limit."""
-        return len(self._ends) >= self._limits.connections
+    def refusal(self, peer: Peer) -> str:
+        """Why this peer's connection would be one too many, if it would."""
+        if len(self._ends) >= self._limits.connections:
+            return f"there are {len(self._ends)} already (limits.connections)"
+        if self._others[peer.uid] >= self._limits.connections_per_user:
+            return f"its user has {self._others[peer.uid]} already (limits.connections_per_user)"
+        return ""
 
     @property
     def over(self) -> bool:
@@ -79,8 +87,10 @@ class Host(Generic[C]):
 
     def connect(self, peer: Peer, now: float) -> Serving:
         """A client connected; its `connection` number is the key to its end from now on."""
-        end = Serving(peer, heartbeat=self._heartbeat, limits=self._limits, now=now)
+        end = Serving(peer, heartbeat=self._heartbeat, limits=self._limits, now=now, absence=self._absence)
         self._ends[peer.connection] = end
+        if peer.uid != self._user:
+            self._others[peer.uid] += 1
         if self._fold.stopped:
             end.close(now)
             end.drain(now)
@@ -140,6 +150,10 @@ class Host(Generic[C]):
         self._fold.stop()
         self._close_all(now)
 
+    def absent(self, seconds: float) -> None:
+        """The shell did not look at its sockets for so long: no frame under way is late for that."""
+        self._absence.seconds += seconds
+
     def tick(self, now: float) -> None:
         """Time passed."""
         passed = list[tuple[float, int]]()  # first all of them: a next one may be due at once, where limits are tiny
@@ -169,7 +183,9 @@ class Host(Generic[C]):
 
     def forget(self, connection: int) -> None:
         """The shell closed this connection."""
-        self._ends.pop(connection, None)
+        end = self._ends.pop(connection, None)
+        if end is not None and end.peer.uid != self._user:
+            self._others[end.peer.uid] -= 1
         self._due.pop(connection, None)
         self._attention.pop(connection, None)
 

@@ -44,6 +44,7 @@ class Event(Enum):
     FOLDED = "folded"
     CLOSE_WANTED = "close wanted"
     OVERDUE = "overdue"
+    STALLED = "stalled"
     BROKEN = "broken"
     ENDED = "ended"
 
@@ -78,6 +79,7 @@ _MOVES: Final[dict[State, dict[Event | Signal, tuple[State, Command]]]] = {
         Event.OVERDUE: (State.TALKING, Command.HEARTBEAT),
         Signal.CLOSE: (State.OVER, Command.CONFIRM_CLOSE),
         Event.CLOSE_WANTED: (State.CLOSING, Command.ASK_TO_CLOSE),
+        Event.STALLED: (State.OVER, Command.NOTHING),
         Event.BROKEN: (State.OVER, Command.NOTHING),
         Event.ENDED: (State.OVER, Command.NOTHING),
     },
@@ -98,14 +100,43 @@ def transition(state: State, event: Event | Signal) -> tuple[State, Command]:
 
 
 @final
+class Absence:
+    """How long, in all, the server has looked after something else than its sockets, such as a slow handler."""
+
+    __slots__ = ("seconds",)
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+
+@final
 class Serving:
     """One connection of a server, without its socket."""
 
-    __slots__ = ("_decoder", "_draining", "_ended", "_heartbeat", "_limits", "_since", "moved", "outbox", "peer", "state", "waiting")
+    __slots__ = (
+        "_absence",
+        "_begun",
+        "_decoder",
+        "_draining",
+        "_ended",
+        "_heartbeat",
+        "_limits",
+        "_since",
+        "fault",
+        "moved",
+        "outbox",
+        "peer",
+        "state",
+        "waiting",
+    )
 
-    def __init__(self, peer: Peer, *, heartbeat: float, limits: Limits, now: float) -> None:
+    def __init__(self, peer: Peer, *, heartbeat: float, limits: Limits, now: float, absence: Absence | None = None) -> None:
         """`heartbeat`: seconds of silence after which to say "still here"; `now`: seconds of any steady clock."""
         self.peer = peer
+        self.fault = ""
+        """What this peer did wrong, if that is why its connection is over."""
+        self._absence = absence or Absence()
+        self._begun: float | None = None  # when the frame under way did, less the absence until then
         self.state = State.GREETED
         self.outbox = Outbox()
         self.waiting = False
@@ -125,13 +156,18 @@ class Serving:
         """When `overdue` is to be called."""
         match self.state:
             case State.TALKING:
-                return self._since + self._heartbeat
+                return min(self._since + self._heartbeat, self._frame_deadline)
             case State.GREETED:
                 return self._since + self._limits.handshake
             case State.CLOSING if self.outbox.size and not self._draining:
-                return inf  # it gets what was said to it before, however slowly it reads; only then its time runs
+                return self._since + self._limits.frame  # it gets what was said to it before; only then its time runs
             case State.CLOSING | State.OVER:
                 return self._since + self._limits.drain
+
+    @property
+    def _frame_deadline(self) -> float:
+        """When the frame under way must be whole; while the server is absent, nobody is late."""
+        return inf if self._begun is None else self._begun + self._limits.frame + self._absence.seconds
 
     @property
     def over(self) -> bool:
@@ -178,17 +214,22 @@ class Serving:
     def next(self, now: float) -> Message | None:
         """The next message to fold, if one may be folded now."""
         while self.state is not State.OVER and not self.clogged:
-            match self._decoder.next():
+            frame = self._decoder.next()
+            if frame is not None:
+                self._begun = None
+            match frame:
                 case Message() as message:
                     if self._move(Event.MESSAGE, now) is Command.ASK_HANDLER:
                         self.waiting = True
                         return message
                 case Signal() as signal:
                     self._move(signal, now)
-                case Broken():
+                case Broken(reason):
+                    self.fault = f"it broke the protocol: {reason}"
                     self._move(Event.BROKEN, now)
                 case None:
                     if not self._ended:
+                        self._begin(now)
                         return None
                     self._move(Event.ENDED, now)
         return None
@@ -209,11 +250,32 @@ class Serving:
 
     def overdue(self, now: float) -> None:
         """The deadline passed."""
-        if self.state is not State.TALKING:
+        if self.state is State.TALKING:
+            if now >= self._frame_deadline:
+                self.fault = f"one frame of it took more than {self._limits.frame:g} s (limits.frame)"
+                self._move(Event.STALLED, now)
+            elif not self.outbox.size:  # what waits to be written says "still here" already
+                self._move(Event.OVERDUE, now)
+        else:
+            self.fault = self.fault or self._lateness()
             self.outbox.mute()  # who neither confirms nor reads has had its time
-        if not self.outbox.size:  # what waits to be written says "still here" already
             self._move(Event.OVERDUE, now)
         self._since = now
+
+    def _lateness(self) -> str:
+        """Which time it has let pass."""
+        if self.state is State.GREETED:
+            return f"it did not accept the greeting within {self._limits.handshake:g} s (limits.handshake)"
+        if self.outbox.size and not self._draining and self.state is State.CLOSING:
+            return f"it read nothing of what waited for it for {self._limits.frame:g} s (limits.frame)"
+        awaited = "confirm the end" if self.state is State.CLOSING else "read the rest"
+        return f"it did not {awaited} within {self._limits.drain:g} s (limits.drain)"
+
+    def _begin(self, now: float) -> None:
+        """See whether a frame is under way, and since when."""
+        if self._begun is None and self._decoder.partial and self.state is State.TALKING:
+            self._begun = now - self._absence.seconds
+            self.moved = True
 
     def _move(self, event: Event | Signal, now: float) -> Command:
         before = self.state

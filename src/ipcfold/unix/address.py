@@ -10,6 +10,8 @@ import os
 import stat
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +23,8 @@ from ipcfold.peer import Name, Trust
 from ipcfold.unix.credentials import same_user
 
 LONGEST_PATH: Final = 107 if sys.platform == "linux" else 103  # sun_path, less the zero at its end
+_DESCRIPTORS: Final = "/proc/self/fd"  # of Linux, where what stands below a directory's descriptor can be opened by path
+_LONGEST_FILE: Final = LONGEST_PATH - len(f"{_DESCRIPTORS}/1000000/")
 
 
 def default_directory() -> Path:
@@ -82,10 +86,23 @@ def _checked(path: Path, status: os.stat_result, trust: Trust) -> Result[Path, D
 
 
 def socket_path(name: Name, directory: Path) -> Result[Path, PathTooLong]:
-    """The path of the name's socket, if the system allows one that long."""
+    """The path of the name's socket, if there is a way to reach one that long."""
     if not isinstance(name, Name):  # a plain string could lead out of the directory
         raise TypeError(f"a Name is wanted, not {name!r:.80}")
     path = directory / f"{name}.sock"
-    if len(os.fsencode(path)) > LONGEST_PATH:
-        return Failure(PathTooLong(path, LONGEST_PATH))
-    return Success(path)
+    if len(os.fsencode(path)) <= LONGEST_PATH or (len(path.name) <= _LONGEST_FILE and os.path.isdir(_DESCRIPTORS)):
+        return Success(path)
+    return Failure(PathTooLong(path, LONGEST_PATH))
+
+
+@contextmanager
+def reachable(path: Path) -> Iterator[str]:
+    """The path as the socket calls take it: if it is too long for them, through a descriptor of its directory."""
+    if len(os.fsencode(path)) <= LONGEST_PATH:
+        yield os.fspath(path)
+        return
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"{_DESCRIPTORS}/{directory}/{path.name}"
+    finally:
+        os.close(directory)

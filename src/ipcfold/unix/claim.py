@@ -27,15 +27,22 @@ from returns.result import Failure, Result, Success
 
 from ipcfold.errors import NameTaken, SystemFailure
 from ipcfold.peer import Name
+from ipcfold.unix.address import reachable
 
 _BACKLOG: Final = 4096  # the kernel cuts it to what it allows
 
 _guard: Final = threading.Lock()
-_held: Final[set[tuple[int, int, int]]] = set()
-"""The locks this process holds, as (process id, device, inode): after a fork, those of the parent mean nothing here."""
+_held: Final[set[tuple[int, int]]] = set()
+"""The locks this process holds, as (device, inode)."""
+
+
+def _forget() -> None:
+    _held.clear()  # the locks are the parent's, which the child must not take for its own
+    _guard.release()
+
 
 # A child forked while another thread is at it must not inherit a guard that nobody will ever release.
-os.register_at_fork(before=_guard.acquire, after_in_parent=_guard.release, after_in_child=_guard.release)
+os.register_at_fork(before=_guard.acquire, after_in_parent=_guard.release, after_in_child=_forget)
 
 
 @final
@@ -47,7 +54,6 @@ class Claim:
         """Where the socket is, or will be."""
         self._lock_path = lock_path
         self._lock = lock
-        self._owner = os.getpid()
         self._published: tuple[int, int] | None = None
 
     @classmethod
@@ -88,7 +94,8 @@ class Claim:
             if sys.platform == "linux":  # where bind takes the mode from here: never open to more, even briefly
                 os.fchmod(listener.fileno(), mode)
             hidden.unlink(missing_ok=True)
-            listener.bind(os.fspath(hidden))
+            with reachable(hidden) as address:
+                listener.bind(address)
             os.chmod(hidden, mode)  # and here whatever the umask took away comes back
             listener.listen(_BACKLOG)
             status = os.lstat(hidden)
@@ -100,30 +107,44 @@ class Claim:
             with suppress(OSError):
                 hidden.unlink(missing_ok=True)
             return Failure(SystemFailure("listen at", self.path, error.strerror or str(error)))
-        self._published = (status.st_dev, status.st_ino)
+        self._published = _identity(status)
         listener.setblocking(False)
         return Success(listener)
 
     def withdraw(self) -> None:
         """Take the socket out of the directory, if it is still ours; the name stays held."""
-        if os.getpid() != self._owner or self._published is None:
+        if self._published is None or not self._is_mine():
             return
         with suppress(OSError):  # it is gone already, or its directory is: nothing of ours is left to remove
-            status = os.lstat(self.path)
-            if (status.st_dev, status.st_ino) == self._published:
+            if _identity(os.lstat(self.path)) == self._published:
                 os.unlink(self.path)
         self._published = None
+
+    def damage(self) -> str:
+        """What somebody did to the files of the published name; empty if they are as they should be."""
+        try:
+            if _identity(os.lstat(self.path)) != self._published:
+                return f"something else stands at {self.path}, which new clients get to instead: end one of the two"
+            if not _is_at(self._lock, self._lock_path):
+                return f"its lock {self._lock_path} was removed, so that another server may take the name: start it again"
+        except OSError as error:
+            return f"its socket {self.path} is gone ({error.strerror}), so that no new client finds it: start it again"
+        return ""
 
     def release(self) -> None:
         """Let the name go; in a forked child only its copy of the descriptor is closed."""
         self.withdraw()
         with _guard:
-            if os.getpid() == self._owner:
+            if self._is_mine():
                 if _is_at(self._lock, self._lock_path):  # else it is another's, made after ours was removed
                     with suppress(OSError):  # as above; a lock file left behind is taken over by the next owner
                         os.unlink(self._lock_path)
                 _held.discard(_identity(os.fstat(self._lock)))
             os.close(self._lock)
+
+    def _is_mine(self) -> bool:
+        """Whether this process holds the lock, rather than one that forked it."""
+        return _identity(os.fstat(self._lock)) in _held
 
 
 def holder_of(socket_path: Path) -> Maybe[int]:
@@ -150,8 +171,8 @@ def is_socket(path: Path) -> bool:
         return False
 
 
-def _identity(status: os.stat_result) -> tuple[int, int, int]:
-    return os.getpid(), status.st_dev, status.st_ino
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def _is_held(lock_path: Path) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import struct
 from pathlib import Path
@@ -14,8 +13,10 @@ from returns.result import Failure, Result
 from ipcfold.errors import ConnectError, NoServer, PeerUntrusted, SystemFailure, TimedOut
 from ipcfold.limits import Limits
 from ipcfold.peer import Name, Trust
+from ipcfold.unix.address import reachable
 from ipcfold.unix.client import Process
 from ipcfold.unix.credentials import peer_of, trusted
+from ipcfold.unix.exchange import Exchange
 from ipcfold.unix.stream import LONGEST_SLEEP
 
 
@@ -32,7 +33,8 @@ def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(timeout))
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(heartbeat))
         stream.settimeout(None)  # whatever socket.setdefaulttimeout says: the times are kept here and by the kernel
-        stream.connect(os.fspath(path))
+        with reachable(path) as address:
+            stream.connect(address)
         stream.getpeername()  # fails if a signal interrupted the connecting, which then looks as if it were done
         peer = peer_of(stream, 0)
     except (FileNotFoundError, ConnectionRefusedError):
@@ -49,7 +51,7 @@ def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust
     if not trusted(trust, peer):
         stream.close()
         return Failure(PeerUntrusted(name, peer))
-    return Process(name, peer, stream, heartbeat, limits).greeted(deadline, timeout)
+    return Process(name, peer, path, Exchange(stream, heartbeat, limits), limits).greeted(deadline, timeout)
 
 
 def _timeval(seconds: float) -> bytes:

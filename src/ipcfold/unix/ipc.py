@@ -183,12 +183,13 @@ class Server:
                     return Failure(NameTaken(self.name, claim.path, 0))
 
     def _run(self, carry: C, handler: Handler[C], claim: Claim) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
-        host = Host(carry, heartbeat=self.ipc.heartbeat, limits=self.ipc.limits, timeout=self.timeout, now=monotonic())
+        ipc = self.ipc
+        host = Host(carry, heartbeat=ipc.heartbeat, limits=ipc.limits, timeout=self.timeout, now=monotonic(), user=os.geteuid())
         try:
-            loop = Loop(self.name, claim, host, handler, self.ipc.trust)
+            loop = Loop(self.name, claim, host, handler, ipc.trust, ipc.heartbeat)
         except OSError as error:
             return Failure(SystemFailure("serve at", claim.path, error.strerror or str(error)))
-        return loop.run(self.signals, 0o600 if self.ipc.trust is same_user else 0o666)
+        return loop.run(self.signals, 0o600 if ipc.trust is same_user else 0o666)
 
 
 def _reached(ipc: IPC, name: Name, timeout: float, path: Path) -> Result[Process, ConnectError]:

@@ -20,14 +20,12 @@ from ipcfold.errors import HandlerFailed, SystemFailure, UsedAfterFork
 from ipcfold.peer import Name, Trust
 from ipcfold.result import cases
 from ipcfold.unix.claim import Claim
-from ipcfold.unix.credentials import peer_of, trusted
+from ipcfold.unix.door import Door, logger
 from ipcfold.unix.signals import handled
 from ipcfold.unix.stream import LONGEST_SLEEP, SEND_FLAGS, read_size
 
 C = TypeVar("C")
 
-_ACCEPTED_AT_ONCE: Final = 64
-_ACCEPT_AGAIN: Final = 0.1  # seconds, after the system had no descriptor left for a client
 _BURST: Final = 0.001  # seconds of folding after which to look at the sockets again: somebody else may have come
 
 
@@ -54,17 +52,18 @@ _running: Final[WeakSet[Loop[Any]]] = WeakSet()  # Any: of whatever carry
 class Loop(Generic[C]):
     """One run of a server."""
 
-    def __init__(self, name: Name, claim: Claim, host: Host[C], handler: Handler[C], trust: Trust) -> None:
+    def __init__(self, name: Name, claim: Claim, host: Host[C], handler: Handler[C], trust: Trust, period: float) -> None:
+        """Every `period` seconds it is looked whether the socket is still in its place."""
         self._name = name
+        self._period = period
         self._claim = claim
-        self._listener: socket.socket | None = None
+        self._door: Door | None = None
         self._host = host
         self._handler = handler
         self._trust = trust
         self._owner = os.getpid()
+        self._forked = False  # rather than to compare process ids, which come back
         self._clients: dict[int, _Client] = {}
-        self._accepted = 0
-        self._accept_at: float | None = None  # when to accept again, while that is suspended
         self._signalled = False
         self._interruptible = False  # whether the handler runs, which alone can be interrupted without harm
         self._selector = selectors.DefaultSelector()
@@ -82,7 +81,13 @@ class Loop(Generic[C]):
                     case Failure(error):
                         return Failure(error)
                     case Success(listener):
-                        self._serve(listener)
+                        door = self._door = Door(self._name, self._claim, listener, self._selector, self._period)
+                        try:
+                            door.open(monotonic())
+                            self._selector.register(self._woken, selectors.EVENT_READ)
+                        except OSError as error:
+                            return Failure(SystemFailure("watch", self._claim.path, error.strerror or str(error)))
+                        self._serve(door)
         except _ForkedError:
             return Failure(UsedAfterFork(self._name, self._owner))
         finally:
@@ -99,29 +104,31 @@ class Loop(Generic[C]):
         """Close every descriptor; in a forked child these are copies, and what the parent sees does not change."""
         for client in self._clients.values():
             client.stream.close()
-        if self._listener is not None:
-            self._listener.close()
+        if self._door is not None:
+            self._door.abandon()
         self._selector.close()
         self._woken.close()
         self._wake.close()
 
-    def _serve(self, listener: socket.socket) -> None:
-        self._listener = listener
-        self._selector.register(listener, selectors.EVENT_READ)
-        self._selector.register(self._woken, selectors.EVENT_READ)
+    def forked(self) -> None:
+        """This is a child of the process that serves."""
+        self._forked = True
+        self.abandon()
+
+    def _serve(self, door: Door) -> None:
         while True:
             try:
-                self._settle()
+                self._settle(door)
                 if self._host.over:
                     return
-                self._turn(listener)
+                self._turn(door)
             except KeyboardInterrupt:  # from the handler, or where SIGINT is not among the signals
-                if os.getpid() != self._owner:
+                if self._forked:
                     raise
                 self._host.interrupted(monotonic())
 
-    def _turn(self, listener: socket.socket) -> None:
-        happened = self._selector.select(self._patience())
+    def _turn(self, door: Door) -> None:
+        happened = self._selector.select(self._patience(door))
         now = monotonic()
         for key, events in happened:
             if isinstance(key.data, _Client):
@@ -129,49 +136,26 @@ class Loop(Generic[C]):
                     self._look_after(key.data)
                 if events & key.data.interest & selectors.EVENT_READ:  # which writing may have changed, or ended
                     self._read(key.data, now)
-            elif key.fileobj is listener:
-                self._accept(listener, now)
+            elif key.data is door:
+                for stream, peer in door.accepted(self._trust, self._host.refusal, now):
+                    self._clients[peer.connection] = _Client(stream, self._host.connect(peer, now))
             else:
                 self._woken.recv(read_size(0))
         if self._signalled and self._host.accepting:
             self._host.shutdown(now)
-        if self._accept_at is not None and now >= self._accept_at and self._host.accepting:
-            self._accept_at = None
-            self._selector.register(listener, selectors.EVENT_READ)
+        if self._host.accepting:
+            door.tick(now)
         self._host.tick(now)
-        self._fold(now)
+        self._fold(door, now)
+        self._host.absent(monotonic() - now)
 
-    def _patience(self) -> float | None:
+    def _patience(self, door: Door) -> float | None:
         if self._host.ready:
             return 0.0
         due = self._host.deadline
-        if self._accept_at is not None:
-            due = self._accept_at if due is None else min(due, self._accept_at)
+        if self._host.accepting:
+            due = door.deadline if due is None else min(due, door.deadline)
         return None if due is None else min(max(0.0, due - monotonic()), LONGEST_SLEEP)
-
-    def _accept(self, listener: socket.socket, now: float) -> None:
-        for _ in range(_ACCEPTED_AT_ONCE):
-            try:
-                stream, _ = listener.accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                return
-            except OSError:
-                # No descriptor or memory is left. The client stays in the backlog, so the listener stays ready:
-                # watching it on would be a busy loop.
-                self._selector.unregister(listener)
-                self._accept_at = now + _ACCEPT_AGAIN
-                return
-            try:
-                peer = peer_of(stream, self._accepted + 1)
-            except OSError:
-                stream.close()
-                continue
-            if self._host.full or not trusted(self._trust, peer):
-                stream.close()
-                continue
-            stream.setblocking(False)
-            self._accepted += 1
-            self._clients[peer.connection] = _Client(stream, self._host.connect(peer, now))
 
     def _read(self, client: _Client, now: float) -> None:
         end = client.end
@@ -188,7 +172,7 @@ class Loop(Generic[C]):
         else:
             self._host.end(end.peer.connection, now)
 
-    def _fold(self, woken: float) -> None:
+    def _fold(self, door: Door, woken: float) -> None:
         """Ask the handler for a burst of messages, which lasts as long as looking at the sockets did, at least."""
         before = began = monotonic()
         burst = max(_BURST, began - woken)
@@ -199,22 +183,22 @@ class Loop(Generic[C]):
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # the handler is somebody else's code: whatever it raises is its answer
-                if os.getpid() != self._owner:
+                if self._forked:
                     raise  # a forked child on its way out
                 self._host.failed(error, monotonic())
                 return
             finally:
                 self._interruptible = False
-            if os.getpid() != self._owner:
+            if self._forked:
                 raise _ForkedError
             before = monotonic()
             self._host.answered(continuation, before)
-            self._settle()  # an acknowledgement must not wait for the next call, which may be a slow one
+            self._settle(door)  # an acknowledgement must not wait for the next call, which may be a slow one
 
-    def _settle(self) -> None:
+    def _settle(self, door: Door) -> None:
         """Look after every end that something happened to."""
         if not self._host.accepting:
-            self._stop_listening()  # before anybody is told, so that who is told finds the name gone
+            door.close()  # before anybody is told, so that who is told finds the name gone
         while ends := self._host.attention():
             for end in ends:
                 client = self._clients.get(end.peer.connection)
@@ -266,17 +250,13 @@ class Loop(Generic[C]):
             self._selector.unregister(client.stream)
         client.interest = 0
         client.stream.close()
-        del self._clients[client.end.peer.connection]
-        self._host.forget(client.end.peer.connection)
-
-    def _stop_listening(self) -> None:
-        if self._listener is None or self._listener.fileno() < 0:
-            return
-        self._claim.withdraw()
-        if self._accept_at is None:
-            self._selector.unregister(self._listener)
-        self._accept_at = None
-        self._listener.close()
+        peer = client.end.peer
+        if client.end.fault:
+            logger.warning(
+                "%s dropped connection %d, process %d of user %d: %s", self._name, peer.connection, peer.pid, peer.uid, client.end.fault
+            )
+        del self._clients[peer.connection]
+        self._host.forget(peer.connection)
 
     def _interrupt(self) -> None:
         """A signal came: end in good order. Once more, and the handler is stuck: it is interrupted."""
@@ -294,7 +274,7 @@ def _abandon() -> None:
         if all(waking != loop.wake for loop in loops):  # somebody else's
             signal.set_wakeup_fd(waking)
     for loop in loops:
-        loop.abandon()
+        loop.forked()
 
 
 os.register_at_fork(after_in_child=_abandon)

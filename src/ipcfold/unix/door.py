@@ -1,0 +1,104 @@
+"""The door of a server: where clients come in, who is turned away, and whether the socket still stands where they look."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+from collections.abc import Callable, Iterator
+from logging import NullHandler, getLogger
+from typing import Final, final
+
+from ipcfold.peer import Name, Peer, Trust
+from ipcfold.unix.claim import Claim
+from ipcfold.unix.credentials import peer_of, trusted
+
+_ACCEPTED_AT_ONCE: Final = 64
+_ACCEPT_AGAIN: Final = 0.1  # seconds, after the system had no descriptor left for a client
+
+logger: Final = getLogger("ipcfold")
+logger.addHandler(NullHandler())  # who wants to read it says where
+
+
+@final
+class Door:
+    """The published name of a server, and the socket that listens there."""
+
+    def __init__(self, name: Name, claim: Claim, listener: socket.socket, selector: selectors.BaseSelector, period: float) -> None:
+        """Every `period` seconds it is looked whether the socket is still in its place."""
+        self._name = name
+        self._claim = claim
+        self._listener = listener
+        self._selector = selector
+        self._period = period
+        self._look_at = 0.0
+        self._damage = ""
+        self._accepted = 0
+        self._accept_at: float | None = None  # when to accept again, while that is suspended
+
+    def open(self, now: float) -> None:
+        """Let clients in from now on; raises `OSError` if the system watches no more sockets."""
+        self._look_at = now + self._period
+        self._selector.register(self._listener, selectors.EVENT_READ, self)
+
+    @property
+    def deadline(self) -> float:
+        """When `tick` is to be called."""
+        return self._look_at if self._accept_at is None else min(self._look_at, self._accept_at)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody comes in any more."""
+        return self._listener.fileno() < 0
+
+    def accepted(self, trust: Trust, refusal: Callable[[Peer], str], now: float) -> Iterator[tuple[socket.socket, Peer]]:
+        """Those who stand at the door now and may come in; `refusal` says why one may not."""
+        for _ in range(_ACCEPTED_AT_ONCE):
+            try:
+                stream, _ = self._listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                # No descriptor or memory is left. The client stays in the backlog, so the listener stays ready:
+                # watching it on would be a busy loop.
+                logger.warning("%s accepts nobody for a moment: %s", self._name, error)
+                self._selector.unregister(self._listener)
+                self._accept_at = now + _ACCEPT_AGAIN
+                return
+            try:
+                peer = peer_of(stream, self._accepted + 1)
+            except OSError:
+                stream.close()
+                continue
+            reason = refusal(peer) if trusted(trust, peer) else "it is not trusted (trust)"
+            if reason:
+                logger.warning("%s turned process %d of user %d away: %s", self._name, peer.pid, peer.uid, reason)
+                stream.close()
+                continue
+            stream.setblocking(False)
+            self._accepted += 1
+            yield stream, peer
+
+    def tick(self, now: float) -> None:
+        """Time passed: accept again if that was suspended, and look after the socket."""
+        if self._accept_at is not None and now >= self._accept_at:
+            self._accept_at = None
+            self._selector.register(self._listener, selectors.EVENT_READ, self)
+        if now >= self._look_at:
+            self._look_at = now + self._period
+            damage = self._claim.damage()
+            if damage and damage != self._damage:
+                logger.error("%s serves on, but %s", self._name, damage)
+            self._damage = damage
+
+    def close(self) -> None:
+        """Withdraw the name, and let nobody in any more."""
+        if self.closed:
+            return
+        self._claim.withdraw()
+        if self._accept_at is None:
+            self._selector.unregister(self._listener)
+        self._listener.close()
+
+    def abandon(self) -> None:
+        """Close this process's copy of the socket; what the others see does not change."""
+        self._listener.close()

@@ -1,0 +1,136 @@
+"""Moving the bytes of a calling end over a blocking socket, in both directions at once where both have some.
+
+Nothing runs in the background: bytes move while `until` does. An exception may strike between any two steps, since the
+handler of a signal may raise. It harms nothing while waiting for bytes, and that is when it usually comes; anywhere
+else the connection is ended, because nobody could tell any more which bytes went.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections import deque
+from collections.abc import Callable, Iterable
+from time import monotonic
+from typing import TypeVar, final
+
+from ipcfold.core.calling import Calling
+from ipcfold.limits import Limits
+from ipcfold.message import Message
+from ipcfold.unix.stream import LONGEST_SLEEP, SEND_FLAGS, read_size
+
+T = TypeVar("T")
+
+
+@final
+class Exchange:
+    """One calling end and its socket."""
+
+    __slots__ = ("_arrived", "_drain", "calling", "idle", "stream")
+
+    def __init__(self, stream: socket.socket, heartbeat: float, limits: Limits) -> None:
+        """Reading from the stream must give up after `heartbeat` seconds."""
+        self.stream = stream
+        self.calling = Calling(heartbeat=heartbeat, limits=limits, now=monotonic())
+        self._drain = limits.drain
+        self._arrived = deque[bytes]()  # read, and not given to the calling end yet
+        self.idle = True
+        """Whether an exception would harm nothing now: nothing has begun, or it waits for bytes."""
+
+    def send(self, messages: Iterable[Message]) -> None:
+        """Queue these messages."""
+        self.idle = False
+        self.calling.send(messages)
+
+    def close(self) -> None:
+        """Queue the question to close."""
+        self.idle = False
+        self.calling.close()
+
+    def until(self, found: Callable[[], T | None], deadline: float | None) -> T | None:
+        """Write and read until there is something to be found, the connection is over, or the deadline has passed."""
+        self.idle = False
+        while (result := found()) is None and self.calling.open:
+            if not self._step(deadline):
+                result = found()
+                break
+        self._shut_if_over(deadline)
+        return result
+
+    def interrupted(self) -> None:
+        """An exception struck."""
+        if not self.idle:
+            self.calling.interrupt()
+            self.stream.close()
+
+    def write(self) -> None:
+        """Write what the socket takes of what waits."""
+        outbox = self.calling.outbox
+        try:
+            outbox.sent(self.stream.send(outbox.head(), SEND_FLAGS))
+        except BlockingIOError:
+            pass  # the server reads nothing now: whoever calls goes on reading
+        except OSError as error:
+            if error.errno is None:  # not the system's, but raised by a signal's handler, as a TimeoutError may be
+                raise
+            outbox.mute()  # the server reads no more; what it wrote before is still to be read, then the end
+
+    def _step(self, deadline: float | None) -> bool:
+        """Write what waits and read what comes, blocking for one of them; false once the deadline has passed."""
+        calling, now = self.calling, monotonic()
+        calling.tick(now)
+        if calling.outbox.size:
+            self.write()
+        if self._arrived:
+            self._take()
+        elif deadline is None and not calling.outbox.size:
+            self._read()  # the kernel gives up when the next heartbeat may be due
+        else:
+            until = calling.deadline if deadline is None else min(calling.deadline, deadline)
+            events = self._poll(select.POLLIN | (select.POLLOUT if calling.outbox.size else 0), until - now)
+            if events & ~select.POLLOUT:
+                self._read()
+        return deadline is None or now < deadline
+
+    def _read(self) -> None:
+        self.idle = True
+        try:
+            # All in one call of C code: a signal's handler, which may raise, runs before bytes are taken from the
+            # socket or after they are kept, and never between.
+            self._arrived.extend(map(self.stream.recv, (read_size(self.calling.wanted),)))
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            if error.errno is None:  # as above
+                raise
+            self._arrived.append(b"")
+        self.idle = False
+        if self._arrived:
+            self._take()
+
+    def _take(self) -> None:
+        data = self._arrived.popleft()
+        if data:
+            self.calling.receive(data)
+        else:
+            self.calling.end()
+
+    def _poll(self, events: int, seconds: float) -> int:
+        poller = select.poll()
+        poller.register(self.stream, events)
+        self.idle = True
+        ready = poller.poll(min(max(0.0, seconds), LONGEST_SLEEP) * 1000)
+        self.idle = False
+        return ready[0][1] if ready else 0
+
+    def _shut_if_over(self, deadline: float | None) -> None:
+        """Close the socket of a connection that is over, once its last word is written, or there is no more time for it."""
+        if self.calling.open or self.stream.fileno() < 0:
+            return
+        drained = monotonic() + self._drain
+        deadline = drained if deadline is None else min(drained, deadline)
+        while self.calling.outbox.size:
+            self.write()
+            if self.calling.outbox.size and not self._poll(select.POLLOUT, deadline - monotonic()):
+                break
+        self.stream.close()
