@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, settings
 
 collect_ignore = ["typesafety/right.py", "typesafety/wrong.py"]  # for mypy's eyes only
 
+pytest.register_assert_rewrite("tests.shells.contract", "tests.shells.pressure")
+
 settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci" if os.environ.get("CI") else "dev")

@@ -11,6 +11,12 @@ from ipcfold import Continuation, Message
 
 Log = tuple[str, ...]
 EMPTY: Log = ()
+MEBIBYTE = Message.octets(b"x" * 2**20)
+KEPT = list[Continuation[Log]]()
+
+
+async def answer_later() -> None:
+    """What a handler that was written for another library returns."""
 
 
 def log(message: Message, continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
@@ -55,6 +61,21 @@ def log(message: Message, continuation: Continuation[Log], carry: Log) -> Contin
             return continuation.respond(carry, Message.text("1"), Message.text("2")).close(carry)
         case "last":
             return continuation.respond(carry, Message.octets(b"x" * int(argument))).close(carry)
+        case "much":  # so many MiB, all of them the same one
+            return continuation.respond(carry, *[MEBIBYTE] * int(argument))
+        case "signal":
+            return continuation.respond(carry, Message.text("innmind/ipc:heartbeat"))
+        case "nothing":
+            return None  # type: ignore[return-value]  # what a test is about
+        case "async":
+            return answer_later()  # type: ignore[return-value]  # as above
+        case "keep":
+            KEPT.append(continuation)
+            return continuation.respond(carry, Message.text("kept"))
+        case "stale":
+            return KEPT[0].respond(carry, Message.text("for somebody else"))
+        case "recurse":
+            return log(message, continuation, carry[:-1])
         case "whoami":
             peer = continuation.peer
             return continuation.respond(carry, Message.text(f"{peer.connection} {peer.pid} {peer.uid} {peer.gid}"))

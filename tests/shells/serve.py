@@ -4,6 +4,7 @@ Prints the carry as JSON, or the error, when the server ends.
 """
 
 import json
+import logging
 import os
 import resource
 import sys
@@ -21,6 +22,11 @@ def main(first: C, handler: Handler[C], directory: str, name: str, timeout: str 
     chosen = {key: float(value) if "." in value else int(value) for key, _, value in (limit.partition("=") for limit in limits)}
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (int(chosen.pop("files", most)), most))
+    logged = list[str]()
+    recorder = logging.Handler()
+    recorder.emit = lambda record: logged.append(record.getMessage())  # type: ignore[method-assign]  # all that a handler of logging is
+    logging.getLogger("ipcfold").addHandler(recorder)
+    logging.getLogger("ipcfold").setLevel(logging.INFO)
     ipc = IPC(directory, heartbeat=chosen.pop("heartbeat", 1.0), limits=Limits(**chosen))  # type: ignore[arg-type]  # int or float, as given
     match cases(ipc.listen(Name(name), float(timeout) if timeout else None)(first, handler)):
         case Success(carry):
@@ -28,6 +34,8 @@ def main(first: C, handler: Handler[C], directory: str, name: str, timeout: str 
         case Failure(error):
             answer = {"error": type(error).__name__, "text": str(error), "carry": getattr(error, "carry", None)}
             answer["pid"] = getattr(error, "pid", None)
+    if logged:
+        answer["log"] = logged
     print(json.dumps(answer), os.getpid(), flush=True)  # noqa: T201 - the output is its purpose
 
 

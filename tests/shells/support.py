@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -134,10 +134,26 @@ class Running:
         self.signal(signal.SIGTERM)
         return self.carry()
 
+    def result_of_stop(self) -> dict[str, object]:
+        """End it from outside; all that it printed."""
+        self.signal(signal.SIGTERM)
+        return self.result()
+
     def peak_memory(self) -> int:
         """The most memory it has had, in bytes."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) * 1024
+        return _memory(self.pid, "VmHWM")
+
+
+def _memory(pid: int, kind: str) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith(kind))) * 1024
+
+
+def peak_memory_since() -> Callable[[], int]:
+    """How many more bytes than now this process has had at most, whenever that is called."""
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is the present from now on
+    before = _memory(os.getpid(), "VmRSS")
+    return lambda: _memory(os.getpid(), "VmHWM") - before
 
 
 def started(

@@ -1,6 +1,7 @@
 """The blocking shell keeps the contract."""
 
 from tests.shells.contract import ClientContract, OwnershipContract, ServerContract, SpokenToContract
+from tests.shells.pressure import BackpressureContract, HandlerContract, HostilityContract
 
 
 class TestServer(ServerContract):
@@ -16,4 +17,16 @@ class TestClient(ClientContract):
 
 
 class TestSpokenTo(SpokenToContract):
+    pass
+
+
+class TestHostility(HostilityContract):
+    pass
+
+
+class TestBackpressure(BackpressureContract):
+    pass
+
+
+class TestHandler(HandlerContract):
     pass

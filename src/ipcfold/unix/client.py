@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from time import monotonic
 from types import TracebackType
-from typing import Final, TypeVar, final
-from weakref import WeakSet
+from typing import Final, NoReturn, TypeVar, final
+from weakref import WeakSet, ref
 
 from returns.maybe import Nothing, Some
 from returns.result import Failure, Result, Success
@@ -53,6 +53,16 @@ E = TypeVar("E")
 _connections: Final[WeakSet[Process]] = WeakSet()
 
 
+class _User:
+    """Lives as long as a use does. It need not be given back, which an exception could prevent."""
+
+    __slots__ = ("__weakref__",)
+
+
+def _nobody() -> None:
+    """What a reference to a user that is gone says."""
+
+
 @final
 class Process:
     """A server, as a client sees it: send to it, wait for what it responds, close.
@@ -61,7 +71,7 @@ class Process:
     the end.
     """
 
-    __slots__ = ("__weakref__", "_closed", "_exchange", "_forked", "_limits", "_name", "_owner", "_path", "_peer", "_use")
+    __slots__ = ("__weakref__", "_closed", "_exchange", "_forked", "_guard", "_limits", "_name", "_owner", "_path", "_peer", "_user")
 
     def __init__(self, name: Name, peer: Peer, path: Path, exchange: Exchange, limits: Limits) -> None:
         """Made by `IPC.get` and `IPC.wait`."""
@@ -73,7 +83,8 @@ class Process:
         self._owner = os.getpid()
         self._forked = False  # rather than to compare process ids, which come back
         self._closed = False
-        self._use = Lock()
+        self._guard = RLock()  # may be taken again below a signal's handler
+        self._user: Callable[[], _User | None] = _nobody
         _connections.add(self)
 
     @property
@@ -127,6 +138,11 @@ class Process:
     def __repr__(self) -> str:
         return f"<Process {self._name} pid={self._peer.pid}{' closed' if self.closed else ''}>"
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"the connection to {str(self._name)!r} belongs to this process and cannot be pickled: connect again in the other one"
+        )
+
     def abandon(self) -> None:
         """Close this process's copy of the socket and say nothing; part of forking."""
         self._forked = True
@@ -139,6 +155,7 @@ class Process:
         match calling.state:
             case State.TALKING:
                 exchange.write()  # the acceptance leaves now: a client may think for long before its first message
+                exchange.idle = True
                 return Success(self)
             case State.BROKEN:
                 return Failure(ProtocolBroken(self._name, calling.broken))
@@ -152,16 +169,18 @@ class Process:
         """The result of a use that no other one, of another thread or below a signal's handler, gets into."""
         if self._forked:
             return Failure(UsedAfterFork(self._name, self._owner))
-        if not self._use.acquire(blocking=False):
-            return Failure(InUse(self._name))
+        user = _User()
+        with self._guard:
+            if self._user() is not None:
+                return Failure(InUse(self._name))
+            self._user = ref(user)
         try:
+            self._exchange.mend()
+            result = use()
             self._exchange.idle = True
-            return use()
-        except BaseException:
-            self._exchange.interrupted()
-            raise
+            return result
         finally:
-            self._use.release()
+            self._user = _nobody
 
     def _send(self, messages: tuple[Message, ...]) -> Result[Process, SendError]:
         if (refused := self._refused(messages)) is not None:

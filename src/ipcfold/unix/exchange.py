@@ -35,7 +35,7 @@ class Exchange:
         self._drain = limits.drain
         self._arrived = deque[bytes]()  # read, and not given to the calling end yet
         self.idle = True
-        """Whether an exception would harm nothing now: nothing has begun, or it waits for bytes."""
+        """Whether an exception harms nothing now: nothing is under way, or it waits for bytes. Whoever uses it says when he is through."""
 
     def send(self, messages: Iterable[Message]) -> None:
         """Queue these messages."""
@@ -57,8 +57,8 @@ class Exchange:
         self._shut_if_over(deadline)
         return result
 
-    def interrupted(self) -> None:
-        """An exception struck."""
+    def mend(self) -> None:
+        """Before each use: if an exception struck during the last one where it harms, the connection is over."""
         if not self.idle:
             self.calling.interrupt()
             self.stream.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import selectors
 import signal
@@ -166,6 +167,12 @@ class Loop(Generic[C]):
         except BlockingIOError:
             return
         except OSError:  # reset: as dead as one that ended
+            peer = end.peer
+            logger.info(
+                "%s lost connection %d of process %d, user %d, which went without reading what was sent to it: "
+                "it died, or that was over its limits.message or limits.unread",
+                *(self._name, peer.connection, peer.pid, peer.uid),
+            )
             data = b""
         if data:
             self._host.receive(end.peer.connection, data, now)
@@ -251,10 +258,10 @@ class Loop(Generic[C]):
         client.interest = 0
         client.stream.close()
         peer = client.end.peer
-        if client.end.fault:
-            logger.warning(
-                "%s dropped connection %d, process %d of user %d: %s", self._name, peer.connection, peer.pid, peer.uid, client.end.fault
-            )
+        if fault := client.end.fault:
+            level = logging.WARNING if self._host.accepting else logging.INFO  # at the end nobody has to wait for it
+            who = (self._name, peer.connection, peer.pid, peer.uid)
+            logger.log(level, "%s dropped connection %d of process %d, user %d: %s", *who, fault)
         del self._clients[peer.connection]
         self._host.forget(peer.connection)
 

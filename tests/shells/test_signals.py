@@ -1,0 +1,303 @@
+"""Signals, threads, forks and the end of the interpreter: nothing is lost, doubled or mixed up by them."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.context import ForkContext, ForkServerContext, SpawnContext
+from pathlib import Path
+from types import FrameType
+
+import pytest
+from returns.result import Failure, Result, Success
+
+from ipcfold import IPC, Continuation, Interrupted, InUse, Message, Process, SendError, Unacknowledged, cases
+from tests.shells.support import NAME, PATIENCE, fifo, running
+
+SOURCE = Path(__file__).parents[2]
+
+
+class AlarmError(Exception):
+    """What the handler of the tests' alarm raises."""
+
+
+@contextmanager
+def alarms(seconds: float, handler: object) -> Iterator[None]:
+    """An alarm every so many seconds."""
+    before = signal.signal(signal.SIGALRM, handler)  # type: ignore[arg-type]  # typeshed's type of handlers is private
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_storm_of_signals_while_reading_and_writing_loses_nothing(directory: Path) -> None:
+    seen = list[int]()
+    batch = [Message.text(f"echo {number} " + "x" * (number * 997 % 50_000)) for number in range(300)]
+    with running(directory) as server, alarms(0.0005, lambda number, _: seen.append(number)):
+        with IPC(directory).get(NAME).unwrap() as process:
+            for _ in range(3):
+                assert process.send(*batch) == Success(process)
+                assert [process.wait().unwrap() for _ in batch] == batch
+                assert [process.ask(message).unwrap() for message in batch[:50]] == batch[:50]
+        assert len(seen) > 100
+        assert server.stop() == [message.content.decode() for _ in range(3) for message in [*batch, *batch[:50]]]
+
+
+def test_handlers_that_raise_in_a_storm_make_no_message_come_twice_or_out_of_order(directory: Path) -> None:
+    """An exception may strike at any step: then the connection goes on as if it had not, or says that it was interrupted."""
+    armed = False
+
+    def raises(_: int, __: FrameType | None) -> None:
+        nonlocal armed
+        if armed:
+            armed = False
+            raise AlarmError
+
+    outcomes = {"success": 0, "raised": 0, "interrupted": 0}
+    certain = list[str]()
+    with running(directory) as server:
+        process = IPC(directory).get(NAME).unwrap()
+        with alarms(0.0007, raises):
+            for number in range(3000):
+                message = Message.text(f"echo {number} " + "x" * (number % 7 * 3000))
+                sent: Result[Message, object] | None = None
+                try:
+                    armed = True
+                    sent = process.ask(message)
+                    armed = False
+                except AlarmError:
+                    outcomes["raised"] += 1
+                if sent is None:
+                    continue
+                match cases(sent):
+                    case Success(response):
+                        assert response == message
+                        outcomes["success"] += 1
+                        certain.append(f"echo {number}")
+                    case Failure(error):
+                        assert error == Unacknowledged(0, 1, Interrupted(NAME))
+                        outcomes["interrupted"] += 1
+                        process = IPC(directory).get(NAME).unwrap()
+        process.close()
+        folded = [" ".join(content.split()[:2]) for content in server.stop()]
+    assert all(outcomes.values()), outcomes
+    assert len(folded) == len(set(folded))
+    assert [content for content in folded if content in set(certain)] == certain
+
+
+def test_what_was_interrupted_says_so_at_every_door(directory: Path) -> None:
+    """Found by raising at one line after the other, from inside the methods, until each has raised once."""
+
+    def raising_at(count: int) -> object:
+        def trace(frame: FrameType, event: str, _: object) -> object:
+            nonlocal count
+            if "ipcfold" not in frame.f_code.co_filename:
+                return None
+            if event == "line":
+                count -= 1
+                if count == 0:
+                    raise AlarmError
+            return trace
+
+        return trace
+
+    survived = interrupted = 0
+    with running(directory) as server:
+        for count in range(1, 200):
+            process = IPC(directory).get(NAME).unwrap()
+            sys.settrace(raising_at(count))  # type: ignore[arg-type]  # typeshed's type of trace functions is private
+            try:
+                process.ask(Message.text(f"echo {count}"))
+            except AlarmError:
+                pass
+            else:
+                break
+            finally:
+                sys.settrace(None)
+            again = process.ask(Message.text("ping"))
+            if again == Success(Message.text("pong")):
+                survived += 1
+            else:
+                interrupted += 1
+                assert again == Failure(Unacknowledged(0, 1, Interrupted(NAME)))
+                assert process.wait() in (Failure(Interrupted(NAME)), Success(Message.text(f"echo {count}")))  # which may have come
+                assert process.close() == Failure(Interrupted(NAME))
+            process.close()
+        assert survived > 3
+        assert interrupted > 20
+        echoes = [content for content in server.stop() if content != "ping"]
+        assert len(echoes) == len(set(echoes))
+
+
+def test_threads_on_one_connection_are_told_that_it_is_in_use(directory: Path) -> None:
+    gate = fifo(directory)
+    with running(directory) as server, IPC(directory).get(NAME).unwrap() as process, ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(process.ask, Message.text(f"block {gate}"))
+        with gate.open("wb"):  # opens once the handler has the message, so that the other thread waits
+            in_use = Failure(InUse(NAME))
+            assert process.send(Message.text("mixed in")) == in_use
+            assert process.wait(0) == in_use
+            assert process.ask(Message.text("mixed in")) == in_use
+            assert process.close() == in_use
+            assert not process.closed
+        assert asking.result(PATIENCE) == Success(Message.text("released"))
+        assert process.ask(Message.text("ping")) == Success(Message.text("pong"))
+        process.close()
+        assert server.stop() == [f"block {gate}", "ping"]
+
+
+def test_threads_that_hammer_one_connection_never_mix_their_bytes(directory: Path) -> None:
+    def hammer(process: Process, thread: int) -> list[str]:
+        sent = list[str]()
+        while len(sent) < 40:
+            message = Message.text(f"echo {thread} {len(sent)} " + "x" * 20_000)
+            asked = process.ask(message)
+            assert asked in (Success(message), Failure(InUse(NAME)))
+            if asked == Success(message):
+                sent.append(message.content.decode())
+        return sent
+
+    with running(directory) as server, IPC(directory).get(NAME).unwrap() as process:
+        with ThreadPoolExecutor(4) as pool:
+            sent = [each.result(PATIENCE) for each in [pool.submit(hammer, process, thread) for thread in range(4)]]
+        process.close()
+        folded = server.stop()
+    assert sorted(folded) == sorted(content for each in sent for content in each)
+
+
+def test_below_a_signal_s_handler_the_connection_is_in_use(directory: Path) -> None:
+    found = list[Result[Process, SendError]]()
+    gate = fifo(directory)
+    with running(directory) as server, IPC(directory).get(NAME).unwrap() as process:
+
+        def meanwhile(_: int, __: FrameType | None) -> None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            found.append(process.send(Message.text("mixed in")))
+            gate.write_bytes(b"")
+
+        with alarms(0.1, meanwhile):
+            assert process.ask(Message.text(f"block {gate}")) == Success(Message.text("released"))
+        assert found == [Failure(InUse(NAME))]
+        process.close()
+        assert server.stop() == [f"block {gate}"]
+
+
+CONTEXTS: dict[str, SpawnContext | ForkContext | ForkServerContext] = {
+    "spawn": get_context("spawn"),
+    "fork": get_context("fork"),
+    "forkserver": get_context("forkserver"),
+}
+
+
+def ask_in_a_child(directory: Path) -> None:
+    """A child of its own connection."""
+    with IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
+        sys.exit(process.ask(Message.text("ping")) != Success(Message.text("pong")))
+
+
+@pytest.mark.parametrize("context", CONTEXTS.values(), ids=CONTEXTS.keys())
+def test_children_make_their_own_connections(directory: Path, context: SpawnContext | ForkContext | ForkServerContext) -> None:
+    with running(directory) as server, IPC(directory).get(NAME).unwrap() as process:
+        children = [context.Process(target=ask_in_a_child, args=(directory,)) for _ in range(3)]
+        for child in children:
+            child.start()
+        assert process.ask(Message.text("ping")) == Success(Message.text("pong"))
+        for child in children:
+            child.join(PATIENCE)
+            assert child.exitcode == 0
+            child.close()
+        process.close()
+        assert server.stop() == ["ping"] * 4
+
+
+def test_a_connection_cannot_be_given_to_a_spawned_child(directory: Path) -> None:
+    with running(directory), IPC(directory).get(NAME).unwrap() as process, pytest.raises(TypeError, match="connect again"):
+        pickle.dumps(process)
+
+
+def test_a_failed_server_puts_handlers_and_wakeup_back(directory: Path) -> None:
+    def fail(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
+        raise KeyError(carry)
+
+    def ask() -> None:
+        with IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
+            process.send(Message.text("fail"))
+
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    numbers = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+    handlers: list[signal.Handlers | Callable[[int, FrameType | None], None]] = [signal.SIG_IGN, lambda _, __: None, signal.SIG_DFL]
+    previous = [signal.signal(number, handler) for number, handler in zip(numbers, handlers, strict=True)]
+    waking = signal.set_wakeup_fd(write)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            asking = pool.submit(ask)
+            assert IPC(directory).listen(NAME)(7, fail).failure().carry == 7  # type: ignore[union-attr]  # it is HandlerFailed
+            asking.result(PATIENCE)
+        assert [signal.getsignal(number) for number in numbers] == handlers
+    finally:
+        assert signal.set_wakeup_fd(waking) == write
+        for number, before in zip(numbers, previous, strict=True):
+            signal.signal(number, before)
+        os.close(read)
+        os.close(write)
+
+
+PROGRAM = """
+import sys, threading
+from ipcfold import IPC, Message, Name
+ipc, name = IPC(sys.argv[1]), Name("server")
+process = ipc.get(name).unwrap()
+print(process.ask(Message.text("ping")).unwrap().content.decode())
+unread = ipc.get(name).unwrap()
+unread.send(Message.text("many 3")).unwrap()
+ipc.get(name).unwrap()
+threading.Thread(target=unread.wait, args=(60,), daemon=True).start()
+serve = lambda: IPC(sys.argv[1]).listen(Name("other"))(0, lambda message, continuation, carry: continuation.stop(carry))
+threading.Thread(target=serve, daemon=True).start()
+kept = ipc.wait(Name("other"), 20).unwrap()
+"""
+
+
+def test_the_interpreter_ends_quietly_with_everything_still_open(directory: Path) -> None:
+    with running(directory) as server:
+        command = [sys.executable, "-X", "dev", "-W", "error", "-c", PROGRAM, str(directory)]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, cwd=SOURCE)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "pong\n", "")
+        assert server.stop() == ["ping", "many 3"]
+
+
+def test_a_server_leaks_no_file_in_development_mode(directory: Path) -> None:
+    command = [sys.executable, "-X", "dev", "-W", "error", "-m", "tests.shells.serve", str(directory), str(NAME)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=SOURCE) as server:
+        with IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
+            assert process.ask(Message.text("ping")) == Success(Message.text("pong"))
+        leaving = [sys.executable, "-c", PROGRAM, str(directory)]
+        subprocess.run(leaving, capture_output=True, timeout=PATIENCE, check=True, cwd=SOURCE)
+        server.terminate()
+        output, errors = server.communicate(timeout=PATIENCE)
+    assert '"carry": ["ping", "ping", "many 3"]' in output
+    assert errors == ""
+
+
+def test_threads_each_with_a_connection(directory: Path) -> None:
+    barrier = threading.Barrier(8)
+
+    def ask(thread: int) -> list[Message]:
+        with IPC(directory).get(NAME).unwrap() as process:
+            barrier.wait(PATIENCE)
+            return [process.ask(Message.text(f"echo {thread} {number}")).unwrap() for number in range(50)]
+
+    with running(directory) as server, ThreadPoolExecutor(8) as pool:
+        answers = [each.result(PATIENCE) for each in [pool.submit(ask, thread) for thread in range(8)]]
+        assert answers == [[Message.text(f"echo {thread} {number}") for number in range(50)] for thread in range(8)]
+        assert len(server.stop()) == 400
