@@ -1,0 +1,175 @@
+"""A client's process: `python -m tests.chaos.client DIRECTORY LOG CLIENT INCARNATION SEED`.
+
+It connects, sends, asks, reads and closes at random until SIGTERM, and logs what it knows. A timer and other
+processes interrupt its system calls all the time. It fails, with a traceback, on anything that must not happen.
+"""
+
+import signal
+import sys
+from itertools import islice
+from pathlib import Path
+from random import Random
+from types import FrameType
+from typing import Final, final
+
+from returns.result import Failure, Success
+
+from ipcfold import (
+    IPC,
+    ConnectionClosed,
+    ConnectionLost,
+    ConnectionRefused,
+    Message,
+    NoServer,
+    Process,
+    TimedOut,
+    Unacknowledged,
+    UnreadExceeded,
+    cases,
+)
+from tests.chaos.ledger import SUCCESS
+from tests.chaos.log import Log
+from tests.chaos.note import Note, Writer
+from tests.chaos.settings import LIMITS
+from tests.shells.support import NAME, PATIENCE
+
+_GLANCE: Final = 0.5  # seconds to try to connect before looking whether to end
+
+
+class BrokenPromiseError(Exception):
+    """Something that must not happen, in words."""
+
+
+@final
+class Client:
+    """One incarnation of a client."""
+
+    def __init__(self, directory: str, log: Log, writer: Writer, random: Random) -> None:
+        self._ipc = IPC(directory, limits=LIMITS)
+        self._log = log
+        self._writer = writer
+        self._random = random
+        self._owed = 0  # responses of this connection that were not read yet
+        self._surely = True  # whether exactly so many are owed, and not perhaps fewer
+        self._read_last = 0  # the number of the message whose response `wait` gave last
+        self.ending = False
+
+    def run(self) -> None:
+        """Connect and talk, again and again."""
+        while not self.ending:
+            match cases(self._ipc.wait(NAME, _GLANCE)):
+                case Success(process):
+                    self._talk(process)
+                case Failure(TimedOut() | NoServer() | ConnectionRefused()):
+                    pass
+                case Failure(error):
+                    raise BrokenPromiseError(f"connecting failed: {error}")
+
+    def _talk(self, process: Process) -> None:
+        self._writer.connection += 1
+        self._owed, self._surely, self._read_last = 0, True, 0
+        doings = self._random.choices((self._send, self._ask, self._read, self._collect), (6, 2, 2, 1), k=self._random.randint(1, 100))
+        for do in doings:
+            do(process)
+            if self.ending or process.closed:
+                break
+        if process.closed and self._random.random() < 0.5:
+            self._collect(process)
+            self._send(process)  # over is over: this must reach nobody
+        if self._random.random() < 0.5:
+            process.close()  # else it is dropped, and the server sees the stream end
+
+    def _send(self, process: Process) -> None:
+        notes = [self._writer.note() for _ in range(self._random.choice((1, 1, 2, 5, 10, 20, 50)))]
+        messages = [self._writer.message(note) for note in notes]
+        self._log.attempt(notes[0].connection, notes[0].number, len(notes))
+        match cases(process.send(*messages)):
+            case Success():
+                self._know(notes, len(notes), SUCCESS)
+            case Failure(Unacknowledged(acknowledged=acknowledged, sent=sent, reason=reason)) if sent == len(notes):
+                self._know(notes, acknowledged, type(reason).__name__)
+            case Failure(error):
+                self._know(notes, 0, type(error).__name__)
+
+    def _ask(self, process: Process) -> None:
+        timeout = self._random.choice((None, 0.0, 0.001, PATIENCE))
+        note = self._writer.note(responses=self._random.randint(0 if timeout is not None and timeout < PATIENCE else 1, 2))
+        self._log.attempt(note.connection, note.number, 1)
+        match cases(process.ask(self._writer.message(note), timeout)):
+            case Success(response):
+                self._know([note], 1, SUCCESS)
+                self._took(response, note.number, note.number)
+            case Failure(Unacknowledged(acknowledged=acknowledged, reason=reason)):
+                self._know([note], acknowledged, type(reason).__name__)
+            case Failure(TimedOut(acknowledged=acknowledged) as late):
+                self._know([note], acknowledged, type(late).__name__)
+                self._owed += note.responses * (1 - acknowledged)
+                self._surely = self._surely and acknowledged == 1
+            case Failure(ConnectionClosed() | ConnectionLost() | UnreadExceeded() as ended):
+                self._know([note], 1, type(ended).__name__)
+                if isinstance(ended, ConnectionClosed) and note.responses:
+                    raise BrokenPromiseError(f"{note} was folded, and closed without its response")
+            case Failure(error):
+                self._know([note], 0, type(error).__name__)
+
+    def _read(self, process: Process) -> None:
+        """Take what has come."""
+        while self._took_next(process, 0.0):
+            pass
+
+    def _collect(self, process: Process) -> None:
+        """Take all that is to come."""
+        while self._owed and self._took_next(process, PATIENCE):
+            pass
+
+    def _took_next(self, process: Process, timeout: float) -> bool:
+        match cases(process.wait(timeout)):
+            case Success(response):
+                self._read_last = self._took(response, self._read_last, self._writer.written)
+                return True
+            case Failure(TimedOut()) if not timeout:
+                return False
+            case Failure(ConnectionLost() | UnreadExceeded()):
+                return False
+            case Failure(ConnectionClosed()) if not (self._owed and self._surely):
+                return False
+            case Failure(error):
+                raise BrokenPromiseError(f"{self._owed} responses are still to come, and then: {error}")
+
+    def _took(self, response: Message, least: int, most: int) -> int:
+        """The number of the message that this responds to, which is one of ours from `least` to `most`."""
+        note = Note.of(response)
+        if note is None or not self._writer.wrote(note):
+            raise BrokenPromiseError(f"a response that is not for connection {self._writer.connection}: {note}")
+        if not least <= note.number <= most or not self._owed:
+            raise BrokenPromiseError(f"a response to {note.number}, where one from {least} to {most} was due, of {self._owed}")
+        self._owed -= 1
+        return note.number
+
+    def _know(self, notes: list[Note], acknowledged: int, reason: str) -> None:
+        self._log.known(acknowledged, reason)
+        self._owed += sum(note.responses for note in islice(notes, acknowledged))
+
+
+def main(directory: str, log: str, number: str, incarnation: str, seed: str) -> None:
+    """Run until SIGTERM, interrupted all the time."""
+    random = Random(f"{seed} client {number}.{incarnation}")  # noqa: S311 - repeatable, not secret
+
+    def end(_: int, __: FrameType | None) -> None:
+        client.ending = True
+
+    signal.signal(signal.SIGALRM, lambda _, __: None)
+    signal.signal(signal.SIGUSR1, lambda _, __: None)
+    signal.setitimer(signal.ITIMER_REAL, 0.01, random.uniform(0.003, 0.03))
+    # Whoever sees the log may send signals: all is ready for them by then, but for SIGTERM, which then simply ends it.
+    client = Client(directory, Log(Path(log)), Writer(int(number), int(incarnation), random), random)
+    signal.signal(signal.SIGTERM, end)
+    try:
+        client.run()
+    finally:
+        for interrupting in (signal.SIGALRM, signal.SIGUSR1):  # the interpreter drops its handlers on its way out, and would be killed
+            signal.signal(interrupting, signal.SIG_IGN)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,129 @@
+"""One run: the monkey disturbs the processes, they end, and what the clients know is compared with what was folded."""
+
+import json
+import signal
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from time import monotonic
+from typing import Final, final
+
+from tests.chaos import log
+from tests.chaos.children import Child
+from tests.chaos.ledger import SUCCESS, Run, violations
+from tests.chaos.settings import Settings
+from tests.chaos.strangers import Strangers
+from tests.chaos.troupe import Troupe
+
+_PAUSE: Final = 0.02  # seconds between two deeds, in the mean
+_LONGEST_STOP: Final = 0.5  # seconds that a process is stopped
+_STORM: Final = 10  # signals at once, at most
+_PROGRESS: Final = 10.0  # seconds between two lines
+
+
+@final
+class Monkey:
+    """Who disturbs the processes of a run, and counts what happened."""
+
+    def __init__(self, settings: Settings, place: Path, say: Callable[[str], None]) -> None:
+        self.figures = Counter[str]()
+        self.violations = list[str]()
+        self._settings = settings
+        self._place = place
+        self._say = say
+        self._random = Random(f"{settings.seed} monkey")  # noqa: S311 - repeatable, not secret
+        self._troupe = Troupe(place, settings.seed)
+        self._strangers = Strangers(self._troupe.whole, self._random)
+        self._deeds: dict[Callable[[], None], int] = {  # with how often each is done
+            self._renew_server: 3,
+            self._stop_server: 4,
+            self._kill_client: 8,
+            self._stop_client: 12,
+            self._strange: 15,
+            self._signal_client: 40,
+            self._signal_server: 40,
+        }
+
+    def run(self) -> None:
+        """The whole run; no process is left behind."""
+        try:
+            self._troupe.start(self._settings.clients)
+            began = monotonic()
+            self._say(f"ends since {self._rage(began)}")
+            self.figures["seconds"] = round(monotonic() - began)
+            self._troupe.end()
+        finally:
+            self._strangers.leave()
+            self._troupe.kill()
+        self._settle()
+
+    def _rage(self, began: float) -> str:
+        """Disturb them until it is time; why it is."""
+        said = began
+        while (now := monotonic()) < began + self._settings.seconds:
+            folded = self._troupe.folded
+            if folded >= self._settings.messages:
+                return "the messages are folded"
+            if self._troupe.dead_within(self._random.expovariate(1 / _PAUSE)):
+                return "somebody died"  # and failed, which the end shows
+            self._troupe.go_on(now)
+            (deed,) = self._random.choices(list(self._deeds), list(self._deeds.values()))
+            deed()
+            if now > said + _PROGRESS:
+                said = now
+                self._say(f"{now - began:4.0f} s: {folded:,} messages folded, {self.figures['clients killed']} clients killed")
+        return "the seconds are over"
+
+    def _renew_server(self) -> None:
+        self._troupe.renew_server()
+        self.figures["servers ended and started again"] += 1
+
+    def _stop_server(self) -> None:
+        self._stop(self._troupe.server)
+        self.figures["servers stopped"] += 1
+
+    def _kill_client(self) -> None:
+        self._troupe.replace(self._any_client())
+        self.figures["clients killed"] += 1
+
+    def _stop_client(self) -> None:
+        self._stop(self._troupe.clients[self._any_client()])
+        self.figures["clients stopped"] += 1
+
+    def _stop(self, child: Child) -> None:
+        self._troupe.stop(child, self._random.uniform(0, _LONGEST_STOP))
+
+    def _strange(self) -> None:
+        self._strangers.come()
+        self.figures["hostile connections"] += 1
+
+    def _signal_client(self) -> None:
+        number = self._any_client()
+        if self._troupe.log(number).exists():  # it is ready for signals
+            self._troupe.clients[number].signal(signal.SIGUSR1)
+            self.figures["signals sent to clients"] += 1
+
+    def _signal_server(self) -> None:
+        for _ in range(self._random.randint(1, _STORM)):
+            self._troupe.server.signal(self._random.choice((signal.SIGUSR1, signal.SIGUSR2)))
+            self.figures["signals sent to the server"] += 1
+
+    def _any_client(self) -> int:
+        return self._random.randrange(self._settings.clients)
+
+    def _settle(self) -> None:
+        """Compare what the clients know with what the server folded."""
+        self.figures += self._troupe.figures
+        self.violations += self._troupe.failures
+        logs = {path.stem: log.read(path) for path in self._place.glob("*.log")}
+        carry = json.loads(self._troupe.result.read_text())["carry"] if self._troupe.result.exists() else {"oddities": [], "runs": {}}
+        folded = {key: [Run(*run) for run in runs] for key, runs in carry["runs"].items()}
+        self.violations += [f"the server got {oddity}" for oddity in carry["oddities"]]
+        self.violations += violations(logs, folded)
+        self.figures["violations"] = len(self.violations)
+        self.figures["messages folded"] = sum(run.count for runs in folded.values() for run in runs)
+        for attempt in (attempt for attempts in logs.values() for attempt in attempts):
+            reason = attempt.known.reason if attempt.known else "no outcome, killed"
+            self.figures[f"attempts: {reason}"] += 1
+            self.figures["messages acknowledged with success"] += attempt.count if reason == SUCCESS else 0

@@ -1,0 +1,139 @@
+"""All processes of a run: a server, clients, and the wire that is cut; started, found dead, and ended in good order."""
+
+import json
+import signal
+from collections import Counter
+from pathlib import Path
+from time import monotonic
+from typing import Final, final
+
+from ipcfold import IPC
+from tests.chaos.children import Child, dead_within
+from tests.shells.support import NAME, PATIENCE
+
+_MEMORY: Final = "peak memory of the server (MiB)"
+
+
+@final
+class Troupe:
+    """The processes that live now; why any of them failed is among `failures`."""
+
+    def __init__(self, place: Path, seed: int) -> None:
+        self.figures = Counter[str]()
+        self.failures = list[str]()
+        self.whole, self.cut = place / "whole", place / "cut"
+        """The directories of the server, and of the wire to it that is cut."""
+        self.result = place / "result"
+        """What the server leaves in the end."""
+        self._progress, self._cuts = place / "progress", place / "cuts"
+        self._place = place
+        self._seed = seed
+        self._incarnations = Counter[int]()
+        self._stopped = dict[Child, float]()  # until when
+        self.clients = dict[int, Child]()
+        self._others = dict[str, Child]()
+
+    def start(self, clients: int) -> None:
+        """Start so many clients, and what they need."""
+        for directory in (self.whole, self.cut):
+            directory.mkdir(mode=0o700)
+        self._start_server()
+        self._start("cutting", self.cut, self.whole / f"{NAME}.sock", self._cuts, self._seed)
+        for number in range(clients):
+            self._start_client(number)
+
+    @property
+    def server(self) -> Child:
+        """The server that lives now."""
+        return self._others["server"]
+
+    @property
+    def folded(self) -> int:
+        """How many messages are folded, as the server last told."""
+        return int(self._progress.read_text() or 0) if self._progress.exists() else 0
+
+    def log(self, number: int) -> Path:
+        """Where the present incarnation of a client writes; it is ready for signals once that exists."""
+        return self._place / f"{number}.{self._incarnations[number]}.log"
+
+    def dead_within(self, seconds: float) -> list[Child]:
+        """Who died without having been told to, as soon as one did."""
+        return dead_within(seconds, [*self.clients.values(), *self._others.values()])
+
+    def replace(self, number: int) -> None:
+        """Kill a client and start its next incarnation."""
+        child = self.clients[number]
+        child.signal(signal.SIGKILL)
+        self._expect(child, signal.SIGKILL)
+        self._stopped.pop(child, None)
+        self._start_client(number)
+
+    def renew_server(self) -> None:
+        """End the server in good order and start another that goes on from its carry."""
+        self._end_server()
+        self._start_server()
+
+    def stop(self, child: Child, seconds: float) -> None:
+        """Stop it, for at least that long."""
+        child.signal(signal.SIGSTOP)
+        self._stopped[child] = monotonic() + seconds
+
+    def go_on(self, now: float) -> None:
+        """Let those go on who were stopped until now."""
+        for child in [child for child, until in self._stopped.items() if until <= now]:
+            del self._stopped[child]
+            child.signal(signal.SIGCONT)
+            self.figures["continued"] += 1
+
+    def end(self) -> None:
+        """End all in good order: half of the clients first, so that the others see the server end while they talk."""
+        self.go_on(float("inf"))
+        clients = list(self.clients.values())
+        half = len(clients) // 2
+        self._end_clients(clients[:half])
+        self._end_server()
+        self._end_clients(clients[half:])
+        self._others["cutting"].signal(signal.SIGTERM)
+        self._expect(self._others["cutting"])
+        if self._cuts.exists():
+            self.figures.update(json.loads(self._cuts.read_text()))
+
+    def kill(self) -> None:
+        """End all at once, whatever they do."""
+        for child in (*self.clients.values(), *self._others.values()):
+            child.kill()
+
+    def _start(self, program: str, *arguments: object) -> None:
+        self._others[program] = Child(self._place / f"{program}.errors", program, *map(str, arguments))
+
+    def _start_server(self) -> None:
+        self._start("server", self.whole, self.result, self._progress)
+        IPC(self.whole).wait(NAME, PATIENCE).map(lambda process: process.close())  # only then it is ready for signals
+
+    def _start_client(self, number: int) -> None:
+        """The next incarnation of a client; every other client talks through the wire that is cut."""
+        self._incarnations[number] += 1
+        log = self.log(number)
+        arguments = (self.cut if number % 2 else self.whole, log, number, self._incarnations[number], self._seed)
+        self.clients[number] = Child(log.with_suffix(".errors"), "client", *map(str, arguments))
+
+    def _end_server(self) -> None:
+        self.server.signal(signal.SIGTERM)
+        self.server.signal(signal.SIGCONT)
+        self._stopped.pop(self.server, None)
+        self._expect(self.server)
+        if self.result.exists():
+            told = json.loads(self.result.read_text())
+            self.figures["signals that the server counted"] += told["signals"]
+            self.figures[_MEMORY] = max(self.figures[_MEMORY], told["peak memory"] // 2**20)
+
+    def _end_clients(self, clients: list[Child]) -> None:
+        for child in clients:
+            child.signal(signal.SIGTERM)
+        for child in clients:
+            self._expect(child, signal.SIGTERM)  # by which it dies if it had only just begun
+
+    def _expect(self, child: Child, *signals: signal.Signals) -> None:
+        """It ends now, in good order or by one of these signals."""
+        if failure := child.failure(*signals):
+            self.failures.append(failure)
