@@ -1,0 +1,288 @@
+"""A name has one owner, whatever happens to those who want it, and whenever.
+
+Servers are killed and paused before each line of the library that they run, so these tests do not wait for the bad
+moment: they try every one. Only the races in the end leave it to the system who comes when.
+"""
+
+import fcntl
+import os
+import signal
+import sys
+from itertools import count, groupby
+from pathlib import Path
+from types import FrameType
+
+import pytest
+from returns.result import Failure, Result, Success
+
+from ipcfold import IPC, ConnectionRefused, Continuation, Limits, ListenError, Message, NameTaken, NoServer, cases
+from ipcfold.unix.server import Loop
+from tests.shells.faults import Child, Fault, released_at_once
+from tests.shells.handlers import EMPTY, log
+from tests.shells.support import NAME, PATIENCE, Wire, listening, running
+
+BIND, LOCK, SOCKET = "server.bind", "server.lock", "server.sock"
+PUBLISHING = "publish"  # the function that a server enters once the name is its own
+SERVING = "_serve"  # and the one that it enters once its socket is there
+
+
+def respond(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
+    return continuation.respond(carry + 1, Message.text("pong"))
+
+
+def served(directory: Path, carry: int = 0) -> Result[int, ListenError[int]]:
+    """A server's whole life, as short as can be, and of the same lines each time."""
+    return IPC(directory).listen(NAME, 0.0)(carry, respond)
+
+
+def serving(directory: Path, fault: Fault) -> Child:
+    """A server that lives until it is told to end."""
+    return Child(lambda _: IPC(directory).listen(NAME, PATIENCE)(0, respond), fault)
+
+
+def killed(directory: Path, line: int) -> str:
+    """Where a server was killed: just before that line of its life; "" if its life has no more lines."""
+    with Child(lambda _: served(directory), Fault(signal.SIGKILL, line)) as child:
+        code, said = child.ended()
+    if code == -signal.SIGKILL:
+        return said.removesuffix("\n")
+    assert (code, said) == (0, str(Success(0)))
+    return ""
+
+
+def left(directory: Path) -> frozenset[str]:
+    return frozenset(os.listdir(directory))
+
+
+def taken(directory: Path, pid: int) -> Failure[NameTaken]:
+    return Failure(NameTaken(NAME, directory / SOCKET, pid))
+
+
+def answers(directory: Path) -> int:
+    """The process that answers under the name."""
+    with IPC(directory).get(NAME).unwrap() as process:
+        assert process.ask(Message.text("ping"), PATIENCE) == Success(Message.text("pong"))
+        return process.peer.pid
+
+
+def test_a_server_killed_at_any_step_over_anything_left_leaves_the_name_free(directory: Path) -> None:
+    """What a start finds is what kills left, so from each such state on, the next kill is tried at every step, until no state is new."""
+    ways: dict[frozenset[str], tuple[int, ...]] = {frozenset(): ()}
+    functions = set[str]()
+    for before in (states := [frozenset[str]()]):
+        for line in count(1):
+            for earlier in ways[before]:
+                assert killed(directory, earlier)
+            assert left(directory) == before
+            place = killed(directory, line)
+            if not place:  # it came to its end, whatever it found
+                assert left(directory) == frozenset()
+                break
+            functions.add(place.split()[1])
+            after, at = left(directory), f"killed at {place}, with {set(before)} there"
+            assert IPC(directory).processes() == Success(frozenset()), at
+            assert IPC(directory).exists(NAME) == Success(False), at
+            assert IPC(directory).get(NAME) == Failure(NoServer(NAME, directory / SOCKET)), at
+            assert left(directory) == after, at
+            assert served(directory, 7) == Success(7), at
+            assert left(directory) == frozenset(), at
+            if after not in ways:
+                ways[after] = (*ways[before], line)
+                states.append(after)
+    assert functions >= {"of", "publish", "run", "_serve", "withdraw", "release", "_stranger", "connected"}
+    assert set(states) == {frozenset(), *map(frozenset, ({LOCK}, {LOCK, BIND}, {LOCK, SOCKET}, {LOCK, BIND, SOCKET}))}
+
+
+def test_a_contender_killed_at_any_step_leaves_a_live_server_alone(directory: Path) -> None:
+    functions = list[str]()
+    with running(directory) as server:
+        before = os.lstat(directory / SOCKET)
+        for line in count(1):
+            with Child(lambda _: served(directory), Fault(signal.SIGKILL, line)) as contender:
+                code, place = contender.ended()
+            assert os.path.samestat(os.lstat(directory / SOCKET), before), place
+            assert left(directory) == {LOCK, SOCKET}, place
+            assert answers(directory) == server.pid, place
+            if code != -signal.SIGKILL:
+                assert (code, place) == (0, str(taken(directory, server.pid)))
+                break
+            functions.append(place.split()[1])
+        assert set(functions) >= {"of", "_holder"}
+        assert server.stop() == ["ping"] * (len(functions) + 1)
+    assert left(directory) == frozenset()
+
+
+def test_a_contender_killed_at_any_step_leaves_a_live_server_without_a_lock_alone(directory: Path) -> None:
+    """One of another make, and a stuck one: it says nothing to whoever connects."""
+    impatient = IPC(directory, limits=Limits(handshake=0.001))
+    functions = set[str]()
+    with listening(directory) as listener:
+        listener.listen(4096)  # nobody is accepted, and whoever was killed stays in the backlog
+        before = os.lstat(directory / SOCKET)
+        for line in count(1):
+            with Child(lambda _: impatient.listen(NAME, 0.0)(0, respond), Fault(signal.SIGKILL, line)) as contender:
+                code, place = contender.ended()
+            assert os.path.samestat(os.lstat(directory / SOCKET), before), place
+            assert left(directory) <= {LOCK, SOCKET}, place
+            Wire.to(directory).close()
+            if code != -signal.SIGKILL:
+                assert (code, place.rpartition("\n")[2]) == (0, str(taken(directory, 0)))
+                break
+            functions.add(place.split()[1])
+        assert functions >= {"of", "_stranger", "connected", "greeted", "release"}
+        assert left(directory) == {SOCKET}
+
+
+def test_a_server_that_starts_while_another_is_at_any_step(directory: Path) -> None:
+    """The first pauses at every step of its life, and there the second starts: they own the name one after the other."""
+    owners = list[str]()
+    for line in count(1):
+        with Child(lambda _: served(directory), Fault(signal.SIGSTOP, line)) as first:
+            if not first.paused():
+                break
+            place = first.heard()
+            with serving(directory, Fault(signal.SIGSTOP, entering=SERVING)) as second:
+                if second.paused():
+                    mine = os.lstat(directory / SOCKET)
+                    first.resume()
+                    result = first.result()
+                    assert result in (str(Success(0)), str(taken(directory, second.pid))), place
+                    owners.append("first, then second" if result == str(Success(0)) else "second only")
+                    assert os.path.samestat(os.lstat(directory / SOCKET), mine), place
+                    assert left(directory) == {LOCK, SOCKET}, place
+                    second.resume()
+                    assert answers(directory) == second.pid, place
+                    second.signal(signal.SIGTERM)
+                    assert second.result() == str(Success(1)), place
+                else:
+                    owners.append("first only")
+                    if SOCKET in left(directory):
+                        Wire.to(directory).close()  # it accepts from the moment it is seen
+                    assert second.result() == str(taken(directory, first.pid)), place
+                    first.resume()
+                    assert first.result() == str(Success(0)), place
+        assert left(directory) == frozenset(), place
+    # Once it has the lock, and not before, and until it lets go, the first excludes the second.
+    assert [owner for owner, _ in groupby(owners)] == ["second only", "first only", "first, then second"]
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["ends", "is killed"])
+def test_a_server_that_ends_while_a_contender_is_at_any_step(directory: Path, end: signal.Signals) -> None:
+    """The contender gets the name or is told who had it; with the name, it excludes everybody."""
+    outcomes = set[str]()
+    for line in count(1):
+        with serving(directory, Fault(signal.SIGSTOP, entering=SERVING)) as owner:
+            assert owner.paused()
+            owner.resume()
+            with serving(directory, Fault(signal.SIGSTOP, line, PUBLISHING)) as contender:
+                if not contender.paused():
+                    assert contender.result() == str(taken(directory, owner.pid))
+                    break
+                place = contender.heard()
+                owner.signal(end)
+                assert owner.ended()[0] == (0 if end == signal.SIGTERM else -end), place
+                contender.resume()
+                if contender.paused():
+                    outcomes.add("owns")
+                    assert served(directory) == taken(directory, contender.pid), place
+                    contender.resume()
+                    with IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
+                        assert process.ask(Message.text("ping"), PATIENCE) == Success(Message.text("pong")), place
+                    contender.signal(signal.SIGTERM)
+                    assert contender.result() == str(Success(1)), place
+                else:
+                    outcomes.add("was told")
+                    assert contender.result() == str(taken(directory, owner.pid)), place
+                    assert served(directory) == Success(0), place
+        assert left(directory) == frozenset(), place
+    assert outcomes == {"owns", "was told"}
+
+
+def test_a_server_that_starts_while_its_predecessor_dies(directory: Path) -> None:
+    """The kernel drops a dying process's lock before it closes its socket; between the two it closes all files that were opened later."""
+
+    def open_many(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
+        for _ in range(500):
+            os.open(os.devnull, os.O_RDONLY)
+        return respond(message, continuation, carry)
+
+    for _ in range(100):
+        with Child(lambda _: IPC(directory).listen(NAME)(0, open_many)) as owner:
+            with IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
+                process.send(Message.text("ping")).unwrap()
+            owner.signal(signal.SIGKILL)
+            while (result := served(directory)) == taken(directory, owner.pid):
+                pass
+            assert result == Success(0)
+        assert left(directory) == frozenset()
+
+
+def test_of_twenty_that_start_at_once_one_owns_the_name(directory: Path) -> None:
+    """Every other owner is killed, so that the next twenty find what it left."""
+    for round_ in range(100):
+        with released_at_once(20, lambda: IPC(directory).listen(NAME)(EMPTY, log)) as racers:
+            with IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
+                assert process.ask(Message.text("ping"), PATIENCE) == Success(Message.text("pong"))
+                pid = process.peer.pid
+            (owner,) = [racer for racer in racers if racer.pid == pid]
+            told = [racer.result() for racer in racers if racer is not owner]
+            assert told == [str(taken(directory, pid))] * 19, f"in round {round_}"
+            if round_ % 2 == 0:
+                owner.signal(signal.SIGTERM)
+                assert owner.result() == str(Success(("ping",))), f"in round {round_}"
+                assert left(directory) == frozenset(), f"in round {round_}"
+            else:
+                owner.signal(signal.SIGKILL)
+                assert owner.ended() == (-signal.SIGKILL, ""), f"in round {round_}"
+                assert left(directory) == {LOCK, SOCKET}, f"in round {round_}"
+    assert served(directory) == Success(0)
+    assert left(directory) == frozenset()
+
+
+def test_while_owners_come_and_go_there_are_never_two(directory: Path, tmp_path: Path) -> None:
+    """The witness is a lock on another file, held from before a server shows its socket until it has withdrawn it."""
+    over = tmp_path / "over"
+
+    def come_and_go() -> int:
+        owned = refused = 0
+        with (tmp_path / "witness").open("w") as witness:
+
+            def watch(frame: FrameType, event: str, _: object) -> None:
+                if frame.f_code is Loop.run.__code__ and event in ("call", "return"):
+                    # Raises if somebody else has it, which ends this racer.
+                    fcntl.flock(witness, fcntl.LOCK_EX | fcntl.LOCK_NB if event == "call" else fcntl.LOCK_UN)
+
+            sys.setprofile(watch)
+            while owned < 50:
+                match cases(IPC(directory).listen(NAME, 0.001 * (owned % 2))(owned, respond)):
+                    case Success():
+                        owned += 1
+                    case Failure(NameTaken(pid=pid)) if pid:
+                        refused += 1
+                    case Failure(error):
+                        raise AssertionError(str(error))
+            sys.setprofile(None)
+        return refused
+
+    def connect() -> int:
+        """Keep the owners busy: they end while somebody connects, and must ask that one to close."""
+        reached = 0
+        while not over.exists():
+            match cases(IPC(directory).get(NAME)):
+                case Success(process):
+                    reached += 1
+                    process.send(Message.text("ping"))
+                    process.close()
+                case Failure(NoServer() | ConnectionRefused()):
+                    pass
+                case Failure(error):
+                    raise AssertionError(str(error))
+        return reached
+
+    with Child(lambda _: connect()) as client, released_at_once(6, come_and_go) as racers:
+        refused = [int(racer.result()) for racer in racers]
+        over.touch()
+        reached = int(client.result())
+    assert sum(refused) > 0, "there was no race"
+    assert reached > 0, "no owner ever had a client"
+    assert left(directory) == frozenset()
