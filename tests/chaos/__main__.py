@@ -1,4 +1,4 @@
-"""The run from the command line: `python -m tests.chaos [--seconds 600] [--messages 1000000] [--clients 24] [--seed N]`."""
+"""The run from the command line: `python -m tests.chaos [--seconds 600] [--messages 10000000] [--clients 24] [--seed N]`."""
 
 import argparse
 import random
@@ -11,7 +11,7 @@ from tests.chaos.settings import Settings
 
 parser = argparse.ArgumentParser(prog="python -m tests.chaos", description="Disturb a server and its clients, and check every promise.")
 parser.add_argument("--seconds", type=float, default=600.0)
-parser.add_argument("--messages", type=int, default=1_000_000)
+parser.add_argument("--messages", type=int, default=10_000_000)
 parser.add_argument("--clients", type=int, default=24)
 parser.add_argument("--seed", type=int, default=random.randrange(10**6))  # noqa: S311 - not secret
 settings = Settings(**vars(parser.parse_args()))

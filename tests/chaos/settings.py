@@ -18,5 +18,5 @@ class Settings:
 
     seed: int
     seconds: float = 600.0
-    messages: int = 1_000_000
+    messages: int = 10_000_000
     clients: int = 24
