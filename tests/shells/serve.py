@@ -1,6 +1,7 @@
 """A server process for the tests: `python -m tests.shells.serve DIRECTORY NAME [TIMEOUT] [LIMIT=VALUE ...]`.
 
-Prints the carry as JSON, or the error, when the server ends.
+Prints the carry as JSON, or the error, when the server ends, with the log if there is any. Each record of the log
+is written to the standard error at once, too, so that one can wait for it.
 """
 
 import json
@@ -8,25 +9,39 @@ import logging
 import os
 import resource
 import sys
+from collections.abc import Callable
 from typing import TypeVar
 
 from returns.result import Failure, Success
 
 from ipcfold import IPC, Handler, Limits, Name, cases
+from ipcfold.unix.door import logger
 from tests.shells.handlers import EMPTY, log
 
 C = TypeVar("C")
+
+
+class Records(logging.Handler):
+    """Keeps what is logged, as level and text, and tells each at once."""
+
+    def __init__(self, tell: Callable[[str], object]) -> None:
+        super().__init__()
+        self.texts = list[str]()
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = f"{record.levelname} {record.getMessage()}"
+        self.texts.append(text)
+        self._tell(text)
 
 
 def main(first: C, handler: Handler[C], directory: str, name: str, timeout: str = "", *limits: str) -> None:
     chosen = {key: float(value) if "." in value else int(value) for key, _, value in (limit.partition("=") for limit in limits)}
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (int(chosen.pop("files", most)), most))
-    logged = list[str]()
-    recorder = logging.Handler()
-    recorder.emit = lambda record: logged.append(record.getMessage())  # type: ignore[method-assign]  # all that a handler of logging is
-    logging.getLogger("ipcfold").addHandler(recorder)
-    logging.getLogger("ipcfold").setLevel(logging.INFO)
+    records = Records(lambda text: sys.stderr.write(f"{text}\n"))
+    logger.addHandler(records)
+    logger.setLevel(logging.INFO)
     ipc = IPC(directory, heartbeat=chosen.pop("heartbeat", 1.0), limits=Limits(**chosen))  # type: ignore[arg-type]  # int or float, as given
     match cases(ipc.listen(Name(name), float(timeout) if timeout else None)(first, handler)):
         case Success(carry):
@@ -34,8 +49,8 @@ def main(first: C, handler: Handler[C], directory: str, name: str, timeout: str 
         case Failure(error):
             answer = {"error": type(error).__name__, "text": str(error), "carry": getattr(error, "carry", None)}
             answer["pid"] = getattr(error, "pid", None)
-    if logged:
-        answer["log"] = logged
+    if records.texts:
+        answer["log"] = records.texts
     print(json.dumps(answer), os.getpid(), flush=True)  # noqa: T201 - the output is its purpose
 
 

@@ -104,10 +104,19 @@ class Wire:
 class Running:
     """A server process, up as soon as this is made."""
 
-    def __init__(self, directory: Path, name: Name = NAME, timeout: str = "", *limits: str, program: str = "tests.shells.serve") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        name: Name = NAME,
+        timeout: str = "",
+        *limits: str,
+        program: str = "tests.shells.serve",
+        heard: bool = False,
+    ) -> None:
+        """With `heard` the records of its log can be waited for."""
         self.directory = directory
         self.name = name
-        self.process = started(directory, name, timeout, *limits, program=program)
+        self.process = started(directory, name, timeout, *limits, program=program, heard=heard)
         IPC(directory).wait(name, PATIENCE).unwrap().close()
 
     @property
@@ -116,6 +125,11 @@ class Running:
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
+
+    def record(self) -> str:
+        """The next record of its log: level and text."""
+        assert self.process.stderr is not None
+        return self.process.stderr.readline().removesuffix("\n")
 
     def result(self) -> dict[str, object]:
         """What it printed at its end."""
@@ -157,11 +171,12 @@ def peak_memory_since() -> Callable[[], int]:
 
 
 def started(
-    directory: Path, name: Name = NAME, timeout: str = "", *limits: str, program: str = "tests.shells.serve"
+    directory: Path, name: Name = NAME, timeout: str = "", *limits: str, program: str = "tests.shells.serve", heard: bool = False
 ) -> subprocess.Popen[str]:
     """A server process that may not be up yet."""
     command = [sys.executable, "-m", program, str(directory), str(name), timeout, *limits]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+    heard_at = subprocess.PIPE if heard else None
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=heard_at, text=True, cwd=Path(__file__).parents[2])
 
 
 def result_of(process: subprocess.Popen[str]) -> dict[str, object]:
@@ -177,9 +192,11 @@ def result_of(process: subprocess.Popen[str]) -> dict[str, object]:
 
 
 @contextmanager
-def running(directory: Path, timeout: str = "", *limits: str, name: Name = NAME, program: str = "tests.shells.serve") -> Iterator[Running]:
+def running(
+    directory: Path, timeout: str = "", *limits: str, name: Name = NAME, program: str = "tests.shells.serve", heard: bool = False
+) -> Iterator[Running]:
     """A server process that is killed in the end if it still runs."""
-    server = Running(directory, name, timeout, *limits, program=program)
+    server = Running(directory, name, timeout, *limits, program=program, heard=heard)
     try:
         yield server
     finally:

@@ -1,21 +1,33 @@
 """Directories and paths: what cannot be used is refused with a value that says what to do, at every door."""
 
 import contextlib
+import json
 import os
 import stat
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
 
 import pytest
 from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
-from ipcfold import IPC, Continuation, DirectoryUnusable, Message, Name, NameTaken, NoServer, PathTooLong, Peer
+import ipcfold.unix
+from ipcfold import IPC, Continuation, DirectoryUnusable, Message, Name, NameTaken, NoServer, PathTooLong
+from ipcfold.peer import Trust
 from ipcfold.pointfree import ask, flat_map
 from ipcfold.unix.address import LONGEST_PATH
+from ipcfold.unix.credentials import same_user
+from tests.shells.forked import Forked, Line, anybody
 from tests.shells.support import NAME, PATIENCE, running
+
+if TYPE_CHECKING:
+    from _typeshed import TraceFunction
+
+SOURCES = os.path.dirname(ipcfold.unix.__file__)
 
 
 def idle(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
@@ -53,6 +65,7 @@ def test_a_directory_that_is_none(directory: Path, door: Callable[[IPC], Result[
     assert "not a directory" in unusable(door, directory / "file")
     assert "Not a directory" in unusable(door, directory / "file" / "below")
     assert "symbolic link" in unusable(door, directory / "link")
+    assert "symbolic link" in str(door(IPC(directory / "link", trust=anybody)).failure())
     assert "null" in unusable(door, directory / "a\0b")
 
 
@@ -65,11 +78,12 @@ def test_a_working_directory_that_is_gone(directory: Path, door: Callable[[IPC],
 
 
 @EVERY_DOOR
-@pytest.mark.parametrize("mode", [0o701, 0o710, 0o755, 0o777, 0o1777])
+@pytest.mark.parametrize("mode", [0o701, 0o707, 0o710, 0o750, 0o755, 0o770, 0o777, 0o1777])
 def test_a_directory_open_to_others(directory: Path, mode: int, door: Callable[[IPC], Result[object, object]]) -> None:
     directory.chmod(mode)
     assert "open to others" in unusable(door, directory)
     assert f"{mode:04o}" in unusable(door, directory)
+    assert "chmod 0700 it, or set IPC(trust=...)" in unusable(door, directory)
 
 
 @EVERY_DOOR
@@ -88,9 +102,6 @@ def test_a_directory_of_somebody_else(directory: Path, door: Callable[[IPC], Res
 
 def test_trust_opens_the_directory_and_the_socket(directory: Path) -> None:
     directory.chmod(0o755)
-
-    def anybody(_: Peer) -> bool:
-        return True
 
     modes = list[int]()
 
@@ -121,6 +132,34 @@ def test_a_directory_with_a_path_too_long_for_a_socket(directory: Path) -> None:
         assert server.stop() == ["ping"]
     assert list(deep.iterdir()) == []
     assert ipc.get(NAME) == Failure(NoServer(NAME, deep / "server.sock"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="such a directory can be reached on Linux only")
+def test_many_conversations_in_a_deep_directory_leave_no_descriptor_open(directory: Path) -> None:
+    deep = directory / ("d" * 200)
+    deep.mkdir(mode=0o700)
+    names = [Name(f"server-{number}") for number in range(3)]
+    ipc = IPC(deep)
+
+    def open_files(name: Name) -> int:
+        with ipc.get(name).unwrap() as process:
+            process.ask(Message.text("ping")).unwrap()  # whoever came before is gone by now
+            return len(os.listdir(f"/proc/{process.peer.pid}/fd"))
+
+    before = len(os.listdir("/dev/fd"))
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(running(deep, name=name)) for name in names]
+        at_first = [open_files(name) for name in names]
+        assert ipc.processes() == Success(frozenset(names))
+        for name in names:
+            with ipc.get(name).unwrap() as one, ipc.wait(name, PATIENCE).unwrap() as two:
+                assert [each.ask(Message.text("ping")) for each in (one, two)] == [Success(Message.text("pong"))] * 2
+            assert isinstance(ipc.listen(name)(0, idle).failure(), NameTaken)
+            assert ipc.get(Name("missing")) == Failure(NoServer(Name("missing"), deep / "missing.sock"))
+            assert ipc.listen(Name("own"), 0.01)(0, idle) == Success(0)
+        assert [open_files(name) for name in names] == at_first
+        assert [server.stop() for server in servers] == [["ping"] * 4] * len(names)
+    assert len(os.listdir("/dev/fd")) == before
 
 
 def test_a_name_too_long_for_a_socket(directory: Path) -> None:
@@ -173,3 +212,31 @@ def test_sockets_and_locks_are_for_their_owner_alone(directory: Path) -> None:
         assert modes == {"server.sock": 0o600, "server.lock": 0o600}
         assert IPC(directory).wait(NAME, PATIENCE).unwrap().close() == Success(None)
         assert server.stop() == []
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077, 0o777], ids=oct)
+@pytest.mark.parametrize(("trust", "wanted"), [(same_user, 0o600), (anybody, 0o666)], ids=["by default", "with trust"])
+def test_no_file_is_ever_open_to_more_than_it_should_be(directory: Path, umask: int, trust: Trust, wanted: int) -> None:
+    def traced(_: Line) -> str:
+        seen: dict[str, list[int]] = {"lock": [], "bind": [], "sock": []}
+
+        def look(frame: FrameType, _: str, __: object) -> "TraceFunction | None":
+            if os.path.dirname(frame.f_code.co_filename) != SOURCES:
+                return None
+            for path in directory.iterdir():
+                with contextlib.suppress(FileNotFoundError):
+                    seen[path.suffix.removeprefix(".")].append(stat.S_IMODE(path.lstat().st_mode))
+            return look
+
+        os.umask(umask)
+        sys.settrace(look)
+        result = IPC(directory, trust=trust).listen(NAME, 0.01)(0, idle)
+        sys.settrace(None)
+        assert result == Success(0)
+        return json.dumps(seen)
+
+    with Forked(traced) as child:
+        modes: dict[str, list[int]] = json.loads(child.hear())
+    assert {suffix: seen[-1] for suffix, seen in modes.items()} == {"lock": 0o600, "bind": wanted, "sock": wanted}
+    assert [mode for mode in modes["lock"] if mode & ~0o600] == []
+    assert [mode for mode in modes["bind"] + modes["sock"] if mode & ~wanted] == []

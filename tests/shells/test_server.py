@@ -1,7 +1,6 @@
 """What concerns the process that a blocking server runs in: its signals, its threads, its files."""
 
 import os
-import resource
 import signal
 import socket
 import threading
@@ -9,11 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from returns.pipeline import is_successful
 from returns.result import Failure, Success
 
 from ipcfold import IPC, ConnectionClosed, ConnectionRefused, Continuation, Message, Name, NameTaken, Peer, SystemFailure, TimedOut
-from tests.shells.support import CLOSE, CLOSE_OK, NAME, PATIENCE, RECEIVED, Wire, running
+from tests.shells.support import CLOSE, CLOSE_OK, NAME, PATIENCE, Wire
 
 
 def count(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
@@ -196,38 +194,6 @@ def test_what_was_left_half_published_is_taken_over(directory: Path) -> None:
     (directory / "server.lock").touch(0o600)
     assert IPC(directory).listen(NAME, 0.01)(0, count) == Success(0)
     assert list(directory.iterdir()) == []
-
-
-def test_out_of_descriptors_it_accepts_again_once_some_are_free(directory: Path) -> None:
-    with running(directory, "", "files=40") as server:
-        first = Wire.talking(directory)
-        crowd = [Wire.to(directory) for _ in range(60)]
-        first.write("ping")
-        assert first.read(2) == f"{RECEIVED},pong"
-        for wire in crowd:
-            wire.close()
-        with Wire.talking(directory) as late:
-            late.write("ping")
-            assert late.read(2) == f"{RECEIVED},pong"
-        first.close()
-        assert server.stop() == ["ping", "ping"]
-
-
-def test_without_descriptors_there_is_an_error_at_every_door(directory: Path) -> None:
-    ipc = IPC(directory)
-    with running(directory):
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        used = len(os.listdir("/dev/fd"))
-        try:
-            for free in range(6):
-                resource.setrlimit(resource.RLIMIT_NOFILE, (used + free, hard))
-                reached, served = ipc.get(NAME), ipc.listen(Name("other"), 0.01)(0, count)
-                assert isinstance(reached.failure() if not is_successful(reached) else SystemFailure("", directory, ""), SystemFailure)
-                assert served == Success(0) or isinstance(served.failure(), SystemFailure)
-                reached.map(lambda process: process.close())
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert ipc.listen(Name("other"), 0.01)(0, count) == Success(0)
 
 
 @pytest.mark.parametrize("timeout", [1e12, float("inf")])

@@ -79,6 +79,8 @@ class Claim:
                         continue  # it was let go meanwhile
                     return Failure(NameTaken(name, socket_path, holder.unwrap()))
                 if _is_at(lock, lock_path):
+                    with suppress(OSError):  # it is another user's, left behind where both may write
+                        os.fchmod(lock, 0o600)  # what the umask took away comes back: who may not open it cannot see who holds it
                     _held.add(_identity(os.fstat(lock)))
                     return Success(cls(socket_path, lock_path, lock))
                 os.close(lock)  # its last owner removed the file between our opening and our locking it

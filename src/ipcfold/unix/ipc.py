@@ -168,7 +168,7 @@ class Server:
         finally:
             claim.release()
 
-    def _unshared(self, claim: Claim) -> Result[Claim, NameTaken]:
+    def _unshared(self, claim: Claim) -> Result[Claim, NameTaken | SystemFailure]:
         """The claim, if no server of another make, which knows no locks, listens there."""
         deadline = monotonic() + _DYING
         while True:
@@ -179,6 +179,8 @@ class Server:
                     return Success(claim)
                 case Failure(ConnectionRefused()) if monotonic() < deadline:
                     time.sleep(_SHORTEST_PAUSE)
+                case Failure(SystemFailure() as error):  # nobody knows: out of descriptors, for one
+                    return Failure(error)
                 case Failure():  # there is somebody, though not one to talk to: nothing that lives is taken over
                     return Failure(NameTaken(self.name, claim.path, 0))
 

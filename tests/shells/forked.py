@@ -1,0 +1,158 @@
+"""Forked children that are somebody else: another user, or a process with the pid of a dead one.
+
+They are forked rather than started, since the interpreter and the sources may lie where other users cannot read. So
+a test must have no thread when it forks, and what it has open the child has, too.
+"""
+
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+from typing import NoReturn, Self
+
+import pytest
+
+from ipcfold import IPC, Limits
+from ipcfold.peer import Trust
+from ipcfold.unix.credentials import same_user
+from ipcfold.unix.door import logger
+from tests.shells.handlers import EMPTY, log
+from tests.shells.serve import Records
+from tests.shells.support import NAME, PATIENCE
+
+NOBODY = 65534
+_LAST_PID = Path("/proc/sys/kernel/ns_last_pid")  # the next process gets the next free pid after this one
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+def anybody(_: object) -> bool:
+    return True
+
+
+class Line:
+    """One end of a line between a test and its child: a text at a time."""
+
+    def __init__(self, stream: socket.socket) -> None:
+        stream.settimeout(PATIENCE)
+        self._stream = stream
+        self._reading = stream.makefile("r")
+
+    def say(self, text: str) -> None:
+        self._stream.sendall(f"{text}\n".encode())
+
+    def hear(self) -> str:
+        """What the other end says next; empty once it is gone."""
+        return self._reading.readline().removesuffix("\n")
+
+    def close(self) -> None:
+        self._reading.close()
+        self._stream.close()
+
+
+class Forked:
+    """A child that does some work, as that user if one is given; what the work returns it says last."""
+
+    def __init__(self, work: Callable[[Line], str], user: int | None = None, group: int | None = None, *, pid: int | None = None) -> None:
+        here, there = socket.socketpair()
+        if pid is not None:
+            _LAST_PID.write_text(str(pid - 1))
+        self.pid = os.fork()
+        if self.pid == 0:
+            here.close()
+            if pid not in (None, os.getpid()):  # somebody was quicker; whoever forked it sees that, too
+                os._exit(0)
+            _do(work, Line(there), user, group if group is not None else user)
+        there.close()
+        self._line = Line(here)
+        self._ended = False
+
+    def say(self, text: str) -> None:
+        self._line.say(text)
+
+    def hear(self) -> str:
+        """What it says next; its failure is the test's, and so is its reason to skip."""
+        text = self._line.hear()
+        if text.startswith("skipped: "):
+            pytest.skip(text.removeprefix("skipped: "))
+        assert not text.startswith("failed: "), text
+        return text
+
+    def stop(self) -> str:
+        """End the server in it from outside; what it says then."""
+        os.kill(self.pid, signal.SIGTERM)
+        return self.hear()
+
+    def gone(self) -> None:
+        """Wait for its end; afterwards its pid is free."""
+        os.waitpid(self.pid, 0)
+        self._ended = True
+
+    def end(self) -> None:
+        """Kill it if it still runs."""
+        if not self._ended:
+            os.kill(self.pid, signal.SIGKILL)
+            self.gone()
+        self._line.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.end()
+
+
+def _do(work: Callable[[Line], str], line: Line, user: int | None, group: int | None) -> NoReturn:
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(round(2 * PATIENCE))  # should the test that would end it be gone
+    try:
+        if user is not None and group is not None:
+            os.setgroups([])
+            os.setresgid(group, group, group)
+            os.setresuid(user, user, user)
+        line.say(work(line))
+    except pytest.skip.Exception as skipped:
+        line.say(f"skipped: {skipped}")
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it must not get out into the test's own frames
+        line.say(f"failed: {error!r}")
+    finally:
+        os._exit(0)
+
+
+def as_nobody(work: Callable[[], object]) -> str:
+    """The text of what the work returns when nobody does it."""
+    with Forked(lambda _: str(work()), NOBODY) as child:
+        return child.hear()
+
+
+def serving(directory: Path, trust: Trust = same_user, limits: Limits | None = None) -> Callable[[Line], str]:
+    """The work of a server of these tests, which says each record of its log at once and the result in the end."""
+
+    def work(line: Line) -> str:
+        logger.addHandler(Records(line.say))
+        ipc = IPC(directory, heartbeat=0.05, limits=limits or Limits(), trust=trust)
+        return str(ipc.listen(NAME)(EMPTY, log))
+
+    return work
+
+
+def need_pids() -> None:
+    """Skip the test where a pid cannot be chosen."""
+    try:
+        _LAST_PID.write_text(_LAST_PID.read_text())
+    except OSError as error:
+        pytest.skip(f"a pid cannot be had again at will: {error}")
+
+
+def reborn(pid: int, work: Callable[[Line], str]) -> Forked:
+    """A child with the pid of a process that is gone."""
+    deadline = monotonic() + PATIENCE / 2
+    while monotonic() < deadline:
+        child = Forked(work, pid=pid)
+        if child.pid == pid:
+            return child
+        child.end()
+    pytest.skip(f"another process keeps the pid {pid}")

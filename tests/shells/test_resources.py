@@ -1,0 +1,330 @@
+"""Resources: what happens when descriptors, places in the backlog, room on the disk or the files of a server run out or go."""
+
+import os
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from returns.pipeline import is_successful
+from returns.result import Failure, Success
+
+from ipcfold import IPC, DirectoryUnusable, Limits, Message, Name, NameTaken, NoServer, SystemFailure, TimedOut
+from tests.shells.forked import NOBODY, Forked, Line, needs_root, serving
+from tests.shells.support import HEARTBEAT, NAME, RECEIVED, START, START_OK, Running, Wire, result_of, running, started
+from tests.shells.test_address import idle
+
+PING, PONG = Message.text("ping"), Message.text("pong")
+OTHER = Name("other")
+BEATING = "heartbeat=0.05"
+
+
+def heartbeats(wire: Wire, count: int) -> None:
+    """Receive so many; the server looks after its files as often."""
+    for _ in range(count):
+        assert wire.read_any() == HEARTBEAT
+
+
+def pinged(wire: Wire) -> None:
+    wire.write("ping")
+    assert wire.read(2) == f"{RECEIVED},pong"
+
+
+def cpu_seconds(pid: int) -> float:
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def test_out_of_descriptors_it_neither_spins_nor_forgets_anybody(directory: Path) -> None:
+    with running(directory, "", "files=40", BEATING, heard=True) as server, Wire.talking(directory) as first:
+        crowd = [Wire.to(directory) for _ in range(60)]
+        for wire in crowd:
+            wire.write(START_OK, "ping")
+        assert server.record() == "WARNING server accepts nobody for a moment: [Errno 24] Too many open files"
+        began, used = monotonic(), cpu_seconds(server.pid)
+        heartbeats(first, 20)
+        assert cpu_seconds(server.pid) - used < 0.25 * (monotonic() - began)
+        pinged(first)
+        for wire in crowd:  # as one after the other leaves, the next ones get in
+            assert wire.read(3) == f"{START},{RECEIVED},pong"
+            wire.close()
+        with Wire.talking(directory) as late:
+            pinged(late)
+        assert server.stop() == ["ping"] * 62
+
+
+def test_without_descriptors_there_is_an_error_at_every_door(directory: Path) -> None:
+    ipc = IPC(directory)
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(directory / "dead.sock"))
+    with running(directory) as server:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        os.close(lowest := os.dup(0))  # the limit is one on numbers: below this one every one is taken
+        seen = set[str]()
+        try:
+            for free in range(8):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + free, hard))
+                for result in (ipc.get(NAME), ipc.listen(OTHER, 0.01)(0, idle), ipc.listen(Name("dead"), 0.01)(0, idle)):
+                    assert is_successful(result) or isinstance(result.failure(), SystemFailure), result
+                    seen.add(str(result.swap().map(lambda error: getattr(error, "reason", "")).value_or("served")))
+                if free:  # one at a time is what looking takes
+                    assert (ipc.exists(NAME), ipc.processes()) == (Success(True), Success(frozenset({NAME})))
+                else:
+                    assert ipc.processes() == Failure(DirectoryUnusable(directory, "it cannot be read: Too many open files"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert seen == {"Too many open files", "served"}
+        assert ipc.listen(OTHER, 0.01)(0, idle) == Success(0)
+        assert server.stop() == []
+
+
+def test_a_full_backlog_is_waited_for_no_longer_than_the_handshake(directory: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(directory / "server.sock"))
+        listener.listen(0)
+        waiting = list[socket.socket]()
+        while not waiting or waiting[-1].connect_ex(str(directory / "server.sock")) == 0:
+            waiting.append(socket.socket(socket.AF_UNIX))
+            waiting[-1].setblocking(False)
+        ipc = IPC(directory, limits=Limits(handshake=0.2))
+        began = monotonic()
+        assert ipc.get(NAME) == Failure(TimedOut(NAME, 0.2, "a place in the backlog of"))
+        assert 0.2 <= monotonic() - began < 2
+        assert ipc.wait(NAME, 0.3) == Failure(TimedOut(NAME, 0.3, "the server"))
+        for each in waiting:
+            each.close()
+
+
+def test_who_came_while_the_server_was_stopped_is_served(directory: Path) -> None:
+    with running(directory, "", "handshake=0.3", "connections=300") as server:
+        greeted = [Wire.to(directory) for _ in range(20)]
+        assert all(wire.read() == START for wire in greeted)
+        server.signal(signal.SIGSTOP)
+        os.waitpid(server.pid, os.WUNTRACED)
+        crowd = [Wire.to(directory) for _ in range(200)]
+        for wire in crowd + greeted:
+            wire.write(START_OK, "ping")
+        # For longer than anybody has to greet.
+        assert IPC(directory, limits=Limits(handshake=0.5)).get(NAME) == Failure(TimedOut(NAME, 0.5, "the greeting of"))
+        server.signal(signal.SIGCONT)
+        assert all(wire.read(2) == f"{RECEIVED},pong" for wire in greeted)
+        assert all(wire.read(3) == f"{START},{RECEIVED},pong" for wire in crowd)
+        for wire in crowd + greeted:
+            wire.close()
+        assert server.stop() == ["ping"] * 220
+
+
+@needs_root  # who would ignore the modes, so that somebody else serves
+@pytest.mark.parametrize("mode", [0o500, 0o000])
+def test_a_directory_made_read_only_under_a_server(directory: Path, mode: int) -> None:
+    os.chown(directory, NOBODY, NOBODY)
+    with Forked(serving(directory), NOBODY) as server:
+        while not (directory / "server.sock").exists():
+            pass
+        with Wire.talking(directory) as client:
+            directory.chmod(mode)
+            heartbeats(client, 3)
+            if not mode:  # else everybody still finds it
+                gone = f"its socket {directory}/server.sock is gone (Permission denied), so that no new client finds it: start it again"
+                assert server.hear() == f"ERROR server serves on, but {gone}"
+            heartbeats(client, 3)
+            pinged(client)
+
+            def start(_: Line) -> str:
+                return str(IPC(directory).listen(NAME, 0.01)(0, idle))
+
+            with Forked(start, NOBODY) as second:
+                assert f"its mode {mode:04o} keeps its owner from writing to it; chmod 0700 it" in second.hear()
+            client.close()
+        assert server.stop() == str(Success(("ping",)))
+        directory.chmod(0o700)
+        assert sorted(path.name for path in directory.iterdir()) == ["server.lock", "server.sock"]  # it could not remove them
+        with Forked(start, NOBODY) as third:
+            assert third.hear() == str(Success(0))
+    assert list(directory.iterdir()) == []
+
+
+def serves_on(server: Running, client: Wire, damage: str) -> None:
+    """It reports the damage once, and serves those who are there."""
+    assert server.record() == f"ERROR server serves on, but {damage}"
+    heartbeats(client, 5)
+    pinged(client)
+
+
+def ends(server: Running, *damages: str) -> None:
+    """It ends in good order, and has reported nothing else."""
+    server.signal(signal.SIGTERM)
+    result = server.result()
+    assert result["carry"] == ["ping"]
+    assert isinstance(result["log"], list)
+    assert [text for text in result["log"] if text.startswith("ERROR")] == [f"ERROR server serves on, but {damage}" for damage in damages]
+
+
+def gone(directory: Path) -> str:
+    return f"its socket {directory}/server.sock is gone (No such file or directory), so that no new client finds it: start it again"
+
+
+def replaced(directory: Path) -> str:
+    return f"something else stands at {directory}/server.sock, which new clients get to instead: end one of the two"
+
+
+def unlocked(directory: Path) -> str:
+    return f"its lock {directory}/server.lock was removed, so that another server may take the name: start it again"
+
+
+def test_a_directory_deleted_under_a_server(directory: Path) -> None:
+    (below := directory / "below").mkdir(0o700)
+    with running(below, "", BEATING, heard=True) as server:
+        with Wire.talking(below) as client:
+            shutil.rmtree(below)
+            serves_on(server, client, gone(below))
+            missing = DirectoryUnusable(below, "it does not exist; make it with mode 0700")
+            assert IPC(below).listen(NAME)(0, idle) == IPC(below).get(NAME) == Failure(missing)
+        ends(server, gone(below))
+    below.mkdir(0o700)
+    assert IPC(below).listen(NAME, 0.01)(0, idle) == Success(0)
+
+
+def test_a_directory_renamed_under_a_server(directory: Path) -> None:
+    here, there = directory / "here", directory / "there"
+    here.mkdir(0o700)
+    with running(here, "", BEATING, heard=True) as server:
+        with Wire.talking(here) as client:
+            here.rename(there)
+            serves_on(server, client, gone(here))
+            assert IPC(there).get(NAME).unwrap().ask(PING) == Success(PONG)
+            assert IPC(there).listen(NAME)(0, idle) == Failure(NameTaken(NAME, there / "server.sock", server.pid))
+        here.mkdir(0o700)
+        with running(here) as second:  # where the first one thinks it is
+            assert server.record() == f"ERROR server serves on, but {replaced(here)}"
+            server.signal(signal.SIGTERM)
+            assert server.carry() == ["ping", "ping"]
+            assert IPC(here).get(NAME).unwrap().peer.pid == second.pid
+            assert second.stop() == []
+    assert list(here.iterdir()) == []
+    assert IPC(there).processes() == Success(frozenset())
+    assert IPC(there).listen(NAME, 0.01)(0, idle) == Success(0)
+
+
+def plain_file(path: Path) -> None:
+    path.write_text("foreign")
+
+
+def link(path: Path) -> None:
+    path.symlink_to("elsewhere")
+
+
+def foreign_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as foreign:
+        foreign.bind(str(path))
+
+
+@pytest.mark.parametrize("replace", [plain_file, link, foreign_socket])
+def test_a_socket_replaced_under_a_server(directory: Path, replace: Callable[[Path], None]) -> None:
+    path = directory / "server.sock"
+    with running(directory, "", BEATING, heard=True) as server:
+        with Wire.talking(directory) as client:
+            path.rename(directory / "elsewhere")
+            replace(path)
+            foreign = path.lstat()
+            serves_on(server, client, replaced(directory))
+            assert IPC(directory).get(NAME) == Failure(NoServer(NAME, path))
+            second = result_of(started(directory))
+            assert (second["error"], second["pid"]) == ("NameTaken", server.pid)
+        ends(server, replaced(directory))
+    assert os.path.samestat(path.lstat(), foreign)
+    assert sorted(each.name for each in directory.iterdir()) == ["elsewhere", "server.sock"]
+
+
+def test_a_socket_removed_and_put_back_and_removed_again(directory: Path) -> None:
+    path = directory / "server.sock"
+    with running(directory, "", BEATING, heard=True) as server:
+        with Wire.talking(directory) as client:
+            path.rename(directory / "elsewhere")
+            serves_on(server, client, gone(directory))
+            second = result_of(started(directory))
+            assert (second["error"], second["pid"]) == ("NameTaken", server.pid)
+            (directory / "elsewhere").rename(path)
+            with Wire.talking(directory) as clock:  # a new one: in the other, older heartbeats wait to be read
+                heartbeats(clock, 3)
+            path.unlink()
+            assert server.record() == f"ERROR server serves on, but {gone(directory)}"
+        ends(server, gone(directory), gone(directory))
+    assert list(directory.iterdir()) == []
+
+
+def test_a_lock_removed_under_a_server(directory: Path) -> None:
+    with running(directory, "", BEATING, heard=True) as server:
+        with Wire.talking(directory) as client:
+            (directory / "server.lock").unlink()
+            serves_on(server, client, unlocked(directory))
+            assert IPC(directory).exists(NAME) == Success(True)
+            second = result_of(started(directory))  # asks who answers there
+            assert (second["error"], second["pid"]) == ("NameTaken", server.pid)
+        ends(server, unlocked(directory))
+    assert list(directory.iterdir()) == []
+
+
+def test_a_server_without_files_removes_none_of_the_next_one_s(directory: Path) -> None:
+    with running(directory, "", BEATING, heard=True) as server, Wire.talking(directory) as client:
+        (directory / "server.sock").unlink()
+        (directory / "server.lock").unlink()
+        serves_on(server, client, gone(directory))
+        with running(directory) as second:
+            assert server.record() == f"ERROR server serves on, but {replaced(directory)}"
+            client.close()
+            ends(server, gone(directory), replaced(directory))
+            assert IPC(directory).get(NAME).unwrap().ask(PING) == Success(PONG)
+            assert result_of(started(directory))["pid"] == second.pid
+            assert second.stop() == ["ping"]
+    assert list(directory.iterdir()) == []
+
+
+@contextmanager
+def tiny_disk(directory: Path, files: int) -> Iterator[Path]:
+    """A file system of its own with one page of room, and so many files."""
+    mount = f"mount -t tmpfs -o mode=700,size=4k,nr_inodes={files + 1} tmpfs {directory} && echo mounted && cat"
+    if shutil.which("unshare") is None:
+        pytest.skip("unshare of util-linux is not there")
+    # In a mount namespace that goes with the process; who may look into that process gets there by its root.
+    with subprocess.Popen(["unshare", "--mount", "sh", "-c", mount], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:  # noqa: S607 - wherever it is installed
+        assert holder.stdout is not None
+        if not holder.stdout.readline():
+            pytest.skip("a file system cannot be mounted here")
+        yield Path(f"/proc/{holder.pid}/root{directory}")
+        assert holder.stdin is not None
+        holder.stdin.close()
+
+
+@pytest.mark.parametrize(("room", "action", "file"), [(0, "make the lock file", "server.lock"), (1, "listen at", "server.sock")])
+def test_a_full_disk_is_an_error_and_leaves_nothing(directory: Path, room: int, action: str, file: str) -> None:
+    with tiny_disk(directory, 2) as disk:
+        filling = [disk / str(number) for number in range(2 - room)]
+        for path in filling:
+            path.touch()
+        full = SystemFailure(action, disk / file, "No space left on device")
+        assert IPC(disk).listen(NAME, 0.01)(0, idle) == Failure(full)
+        assert sorted(disk.iterdir()) == filling
+        for path in filling:
+            path.unlink()
+        assert IPC(disk).listen(NAME, 0.01)(0, idle) == Success(0)
+        assert list(disk.iterdir()) == []
+
+
+def test_a_server_goes_on_with_a_full_disk(directory: Path) -> None:
+    with tiny_disk(directory, 3) as disk, running(disk, "", BEATING) as server:
+        with pytest.raises(OSError, match="No space left on device"):
+            (disk / "full").write_bytes(b"x" * 5000)
+        with pytest.raises(OSError, match="No space left on device"):
+            (disk / "one more").touch()
+        with IPC(disk).get(NAME).unwrap() as process:
+            assert process.ask(PING) == Success(PONG)
+        assert result_of(started(disk))["pid"] == server.pid
+        assert server.stop() == ["ping"]
+        assert list(disk.iterdir()) == [disk / "full"]

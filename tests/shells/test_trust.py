@@ -1,0 +1,335 @@
+"""Who may talk: with a second user, foreign directories and pids that come back, all of them real."""
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from returns.result import Failure, Success
+
+from ipcfold import (
+    IPC,
+    ConnectionRefused,
+    Continuation,
+    DirectoryUnusable,
+    Limits,
+    Message,
+    Name,
+    NameTaken,
+    Peer,
+    PeerUntrusted,
+    SystemFailure,
+    UsedAfterFork,
+)
+from tests.shells.forked import NOBODY, Forked, Line, anybody, as_nobody, need_pids, needs_root, reborn, serving
+from tests.shells.handlers import EMPTY, log
+from tests.shells.support import CLOSE, CLOSE_OK, NAME, PATIENCE, RECEIVED, START, START_OK, Wire, fifo, running
+from tests.shells.test_address import DOORS, idle
+
+OTHER = 4711  # a user and a group that are neither root nor nobody
+FULL = "its user has 3 already (limits.connections_per_user)"
+PING = Message.text("ping")
+
+
+def either(peer: Peer) -> bool:
+    return peer.uid in (0, NOBODY)
+
+
+def opened(directory: Path) -> None:
+    """Let other users reach a socket whose server trusts them no more for that."""
+    directory.chmod(0o711)
+    (directory / "server.sock").chmod(0o666)
+
+
+def turned_away(pid: int, user: int = NOBODY, why: str = "it is not trusted (trust)") -> str:
+    return f"WARNING server turned process {pid} of user {user} away: {why}"
+
+
+@needs_root
+def test_a_server_refuses_a_foreign_user_before_it_reads_a_word(directory: Path) -> None:
+    def whole_conversation(line: Line) -> str:
+        with Wire.to(directory) as wire:
+            wire.write(START_OK, "foreign", "stop")
+            line.say("written")
+            return repr(wire.read())
+
+    with running(directory, heard=True) as server, Wire.talking(directory) as own:
+        opened(directory)
+        server.signal(signal.SIGSTOP)  # so that everything is there to be read when it looks at the connection
+        os.waitpid(server.pid, os.WUNTRACED)
+        with Forked(whole_conversation, NOBODY) as foreign:
+            assert foreign.hear() == "written"
+            server.signal(signal.SIGCONT)
+            assert foreign.hear() == "''"
+            assert server.record() == turned_away(foreign.pid)
+        own.write("ping", CLOSE)
+        assert own.read(3) == f"{RECEIVED},pong,{CLOSE_OK}"
+        assert server.stop() == ["ping"]
+
+
+@needs_root
+def test_a_client_of_a_foreign_user_is_told_so(directory: Path) -> None:
+    with running(directory, heard=True) as server:
+        opened(directory)
+        assert as_nobody(lambda: IPC(directory, trust=either).get(NAME)) == str(Failure(ConnectionRefused(NAME)))
+        assert f"of user {NOBODY} away: it is not trusted" in server.record()
+        assert "belongs to user 0" in as_nobody(lambda: IPC(directory).get(NAME).failure())
+        assert server.stop() == []
+
+
+@needs_root
+def test_a_client_says_nothing_to_a_foreign_server(directory: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(directory / "server.sock"))
+
+        def serve(line: Line) -> str:
+            listener.settimeout(PATIENCE)
+            listener.listen()  # the credentials of a listening socket are those of whoever calls this
+            line.say("listens")
+            heard = ""
+            for _ in range(4):
+                with Wire(listener.accept()[0]) as wire:
+                    with contextlib.suppress(BrokenPipeError):  # it may have gone already
+                        wire.write(START)
+                    heard += wire.read()
+            return repr(heard)
+
+        with Forked(serve, NOBODY) as foreign:
+            assert foreign.hear() == "listens"
+            ipc, untrusted = IPC(directory), PeerUntrusted(NAME, Peer(0, foreign.pid, NOBODY, NOBODY))
+            assert ipc.get(NAME) == Failure(untrusted)
+            assert ipc.wait(NAME, PATIENCE) == Failure(untrusted)
+            assert ipc.exists(NAME) == Success(False)
+            assert ipc.listen(NAME)(EMPTY, log) == Failure(NameTaken(NAME, directory / "server.sock", foreign.pid))
+            assert foreign.hear() == "''"
+
+
+@needs_root
+def test_root_is_trusted_by_everybody_and_trusts_only_itself(directory: Path) -> None:
+    os.chown(directory, NOBODY, NOBODY)
+    with Forked(serving(directory), NOBODY) as server:
+        with IPC(directory, trust=either).wait(NAME, PATIENCE).unwrap() as process:
+            assert process.peer.uid == NOBODY
+            assert process.ask(PING) == Success(Message.text("pong"))
+        assert "belongs to user 65534" in str(IPC(directory).get(NAME).failure())
+        assert isinstance(IPC(directory, trust=lambda peer: peer.uid == 0).get(NAME).failure(), PeerUntrusted)
+        assert server.stop() == str(Success(("ping",)))
+    with Forked(serving(directory, either)) as server:  # of root, where nobody has a directory
+        IPC(directory, trust=either).wait(NAME, PATIENCE).unwrap().close()
+        assert as_nobody(lambda: IPC(directory).get(NAME).unwrap().ask(PING)) == str(Success(Message.text("pong")))
+        assert server.stop() == str(Success(("ping",)))
+
+
+@needs_root
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o777, 0o1777])
+def test_a_directory_of_root_is_not_one_to_use_for_others(directory: Path, mode: int) -> None:
+    directory.chmod(0o711)
+    (directory / "root's").mkdir()
+    (directory / "root's").chmod(mode)
+    (directory / "link").symlink_to(directory / "root's")
+
+    def refusals(path: Path) -> str:
+        errors = [door(IPC(path)).failure() for door in DOORS.values()]
+        assert all(isinstance(error, DirectoryUnusable) for error in errors)
+        (text,) = {str(error) for error in errors}
+        return text
+
+    assert as_nobody(lambda: refusals(directory / "root's")).endswith(f"belongs to user 0, not to {NOBODY}; use one of your own")
+    assert as_nobody(lambda: refusals(directory / "link")).endswith("name the directory itself")
+    directory.chmod(0o700)
+    hidden = as_nobody(lambda: refusals(directory / "root's"))
+    assert hidden.endswith("Permission denied; name a directory that this user can reach")
+
+
+@needs_root
+def test_trust_lets_in_whom_it_names_and_nobody_may_do_more_than_talk(directory: Path) -> None:
+    directory.chmod(0o755)
+    ipc, socket_, lock = IPC(directory, trust=either), directory / "server.sock", directory / "server.lock"
+
+    def converse() -> str:
+        with ipc.get(NAME).unwrap() as process:
+            answer = process.ask(Message.text("whoami")).unwrap().content.decode()
+        connection, who = answer.split(" ", 1)
+        assert int(connection) > 0
+        assert who == f"{os.getpid()} {NOBODY} {NOBODY}"
+        return f"{ipc.exists(NAME)} {ipc.processes()}"
+
+    def harm() -> str:
+        harms: list[Callable[[], object]] = [
+            socket_.unlink,
+            lock.unlink,
+            lambda: socket_.rename(directory / "mine.sock"),
+            lambda: lock.rename(socket_),
+            (directory / "mine").touch,
+            lock.read_bytes,
+            lambda: socket_.chmod(0o600),
+        ]
+        for each in harms:
+            with pytest.raises(PermissionError):
+                each()
+        return " ".join(str(ipc.listen(name)(EMPTY, log)) for name in (NAME, Name("mine")))
+
+    with Forked(serving(directory, either)) as server:
+        ipc.wait(NAME, PATIENCE).unwrap().close()
+        assert as_nobody(converse) == f"{Success(True)} {Success(frozenset({NAME}))}"
+        denied = [Failure(SystemFailure("make the lock file", directory / f"{name}.lock", "Permission denied")) for name in (NAME, "mine")]
+        assert as_nobody(harm) == " ".join(map(str, denied))
+        assert sorted(path.name for path in directory.iterdir()) == ["server.lock", "server.sock"]
+        assert server.stop() == str(Success(("whoami",)))
+
+
+@needs_root
+@pytest.mark.parametrize("refused", ["uid", "gid", "pid", "who makes it raise"])
+def test_trust_decides_for_each_peer(directory: Path, refused: str) -> None:
+    directory.chmod(0o755)
+
+    def ask(line: Line) -> str:
+        line.hear()
+        return str(IPC(directory, trust=anybody).get(NAME).map(lambda process: process.ask(PING).unwrap()))
+
+    with Forked(ask, NOBODY) as good, Forked(ask, OTHER if refused == "uid" else NOBODY, OTHER if refused == "gid" else NOBODY) as bad:
+        verdicts: dict[str, Callable[[Peer], bool]] = {
+            "uid": lambda peer: peer.uid != OTHER,
+            "gid": lambda peer: peer.gid != OTHER,
+            "pid": lambda peer: peer.pid != bad.pid,
+            "who makes it raise": lambda peer: peer.pid != bad.pid or bool(1 // 0),
+        }
+        with Forked(serving(directory, verdicts[refused])) as server:
+            IPC(directory, trust=anybody).wait(NAME, PATIENCE).unwrap().close()
+            for child, answer in ((bad, Failure(ConnectionRefused(NAME))), (good, Success(Message.text("pong")))):
+                child.say("go")
+                assert child.hear() == str(answer)
+            assert server.hear() == turned_away(bad.pid, OTHER if refused == "uid" else NOBODY)
+            assert server.stop() == str(Success(("ping",)))
+
+
+@needs_root
+def test_a_client_whose_trust_raises_does_not_talk(directory: Path) -> None:
+    def raising(_: Peer) -> bool:
+        raise LookupError
+
+    with running(directory) as server:
+        assert isinstance(IPC(directory, trust=raising).get(NAME).failure(), PeerUntrusted)
+        assert server.stop() == []
+
+
+@needs_root
+def test_one_user_cannot_take_every_place(directory: Path) -> None:
+    directory.chmod(0o755)
+
+    def connect(count: int) -> list[Wire]:
+        return [Wire.to(directory) for _ in range(count)]
+
+    def greeted(wires: list[Wire]) -> str:
+        return ",".join(wire.read() or "away" for wire in wires)
+
+    def crowd(line: Line) -> str:
+        wires = connect(5)
+        line.say(greeted(wires))
+        line.hear()
+        for wire in wires[:2]:
+            wire.write(START_OK, CLOSE)
+            assert wire.read() == CLOSE_OK
+            assert wire.ended()
+        wires += connect(3)
+        return greeted(wires[5:])
+
+    with Forked(serving(directory, anybody, Limits(connections_per_user=3))) as server:
+        IPC(directory, trust=anybody).wait(NAME, PATIENCE).unwrap().close()
+        with Forked(crowd, NOBODY) as nobody, Forked(crowd, OTHER) as other:
+            full = [turned_away(child.pid, user, FULL) for child, user in ((nobody, NOBODY), (other, OTHER)) for _ in range(2)]
+            for child in (nobody, other):  # the one's connections do not count as the other's
+                assert child.hear() == f"{START},{START},{START},away,away"
+            assert sorted(server.hear() for _ in full) == sorted(full)
+            own = connect(10)
+            assert greeted(own) == ",".join([START] * 10)
+            for wire in own:
+                wire.close()
+            for child in (nobody, other):
+                child.say("go on")
+                assert child.hear() == f"{START},{START},away"  # two left
+                assert FULL in server.hear()
+        with Forked(lambda _: greeted(connect(3)), NOBODY) as later:  # whoever was killed has left, too
+            assert later.hear() == ",".join([START] * 3)
+        assert server.stop() == str(Success(EMPTY))
+
+
+def test_a_client_with_the_pid_of_a_dead_one_inherits_nothing_of_it(directory: Path) -> None:
+    need_pids()
+    gate = fifo(directory)
+
+    def die(_: Line) -> str:
+        wire = Wire.talking(directory)
+        wire.write("whoami")
+        answer = wire.read(2)
+        wire.write("echo mine", f"block {gate}", "echo late")
+        assert wire.read(2) == f"{RECEIVED},echo mine"
+        return answer  # and dies with two messages that nobody has answered
+
+    def converse(line: Line) -> str:
+        with Wire.to(directory) as wire:
+            wire.write(START_OK, "whoami", "many 2", CLOSE)
+            line.say("written")
+            return f"{wire.read(7)} {wire.ended()}"
+
+    with running(directory) as server:
+        with Forked(die) as dying:
+            assert dying.hear() == f"{RECEIVED},2 {dying.pid} {os.geteuid()} {os.getegid()}"
+        with reborn(dying.pid, converse) as reused:
+            assert reused.hear() == "written"
+            gate.write_bytes(b"")  # the handler's answer to the dead one comes while the other waits for its own
+            whoami = f"3 {dying.pid} {os.geteuid()} {os.getegid()}"  # the number of the connection is what makes it another peer
+            assert reused.hear() == f"{START},{RECEIVED},{whoami},{RECEIVED},0,1,{CLOSE_OK} True"
+        assert sorted(server.stop()) == sorted(["whoami", "echo mine", f"block {gate}", "echo late", "whoami", "many 2"])
+
+
+def test_a_connection_belongs_to_a_process_and_not_to_its_pid(directory: Path) -> None:
+    need_pids()
+
+    def make(line: Line) -> str:
+        process, maker = IPC(directory).get(NAME).unwrap(), os.getpid()
+        process.send(Message.text("mine")).unwrap()
+
+        def use(_: Line) -> str:
+            return " ".join({str(use()) for use in (lambda: process.send(PING), lambda: process.ask(PING), process.wait, process.close)})
+
+        if os.fork() != 0:
+            os._exit(0)
+        line.hear()  # until the maker of the connection is gone
+        with reborn(maker, use) as child:
+            return child.hear()
+
+    with running(directory) as server, Forked(make) as maker:
+        maker.gone()
+        maker.say("go on")  # to the child that it left behind
+        assert maker.hear() == str(Failure(UsedAfterFork(NAME, maker.pid)))
+        assert server.stop() == ["mine"]
+
+
+def test_a_name_belongs_to_a_process_and_not_to_its_pid(directory: Path) -> None:
+    need_pids()
+
+    def serve(line: Line) -> str:
+        owner = os.getpid()
+
+        def fork(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
+            if os.fork() == 0:
+                line.hear()  # until the owner of the name is gone
+                with reborn(owner, lambda _: f"{os.getpid()} {IPC(directory).listen(NAME, 0.01)(7, idle)}") as child:
+                    line.say(child.hear())
+                os._exit(0)
+            return continuation.continue_(carry)
+
+        return str(IPC(directory).listen(NAME)(0, fork))
+
+    with Forked(serve) as owner:
+        with IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
+            assert process.send(PING) == Success(process)
+            os.kill(owner.pid, signal.SIGKILL)
+            owner.gone()
+        owner.say("go on")
+        assert owner.hear() == f"{owner.pid} {Success(7)}"
+    assert list(directory.iterdir()) == []
