@@ -130,6 +130,15 @@ def test_half_a_frame_is_nothing_yet_and_says_how_much_is_wanted(message: Messag
     assert decoder.next() is None
 
 
+@given(messages(), messages(), st.integers(1, 7))
+def test_behind_another_frame_no_less_is_wanted(first: Message, second: Message, missing: int) -> None:
+    decoder, whole = Decoder(LIMIT), encode(second)
+    decoder.feed(encode(first) + whole[:-missing])
+    assert decoder.next() == first
+    assert decoder.next() is None
+    assert 0 < decoder.wanted <= missing
+
+
 def test_a_length_over_the_limit_is_refused_before_any_content_comes() -> None:
     prefix = b"\x00\x0atext/plain"
     assert decoded([prefix + (LIMIT + 1).to_bytes(4)]) == [Broken("a content of 1001 bytes is over the limit of 1000")]

@@ -230,6 +230,14 @@ def test_a_peer_that_does_not_read_is_neither_read_nor_folded() -> None:
     assert end.next(1) == ONE
 
 
+def test_as_much_as_the_limit_may_wait_to_be_written() -> None:
+    end = talking()
+    end.outbox.add(b"x" * LIMITS.unsent)
+    assert (end.clogged, end.reading) == (False, True)
+    end.outbox.add(b"x")
+    assert (end.clogged, end.reading) == (True, False)
+
+
 def test_a_heartbeat_is_due_a_period_after_the_last_byte() -> None:
     end = talking(10)
     assert end.deadline == 11
