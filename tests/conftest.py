@@ -1,4 +1,7 @@
-"""Hypothesis profiles: `ci` repeats the same examples, `dev` looks for new ones; neither has a deadline."""
+"""Hypothesis profiles: `ci` repeats the same examples, `dev` looks for new ones; neither has a deadline.
+
+`mutants` is for tests of the tests: as `ci`, but a mutant is killed by the first example that fails, so none is shrunk.
+"""
 
 import os
 import tempfile
@@ -6,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 collect_ignore = ["typesafety/right.py", "typesafety/wrong.py"]  # for mypy's eyes only
 
@@ -14,6 +17,7 @@ pytest.register_assert_rewrite("tests.shells.contract", "tests.shells.pressure")
 
 settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("mutants", settings.get_profile("ci"), phases=[Phase.explicit, Phase.generate], print_blob=False)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 

@@ -150,7 +150,7 @@ def test_closing_drops_what_nobody_waited_for() -> None:
     end.close()
     assert written(end) == Signal.CLOSE.frame
     end.receive(encode(ONE) + Signal.HEARTBEAT.frame + Signal.CLOSE_OK.frame)
-    assert (end.state, end.response()) == (State.CLOSED, None)
+    assert (end.state, end.response(), end.broken) == (State.CLOSED, None, "")
 
 
 def test_closing_before_the_greeting_says_nothing() -> None:
@@ -213,7 +213,7 @@ def test_an_acknowledgement_of_nothing_is_no_protocol() -> None:
     end = talking()
     end.send([ONE])
     end.receive(Signal.RECEIVED.frame * 2)
-    assert (end.state, end.acknowledged) == (State.BROKEN, 1)
+    assert (end.state, end.acknowledged, end.broken) == (State.BROKEN, 1, "an acknowledgement of nothing")
 
 
 def test_responses_that_nobody_waits_for_are_bounded() -> None:
@@ -226,6 +226,18 @@ def test_responses_that_nobody_waits_for_are_bounded() -> None:
     end.receive(encode(Message.text("x" * 3000)))  # and so is a single one of any size
     assert end.open
     end.receive(encode(ONE))
+    assert end.state is State.FLOODED
+
+
+def test_what_was_waited_for_makes_room_for_as_much_again() -> None:
+    size = 300
+    end = talking(Limits(unread=2 * (size + 256)))  # a response counts for its content and what it takes to keep it
+    for _ in range(3):
+        end.receive(encode(Message.text("x" * size)) * 2)
+        assert end.open
+        assert end.response() is not None
+        assert end.response_to(0) is not None
+    end.receive(encode(Message.text("x" * size)) + encode(Message.text("x" * (size + 1))))
     assert end.state is State.FLOODED
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from returns.result import Failure, Success
 
-from ipcfold import Continuation, HandlerFailed, Limits, Message, Outcome, Peer, cases, fold
+from ipcfold import Continuation, HandlerFailed, Limits, Message, MessageTooLarge, Outcome, Peer, ReservedMessage, cases, fold
 from ipcfold.core.fold import Fold
 from ipcfold.core.frame import unsendable
 from tests.strategies import messages
@@ -59,6 +59,13 @@ def test_the_carry_is_that_of_a_plain_reduce(said: list[Message]) -> None:
     assert fold(echo, EMPTY, said) == Success(Continuation(expected, tuple(said)))
 
 
+def test_a_handler_that_returns_what_it_was_given_changes_nothing() -> None:
+    def same(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
+        return continuation
+
+    assert fold(same, 7, [ONE, TWO]) == Success(Continuation(7))
+
+
 @pytest.mark.parametrize(("word", "outcome"), [("close", Outcome.CLOSE), ("stop", Outcome.STOP)])
 def test_nothing_is_folded_after_an_end(word: str, outcome: Outcome) -> None:
     said = [ONE, Message.text(word), TWO]
@@ -66,23 +73,24 @@ def test_nothing_is_folded_after_an_end(word: str, outcome: Outcome) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "kind"),
+    ("word", "kind", "told"),
     [
-        ("raise", KeyError),
-        ("none", TypeError),
-        ("bytes", TypeError),
-        ("text", TypeError),
-        ("list", TypeError),
-        ("large", ValueError),
-        ("signal", ValueError),
+        ("raise", KeyError, "b'raise'"),
+        ("none", TypeError, "a handler returns what its continuation made, not None"),
+        ("bytes", TypeError, "a Message of a MediaType and bytes is wanted, not b'no message'"),
+        ("text", TypeError, "a Message of a MediaType and bytes is wanted, not Message(media_type="),
+        ("list", TypeError, "responses are a tuple of messages, not [Message(media_type="),
+        ("large", ValueError, str(MessageTooLarge(64 * 2**20 + 1, 64 * 2**20))),
+        ("signal", ValueError, str(ReservedMessage(Message.text("innmind/ipc:heartbeat")))),
     ],
 )
-def test_a_failing_handler_leaves_the_last_good_carry(word: str, kind: type[Exception]) -> None:
+def test_a_failing_handler_leaves_the_last_good_carry_and_is_told_why(word: str, kind: type[Exception], told: str) -> None:
     match cases(fold(log, EMPTY, [ONE, Message.text(word), TWO])):
         case Failure(HandlerFailed(carry, message, error)):
             assert carry == (b"one",)
             assert message == Message.text(word)
             assert isinstance(error, kind)
+            assert str(error).startswith(told)
         case other:
             pytest.fail(f"{other}")
 
@@ -125,6 +133,14 @@ def test_a_continuation_of_another_peer_is_no_answer() -> None:
     assert not server.answered(Continuation(1, peer=B), now=0)
     failed = server.result().failure()
     assert (failed.carry, failed.message, type(failed.error)) == (0, ONE, TypeError)
+
+
+def test_a_continuation_of_an_equal_peer_is_an_answer() -> None:
+    server = folding()
+    server.offer(A, ONE)
+    server.ask()
+    assert server.answered(Continuation(1, peer=Peer(1, 10)), now=0)
+    assert server.result() == Success(1)
 
 
 def test_an_answer_to_nothing_changes_nothing() -> None:

@@ -13,6 +13,7 @@ from ipcfold.message import TEXT_PLAIN
 from tests.strategies import broken_frames, cuts, encoded, frames, media_types, messages, signals
 
 LIMIT = 1000
+SHORTEST = len(b"\x00\x00" + b"\x00\x00\x00\x00" + b"\xce")  # two lengths of nothing, and the end mark
 
 
 def decoded(chunks: list[bytes], limit: int = LIMIT) -> list[Frame | Broken]:
@@ -49,6 +50,26 @@ def test_a_frame_that_was_read_is_not_kept(cut: int) -> None:
     tracemalloc.stop()
 
 
+def test_long_media_types_of_strangers_do_not_fill_memory() -> None:
+    tracemalloc.start()
+    for number in range(64):
+        message = Message.of(f"text/plain; a={number:060000}", b"").unwrap()
+        assert decoded([encode(message)]) == [message]
+    del message
+    assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    tracemalloc.stop()
+
+
+@given(st.lists(frames(), max_size=3))
+def test_between_frames_the_shortest_one_is_wanted(sent: list[Frame]) -> None:
+    decoder = Decoder(LIMIT)
+    for frame in sent:
+        assert (decoder.wanted, decoder.partial) == (SHORTEST, False)
+        decoder.feed(encoded(frame))
+        assert decoder.next() == frame
+    assert (decoder.wanted, decoder.partial) == (SHORTEST, False)
+
+
 @given(st.data(), st.lists(frames(), max_size=6))
 def test_decoding_is_the_inverse_of_encoding_under_any_cutting(data: st.DataObject, sent: list[Frame]) -> None:
     stream = b"".join(map(encoded, sent))
@@ -78,6 +99,19 @@ def test_a_broken_frame_ends_the_stream_for_ever(before: list[Frame], broken: by
     assert isinstance(first, Broken)
     decoder.feed(encoded(Signal.HEARTBEAT))
     assert decoder.next() is first
+    assert (decoder.wanted, decoder.partial) == (SHORTEST, False)  # nothing of it is kept
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (encode(Message.text("x"))[:-1] + b"\x00", "a frame does not end in the end mark"),
+        (b"\x00\x03a/\xe9\x00\x00\x00\x00\xce", "b'a/\\xe9' is not a media type"),
+        (b"\x00\x64" + b"x" * 100 + b"\x00\x00\x00\x00\xce", f"b'{'x' * 80}' is not a media type"),
+    ],
+)
+def test_what_is_broken_says_why(data: bytes, reason: str) -> None:
+    assert decoded([data]) == [Broken(reason)]
 
 
 @given(messages(), st.integers(0, 120))
@@ -94,6 +128,15 @@ def test_half_a_frame_is_nothing_yet_and_says_how_much_is_wanted(message: Messag
         fed += step
     assert decoder.next() == message
     assert decoder.next() is None
+
+
+@given(messages(), messages(), st.integers(1, 7))
+def test_behind_another_frame_no_less_is_wanted(first: Message, second: Message, missing: int) -> None:
+    decoder, whole = Decoder(LIMIT), encode(second)
+    decoder.feed(encode(first) + whole[:-missing])
+    assert decoder.next() == first
+    assert decoder.next() is None
+    assert 0 < decoder.wanted <= missing
 
 
 def test_a_length_over_the_limit_is_refused_before_any_content_comes() -> None:

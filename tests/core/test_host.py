@@ -83,6 +83,12 @@ def test_another_user_has_no_more_than_its_share() -> None:
     assert not server.refusal(Peer(6, uid=8))
     server.connect(Peer(6, uid=8), 0)
     assert server.refusal(Peer(7, uid=8))
+    for number in (5, 6):
+        server.forget(number)
+    for number in (7, 8):
+        assert not server.refusal(Peer(number, uid=8))
+        server.connect(Peer(number, uid=8), 0)
+    assert server.refusal(Peer(9, uid=8))
 
 
 def test_nobody_s_frame_is_late_because_the_server_looked_away() -> None:
@@ -91,13 +97,35 @@ def test_nobody_s_frame_is_late_because_the_server_looked_away() -> None:
     server.receive(1, encode(Message.text("ping"))[:5], 2)
     server.tick(5)
     assert server.deadline == 12
-    server.absent(30)  # a slow handler, say
+    server.absent(10)  # a slow handler, say
+    server.absent(20)
     server.tick(35)
     assert (end.state, server.deadline) == (State.TALKING, 42)
     server.tick(41.9)
     assert end.reading
     server.tick(42)
     assert (end.state, end.fault) == (State.OVER, "one frame of it took more than 10 s (limits.frame)")
+
+
+def test_a_frame_is_as_late_as_any_other_when_the_server_looked_away_before_it() -> None:
+    server = Host(0, heartbeat=100, limits=Limits(frame=10), timeout=None, now=0)
+    connect(server, 1)
+    server.tick(30)
+    server.absent(25)
+    server.receive(1, encode(ONE)[:5], 30)
+    assert server.deadline == 40
+
+
+def test_the_time_of_a_frame_does_not_run_before_its_sender_is_read_again() -> None:
+    server = Host(0, heartbeat=100, limits=Limits(frame=10, unsent=100), timeout=None, now=0)
+    end = connect(server, 1)
+    server.receive(1, encode(ONE) + encode(TWO)[:5], 0)
+    answer(server, Message.text("x" * 200))
+    server.tick(50)
+    assert end.clogged
+    written(end)
+    server.wrote(1, 50)
+    assert server.deadline == 60
 
 
 def test_a_stop_answers_then_closes_everybody_and_folds_no_more() -> None:
@@ -228,6 +256,47 @@ def test_deadlines_are_those_of_the_connections_and_the_timeout() -> None:
     assert server.deadline is None
 
 
+def test_silence_counts_from_the_last_answer_and_closes_everybody() -> None:
+    server = Host(0, heartbeat=100, limits=LIMITS, timeout=30, now=0)
+    ends = [connect(server, 1), connect(server, 2)]
+    server.receive(1, encode(ONE), 10)
+    answer(server, now=20)
+    server.tick(49)
+    assert server.deadline == 50
+    assert [written(end) for end in ends] == [Signal.RECEIVED.frame, b""]
+    server.tick(50)
+    assert [written(end) for end in ends] == [Signal.CLOSE.frame] * 2
+    assert server.deadline == 50 + LIMITS.drain
+
+
+@pytest.mark.parametrize("number", [2, 1000])
+def test_who_is_gone_takes_no_deadline_of_another_along(number: int) -> None:
+    server = host()
+    server.connect(Peer(1), 0)
+    silent = server.connect(Peer(number), 0)
+    written(silent)
+    server.forget(1)
+    server.tick(4.9)
+    assert not silent.over
+    server.tick(5)
+    assert silent.over
+
+
+def test_who_is_heard_of_often_has_one_deadline() -> None:
+    server: Host[int] = Host(0, heartbeat=1e6, limits=Limits(frame=1e3), timeout=None, now=0.0)
+    server.connect(Peer(1), 0)
+    frame = Signal.HEARTBEAT.frame
+    for now in range(10):
+        server.receive(1, frame[:9], now)
+        server.receive(1, frame[9:], now)
+    assert server.scheduled == 1
+    server.receive(1, Signal.START_OK.frame, 10)
+    for now in range(11, 30):
+        server.receive(1, frame[:9], now)
+        server.receive(1, frame[9:], now)
+    assert server.scheduled == 1
+
+
 def test_without_connections_or_timeout_nothing_is_due() -> None:
     assert host().deadline is None
 
@@ -248,14 +317,14 @@ def test_who_does_not_confirm_is_gone_after_the_drain() -> None:
 def test_who_is_closed_by_the_handler_has_the_drain_from_then_on(verb: Callable[[Continuation[int], int], Continuation[int]]) -> None:
     server: Host[int] = Host(0, heartbeat=60, limits=LIMITS, timeout=None, now=0.0)
     end = connect(server, 1)
+    server.tick(9)  # the deadline of the greeting is none any more
     server.receive(1, encode(ONE), 10)
     ask = server.ask()
     assert ask is not None
     server.answered(verb(ask.continuation, 1), 10)
     assert written(end) == Signal.RECEIVED.frame + Signal.CLOSE.frame
     server.wrote(1, 10)
-    assert server.deadline is not None
-    assert server.deadline <= 12
+    assert server.deadline == 12
     server.tick(12)
     assert end.over
 

@@ -1,5 +1,7 @@
 """The outbox: the bytes that went in come out, in order, however much of the head each write takes."""
 
+import tracemalloc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,6 +52,15 @@ def test_nothing_comes_out_of_a_muted_one(before: list[Message], after: list[Mes
         outbox.add_message(message)
     assert outbox.size == 0
     assert outbox.head() == b""
+
+
+def test_what_was_written_is_not_kept() -> None:
+    outbox = Outbox()
+    tracemalloc.start()
+    outbox.add(b"x" * 2**20)
+    outbox.sent(len(outbox.head()))
+    assert tracemalloc.get_traced_memory()[0] < 100_000
+    tracemalloc.stop()
 
 
 def test_a_large_content_is_neither_copied_nor_joined() -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from math import inf
 
 import pytest
 from hypothesis import given
@@ -99,7 +100,7 @@ def test_closing_follows_the_responses(verb: Callable[[Continuation[int], int], 
     assert not end.over
     end.receive(Signal.CLOSE_OK.frame, 1)
     end.next(1)
-    assert end.over
+    assert (end.over, end.fault) == (True, "")
 
 
 def test_what_follows_a_message_takes_its_turn_after_it() -> None:
@@ -133,8 +134,9 @@ def test_a_broken_frame_ends_the_connection_but_not_what_was_folded_before(broke
     end.receive(encode(ONE) + broken, 1)
     assert end.next(1) == ONE
     end.reply(Continuation(0), 1)
-    assert end.next(1) is None
+    assert end.next(3) is None
     assert not end.reading
+    assert end.deadline == 3 + LIMITS.drain  # it has time to read what it is still due
     assert written(end) == Signal.RECEIVED.frame
     assert end.over
     assert end.fault.startswith("it broke the protocol: ")
@@ -226,6 +228,14 @@ def test_a_peer_that_does_not_read_is_neither_read_nor_folded() -> None:
     written(end)
     assert end.reading
     assert end.next(1) == ONE
+
+
+def test_as_much_as_the_limit_may_wait_to_be_written() -> None:
+    end = talking()
+    end.outbox.add(b"x" * LIMITS.unsent)
+    assert (end.clogged, end.reading) == (False, True)
+    end.outbox.add(b"x")
+    assert (end.clogged, end.reading) == (True, False)
 
 
 def test_a_heartbeat_is_due_a_period_after_the_last_byte() -> None:
@@ -322,6 +332,49 @@ def test_who_does_not_read_the_last_word_in_time_is_gone() -> None:
     assert not end.over
     end.overdue(end.deadline)
     assert (end.over, end.fault) == (True, "it did not read the rest within 2 s (limits.drain)")
+
+
+Step = Callable[[Serving, float], object]
+
+
+def hears(data: bytes) -> Step:
+    def hear(end: Serving, now: float) -> None:
+        end.receive(data, now)
+        if not end.waiting:
+            end.next(now)
+
+    return hear
+
+
+def answers(end: Serving, now: float) -> None:
+    if end.waiting:
+        end.reply(Continuation(0).respond(0, ONE).close(0), now)
+
+
+def writes(end: Serving, now: float) -> None:
+    written(end)
+    end.wrote(now)
+
+
+STEPS: list[Step] = [
+    hears(Signal.START_OK.frame), hears(encode(ONE)), hears(encode(ONE)[:9]), hears(encode(ONE)[9:]), hears(Signal.CLOSE.frame),
+    hears(Signal.CLOSE_OK.frame), answers, writes, Serving.close, Serving.drain, Serving.overdue,
+]  # fmt: skip
+
+
+@given(
+    st.sampled_from([hears(b""), hears(Signal.START_OK.frame)]),
+    st.lists(st.tuples(st.sampled_from([0.0, 0.5, 3.0]), st.sampled_from(STEPS)), max_size=12),
+)
+def test_a_deadline_never_comes_nearer_unseen(first: Step, steps: list[tuple[float, Step]]) -> None:
+    """Whoever looks at it only when told that it moved is early at worst."""
+    end, now, known = Serving(PEER, heartbeat=100, limits=LIMITS, now=0), 0.0, inf
+    for wait, step in [(0.0, first), *steps]:
+        now += wait
+        step(end, now)
+        if end.moved:
+            end.moved, known = False, end.deadline
+        assert known <= end.deadline
 
 
 def test_an_answer_for_a_connection_that_is_over_goes_nowhere() -> None:
