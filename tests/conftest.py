@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-collect_ignore = ["typesafety/right.py", "typesafety/wrong.py"]  # for mypy's eyes only
+collect_ignore = [
+    "typesafety/right.py",  # for mypy's eyes only
+    "typesafety/wrong.py",
+    "fuzz/engine.py",  # a process of its own, which needs what tests do not
+]
 
 settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
