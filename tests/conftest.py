@@ -11,7 +11,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-collect_ignore = ["typesafety/right.py", "typesafety/wrong.py"]  # for mypy's eyes only
+collect_ignore = [
+    "typesafety/right.py",  # for mypy's eyes only
+    "typesafety/wrong.py",
+    "fuzz/engine.py",  # a process of its own, which needs what tests do not
+]
 
 pytest.register_assert_rewrite("tests.shells.contract", "tests.shells.pressure")
 

@@ -64,10 +64,10 @@ def test_long_media_types_of_strangers_do_not_fill_memory() -> None:
 def test_between_frames_the_shortest_one_is_wanted(sent: list[Frame]) -> None:
     decoder = Decoder(LIMIT)
     for frame in sent:
-        assert (decoder.wanted, decoder.partial) == (SHORTEST, False)
+        assert (decoder.wanted, decoder.buffered) == (SHORTEST, 0)
         decoder.feed(encoded(frame))
         assert decoder.next() == frame
-    assert (decoder.wanted, decoder.partial) == (SHORTEST, False)
+    assert (decoder.wanted, decoder.buffered) == (SHORTEST, 0)
 
 
 @given(st.data(), st.lists(frames(), max_size=6))
@@ -99,7 +99,7 @@ def test_a_broken_frame_ends_the_stream_for_ever(before: list[Frame], broken: by
     assert isinstance(first, Broken)
     decoder.feed(encoded(Signal.HEARTBEAT))
     assert decoder.next() is first
-    assert (decoder.wanted, decoder.partial) == (SHORTEST, False)  # nothing of it is kept
+    assert (decoder.wanted, decoder.buffered) == (SHORTEST, 0)  # nothing of it is kept
 
 
 @pytest.mark.parametrize(

@@ -118,12 +118,12 @@ _parse_cached = lru_cache(maxsize=1024)(_parse)
 class Decoder:
     """Bytes in as they come, frames out one by one."""
 
-    __slots__ = ("_at", "_broken", "_buffered", "_data", "_limit", "_needed")
+    __slots__ = ("_at", "_broken", "_data", "_largest", "_limit", "_needed")
 
     def __init__(self, limit: int) -> None:
         """`limit`: the largest content accepted, in bytes."""
         self._limit = limit
-        self._buffered = max(limit, _LONGEST_SIGNAL)  # however small messages are to be, signals get through
+        self._largest = max(limit, _LONGEST_SIGNAL)  # however small messages are to be, signals get through
         self._data: bytes | bytearray = b""
         self._at = 0  # where the next frame starts in the data
         self._needed = _SHORTEST  # how much data from there on is worth another look
@@ -135,9 +135,9 @@ class Decoder:
         return max(0, self._needed - (len(self._data) - self._at))
 
     @property
-    def partial(self) -> bool:
-        """Whether a frame is under way, once `next` has nothing more."""
-        return self._at < len(self._data)
+    def buffered(self) -> int:
+        """How many bytes of the frame under way are kept, once `next` has nothing more."""
+        return len(self._data) - self._at
 
     def feed(self, data: bytes) -> None:
         """Take what the stream brought."""
@@ -164,7 +164,7 @@ class Decoder:
             self._needed = content_start - at
             return None
         (size,) = _CONTENT_LENGTH.unpack_from(data, type_end)
-        if size > self._buffered:
+        if size > self._largest:
             return self._break(f"a content of {size} bytes is over the limit of {self._limit}")
         content_end = content_start + size
         if end <= content_end:

@@ -123,14 +123,10 @@ class Host(Generic[C]):
     def answered(self, continuation: Continuation[C], now: float) -> None:
         """The handler's answer to what was asked."""
         peer = self._fold.asked
-        stopped = self._fold.stopped
         if peer is None:  # it was interrupted meanwhile
             return
         if self._fold.answered(continuation, now=now) and (end := self._ends.get(peer.connection)) is not None:
             end.reply(continuation, now)
-            if stopped:  # it ended while the handler had this message
-                end.close(now)
-                end.drain(now)
             self._advance(end, now)
         if self._fold.stopped:
             self._close_all(now)

@@ -273,7 +273,7 @@ class Serving:
 
     def _begin(self, now: float) -> None:
         """See whether a frame is under way, and since when."""
-        if self._begun is None and self._decoder.partial and self.state is State.TALKING:
+        if self._begun is None and self._decoder.buffered and self.state is State.TALKING:
             self._begun = now - self._absence.seconds
             self.moved = True
 

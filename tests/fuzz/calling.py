@@ -1,0 +1,239 @@
+"""Target: a client's end, driven as the shell does, with a hostile server."""
+
+from enum import Enum, auto
+from typing import Final, final
+
+from ipcfold import Limits, Message
+from ipcfold.core.calling import Calling, State
+from ipcfold.core.frame import Frame, Signal
+from ipcfold.limits import LARGEST_CONTENT
+from tests.fuzz.models import LONGEST_HEADER, LONGEST_SIGNAL, Line, Stream
+from tests.fuzz.tape import HEARTBEAT, Tape, limits, own_messages, piece
+
+_KEPT_BESIDE: Final = 256  # what a kept response counts beside its content
+
+
+class Op(Enum):
+    """What can happen."""
+
+    HEAR = auto()
+    """The server says a piece, and all it said is read."""
+    SAY = auto()
+    """The server says a piece."""
+    READ = auto()
+    """Some bytes are read."""
+    SEND = auto()
+    """The user sends messages."""
+    RESPONSE = auto()
+    """The user takes the next response."""
+    RESPONSE_TO = auto()
+    """The user takes the next response to one message."""
+    TAKE = auto()
+    """The server reads, so that the socket takes so many bytes more."""
+    WAIT = auto()
+    """Time passes."""
+    FINISH = auto()
+    """The server ends its stream."""
+    RESET = auto()
+    """The server reads no more."""
+    CLOSE = auto()
+    """The user closes."""
+    INTERRUPT = auto()
+    """An exception strikes."""
+
+
+OPS: Final = tuple(Op)
+
+
+def calling(data: bytes) -> None:
+    """The end counts acknowledgements, attributes responses, and says what it has to and no more."""
+    tape = Tape(data)
+    run = _Run(tape)
+    while tape.left:
+        run.step(tape.choice(OPS), tape)
+    run.finish()
+
+
+@final
+class _Model:
+    """What the end must have come to, by what it was told."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.state = State.CONNECTED
+        self.sent = 0
+        self.acknowledged = 0
+        self.kept: list[tuple[int, Message]] = []
+        self.said: list[Frame] = []
+        """What it must have said, but for heartbeats."""
+        self._unread = limits.unread
+        self._stream = Stream(limits.message)
+
+    @property
+    def open(self) -> bool:
+        return self.state in {State.CONNECTED, State.TALKING, State.CLOSING}
+
+    def received(self, data: bytes) -> None:
+        for frame in self._stream.add(data):
+            match self.state:
+                case State.CONNECTED:
+                    self._greeting(frame)
+                case State.TALKING:
+                    self._heard(frame)
+                case State.CLOSING if frame is Signal.CLOSE_OK:
+                    self.state = State.CLOSED
+                case State.CLOSING if frame is Signal.CLOSE:
+                    self._confirm(State.CLOSED)
+                case _:
+                    pass
+        if self._stream.broken and self.open:
+            self.state = State.BROKEN
+
+    def _greeting(self, frame: Frame) -> None:
+        if frame is Signal.START:
+            self.state = State.TALKING
+            self.said.append(Signal.START_OK)
+        elif frame is Signal.CLOSE:
+            self._confirm(State.DISMISSED)
+
+    def _heard(self, frame: Frame) -> None:
+        if isinstance(frame, Message):
+            self.kept.append((self.acknowledged, frame))
+            if len(self.kept) > 1 and sum(len(kept.content) + _KEPT_BESIDE for _, kept in self.kept) > self._unread:
+                self.state = State.FLOODED
+        elif frame is Signal.CLOSE:
+            self._confirm(State.DISMISSED)
+        elif frame is Signal.RECEIVED:
+            if self.acknowledged < self.sent:
+                self.acknowledged += 1
+            else:
+                self.state = State.BROKEN
+
+    def _confirm(self, state: State) -> None:
+        self.state = state
+        self.said.append(Signal.CLOSE_OK)
+
+    def sending(self, messages: tuple[Message, ...]) -> None:
+        if self.state is State.TALKING:
+            self.sent += len(messages)
+            self.said += messages
+
+    def closing(self) -> None:
+        self.kept.clear()
+        if self.state is State.TALKING:
+            self.said.append(Signal.CLOSE)
+            self.state = State.CLOSING
+        elif self.state is State.CONNECTED:
+            self.state = State.CLOSED
+
+    def ending(self, state: State) -> None:
+        if self.open:
+            self.state = state
+
+    def taken(self, number: int | None) -> Message | None:
+        """The next response, or the next one to the message of that number."""
+        for index, (answered, message) in enumerate(self.kept):
+            if number is None or answered == number:
+                del self.kept[index]
+                return message
+        return None
+
+
+@final
+class _Run:
+    def __init__(self, tape: Tape) -> None:
+        self._limits = limits(tape)
+        self._line = Line(tape.size())
+        self._now = 0.0
+        self._end = Calling(heartbeat=HEARTBEAT, limits=self._limits, now=0.0)
+        self._model = _Model(self._limits)
+        self._said = Stream(LARGEST_CONTENT)
+
+    def step(self, op: Op, tape: Tape) -> None:
+        match op:
+            case Op.HEAR:
+                self._line.say(piece(tape))
+                self._read(2**20)
+            case Op.SAY:
+                self._line.say(piece(tape))
+            case Op.READ:
+                self._read(tape.size())
+            case Op.SEND:
+                messages = own_messages(tape, self._limits)
+                self._model.sending(messages)
+                self._end.send(messages)
+            case Op.RESPONSE:
+                assert self._end.response() == self._model.taken(None)
+            case Op.RESPONSE_TO:
+                number = 1 + tape.byte() % (self._end.sent + 1)
+                assert self._end.response_to(number) == self._model.taken(number)
+            case Op.TAKE:
+                self._line.room += tape.size()
+            case Op.WAIT:
+                self._now += tape.seconds()
+            case Op.FINISH:
+                self._line.finish()
+            case Op.RESET:
+                self._line.reset = True
+            case Op.CLOSE:
+                self._model.closing()
+                self._end.close()
+            case Op.INTERRUPT:
+                self._model.ending(State.INTERRUPTED)
+                self._end.interrupt()
+        self._move()
+
+    def finish(self) -> None:
+        """The server reads all: then everything was said, and the responses left are those that came."""
+        self._line.room += 2**30
+        self._move()
+        if not self._line.reset and self._model.state not in {State.LOST, State.BROKEN, State.FLOODED, State.INTERRUPTED}:
+            assert self._without_heartbeats() == self._model.said
+            assert not self._said.rest
+        while (response := self._end.response()) is not None:
+            assert response == self._model.taken(None)
+        assert not self._model.kept
+
+    def _read(self, size: int) -> None:
+        if not self._end.open:
+            return
+        data = self._line.read(size)
+        if data:
+            self._model.received(data)
+            self._end.receive(data)
+        elif data is not None:
+            self._model.ending(State.LOST)
+            self._end.end()
+
+    def _move(self) -> None:
+        """As the shell does before it reads: let time be known, and write."""
+        self._check()
+        if self._end.open:
+            before = self._end.outbox.size
+            self._end.tick(self._now)
+            assert self._end.outbox.size <= before + len(Signal.HEARTBEAT.frame)
+            assert self._end.deadline > self._now
+        if written := self._line.write(self._end.outbox):
+            self._said.add(written)
+            self._check_said()
+        self._check()
+
+    def _check(self) -> None:
+        end, model = self._end, self._model
+        assert end.state is model.state
+        assert end.open is model.open
+        assert (end.sent, end.acknowledged) == (model.sent, model.acknowledged)
+        assert end.acknowledged <= end.sent
+        assert bool(end.broken) == (model.state is State.BROKEN)
+        assert end.wanted <= max(self._limits.message, LONGEST_SIGNAL) + LONGEST_HEADER
+
+    def _check_said(self) -> None:
+        assert not self._said.broken
+        said = self._without_heartbeats()
+        assert said == self._model.said[: len(said)]
+        assert self._said.frames.count(Signal.START_OK) <= 1
+        for last in (Signal.CLOSE, Signal.CLOSE_OK):
+            if last in said:
+                assert Signal.HEARTBEAT not in self._said.frames[self._said.frames.index(last) :]
+
+    def _without_heartbeats(self) -> list[Frame]:
+        return [frame for frame in self._said.frames if frame is not Signal.HEARTBEAT]

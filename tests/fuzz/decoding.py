@@ -1,0 +1,80 @@
+"""Target: a decoder and any stream.
+
+The program: a limit and three sizes of reads, then either the stream as it is (an odd first byte), or pieces of one.
+"""
+
+from itertools import cycle
+
+from returns.maybe import Nothing
+
+from ipcfold import Limits
+from ipcfold.core.frame import Broken, Decoder, Frame, Signal, encode, refusal
+from tests.fuzz.models import LONGEST_HEADER, LONGEST_SIGNAL, Stream
+from tests.fuzz.tape import Tape, limits, piece
+
+_BYTEWISE = 2000  # longer streams are not read byte by byte, for the time it takes
+
+
+def decoding(data: bytes) -> None:
+    """Decoding is the same however the stream is cut, keeps little, and agrees with the plainest parser."""
+    tape = Tape(data)
+    verbatim = tape.byte() % 2
+    limit = limits(tape).message
+    reads = [tape.byte() or 300 for _ in range(3)]
+    stream = tape.take(len(data)) if verbatim else _pieces(tape)
+    expected = Stream(limit)
+    expected.add(stream)
+    for cut in ([stream], _cut(stream, reads), _cut(stream, [1]) if len(stream) <= _BYTEWISE else []):
+        if cut:
+            found, broken = _decoded(cut, limit)
+            assert found == expected.frames
+            assert broken == expected.broken
+    _inverse(expected.frames, limit)
+
+
+def _pieces(tape: Tape) -> bytes:
+    stream = bytearray()
+    while tape.left:
+        stream += piece(tape)
+    return bytes(stream)
+
+
+def _cut(stream: bytes, sizes: list[int]) -> list[bytes]:
+    """The stream in reads of these sizes, over and over."""
+    pieces, at, size = list[bytes](), 0, cycle(sizes)
+    while at < len(stream):
+        pieces.append(stream[at : at + next(size)])
+        at += len(pieces[-1])
+    return pieces
+
+
+def _decoded(cut: list[bytes], limit: int) -> tuple[list[Frame], bool]:
+    """The frames found, and whether the stream broke."""
+    decoder, found = Decoder(limit), list[Frame]()
+    largest = max(limit, LONGEST_SIGNAL) + LONGEST_HEADER
+    for data in cut:
+        decoder.feed(data)
+        while (frame := decoder.next()) is not None:
+            if isinstance(frame, Broken):
+                _broken_for_ever(decoder, frame)
+                return found, True
+            found.append(frame)
+        assert decoder.buffered < largest
+        assert 0 < decoder.wanted <= largest - decoder.buffered
+    return found, False
+
+
+def _broken_for_ever(decoder: Decoder, broken: Broken) -> None:
+    assert broken.reason
+    for data in (b"", Signal.HEARTBEAT.frame, b"\0" * 100):
+        decoder.feed(data)
+        assert decoder.next() is broken
+        assert decoder.buffered == 0
+
+
+def _inverse(frames: list[Frame], limit: int) -> None:
+    """What was decoded may be sent on, and then comes to the same."""
+    for frame in frames:
+        assert isinstance(frame, Signal) or refusal(frame, Limits(message=limit)) == Nothing
+    again = b"".join(frame.frame if isinstance(frame, Signal) else encode(frame) for frame in frames)
+    assert _decoded([again], limit) == (frames, False)

@@ -1,0 +1,116 @@
+"""Target: a whole server without its sockets, driven as the shell does, with hostile peers.
+
+Events may come while the handler has a message, too: that is more than the shell does, and a broker may.
+"""
+
+from enum import Enum, auto
+from typing import Final
+
+from ipcfold import Limits
+from ipcfold.core.frame import Signal
+from tests.fuzz.server import Client, Server
+from tests.fuzz.tape import Tape, limits, outcome, own_messages, piece
+
+_USERS: Final = (0, 0, 0, 1)  # the server's own is 0
+_IDLE: Final = (None, 16.0)
+
+
+class Op(Enum):
+    """What can happen."""
+
+    HEAR = auto()
+    """A peer says a piece, and all it said is read."""
+    GREET = auto()
+    """A peer comes, takes anything and accepts."""
+    SAY = auto()
+    """A peer says a piece."""
+    READ = auto()
+    """Some bytes are read."""
+    ASK = auto()
+    """The handler gets the next message."""
+    ANSWER = auto()
+    """The handler answers."""
+    TAKE = auto()
+    """A peer reads, so that its socket takes so many bytes more."""
+    WAIT = auto()
+    """Time passes."""
+    ABSENT = auto()
+    """Time passes while the server looks away."""
+    CONNECT = auto()
+    """A peer comes."""
+    FINISH = auto()
+    """A peer ends its stream."""
+    RESET = auto()
+    """A peer reads no more."""
+    DROP = auto()
+    """The system has no room for a peer."""
+    FAIL = auto()
+    """The handler raises, or gives no answer."""
+    INTERRUPT = auto()
+    """The handler is interrupted."""
+    SHUTDOWN = auto()
+    """The server is to end."""
+
+
+OPS: Final = tuple(Op)
+
+
+def hosting(data: bytes) -> None:
+    """All that holds for one end holds for each, the peers take turns, and each answer is in the carry."""
+    tape = Tape(data)
+    chosen = limits(tape)
+    server = Server(chosen, tape.choice(_IDLE))
+    while tape.left:
+        step(server, tape.choice(OPS), tape, chosen)
+        server.settle()
+    server.finish()
+
+
+def step(server: Server, op: Op, tape: Tape, limits: Limits) -> None:
+    """One thing happens."""
+    match op:
+        case Op.CONNECT:
+            server.connect(tape.choice(_USERS), tape.size())
+        case Op.GREET:
+            if (client := server.connect(0, 2**30)) is not None:
+                client.line.say(Signal.START_OK.frame)
+                server.read(client, 2**20)
+        case Op.ASK:
+            server.ask()
+        case Op.ANSWER:
+            server.answer(own_messages(tape, limits), outcome(tape))
+        case Op.WAIT:
+            server.wait(tape.seconds())
+        case Op.ABSENT:
+            server.look_away(tape.seconds())
+        case Op.FAIL:
+            server.fail(tape.byte())
+        case Op.INTERRUPT:
+            server.interrupt()
+        case Op.SHUTDOWN:
+            server.shutdown()
+        case _ if server.clients:
+            _peer(server, op, tape.choice(server.clients), tape)
+        case _:
+            pass
+
+
+def _peer(server: Server, op: Op, client: Client, tape: Tape) -> None:
+    """What only one peer has to do with."""
+    match op:
+        case Op.HEAR:
+            client.line.say(piece(tape))
+            server.read(client, 2**20)
+        case Op.SAY:
+            client.line.say(piece(tape))
+        case Op.READ:
+            server.read(client, tape.size())
+        case Op.TAKE:
+            client.line.room += tape.size()
+            server.look_after(client)
+        case Op.FINISH:
+            client.line.finish()
+        case Op.RESET:
+            client.line.reset = True
+        case _:
+            server.drop(client)

@@ -1,0 +1,108 @@
+"""What the targets compare with: the plainest parser of a stream, and a socket as a shell notices it."""
+
+from typing import Final, final
+
+from ipcfold.core.frame import Broken, Frame, Signal
+from ipcfold.core.outbox import Outbox
+from ipcfold.message import TEXT_PLAIN, MediaType, Message
+
+LONGEST_HEADER: Final = 2 + 0xFFFF + 4 + 1  # with the end mark
+LONGEST_SIGNAL: Final = max(len(signal.content) for signal in Signal)
+SIGNAL_SIZE: Final = max(len(signal.frame) for signal in Signal)
+
+_NO_FRAME: Final = Broken("no frame")
+_SHORTEST: Final = 2 + 4 + 1
+
+
+def first_frame(data: bytes, limit: int) -> tuple[Frame | Broken, int] | None:
+    """The frame that these bytes begin with and its size, or nothing yet."""
+    header = 2 + int.from_bytes(data[:2]) + 4
+    if len(data) < max(header, _SHORTEST):
+        return None
+    size = int.from_bytes(data[header - 4 : header])
+    if size > max(limit, LONGEST_SIGNAL):
+        return _NO_FRAME, 0
+    if len(data) < header + size + 1:
+        return None
+    media_type, content = _media_type(data[2 : header - 4]), data[header : header + size]
+    if media_type is None or data[header + size] != 0xCE:
+        return _NO_FRAME, 0
+    for signal in Signal:
+        if media_type == TEXT_PLAIN and signal.content == content:
+            return signal, header + size + 1
+    return (_NO_FRAME, 0) if size > limit else (Message(media_type, content), header + size + 1)
+
+
+def _media_type(text: bytes) -> MediaType | None:
+    return MediaType.of(text.decode("ascii")).value_or(None) if text.isascii() else None
+
+
+@final
+class Stream:
+    """The frames in all the bytes so far."""
+
+    def __init__(self, limit: int) -> None:
+        self.frames: list[Frame] = []
+        self.broken = False
+        self.rest = b""
+        """What is no whole frame yet."""
+        self._limit = limit
+
+    def add(self, data: bytes) -> list[Frame]:
+        """The frames that these bytes complete."""
+        new = list[Frame]()
+        self.rest += data
+        while not self.broken and (found := first_frame(self.rest, self._limit)) is not None:
+            frame, size = found
+            if isinstance(frame, Broken):
+                self.broken = True
+                self.rest = b""
+            else:
+                new.append(frame)
+                self.rest = self.rest[size:]
+        self.frames += new
+        return new
+
+
+@final
+class Line:
+    """A socket and the peer behind it: what the peer said and nobody read, and how much it still takes."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.reset = False
+        """Whether writing fails, as it does once the peer has closed its socket."""
+        self._incoming = bytearray()
+        self._ended = False
+
+    def say(self, data: bytes) -> None:
+        """The peer says this, unless it has ended its stream."""
+        if not self._ended:
+            self._incoming += data
+
+    def finish(self) -> None:
+        """The peer ends its stream."""
+        self._ended = True
+
+    def read(self, size: int) -> bytes | None:
+        """What one read brings: empty at the end of the stream, `None` where it would block."""
+        if not self._incoming:
+            return b"" if self._ended else None
+        data = bytes(self._incoming[: max(1, size)])
+        del self._incoming[: len(data)]
+        return data
+
+    def write(self, outbox: Outbox) -> bytes:
+        """Write until the socket takes no more; what went."""
+        gone = bytearray()
+        while outbox.size:
+            if self.reset:
+                outbox.mute()
+                break
+            piece = bytes(outbox.head()[: self.room])
+            if not piece:
+                break
+            outbox.sent(len(piece))
+            self.room -= len(piece)
+            gone += piece
+        return bytes(gone)

@@ -1,0 +1,115 @@
+"""Programs to begin with: the recordings of the original, and what each kind of hostile peer would do first."""
+
+from itertools import chain
+from typing import Final
+
+from ipcfold.core.frame import Signal
+from tests.fuzz import calling, hosting, serving
+from tests.fuzz.tape import PIECES, SIGNALS, Piece
+from tests.wire.recordings import Recording, Side, recordings
+
+LIMITS: Final = bytes(4)  # the first choice of each
+ROOM: Final = b"\xff\xff"  # the socket takes that much
+ONE_RESPONSE: Final = b"\1\0\3"  # of some bytes
+GO_ON: Final = b"\0"
+VERBATIM: Final = b"\1" + LIMITS + b"\7\1\100"
+IN_PIECES: Final = b"\0" + VERBATIM[1:]
+SERVER: Final = b"\0"  # limits, and no timeout
+
+
+def serving_op(op: serving.Op, operand: bytes = b"") -> bytes:
+    return bytes([serving.OPS.index(op)]) + operand
+
+
+def calling_op(op: calling.Op, operand: bytes = b"") -> bytes:
+    return bytes([calling.OPS.index(op)]) + operand
+
+
+def hosting_op(op: hosting.Op, operand: bytes = b"") -> bytes:
+    return bytes([hosting.OPS.index(op)]) + operand
+
+
+def raw(data: bytes) -> list[bytes]:
+    """These bytes as pieces of a stream."""
+    return [bytes([PIECES.index(Piece.RAW), len(part)]) + part for part in (data[at : at + 255] for at in range(0, len(data), 255))]
+
+
+def signal(which: Signal) -> bytes:
+    return bytes([PIECES.index(Piece.SIGNAL), SIGNALS.index(which)])
+
+
+def message(content: bytes) -> bytes:
+    return bytes([PIECES.index(Piece.MESSAGE), 0, len(content)]) + content
+
+
+def attacks() -> list[bytes]:
+    """Pieces of a stream that a peer should not send."""
+    return [
+        bytes([PIECES.index(Piece.DECLARED)]) + b"\xff\xff\xff\xff",
+        bytes([PIECES.index(Piece.LONG_TYPE)]) + b"\xff\xff",
+        bytes([PIECES.index(Piece.LARGE)]) + b"\xff\xff",
+        bytes([PIECES.index(Piece.HALF), 1, 3, 0, 9]),
+        bytes([PIECES.index(Piece.BENT), 1, 3, 0, 9, 1]),
+        bytes([PIECES.index(Piece.MESSAGE), 1, 0xF2]),  # spelled like a signal
+        *raw(b"\0" * 20),
+        *map(signal, Signal),
+    ]
+
+
+def seeds(target: str) -> list[bytes]:
+    """The programs for this target."""
+    match target:
+        case "decoding":
+            streams = [recording.sent_by(side) for recording in recordings() for side in ("client", "server")]
+            cut = [stream[: len(stream) * part // 4] for stream in streams for part in (1, 3)]
+            bent = [stream[: len(stream) // 2] + b"\xff" + stream[len(stream) // 2 + 1 :] for stream in streams]
+            return [VERBATIM + stream for stream in streams + cut + bent] + [IN_PIECES + attack for attack in attacks()]
+        case "serving":
+            return [_serving(recording) for recording in recordings()] + [_served(attack) for attack in attacks()]
+        case "calling":
+            return [_calling(recording) for recording in recordings()] + [_called(attack) for attack in attacks()]
+        case _:
+            return [_hosting(recording) for recording in recordings()] + [_hosted(attack) for attack in attacks()]
+
+
+def _replayed(recording: Recording, reader: Side, hear: bytes, say: bytes) -> bytes:
+    """This side hears what it heard there, and says something where it said something."""
+    heard = [[hear + part for part in raw(data)] if sender != reader else [say] for sender, data in recording.exchange]
+    return b"".join(chain.from_iterable(heard))
+
+
+def _serving(recording: Recording) -> bytes:
+    answer = serving_op(serving.Op.ANSWER, ONE_RESPONSE + GO_ON)
+    return LIMITS + ROOM + _replayed(recording, "server", serving_op(serving.Op.HEAR), answer)
+
+
+def _calling(recording: Recording) -> bytes:
+    send = calling_op(calling.Op.SEND, ONE_RESPONSE)
+    return LIMITS + ROOM + _replayed(recording, "client", calling_op(calling.Op.HEAR), send)
+
+
+def _hosting(recording: Recording) -> bytes:
+    connect = hosting_op(hosting.Op.CONNECT, b"\0" + ROOM)
+    answer = hosting_op(hosting.Op.ASK) + hosting_op(hosting.Op.ANSWER, ONE_RESPONSE + GO_ON)
+    return LIMITS + SERVER + connect + _replayed(recording, "server", hosting_op(hosting.Op.HEAR, b"\0"), answer)
+
+
+def _served(attack: bytes) -> bytes:
+    """A message, then that, then time."""
+    pieces = (signal(Signal.START_OK), message(b"one") + serving_op(serving.Op.HEAR) + attack)
+    answer = serving_op(serving.Op.ANSWER, ONE_RESPONSE + GO_ON)
+    return LIMITS + ROOM + b"".join(serving_op(serving.Op.HEAR, each) for each in pieces) + answer + serving_op(serving.Op.WAIT, b"\xff")
+
+
+def _called(attack: bytes) -> bytes:
+    hear = (signal(Signal.START), signal(Signal.RECEIVED), message(b"one"), attack)
+    first, *others = (calling_op(calling.Op.HEAR, each) for each in hear)
+    return LIMITS + ROOM + first + calling_op(calling.Op.SEND, ONE_RESPONSE) + b"".join(others) + calling_op(calling.Op.CLOSE)
+
+
+def _hosted(attack: bytes) -> bytes:
+    """Two peers, one of them hostile."""
+    said = b"".join(hosting_op(hosting.Op.HEAR, bytes([peer]) + message(b"one")) for peer in (0, 1, 0))
+    turn = hosting_op(hosting.Op.ASK) + hosting_op(hosting.Op.ANSWER, ONE_RESPONSE + GO_ON)
+    hostile = hosting_op(hosting.Op.HEAR, b"\0" + attack)
+    return LIMITS + SERVER + hosting_op(hosting.Op.GREET) * 2 + said + hostile + turn * 2 + hosting_op(hosting.Op.WAIT, b"\xff")

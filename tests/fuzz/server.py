@@ -1,0 +1,207 @@
+"""A whole server without its sockets, as its shell drives it, and all that must hold of it after every event."""
+
+from typing import Final, final
+
+import attrs
+
+from ipcfold import Limits, Message, Peer
+from ipcfold.continuation import Continuation, Outcome
+from ipcfold.core.frame import Signal
+from ipcfold.core.host import Host
+from ipcfold.core.serving import Serving, State
+from tests.fuzz.models import Line
+from tests.fuzz.tape import HEARTBEAT
+from tests.fuzz.turns import Turns
+from tests.fuzz.witness import Witness
+
+_OWN_USER: Final = 0
+
+
+@attrs.define(eq=False)
+class Client:
+    """One peer, its line and its end."""
+
+    end: Serving
+    line: Line
+    witness: Witness
+
+
+@final
+class Server:
+    """A host, its clients, and the models of both."""
+
+    def __init__(self, limits: Limits, timeout: float | None) -> None:
+        self._limits = limits
+        self._now = 0.0
+        self._absence = 0.0
+        self._host = Host(0, heartbeat=HEARTBEAT, limits=self._limits, timeout=timeout, now=0.0, user=_OWN_USER)
+        self.clients: list[Client] = []
+        self._witnesses: dict[Peer, Witness] = {}
+        """Those of all that ever came."""
+        self._most = 0
+        self._turns = Turns()
+
+    def finish(self) -> None:
+        """The server ends: then every peer is gone in time, and the carry counts the answers."""
+        self.shutdown()
+        self.answer((), Outcome.CONTINUE)
+        self.settle()
+        for client in list(self.clients):
+            client.line.room += 2**30
+            self.look_after(client)
+        self.settle()
+        self.wait(self._limits.drain)
+        self.settle()
+        assert not self.clients
+        assert self._host.over
+        assert self._host.ask() is None
+
+    # What happens
+
+    def connect(self, user: int, room: int) -> Client | None:
+        """A peer of that user comes, if there is a place for it; its socket takes so many bytes."""
+        peer = Peer(len(self._witnesses) + 1, uid=user)
+        others = sum(client.end.peer.uid == user for client in self.clients) if user else 0
+        full = len(self.clients) >= self._limits.connections or others >= self._limits.connections_per_user
+        assert bool(self._host.refusal(peer)) == full
+        if full:
+            return None
+        end = self._host.connect(peer, self._now)
+        client = Client(end, Line(room), Witness(end, self._limits, self._now))
+        if not self._host.accepting:
+            client.witness.closing()
+            client.witness.draining(self._now)
+        self.clients.append(client)
+        self._witnesses[peer] = client.witness
+        self._most = max(self._most, len(self.clients))
+        return client
+
+    def read(self, client: Client, size: int) -> None:
+        """Read so many bytes, if the end wants any."""
+        end = client.end
+        if end.waiting or not end.reading:
+            return
+        data = client.line.read(size)
+        if data is None:
+            return
+        if data:
+            client.witness.received(data)
+            self._host.receive(end.peer.connection, data, self._now)
+        else:
+            client.witness.ended()
+            self._host.end(end.peer.connection, self._now)
+        self._turns.notice(client.end)
+
+    def ask(self) -> None:
+        """The handler gets the next message, if it is free."""
+        asked = self._turns.ask(self._host)
+        if asked is not None:
+            end, ask = asked
+            self._witnesses[end.peer].asked(ask.message)
+
+    def answer(self, responses: tuple[Message, ...], outcome: Outcome) -> None:
+        """The handler answers, if it has a message."""
+        if self._turns.asked is None:
+            return
+        end, ask = self._turns.asked
+        continuation = attrs.evolve(ask.continuation, carry=self._turns.answered(), responses=responses, outcome=outcome)
+        self._witnesses[end.peer].answered(continuation)
+        if not self._host.accepting:  # it was only to be answered before it is asked to close
+            self._witnesses[end.peer].closing()
+        self._host.answered(continuation, self._now)
+        if any(client.end is end for client in self.clients):
+            self._turns.notice(end)
+        if not self._host.accepting:
+            self._ended()
+
+    def fail(self, how: int) -> None:
+        """The handler raises, or gives what is no answer, if it has a message."""
+        if self._turns.asked is None:
+            return
+        _, ask = self._turns.asked
+        self._turns.failed()
+        wrong = (
+            ask.continuation.respond(-1, Message.text(Signal.RECEIVED.content.decode())),
+            ask.continuation.respond(-1, Message.octets(b"x" * (self._limits.message + 1))),
+            Continuation(-1),  # nobody's
+        )
+        if how % 4 < len(wrong):
+            self._host.answered(wrong[how % 4], self._now)
+        else:
+            self._host.failed(KeyError("x"), self._now)
+        self._ended()
+
+    def interrupt(self) -> None:
+        """The handler is interrupted, or would be."""
+        self._turns.interrupted()
+        self._host.interrupted(self._now)
+        self._ended()
+
+    def shutdown(self) -> None:
+        """The server is to end."""
+        self._host.shutdown(self._now)
+        self._ended()
+
+    def look_away(self, seconds: float) -> None:
+        """Time passes while the server looks away."""
+        self._now += seconds
+        self._absence += seconds
+        self._host.absent(seconds)
+
+    def wait(self, seconds: float) -> None:
+        """Time passes."""
+        self._now += seconds
+        accepting = self._host.accepting
+        self._host.tick(self._now)
+        if self._host.accepting != accepting:
+            self._ended()
+        for client in self.clients:
+            client.witness.ticked(self._now, self._absence)
+        due = self._host.deadline
+        assert due is None or due > self._now or not self._turns.idle, "it does not turn in vain"
+
+    def settle(self) -> None:
+        """As the shell does: look after every end that something happened to. Then all must hold."""
+        while ends := self._host.attention():
+            for end in ends:
+                for client in [each for each in self.clients if each.end is end]:
+                    self.look_after(client)
+        self._check()
+
+    def _ended(self) -> None:
+        """The fold has ended: everybody is asked to close, but who is to be answered first."""
+        assert not self._host.accepting
+        self._turns.stopped()
+        asked = None if self._turns.asked is None else self._turns.asked[0]
+        for client in self.clients:
+            if client.end is not asked:
+                client.witness.draining(self._now)
+                if client.end.state is not State.OVER:
+                    client.witness.closing()
+
+    def look_after(self, client: Client) -> None:
+        """Write what its socket takes, and let it go if it is over."""
+        end, outbox = client.end, client.end.outbox
+        clogged, waiting = end.clogged, outbox.size
+        client.witness.check(self._now, self._absence)
+        client.witness.wrote(client.line.write(outbox), self._now)
+        if outbox.size < waiting and (clogged or end.state is not State.TALKING):
+            self._host.wrote(end.peer.connection, self._now)
+            self._turns.notice(client.end)
+        if end.over:
+            client.witness.check(self._now, self._absence)
+            if not client.line.reset and not client.witness.lost:
+                client.witness.flushed()
+            self.drop(client)
+
+    def drop(self, client: Client) -> None:
+        """Forget it; a message of it that waits is folded all the same."""
+        self.clients.remove(client)
+        self._host.forget(client.end.peer.connection)
+
+    def _check(self) -> None:
+        for client in self.clients:
+            client.witness.check(self._now, self._absence)
+            assert self._host.deadline is not None
+            assert self._host.deadline <= client.end.deadline, "nobody is forgotten"
+        self._turns.check(self._host, self._most)

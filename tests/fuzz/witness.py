@@ -1,0 +1,193 @@
+"""What must be true of one serving end, by the bytes that went through its socket and what its handler did.
+
+A witness is told what the shell does and sees, never what the end thinks; it looks at the end only to compare.
+"""
+
+from typing import Final, final
+
+from ipcfold import Limits, Message
+from ipcfold.continuation import Continuation, Outcome
+from ipcfold.core.frame import Frame, Signal, encode
+from ipcfold.core.serving import Serving, State
+from ipcfold.limits import LARGEST_CONTENT
+from tests.fuzz.models import LONGEST_HEADER, LONGEST_SIGNAL, SIGNAL_SIZE, Stream
+
+_TAILS: Final[tuple[list[Frame], ...]] = ([], [Signal.CLOSE], [Signal.CLOSE_OK], [Signal.CLOSE, Signal.CLOSE_OK])
+_FAULTS: Final = {
+    State.GREETED: ("(limits.handshake)",),
+    State.TALKING: ("(limits.frame)",),
+    State.CLOSING: ("(limits.frame)", "(limits.drain)"),
+    State.OVER: ("(limits.drain)",),
+}
+
+
+@final
+class Witness:
+    """The model of one serving end."""
+
+    def __init__(self, end: Serving, limits: Limits, now: float) -> None:
+        self._end = end
+        self._limits = limits
+        self._heard = Stream(limits.message)
+        self._accepted = False
+        self._closed = False
+        """Whether the peer asked to close."""
+        self._messages: list[Message] = []
+        """Those between its acceptance and that."""
+        self._asked = 0
+        self._answers: list[Frame] = [Signal.START]
+        """What was to be said until now, but for heartbeats and closing."""
+        self._answers_size = len(Signal.START.frame)
+        self._largest_answer = 0
+        self._said = Stream(LARGEST_CONTENT)
+        self._said_size = 0
+        self._beats = 0
+        """How many heartbeats there can have been."""
+        self._ended = False
+        self._dropping = False
+        """Whether we ended it, by asking or because its time was over."""
+        self._asked_to_close = False
+        self._state = State.GREETED
+        self._moved_at = now
+        """Since when it is in that state, or when it last read something after that."""
+        self._drained_at: float | None = None
+        self.lost = False
+        """Whether it was let go with something still to be said, because its time was over."""
+        self._begun: float | None = None
+        """When the frame under way began, less the absence until then."""
+
+    # What happens
+
+    def received(self, data: bytes) -> None:
+        # Who is asked to close while a message of it waits is looked at again when the next bytes come.
+        assert not self._heard.broken or self._asked_to_close, "nothing is read behind a broken frame"
+        new = self._heard.add(data)
+        for frame in new:
+            if not self._accepted:
+                self._accepted = frame is Signal.START_OK
+            elif frame is Signal.CLOSE:
+                self._closed = True
+            elif isinstance(frame, Message) and not self._closed:
+                self._messages.append(frame)
+        if new:
+            self._begun = None
+
+    def ended(self) -> None:
+        self._ended = True
+
+    def asked(self, message: Message) -> None:
+        """The handler was asked for its answer to this."""
+        assert self._asked < len(self._messages)
+        assert message == self._messages[self._asked]
+        self._asked += 1
+
+    def answered(self, continuation: Continuation[int]) -> None:
+        """The handler answered that."""
+        if not self._asked_to_close:
+            answer: list[Frame] = [Signal.RECEIVED, *continuation.responses]
+            size = len(Signal.RECEIVED.frame) + sum(len(encode(response)) for response in continuation.responses)
+            self._answers += answer
+            self._answers_size += size
+            self._largest_answer = max(self._largest_answer, size)
+            if continuation.outcome is not Outcome.CONTINUE:
+                self.closing()
+
+    def closing(self) -> None:
+        """We asked to close."""
+        self._asked_to_close = self._dropping = True
+
+    def draining(self, now: float) -> None:
+        """The whole server ends."""
+        self._drained_at = now
+
+    def wrote(self, data: bytes, now: float) -> None:
+        """The socket took these bytes."""
+        if not data:
+            return
+        self._said.add(data)
+        self._said_size += len(data)
+        if self._state is not State.TALKING:
+            self._moved_at = now
+        said = [frame for frame in self._said.frames if frame is not Signal.HEARTBEAT]
+        known = len(self._answers)
+        assert said[:known] == self._answers[: len(said)], "acknowledgements and responses are those of the handler's answers"
+        tail = said[known:]
+        assert tail in _TAILS
+        assert self._asked_to_close or Signal.CLOSE not in tail
+        assert Signal.CLOSE_OK not in tail or Signal.CLOSE in self._heard.frames
+        assert not tail or Signal.HEARTBEAT not in self._said.frames[self._said.frames.index(tail[0]) :]
+        assert self._accepted or Signal.HEARTBEAT not in self._said.frames
+        assert not self._said.broken
+
+    def ticked(self, now: float, absence: float) -> None:
+        """Time passed: nobody is late, and there is something to wait for."""
+        end = self._end
+        self._beats += 1
+        if end.fault and self._state is not State.OVER and not self._heard.broken:
+            assert end.fault.endswith(_FAULTS[self._state])
+        if end.state is State.OVER and self._state is not State.OVER:  # only time can have done it
+            assert end.fault
+            self._dropping = True
+            self._state, self._moved_at = end.state, now
+        if end.over:  # one that had said all was let go before
+            self.lost = True
+            return
+        assert end.deadline > now
+        match end.state:
+            case State.GREETED:
+                assert now < self._moved_at + self._limits.handshake
+            case State.TALKING if self._begun is not None:
+                assert now < self._begun + absence + self._limits.frame
+            case State.CLOSING | State.OVER if self._drained_at is not None:
+                assert now < self._drained_at + self._limits.drain
+            case State.CLOSING | State.OVER:
+                assert now < self._moved_at + max(self._limits.drain, self._limits.frame)
+            case State.TALKING:
+                pass
+
+    # What must hold
+
+    def check(self, now: float, absence: float) -> None:
+        """After everything that happened."""
+        end = self._end
+        if end.state is not self._state:
+            assert self._state is not State.OVER, "nothing follows the end"
+            self._state, self._moved_at = end.state, now
+        self._check_memory()
+        self._check_fault()
+        if end.state is State.CLOSING:
+            assert self._asked_to_close
+        if not end.waiting and not end.clogged and not self._dropping:  # all that was heard was looked at
+            assert self._asked == len(self._messages)
+            assert end.state is self._expected()
+            if end.state is State.TALKING and self._heard.rest and self._begun is None:
+                self._begun = now - absence
+
+    def flushed(self) -> None:
+        """Everything was written that is to be: nothing is missing."""
+        said = [frame for frame in self._said.frames if frame is not Signal.HEARTBEAT]
+        assert not self._said.rest
+        assert said[: len(self._answers)] == self._answers
+        if not self._dropping and self._closed:
+            assert said[-1] is Signal.CLOSE_OK
+            assert not self._end.fault
+
+    def _expected(self) -> State:
+        if self._heard.broken or self._closed or self._ended:
+            return State.OVER
+        return State.TALKING if self._accepted else State.GREETED
+
+    def _check_memory(self) -> None:
+        end, signals = self._end, (self._beats + 2) * SIGNAL_SIZE  # both words about closing
+        assert end.wanted <= max(self._limits.message, LONGEST_SIGNAL) + LONGEST_HEADER
+        assert end.outbox.size + self._said_size <= self._answers_size + signals
+        assert end.outbox.size <= self._limits.unsent + self._largest_answer + 4 * SIGNAL_SIZE
+
+    def _check_fault(self) -> None:
+        fault = self._end.fault
+        if fault:
+            assert self._end.state is State.OVER
+            assert self._heard.broken or self._state is State.OVER
+            assert self._heard.broken == fault.startswith("it broke the protocol: ") or self._dropping or self._state is State.OVER
+        elif self._heard.broken and self._end.state is State.OVER and not self._dropping:
+            assert self._closed, "who broke the protocol is told"
