@@ -52,7 +52,7 @@ def attack(path: str, orders: Connection) -> None:
             if key.fileobj is orders:
                 wanted = orders.recv()
                 while len(attackers) < wanted:
-                    join(path, selector, attackers)
+                    attackers[joined(path, selector)] = dripping() if len(attackers) % 2 else silent()
                 if not wanted:
                     for attacker in attackers:
                         selector.unregister(attacker)
@@ -64,9 +64,9 @@ def attack(path: str, orders: Connection) -> None:
             elif isinstance(stream := key.fileobj, socket.socket) and not heard(stream):
                 ended += 1
                 selector.unregister(stream)
-                del attackers[stream]
+                drips = next(attackers.pop(stream)) != b""
                 stream.close()
-                join(path, selector, attackers)
+                attackers[joined(path, selector)] = dripping() if drips else silent()
         if monotonic() >= drip_at:
             drip_at += 1.0
             for stream, said in attackers.items():
@@ -76,13 +76,13 @@ def attack(path: str, orders: Connection) -> None:
                     continue  # it was ended, and is seen to be in the next turn
 
 
-def join(path: str, selector: selectors.BaseSelector, attackers: dict[socket.socket, Iterator[bytes]]) -> None:
-    """One attacker more, who says nothing or drips, by turns."""
+def joined(path: str, selector: selectors.BaseSelector) -> socket.socket:
+    """One attacker more."""
     stream = socket.socket(socket.AF_UNIX)
     stream.connect(path)
     stream.setblocking(False)
     selector.register(stream, selectors.EVENT_READ)
-    attackers[stream] = dripping() if len(attackers) % 2 else silent()
+    return stream
 
 
 def heard(stream: socket.socket) -> bool:
@@ -124,7 +124,7 @@ def main(rounds: int) -> None:
                 orders.send(attackers)
                 ended = orders.recv()
                 began = monotonic()
-                while monotonic() - began < _LIMITS.frame + 1:  # long enough for every attacker to be ended
+                while monotonic() - began < _LIMITS.frame + 2:  # long enough for every attacker to be ended
                     for client in clients:
                         asked = perf_counter()
                         client.ask(message).unwrap()

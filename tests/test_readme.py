@@ -1,4 +1,4 @@
-"""What README shows is true: its programs run as the processes that they are, and what it names is there."""
+"""What README and the pages beside it show is true: its programs run as the processes that they are, and what they name is there."""
 
 import os
 import re
@@ -91,3 +91,18 @@ def test_the_tree_is_the_source() -> None:
     tree = set(re.findall(r"\b([a-z_]+\.py)\b", text[text.index("src/ipcfold/") : text.index("Imports go down")]))
     files = {file.name for file in (ROOT / "src" / "ipcfold").rglob("*.py") if file.name != "__init__.py"}
     assert tree == files
+
+
+def test_the_tests_that_the_guarantees_name_are_there() -> None:
+    page = (ROOT / "docs" / "guarantees.md").read_text()
+    sources = "".join(file.read_text() for file in (ROOT / "tests").rglob("*.py"))
+    tests = re.findall(r"`(test_\w+)`", page)
+    assert len(tests) > 20
+    assert [test for test in tests if f"def {test}(" not in sources] == []
+    assert [path for path in re.findall(r"`(tests/[\w/.]+)`", page) if not (ROOT / path).exists()] == []
+
+
+def test_the_guarantees_tell_of_every_promise() -> None:
+    page, readme = (ROOT / "docs" / "guarantees.md").read_text(), README.read_text()
+    promises = re.findall(r"^(\d)\. \*\*", readme, re.MULTILINE)
+    assert promises == re.findall(r"^### (\d)\. ", page, re.MULTILINE)
