@@ -69,7 +69,8 @@ def seeds(target: str) -> list[bytes]:
         case "serving":
             return [_serving(recording) for recording in recordings()] + [_served(attack) for attack in attacks()] + [_dripping()]
         case "calling":
-            return [_calling(recording) for recording in recordings()] + [_called(attack) for attack in attacks()] + [_two_questions()]
+            common = [_calling(recording) for recording in recordings()] + [_called(attack) for attack in attacks()]
+            return [*common, _two_questions(), _taken_as_they_come(), _silent_end()]
         case _:
             common = [_hosting(recording) for recording in recordings()] + [_hosted(attack) for attack in attacks()]
             return [*common, _reader(GO_ON), _reader(CLOSE), _comers(b"\0"), _comers(b"\3")]
@@ -132,6 +133,25 @@ def _two_questions() -> bytes:
     begin = calling_op(calling.Op.HEAR, signal(Signal.START)) + calling_op(calling.Op.SEND, b"\2\0\3\0\3")
     answers = b"".join(calling_op(calling.Op.HEAR, each) for each in hear)
     return LIMITS + ROOM + begin + answers + b"".join(calling_op(calling.Op.RESPONSE_TO, number) for number in (b"\0", b"\0", b"\1"))
+
+
+def _taken_as_they_come() -> bytes:
+    """More responses than are kept unread, each of them taken at once."""
+    response = calling_op(calling.Op.HEAR, message(b"x" * 60)) + calling_op(calling.Op.RESPONSE)
+    return (
+        LIMITS
+        + ROOM
+        + calling_op(calling.Op.HEAR, signal(Signal.START))
+        + response * 6
+        + response[:-1] * 2
+        + calling_op(calling.Op.RESPONSE)
+    )
+
+
+def _silent_end() -> bytes:
+    """The user closes, and the server says nothing for long."""
+    begin = calling_op(calling.Op.HEAR, signal(Signal.START)) + calling_op(calling.Op.CLOSE)
+    return LIMITS + ROOM + begin + calling_op(calling.Op.WAIT, b"\10") * 3
 
 
 def _reader(outcome: bytes) -> bytes:

@@ -9,7 +9,7 @@ from tests.fuzz.seeds import LARGE_RESPONSES, LIMITS, attacks, seeds
 from tests.fuzz.tape import PIECES, TYPES
 from tests.fuzz.targets import TARGETS
 
-EXAMPLES = 800
+EXAMPLES = 600
 
 
 def pieces() -> st.SearchStrategy[bytes]:
@@ -69,6 +69,7 @@ def test_decoding(reads: bytes, pieces: list[bytes]) -> None:
 @given(serving_programs())
 @example(b"\0\0\0\0\0\0\0\1\1\0\0\1\0\5\57")  # half a frame of a peer that reads nothing takes too long
 @example(b"\0\0\0\0\0\0\11\6\156\10\5\0")  # a peer that is asked to close reads no more
+@example(b"\0\0\0\0\0\0\12\6\156\4\0\1\5\0")  # a peer reads after its time at the end of the server
 def test_serving(data: bytes) -> None:
     serving.serving(data)
 
@@ -81,6 +82,7 @@ def test_calling(data: bytes) -> None:
 
 @settings(max_examples=EXAMPLES)
 @given(hosting_programs())
+@example(b"\0\0\0\0\0\17\11\0\0\0\7\6\6\0\1\0\7\6")  # a peer that comes at the end, and reads without confirming
 @example(b"\0\0\0\0\0\1\2\0\2\0\0\2\0\5\377\377\377\377\3\0\377\377\4")  # a shutdown while the handler has a message, nonsense behind it
 def test_hosting(data: bytes) -> None:
     hosting.hosting(data)
