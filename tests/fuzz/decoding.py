@@ -1,9 +1,10 @@
 """Target: a decoder and any stream.
 
-The program: a limit and three sizes of reads, then either the stream as it is (an odd first byte), or pieces of one.
+The program: a limit and three sizes of reads, then either the stream as it is, or pieces of one.
 """
 
 from itertools import cycle
+from typing import Final
 
 from returns.maybe import Nothing
 
@@ -12,13 +13,15 @@ from ipcfold.core.frame import Broken, Decoder, Frame, Signal, encode, refusal
 from tests.fuzz.models import LONGEST_HEADER, LONGEST_SIGNAL, Stream
 from tests.fuzz.tape import Tape, limits, piece
 
-_BYTEWISE = 2000  # longer streams are not read byte by byte, for the time it takes
+IN_PIECES: Final = b"\0"
+VERBATIM: Final = b"\1"
+_BYTEWISE: Final = 2000  # longer streams are not read byte by byte, for the time it takes
 
 
 def decoding(data: bytes) -> None:
     """Decoding is the same however the stream is cut, keeps little, and agrees with the plainest parser."""
     tape = Tape(data)
-    verbatim = tape.byte() % 2
+    verbatim = tape.choice((IN_PIECES, VERBATIM)) == VERBATIM
     limit = limits(tape).message
     reads = [tape.byte() or 300 for _ in range(3)]
     stream = tape.take(len(data)) if verbatim else _pieces(tape)

@@ -4,16 +4,17 @@ from itertools import chain
 from typing import Final
 
 from ipcfold.core.frame import Signal
-from tests.fuzz import calling, hosting, serving
+from tests.fuzz import calling, decoding, hosting, serving
 from tests.fuzz.tape import PIECES, SIGNALS, Piece
 from tests.wire.recordings import Recording, Side, recordings
 
 LIMITS: Final = bytes(4)  # the first choice of each
 ROOM: Final = b"\xff\xff"  # the socket takes that much
 ONE_RESPONSE: Final = b"\1\0\3"  # of some bytes
+LARGE_RESPONSES: Final = b"\3" + b"\0\x96" * 3  # as large as may be
 GO_ON: Final = b"\0"
-VERBATIM: Final = b"\1" + LIMITS + b"\7\1\100"
-IN_PIECES: Final = b"\0" + VERBATIM[1:]
+CLOSE: Final = b"\6"
+READS: Final = b"\7\1\100"
 SERVER: Final = b"\0"  # limits, and no timeout
 
 
@@ -63,13 +64,16 @@ def seeds(target: str) -> list[bytes]:
             streams = [recording.sent_by(side) for recording in recordings() for side in ("client", "server")]
             cut = [stream[: len(stream) * part // 4] for stream in streams for part in (1, 3)]
             bent = [stream[: len(stream) // 2] + b"\xff" + stream[len(stream) // 2 + 1 :] for stream in streams]
-            return [VERBATIM + stream for stream in streams + cut + bent] + [IN_PIECES + attack for attack in attacks()]
+            whole = [decoding.VERBATIM + LIMITS + READS + stream for stream in streams + cut + bent]
+            return whole + [decoding.IN_PIECES + LIMITS + READS + attack for attack in attacks()]
         case "serving":
-            return [_serving(recording) for recording in recordings()] + [_served(attack) for attack in attacks()]
+            return [_serving(recording) for recording in recordings()] + [_served(attack) for attack in attacks()] + [_dripping()]
         case "calling":
-            return [_calling(recording) for recording in recordings()] + [_called(attack) for attack in attacks()]
+            common = [_calling(recording) for recording in recordings()] + [_called(attack) for attack in attacks()]
+            return [*common, _two_questions(), _taken_as_they_come(), _silent_end()]
         case _:
-            return [_hosting(recording) for recording in recordings()] + [_hosted(attack) for attack in attacks()]
+            common = [_hosting(recording) for recording in recordings()] + [_hosted(attack) for attack in attacks()]
+            return [*common, _reader(GO_ON), _reader(CLOSE), _comers(b"\0"), _comers(b"\3")]
 
 
 def _replayed(recording: Recording, reader: Side, hear: bytes, say: bytes) -> bytes:
@@ -113,3 +117,54 @@ def _hosted(attack: bytes) -> bytes:
     turn = hosting_op(hosting.Op.ASK) + hosting_op(hosting.Op.ANSWER, ONE_RESPONSE + GO_ON)
     hostile = hosting_op(hosting.Op.HEAR, b"\0" + attack)
     return LIMITS + SERVER + hosting_op(hosting.Op.GREET) * 2 + said + hostile + turn * 2 + hosting_op(hosting.Op.WAIT, b"\xff")
+
+
+def _dripping() -> bytes:
+    """Every read ends in the middle of a heartbeat, and no one of them takes long."""
+    beat = Signal.HEARTBEAT.frame
+    parts = [beat[:9], *[beat[9:] + beat[:9]] * 8]
+    drops = (serving_op(serving.Op.HEAR, each) + serving_op(serving.Op.WAIT, b"\20") for part in parts for each in raw(part))
+    return LIMITS + ROOM + serving_op(serving.Op.HEAR, signal(Signal.START_OK)) + b"".join(drops)
+
+
+def _two_questions() -> bytes:
+    """Two messages are sent, each is answered, and no answer is taken for that to the other."""
+    hear = (signal(Signal.RECEIVED), message(b"one"), signal(Signal.RECEIVED), message(b"two"))
+    begin = calling_op(calling.Op.HEAR, signal(Signal.START)) + calling_op(calling.Op.SEND, b"\2\0\3\0\3")
+    answers = b"".join(calling_op(calling.Op.HEAR, each) for each in hear)
+    return LIMITS + ROOM + begin + answers + b"".join(calling_op(calling.Op.RESPONSE_TO, number) for number in (b"\0", b"\0", b"\1"))
+
+
+def _taken_as_they_come() -> bytes:
+    """More responses than are kept unread, each of them taken at once."""
+    response = calling_op(calling.Op.HEAR, message(b"x" * 60)) + calling_op(calling.Op.RESPONSE)
+    return (
+        LIMITS
+        + ROOM
+        + calling_op(calling.Op.HEAR, signal(Signal.START))
+        + response * 6
+        + response[:-1] * 2
+        + calling_op(calling.Op.RESPONSE)
+    )
+
+
+def _silent_end() -> bytes:
+    """The user closes, and the server says nothing for long."""
+    begin = calling_op(calling.Op.HEAR, signal(Signal.START)) + calling_op(calling.Op.CLOSE)
+    return LIMITS + ROOM + begin + calling_op(calling.Op.WAIT, b"\10") * 3
+
+
+def _reader(outcome: bytes) -> bytes:
+    """A peer says much at once, and reads slowly."""
+    connect = hosting_op(hosting.Op.CONNECT, b"\0" * 3)
+    said = b"".join(hosting_op(hosting.Op.SAY, b"\0" + each) for each in (signal(Signal.START_OK), *[message(b"one")] * 4))
+    some = hosting_op(hosting.Op.WAIT, b"\6") + hosting_op(hosting.Op.TAKE, b"\0\3\0")
+    turn = hosting_op(hosting.Op.ASK) + hosting_op(hosting.Op.ANSWER, LARGE_RESPONSES + GO_ON) + some * 2
+    last = hosting_op(hosting.Op.ASK) + hosting_op(hosting.Op.ANSWER, LARGE_RESPONSES + outcome) + some * 3
+    return LIMITS + SERVER + connect + said + hosting_op(hosting.Op.READ, b"\0" + ROOM) + turn + last + turn
+
+
+def _comers(user: bytes) -> bytes:
+    """Peers come, say a word and are gone."""
+    come = hosting_op(hosting.Op.CONNECT, user + ROOM) + hosting_op(hosting.Op.HEAR, b"\0" + signal(Signal.START_OK))
+    return LIMITS + SERVER + (come + hosting_op(hosting.Op.DROP, b"\0")) * 80

@@ -184,8 +184,9 @@ class Server:
         end, outbox = client.end, client.end.outbox
         clogged, waiting = end.clogged, outbox.size
         client.witness.check(self._now, self._absence)
-        client.witness.wrote(client.line.write(outbox), self._now)
+        client.witness.wrote(client.line.write(outbox))
         if outbox.size < waiting and (clogged or end.state is not State.TALKING):
+            client.witness.progressed(self._now)
             self._host.wrote(end.peer.connection, self._now)
             self._turns.notice(client.end)
         if end.over:

@@ -165,8 +165,9 @@ class _Run:
         end, outbox = self.end, self.end.outbox
         clogged, waiting = end.clogged, outbox.size
         self._witness.check(self._now, self._absence.seconds)
-        self._witness.wrote(self._line.write(outbox), self._now)
+        self._witness.wrote(self._line.write(outbox))
         if outbox.size < waiting and (clogged or end.state is not State.TALKING):
+            self._witness.progressed(self._now)
             end.wrote(self._now)
             self._advance()
             self._witness.check(self._now, self._absence.seconds)

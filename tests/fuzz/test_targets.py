@@ -4,13 +4,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz import calling, hosting, serving
-from tests.fuzz.decoding import decoding
-from tests.fuzz.seeds import IN_PIECES, attacks, seeds
+from tests.fuzz import calling, decoding, hosting, serving
+from tests.fuzz.seeds import LARGE_RESPONSES, LIMITS, attacks, seeds
 from tests.fuzz.tape import PIECES, TYPES
 from tests.fuzz.targets import TARGETS
 
-EXAMPLES = 800
+EXAMPLES = 600
 
 
 def pieces() -> st.SearchStrategy[bytes]:
@@ -22,13 +21,29 @@ def pieces() -> st.SearchStrategy[bytes]:
     return valid | signals | typed | any_kind | st.sampled_from(attacks())
 
 
-def programs(begin: bytes, ops: int, *, peers: bool = False) -> st.SearchStrategy[bytes]:
-    """Limits, what always comes first, then steps; the first of the operations hears a piece."""
+def programs(begin: bytes, often: list[int], ops: int, *, peers: bool = False) -> st.SearchStrategy[bytes]:
+    """Limits, what always comes first, then steps: mostly pieces heard, which is the first operation, and those that are to come often."""
     peer = st.integers(0, 3).map(lambda number: bytes([number])) if peers else st.just(b"")
     hear = st.builds(lambda who, piece: b"\0" + who + piece, peer, pieces())
-    other = st.builds(lambda op, operands: bytes([op]) + operands, st.integers(1, ops - 1), st.binary(max_size=5))
+    op = st.sampled_from(often) | st.sampled_from(often) | st.integers(1, ops - 1)
+    other = st.builds(lambda op, operands: bytes([op]) + operands, op, st.binary(max_size=5) | st.just(LARGE_RESPONSES))
     header = st.binary(min_size=4, max_size=4) | st.just(bytes(4))
     return st.builds(lambda limits, steps: limits + begin + b"".join(steps), header, st.lists(hear | other, max_size=30))
+
+
+def serving_programs() -> st.SearchStrategy[bytes]:
+    often = [serving.OPS.index(op) for op in (serving.Op.ANSWER, serving.Op.TAKE, serving.Op.WAIT)]
+    return st.one_of([programs(room + b"\0\1\1", often, len(serving.OPS)) for room in (b"\xff\xff", b"\0\0")])
+
+
+def calling_programs() -> st.SearchStrategy[bytes]:
+    often = [calling.OPS.index(op) for op in (calling.Op.SEND, calling.Op.RESPONSE_TO, calling.Op.WAIT)]
+    return st.one_of([programs(room + b"\0\1\0", often, len(calling.OPS)) for room in (b"\xff\xff", b"\0\0")])
+
+
+def hosting_programs() -> st.SearchStrategy[bytes]:
+    often = [hosting.OPS.index(op) for op in (hosting.Op.ASK, hosting.Op.ANSWER, hosting.Op.WAIT, hosting.Op.TAKE)]
+    return st.one_of([programs(timeout + b"\1\1", often, len(hosting.OPS), peers=True) for timeout in (b"\0", b"\1")])
 
 
 @pytest.mark.parametrize(("target", "seed"), [(target, seed) for target in TARGETS for seed in seeds(target)])
@@ -45,28 +60,29 @@ def test_any_bytes(target: str, data: bytes) -> None:
 
 
 @settings(max_examples=EXAMPLES)
-@given(st.lists(pieces(), max_size=20).map(b"".join).map(lambda stream: IN_PIECES + stream))
-@example(b"")
-def test_decoding(data: bytes) -> None:
-    decoding(data)
+@given(st.binary(min_size=3, max_size=3), st.lists(pieces(), max_size=20))
+def test_decoding(reads: bytes, pieces: list[bytes]) -> None:
+    decoding.decoding(decoding.IN_PIECES + LIMITS + reads + b"".join(pieces))
 
 
 @settings(max_examples=EXAMPLES)
-@given(programs(b"\xff\xff\0\1\1", len(serving.OPS)) | programs(b"\0\0\0\1\1", len(serving.OPS)))
-@example(b"")
+@given(serving_programs())
+@example(b"\0\0\0\0\0\0\0\1\1\0\0\1\0\5\57")  # half a frame of a peer that reads nothing takes too long
+@example(b"\0\0\0\0\0\0\11\6\156\10\5\0")  # a peer that is asked to close reads no more
+@example(b"\0\0\0\0\0\0\12\6\156\4\0\1\5\0")  # a peer reads after its time at the end of the server
 def test_serving(data: bytes) -> None:
     serving.serving(data)
 
 
 @settings(max_examples=EXAMPLES)
-@given(programs(b"\xff\xff\0\1\0", len(calling.OPS)) | programs(b"\0\0\0\1\0", len(calling.OPS)))
-@example(b"")
+@given(calling_programs())
 def test_calling(data: bytes) -> None:
     calling.calling(data)
 
 
 @settings(max_examples=EXAMPLES)
-@given(programs(b"\0\1\1", len(hosting.OPS), peers=True) | programs(b"\1\1\1", len(hosting.OPS), peers=True))
-@example(b"")
+@given(hosting_programs())
+@example(b"\0\0\0\0\0\17\11\0\0\0\7\6\6\0\1\0\7\6")  # a peer that comes at the end, and reads without confirming
+@example(b"\0\0\0\0\0\1\2\0\2\0\0\2\0\5\377\377\377\377\3\0\377\377\4")  # a shutdown while the handler has a message, nonsense behind it
 def test_hosting(data: bytes) -> None:
     hosting.hosting(data)

@@ -49,7 +49,7 @@ class Witness:
         self._asked_to_close = False
         self._state = State.GREETED
         self._moved_at = now
-        """Since when it is in that state, or when it last read something after that."""
+        """Since when it is in that state, or when less was to be written while it was closed."""
         self._drained_at: float | None = None
         self.lost = False
         """Whether it was let go with something still to be said, because its time was over."""
@@ -61,6 +61,7 @@ class Witness:
     def received(self, data: bytes) -> None:
         # Who is asked to close while a message of it waits is looked at again when the next bytes come.
         assert not self._heard.broken or self._asked_to_close, "nothing is read behind a broken frame"
+        assert self._end.outbox.size <= self._limits.unsent, "nothing is read from who does not read"
         new = self._heard.add(data)
         for frame in new:
             if not self._accepted:
@@ -100,14 +101,12 @@ class Witness:
         """The whole server ends."""
         self._drained_at = now
 
-    def wrote(self, data: bytes, now: float) -> None:
+    def wrote(self, data: bytes) -> None:
         """The socket took these bytes."""
         if not data:
             return
         self._said.add(data)
         self._said_size += len(data)
-        if self._state is not State.TALKING:
-            self._moved_at = now
         said = [frame for frame in self._said.frames if frame is not Signal.HEARTBEAT]
         known = len(self._answers)
         assert said[:known] == self._answers[: len(said)], "acknowledgements and responses are those of the handler's answers"
@@ -119,6 +118,11 @@ class Witness:
         assert self._accepted or Signal.HEARTBEAT not in self._said.frames
         assert not self._said.broken
 
+    def progressed(self, now: float) -> None:
+        """Less waits to be written than before, because it went or because it never will."""
+        if self._state is State.CLOSING or self._state is State.OVER:
+            self._moved_at = now
+
     def ticked(self, now: float, absence: float) -> None:
         """Time passed: nobody is late, and there is something to wait for."""
         end = self._end
@@ -127,6 +131,7 @@ class Witness:
             assert end.fault.endswith(_FAULTS[self._state])
         if end.state is State.OVER and self._state is not State.OVER:  # only time can have done it
             assert end.fault
+            self._check_patience(now, absence)
             self._dropping = True
             self._state, self._moved_at = end.state, now
         if end.over:  # one that had said all was let go before
@@ -145,6 +150,19 @@ class Witness:
             case State.TALKING:
                 pass
 
+    def _check_patience(self, now: float, absence: float) -> None:
+        """Who is let go had its time."""
+        match self._state:
+            case State.GREETED:
+                assert now >= self._moved_at + self._limits.handshake
+            case State.TALKING:
+                assert self._begun is not None
+                assert now >= self._begun + absence + self._limits.frame
+            case State.CLOSING | State.OVER if self._drained_at is not None:
+                assert now >= self._drained_at + self._limits.drain
+            case State.CLOSING | State.OVER:
+                assert now >= self._moved_at + min(self._limits.drain, self._limits.frame)
+
     # What must hold
 
     def check(self, now: float, absence: float) -> None:
@@ -157,7 +175,8 @@ class Witness:
         self._check_fault()
         if end.state is State.CLOSING:
             assert self._asked_to_close
-        if not end.waiting and not end.clogged and not self._dropping:  # all that was heard was looked at
+        clogged = end.outbox.size > self._limits.unsent
+        if not end.waiting and not clogged and not self._dropping:  # all that was heard was looked at
             assert self._asked == len(self._messages)
             assert end.state is self._expected()
             if end.state is State.TALKING and self._heard.rest and self._begun is None:
