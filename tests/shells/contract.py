@@ -53,6 +53,7 @@ from tests.shells.support import (
     listening,
     result_of,
     running,
+    signals_every,
     started,
 )
 
@@ -544,18 +545,18 @@ class ClientContract:
             assert server.stop() == ["echo 1"]
 
     def test_what_a_signal_s_handler_raises_is_raised_and_harms_nothing(self, directory: Path) -> None:
-        def alarm(*_: object) -> None:
-            raise TimeoutError("alarm")
+        struck = False
 
-        before = signal.signal(signal.SIGALRM, alarm)
-        try:
-            with running(directory, program=self.program), IPC(directory).get(NAME).unwrap() as process:
-                signal.setitimer(signal.ITIMER_REAL, 0.05)
-                with pytest.raises(TimeoutError, match="alarm"):
-                    process.wait()
-                assert process.ask(Message.text("ping")) == Success(Message.text("pong"))
-        finally:
-            signal.signal(signal.SIGALRM, before)
+        def alarm(*_: object) -> None:
+            nonlocal struck
+            if not struck:
+                struck = True
+                raise TimeoutError("alarm")
+
+        with running(directory, program=self.program), IPC(directory).get(NAME).unwrap() as process:
+            with pytest.raises(TimeoutError, match="alarm"), signals_every(0.1, alarm):
+                process.wait()
+            assert process.ask(Message.text("ping")) == Success(Message.text("pong"))
 
     def test_ask_says_whether_its_message_was_folded(self, directory: Path) -> None:
         with running(directory, program=self.program), IPC(directory).get(NAME).unwrap() as process:
@@ -786,14 +787,9 @@ class SpokenToContract:
             greet(wire)
             wire.read()
 
-        before = signal.signal(signal.SIGALRM, lambda *_: None)
-        signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
-        try:
-            with spoken(directory, serve), IPC(directory, limits=Limits(drain=0.05)).get(NAME).unwrap() as process:
-                assert isinstance(process.wait(0.1).failure(), TimedOut)
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
+        storm = signals_every(0.005, lambda _, __: None)
+        with storm, spoken(directory, serve), IPC(directory, limits=Limits(drain=0.05)).get(NAME).unwrap() as process:
+            assert isinstance(process.wait(0.1).failure(), TimedOut)
 
 
 def greet(wire: Wire) -> None:

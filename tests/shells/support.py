@@ -10,10 +10,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Self
 
 from ipcfold import IPC, Name
@@ -202,6 +203,26 @@ def running(
     finally:
         server.process.kill()
         server.process.communicate()
+
+
+@contextmanager
+def signals_every(seconds: float, handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """A SIGUSR1 to this process every so many seconds. (Not an alarm: that is how tests are timed.)"""
+
+    def send() -> None:
+        while not over.wait(seconds):
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    over = threading.Event()
+    before = signal.signal(signal.SIGUSR1, handler)
+    sending = threading.Thread(target=send)
+    sending.start()
+    try:
+        yield
+    finally:
+        over.set()
+        sending.join()
+        signal.signal(signal.SIGUSR1, before)
 
 
 @contextmanager

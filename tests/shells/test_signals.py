@@ -1,14 +1,14 @@
 """Signals, threads, forks and the end of the interpreter: nothing is lost, doubled or mixed up by them."""
 
+import json
 import os
 import pickle
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.context import ForkContext, ForkServerContext, SpawnContext
 from pathlib import Path
@@ -17,32 +17,16 @@ from types import FrameType
 import pytest
 from returns.result import Failure, Result, Success
 
-from ipcfold import IPC, Continuation, Interrupted, InUse, Message, Process, SendError, Unacknowledged, cases
-from tests.shells.support import NAME, PATIENCE, fifo, running
+from ipcfold import IPC, Continuation, InUse, Message, Process, SendError
+from tests.shells.support import NAME, PATIENCE, fifo, running, signals_every
 
 SOURCE = Path(__file__).parents[2]
-
-
-class AlarmError(Exception):
-    """What the handler of the tests' alarm raises."""
-
-
-@contextmanager
-def alarms(seconds: float, handler: object) -> Iterator[None]:
-    """An alarm every so many seconds."""
-    before = signal.signal(signal.SIGALRM, handler)  # type: ignore[arg-type]  # typeshed's type of handlers is private
-    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_storm_of_signals_while_reading_and_writing_loses_nothing(directory: Path) -> None:
     seen = list[int]()
     batch = [Message.text(f"echo {number} " + "x" * (number * 997 % 50_000)) for number in range(300)]
-    with running(directory) as server, alarms(0.0005, lambda number, _: seen.append(number)):
+    with running(directory) as server, signals_every(0.0005, lambda number, _: seen.append(number)):
         with IPC(directory).get(NAME).unwrap() as process:
             for _ in range(3):
                 assert process.send(*batch) == Success(process)
@@ -54,88 +38,32 @@ def test_a_storm_of_signals_while_reading_and_writing_loses_nothing(directory: P
 
 def test_handlers_that_raise_in_a_storm_make_no_message_come_twice_or_out_of_order(directory: Path) -> None:
     """An exception may strike at any step: then the connection goes on as if it had not, or says that it was interrupted."""
-    armed = False
-
-    def raises(_: int, __: FrameType | None) -> None:
-        nonlocal armed
-        if armed:
-            armed = False
-            raise AlarmError
-
-    outcomes = {"success": 0, "raised": 0, "interrupted": 0}
-    certain = list[str]()
     with running(directory) as server:
-        process = IPC(directory).get(NAME).unwrap()
-        with alarms(0.0007, raises):
-            for number in range(3000):
-                message = Message.text(f"echo {number} " + "x" * (number % 7 * 3000))
-                sent: Result[Message, object] | None = None
-                try:
-                    armed = True
-                    sent = process.ask(message)
-                    armed = False
-                except AlarmError:
-                    outcomes["raised"] += 1
-                if sent is None:
-                    continue
-                match cases(sent):
-                    case Success(response):
-                        assert response == message
-                        outcomes["success"] += 1
-                        certain.append(f"echo {number}")
-                    case Failure(error):
-                        assert error == Unacknowledged(0, 1, Interrupted(NAME))
-                        outcomes["interrupted"] += 1
-                        process = IPC(directory).get(NAME).unwrap()
-        process.close()
+        outcomes = interrupted("storm", directory)
         folded = [" ".join(content.split()[:2]) for content in server.stop()]
     assert all(outcomes.values()), outcomes
     assert len(folded) == len(set(folded))
+    certain = [f"echo {number}" for number in outcomes["success"]]
     assert [content for content in folded if content in set(certain)] == certain
 
 
 def test_what_was_interrupted_says_so_at_every_door(directory: Path) -> None:
-    """Found by raising at one line after the other, from inside the methods, until each has raised once."""
-
-    def raising_at(count: int) -> object:
-        def trace(frame: FrameType, event: str, _: object) -> object:
-            nonlocal count
-            if "ipcfold" not in frame.f_code.co_filename:
-                return None
-            if event == "line":
-                count -= 1
-                if count == 0:
-                    raise AlarmError
-            return trace
-
-        return trace
-
-    survived = interrupted = 0
+    """Found by raising at one line after the other of asking, until it is through."""
     with running(directory) as server:
-        for count in range(1, 200):
-            process = IPC(directory).get(NAME).unwrap()
-            sys.settrace(raising_at(count))  # type: ignore[arg-type]  # typeshed's type of trace functions is private
-            try:
-                process.ask(Message.text(f"echo {count}"))
-            except AlarmError:
-                pass
-            else:
-                break
-            finally:
-                sys.settrace(None)
-            again = process.ask(Message.text("ping"))
-            if again == Success(Message.text("pong")):
-                survived += 1
-            else:
-                interrupted += 1
-                assert again == Failure(Unacknowledged(0, 1, Interrupted(NAME)))
-                assert process.wait() in (Failure(Interrupted(NAME)), Success(Message.text(f"echo {count}")))  # which may have come
-                assert process.close() == Failure(Interrupted(NAME))
-            process.close()
-        assert survived > 3
-        assert interrupted > 20
+        outcomes = interrupted("lines", directory)
         echoes = [content for content in server.stop() if content != "ping"]
-        assert len(echoes) == len(set(echoes))
+    assert len(outcomes["survived"]) > 3
+    assert len(outcomes["interrupted"]) > 20
+    assert len(echoes) == len(set(echoes))
+
+
+def interrupted(how: str, directory: Path) -> dict[str, list[int]]:
+    """What became of each attempt, in a process of its own: exceptions must not strike in the tools that run the tests."""
+    command = [sys.executable, "-m", "tests.shells.interrupted", how, str(directory)]
+    ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=2 * PATIENCE, check=True, cwd=SOURCE)
+    outcomes = json.loads(ended.stdout)
+    assert isinstance(outcomes, dict)
+    return outcomes
 
 
 def test_threads_on_one_connection_are_told_that_it_is_in_use(directory: Path) -> None:
@@ -180,11 +108,11 @@ def test_below_a_signal_s_handler_the_connection_is_in_use(directory: Path) -> N
     with running(directory) as server, IPC(directory).get(NAME).unwrap() as process:
 
         def meanwhile(_: int, __: FrameType | None) -> None:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            found.append(process.send(Message.text("mixed in")))
-            gate.write_bytes(b"")
+            if not found:
+                found.append(process.send(Message.text("mixed in")))
+                gate.write_bytes(b"")
 
-        with alarms(0.1, meanwhile):
+        with signals_every(0.1, meanwhile):
             assert process.ask(Message.text(f"block {gate}")) == Success(Message.text("released"))
         assert found == [Failure(InUse(NAME))]
         process.close()

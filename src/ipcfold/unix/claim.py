@@ -98,7 +98,7 @@ class Claim:
             hidden.unlink(missing_ok=True)
             with reachable(hidden) as address:
                 listener.bind(address)
-            os.chmod(hidden, mode)  # and here whatever the umask took away comes back
+            _set_mode(hidden, mode)  # and here whatever the umask took away comes back
             listener.listen(_BACKLOG)
             status = os.lstat(hidden)
             if self.path.exists() and not is_socket(self.path):
@@ -175,6 +175,20 @@ def is_socket(path: Path) -> bool:
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
+
+
+def _set_mode(path: Path, mode: int) -> None:
+    """The mode of this very file: where others may write, one of them may have put a link in its place meanwhile."""
+    if stat.S_IMODE(os.lstat(path).st_mode) == mode:
+        return
+    if sys.platform != "linux":
+        os.chmod(path, mode, follow_symlinks=False)
+        return
+    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.chmod(f"/proc/self/fd/{descriptor}", mode)
+    finally:
+        os.close(descriptor)
 
 
 def _is_held(lock_path: Path) -> bool:
