@@ -240,7 +240,9 @@ class ServerContract:
             client.write("ping")
             assert client.read(2) == f"{RECEIVED},ping"
             server.signal(signal.SIGTERM)
-            assert server.result()["carry"] == 1
+            assert client.read() == CLOSE
+            client.write(CLOSE_OK)
+            assert server.result() == {"carry": 1}
 
     def test_a_client_that_pipelines_does_not_starve_another(self, directory: Path) -> None:
         gate = fifo(directory)

@@ -163,6 +163,7 @@ def test_a_file_that_is_no_socket_is_not_replaced(directory: Path) -> None:
     assert isinstance(error, SystemFailure)
     assert "no socket" in str(error)
     assert (directory / "server.sock").read_text() == "precious"
+    assert [path.name for path in directory.iterdir()] == ["server.sock"]
 
 
 def test_a_socket_that_another_put_in_its_place_is_not_removed(directory: Path) -> None:
