@@ -15,5 +15,6 @@ def written(end: End) -> bytes:
     out = list[bytes]()
     while end.outbox.size:
         out.append(bytes(end.outbox.head()))
+        assert out[-1], "something waits, and there is nothing to write"
         end.outbox.sent(len(out[-1]))
     return b"".join(out)
