@@ -82,6 +82,7 @@ def test_calling(data: bytes) -> None:
 
 @settings(max_examples=EXAMPLES)
 @given(hosting_programs())
+@example(b"\0\0\0\0\1\1\0\0\2\0\1x\4\5\0\6\7\154")  # at once a peer is late to confirm, and the server idle for too long
 @example(b"\0\0\0\0\0\17\11\0\0\0\7\6\6\0\1\0\7\6")  # a peer that comes at the end, and reads without confirming
 @example(b"\0\0\0\0\0\1\2\0\2\0\0\2\0\5\377\377\377\377\3\0\377\377\4")  # a shutdown while the handler has a message, nonsense behind it
 def test_hosting(data: bytes) -> None:

@@ -158,7 +158,7 @@ class Witness:
             case State.TALKING:
                 assert self._begun is not None
                 assert now >= self._begun + absence + self._limits.frame
-            case State.CLOSING | State.OVER if self._drained_at is not None:
+            case State.CLOSING | State.OVER if self._drained_at is not None and self._drained_at < now:  # not by this very tick
                 assert now >= self._drained_at + self._limits.drain
             case State.CLOSING | State.OVER:
                 assert now >= self._moved_at + min(self._limits.drain, self._limits.frame)
