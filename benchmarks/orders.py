@@ -1,0 +1,80 @@
+"""What clients are told to do: each order is one round, and its answer the seconds it took."""
+
+from __future__ import annotations
+
+from typing import final
+
+import attrs
+
+from benchmarks.processes import Seat
+
+_FILLING = bytes(range(1, 251))
+
+
+def content(size: int, number: int = 0) -> bytes:
+    """Bytes to send; those of other numbers differ, and none of it is memory that was never touched."""
+    filled = (_FILLING * (size // len(_FILLING) + 1))[:size]
+    mark = number.to_bytes(8, "big")
+    return (mark + filled)[:size]
+
+
+@final
+@attrs.frozen
+class Trips:
+    """Trips one after the other."""
+
+    size: int
+    count: int
+
+    def __call__(self, seat: Seat) -> float:
+        return seat.client.trips(content(self.size), self.count)
+
+
+@final
+@attrs.frozen
+class Batches:
+    """Batches of so many messages."""
+
+    size: int
+    messages: int
+    count: int
+
+    def __call__(self, seat: Seat) -> float:
+        contents = [content(self.size, number) for number in range(self.messages)]
+        return seat.client.batches(contents, self.count)
+
+
+@final
+@attrs.frozen
+class Visits:
+    """Connecting, one trip, and closing."""
+
+    size: int
+    count: int
+
+    def __call__(self, seat: Seat) -> float:
+        return seat.contestant.visits(seat.address, content(self.size), self.count)
+
+
+@final
+@attrs.frozen
+class Hold:
+    """Connect so many clients, and keep them."""
+
+    clients: int
+    size: int
+
+    def __call__(self, seat: Seat) -> bool:
+        seat.held.append(seat.contestant.crowd(seat.address, self.clients, content(self.size)))
+        return True
+
+
+@final
+@attrs.frozen
+class Requests:
+    """So many requests of the clients that are held, each with one in flight."""
+
+    count: int
+
+    def __call__(self, seat: Seat) -> float:
+        return seat.held[-1].requests(self.count)
