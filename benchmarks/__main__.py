@@ -16,7 +16,7 @@ from benchmarks.plan import QUICK, Plan
 from benchmarks.report import printed, written
 from benchmarks.results import Curve, Parameters, Report, Table
 from benchmarks.system import allow_many_files, machine
-from benchmarks.workloads import bulk, pipelined, round_trip
+from benchmarks.workloads import bulk, clients, connect, idle_connections, idle_server, imported, pipelined, round_trip, wait
 from benchmarks.workloads.rounds import Field
 
 Workload: TypeAlias = Callable[[Field, Plan, Path], Iterator[Table]]
@@ -25,6 +25,12 @@ WORKLOADS: Final[dict[str, Workload]] = {
     "round-trip": round_trip.measured,
     "pipelined": pipelined.measured,
     "bulk": bulk.measured,
+    "clients": clients.measured,
+    "idle-connections": idle_connections.measured,
+    "connect": connect.measured,
+    "wait": wait.measured,
+    "idle-server": idle_server.measured,
+    "import": imported.measured,
 }
 
 

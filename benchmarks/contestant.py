@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from time import monotonic, perf_counter, sleep
 from types import MappingProxyType
-from typing import ClassVar, Final, TypeAlias, final
+from typing import ClassVar, Final, TypeAlias, TypeVar, final
 
 import attrs
+
+T = TypeVar("T")
 
 SOCKET: Final = "bench.sock"
 """The file, in a directory of each contestant's own, that its server listens at."""
@@ -49,6 +52,7 @@ class Client(ABC):
         """Send all of them before the first answer is needed, and give all that came back."""
         return [self.trip(content) for content in contents]
 
+    @abstractmethod
     def close(self) -> None:
         """End the connection."""
 
@@ -153,16 +157,13 @@ class Contestant(ABC):
         return perf_counter() - began
 
 
-def connected(contestant: Contestant, address: str) -> Client:
-    """A client of a server that may not be up yet."""
+def patiently(reach: Callable[[], T], address: str) -> T:
+    """What reaches a server that may not be up yet."""
     deadline = monotonic() + PATIENCE
     while True:
-        try:
+        with suppress(OSError):
             if Path(address).exists():
-                return contestant.connect(address)
-        except OSError:
-            if monotonic() > deadline:
-                raise
+                return reach()
         if monotonic() > deadline:
-            raise TimeoutError(f"{contestant.title} does not listen")
+            raise TimeoutError("its server does not listen")
         sleep(0.005)

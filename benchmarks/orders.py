@@ -53,6 +53,7 @@ class Visits:
     count: int
 
     def __call__(self, seat: Seat) -> float:
+        seat.connected().close()  # so that the server is up
         return seat.contestant.visits(seat.address, content(self.size), self.count)
 
 
@@ -65,16 +66,18 @@ class Hold:
     size: int
 
     def __call__(self, seat: Seat) -> bool:
-        seat.held.append(seat.contestant.crowd(seat.address, self.clients, content(self.size)))
+        seat.crowd(self.clients, content(self.size))
         return True
 
 
 @final
 @attrs.frozen
 class Requests:
-    """So many requests of the clients that are held, each with one in flight."""
+    """So many requests of as many clients, each with one in flight."""
 
+    clients: int
+    size: int
     count: int
 
     def __call__(self, seat: Seat) -> float:
-        return seat.held[-1].requests(self.count)
+        return seat.crowd(self.clients, content(self.size)).requests(self.count)

@@ -16,7 +16,7 @@ from typing import Final, Protocol, TypeVar, final
 
 import attrs
 
-from benchmarks.contestant import SOCKET, Client, Contestant, Crowd, connected
+from benchmarks.contestant import SOCKET, Client, Contestant, Crowd, patiently
 from benchmarks.system import allow_many_files, cores, place
 
 T_co = TypeVar("T_co", covariant=True)
@@ -37,16 +37,25 @@ class Seat:
     def __init__(self, contestant: Contestant, address: str) -> None:
         self.contestant = contestant
         self.address = address
-        self.held: list[Crowd] = []
-        """Connections that only have to stay."""
         self._client: Client | None = None
+        self._crowd: Crowd | None = None
 
     @property
     def client(self) -> Client:
         """The client, connected at its first use."""
         if self._client is None:
-            self._client = connected(self.contestant, self.address)
+            self._client = self.connected()
         return self._client
+
+    def connected(self) -> Client:
+        """One more client."""
+        return patiently(lambda: self.contestant.connect(self.address), self.address)
+
+    def crowd(self, clients: int, content: bytes) -> Crowd:
+        """So many clients, connected at the first use."""
+        if self._crowd is None:
+            self._crowd = patiently(lambda: self.contestant.crowd(self.address, clients, content), self.address)
+        return self._crowd
 
 
 class Order(Protocol[T_co]):

@@ -42,9 +42,10 @@ def _remember(servers: Found, clients: Found, index: int, pair: Pair, plan: Plan
         pair.place(usual_placement())
         before = peak_memory(pair.server), peak_memory(pair.client.pid)
         pair.client.do(Trips(plan.large, 1), float)
+        grown = peak_memory(pair.server) - before[0], peak_memory(pair.client.pid) - before[1]
     except (Failed, OSError) as error:
         for found in (servers, clients):
-            found.fail(index, Failed(str(error)))
+            found.fail(index, error)
         return
-    servers.add(index, lambda: (peak_memory(pair.server) - before[0]) / plan.large)
-    clients.add(index, lambda: (peak_memory(pair.client.pid) - before[1]) / plan.large)
+    servers.add(index, grown[0] / plan.large)
+    clients.add(index, grown[1] / plan.large)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TypeVar, final
 
 import attrs
@@ -70,22 +71,22 @@ class Found:
         self._values: list[list[float]] = [[] for _ in field.entries]
         self._failed: dict[int, str] = {}
 
-    def add(self, index: int, found: Callable[[], float]) -> None:
-        """One more value of the contestant at that place, unless it is out."""
+    def add(self, index: int, value: float) -> None:
+        """One more value of the contestant at that place."""
+        self._values[index].append(value)
+
+    def attempt(self, index: int, measured: Callable[[], float]) -> None:
+        """One more value, unless the contestant is out, or fails now and so is."""
         if index in self._failed:
             return
         try:
-            self._values[index].append(found())
-        except Failed as failure:
+            self.add(index, measured())
+        except (Failed, OSError) as failure:
             self.fail(index, failure)
 
-    def fail(self, index: int, failure: Failed) -> None:
+    def fail(self, index: int, failure: Exception) -> None:
         """That contestant is out."""
         self._failed[index] = f"failed: {failure}"
-
-    def is_out(self, index: int) -> bool:
-        """Whether it failed."""
-        return index in self._failed
 
     def figures(self) -> tuple[Figure, ...]:
         """A row for each, and for those that take no part."""
@@ -136,9 +137,12 @@ def in_turns(field: Field, running: list[Pair], placement: Placement, plan: Plan
             found.fail(index, failure)
     for _ in range(plan.rounds):
         for index, pair in enumerate(running):
-            count = counts[index]
-            found.add(index, lambda pair=pair, count=count: measure.value(pair.client.do(measure.order(count), float) / count))
+            found.attempt(index, partial(_round, pair, measure, counts[index]))
     return found.figures()
+
+
+def _round(pair: Pair, measure: Measure, count: int) -> float:
+    return measure.value(pair.client.do(measure.order(count), float) / count)
 
 
 def table(workload: str, title: str, placement: Placement, unit: str, better: Better, figures: tuple[Figure, ...], note: str = "") -> Table:
