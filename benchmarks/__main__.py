@@ -11,9 +11,10 @@ from typing import Final, TypeAlias
 
 import attrs
 
+from benchmarks import curves
 from benchmarks.peers import PEERS
 from benchmarks.plan import QUICK, Plan
-from benchmarks.report import printed, written
+from benchmarks.report import printed, printed_curve, written
 from benchmarks.results import Curve, Parameters, Report, Table
 from benchmarks.system import allow_many_files, machine
 from benchmarks.workloads import bulk, clients, connect, idle_connections, idle_server, imported, pipelined, round_trip, wait
@@ -42,23 +43,32 @@ def main() -> None:
     if wanted.rounds:
         plan = attrs.evolve(plan, rounds=wanted.rounds)
     tables: list[Table] = []
-    curves: list[Curve] = []
+    lines: list[Curve] = []
     with TemporaryDirectory(prefix="bench") as directory:
-        for name in wanted.workload or WORKLOADS:
+        for name in wanted.workload or ([] if wanted.curves else WORKLOADS):
             place = Path(directory, name)
             place.mkdir()
             for table in WORKLOADS[name](Field.of(name, wanted.peer), plan, place):
                 print(printed(table), flush=True)
                 tables.append(table)
+        if wanted.curves:
+            scale = curves.QUICK if wanted.quick else curves.Scale()
+            for curve in curves.measured(wanted.peer, plan, scale, Path(directory, "curves")):
+                print(printed_curve(curve), flush=True)
+                lines.append(curve)
     report = Report(
         datetime.now(UTC).isoformat(timespec="seconds"),
         machine(),
         Parameters(plan.rounds, plan.seconds, plan.quick),
         tuple(tables),
-        tuple(curves),
+        tuple(lines),
     )
     if wanted.json:
         written(report, wanted.json)
+    if wanted.chart:
+        from benchmarks.chart import drawn  # noqa: PLC0415 - only who wants a chart needs what draws it
+
+        drawn(report, wanted.chart)
 
 
 @attrs.frozen

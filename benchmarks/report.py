@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from enum import Enum
 from pathlib import Path
+from statistics import median
+from textwrap import wrap
 
 import attrs
 
-from benchmarks.results import Figure, Report, Table
+from benchmarks.results import Curve, Figure, Line, Report, Table
 
 _WIDTH = 38
 
@@ -18,18 +20,40 @@ def printed(table: Table) -> str:
     base, best = table.base, table.best_peer
     head = f"{table.title} ({table.placement})"
     columns = f"{table.unit:{_WIDTH}} {'median':>11} {'quartiles':>23} {'x raw':>7} {'x best peer':>12}"
-    rows = [_row(table, figure, base, best) for figure in table.figures]
-    note = [f"{table.note}"] if table.note else []
-    return "\n".join(["", head, *note, columns, *rows])
+    rows = [_row(table, figure, base, best) for figure in table.figures if figure.values]
+    note = [table.note] if table.note else []
+    return "\n".join(["", head, *note, columns, *rows, *_absent(table)])
+
+
+def _absent(table: Table) -> list[str]:
+    """Who has no figure, by the reason."""
+    reasons: dict[str, list[str]] = {}
+    for figure in table.figures:
+        if not figure.values:
+            reasons.setdefault(figure.absent, []).append(figure.title)
+    return [line for reason, titles in reasons.items() for line in wrap(f"- {', '.join(titles)}: {reason}", 120, subsequent_indent="  ")]
 
 
 def _row(table: Table, figure: Figure, base: Figure | None, best: Figure | None) -> str:
-    if not figure.values:
-        return f"{figure.title:{_WIDTH}} {figure.absent}"
     low, high = figure.quartiles
     spread = f"{number(low)} to {number(high)}"
     ratios = f"{_times(table.ratio(figure, base)):>7} {_times(table.ratio(figure, best)):>12}"
     return f"{figure.title:{_WIDTH}} {number(figure.median):>11} {spread:>23} {ratios}"
+
+
+def printed_curve(curve: Curve) -> str:
+    """A curve as text: a column for each place on it."""
+    places = sorted({point.x for line in curve.lines for point in line.points})
+    head = f"{curve.title}: {curve.unit}, medians, by {curve.x}"
+    columns = f"{'':{_WIDTH}}" + "".join(f" {place:>11,}" for place in places)
+    rows = [_line(line, places) for line in curve.lines if line.points]
+    absent = [f"- {line.title}: {line.absent}" for line in curve.lines if line.absent]
+    return "\n".join(["", head, columns, *rows, *absent])
+
+
+def _line(line: Line, places: list[int]) -> str:
+    medians = {point.x: number(median(point.values)) for point in line.points}
+    return f"{line.title:{_WIDTH}}" + "".join(f" {medians.get(place, '-'):>11}" for place in places)
 
 
 def number(value: float) -> str:

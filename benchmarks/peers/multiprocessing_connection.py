@@ -15,9 +15,8 @@ from threading import Thread, stack_size
 from typing import ClassVar, Final, final
 
 from benchmarks.contestant import Client, Contestant, Wire
+from benchmarks.peers.framing import window
 
-_WINDOW: Final = 100
-"""Messages in flight: with all of a batch, both ends would wait for the other to read."""
 _LENGTH: Final = Struct("!i")
 
 
@@ -39,9 +38,9 @@ class ConnectionClient(Client):
 
     def batch(self, contents: Sequence[bytes]) -> Sequence[bytes]:
         """As many in flight as can be without a deadlock."""
-        connection, answers = self._connection, list[bytes]()
+        connection, answers, ahead = self._connection, list[bytes](), window(contents)
         for index, content in enumerate(contents):
-            if index >= _WINDOW:
+            if index >= ahead:
                 answers.append(connection.recv_bytes())
             connection.send_bytes(content)
         while len(answers) < len(contents):

@@ -8,9 +8,10 @@ from typing import Final, final
 import pynng
 
 from benchmarks.contestant import PATIENCE, Client, Contestant
+from benchmarks.peers.framing import window
 
 _WINDOW: Final = 100
-"""Messages in flight: with all of a batch, both ends would wait for the other to read."""
+"""Messages that nng keeps ready on each side."""
 _TIMEOUT: Final = int(PATIENCE * 1000)
 
 
@@ -33,9 +34,9 @@ class NngClient(Client):
 
     def batch(self, contents: Sequence[bytes]) -> Sequence[bytes]:
         """As many in flight as can be without a deadlock."""
-        send, receive, answers = self._socket.send, self._socket.recv, list[bytes]()
+        send, receive, answers, ahead = self._socket.send, self._socket.recv, list[bytes](), window(contents)
         for index, content in enumerate(contents):
-            if index >= _WINDOW:
+            if index >= ahead:
                 answers.append(receive())
             send(content)
         while len(answers) < len(contents):

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Final, final
 
 from benchmarks.contestant import Answer, Client, Contestant, Standing
-from benchmarks.peers.framing import framed, unframed
+from benchmarks.peers.framing import Frames, framed, unframed
 
 _CHUNK: Final = 2**18
 _SMALL: Final = (
@@ -115,11 +115,10 @@ class RawFrames(_Raw):
         with listening(address) as listener:
             while True:
                 stream, _ = listener.accept()
-                rest = b""
+                frames = Frames()
                 with stream:
                     while data := stream.recv(_SMALL):
-                        messages, rest = unframed(rest + data)
-                        stream.sendall(b"".join(map(framed, messages)))
+                        stream.sendall(b"".join(map(framed, frames.fed(data))))
 
 
 CONTESTANTS: Final = (RawBytes(), RawFrames())

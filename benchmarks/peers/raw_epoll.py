@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final, final
 
 from benchmarks.contestant import Contestant, Standing, Wire
-from benchmarks.peers.framing import framed, unframed
+from benchmarks.peers.framing import Frames, framed
 from benchmarks.peers.raw import RawClient, listening
 
 _CHUNK: Final = 65536
@@ -17,12 +17,12 @@ _CHUNK: Final = 65536
 class Conversation:
     """What a server keeps for one client: its socket, the rest of a message, and what is still to be written."""
 
-    __slots__ = ("rest", "stream", "unsent")
+    __slots__ = ("frames", "stream", "unsent")
 
     def __init__(self, stream: socket.socket) -> None:
         self.stream = stream
-        self.rest = b""
-        self.unsent = b""
+        self.frames = Frames()
+        self.unsent = memoryview(b"")
 
 
 def serve(address: str, answered: Callable[[Conversation, bytes], bytes]) -> None:
@@ -61,7 +61,7 @@ def turn(poll: select.epoll, talk: Conversation, events: int, answered: Callable
     except BlockingIOError:
         written = 0
     if written < len(answer):
-        talk.unsent = answer[written:]
+        talk.unsent = memoryview(answer)[written:]
         poll.modify(stream, select.EPOLLOUT)
     return True
 
@@ -73,8 +73,7 @@ def same(_: Conversation, data: bytes) -> bytes:
 
 def parsed(talk: Conversation, data: bytes) -> bytes:
     """The messages as they came, each taken out of its frame and put into another."""
-    messages, talk.rest = unframed(talk.rest + data)
-    return b"".join(map(framed, messages))
+    return b"".join(map(framed, talk.frames.fed(data)))
 
 
 class _Epoll(Contestant):

@@ -10,9 +10,7 @@ from rpyc.utils.factory import unix_connect
 from rpyc.utils.server import ThreadedServer
 
 from benchmarks.contestant import Client, Contestant
-
-_WINDOW: Final = 100
-"""Calls under way: with all of a batch, both ends would wait for the other to read."""
+from benchmarks.peers.framing import window
 
 
 @final
@@ -39,8 +37,9 @@ class RpycClient(Client):
 
     def batch(self, contents: Sequence[bytes]) -> Sequence[bytes]:
         """As many calls under way as can be without a deadlock."""
-        answers, calls = list[bytes](), [self._start(content) for content in contents[:_WINDOW]]
-        for content in contents[_WINDOW:]:
+        ahead = window(contents)
+        answers, calls = list[bytes](), [self._start(content) for content in contents[:ahead]]
+        for content in contents[ahead:]:
             answers.append(calls[len(answers)].value)
             calls.append(self._start(content))
         return answers + [call.value for call in calls[len(answers) :]]

@@ -16,7 +16,7 @@ from typing import Final, final, runtime_checkable
 import uvloop
 
 from benchmarks.contestant import Answer, Client, Contestant, Standing, WrongAnswer, check
-from benchmarks.peers.framing import WIRE, framed, unframed
+from benchmarks.peers.framing import WIRE, Frames, framed
 from benchmarks.peers.streams import Streams
 
 
@@ -46,7 +46,7 @@ class Framed(Protocol):
     transport: Writer
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._frames = Frames()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Part of asyncio's protocols."""
@@ -55,8 +55,7 @@ class Framed(Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Part of asyncio's protocols."""
-        messages, self._rest = unframed(self._rest + data if self._rest else data)
-        if messages:
+        if messages := self._frames.fed(data):
             self.received(messages)
 
     def received(self, messages: list[bytes]) -> None:

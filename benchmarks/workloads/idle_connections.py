@@ -50,8 +50,8 @@ def measured(field: Field, plan: Plan, directory: Path) -> Iterator[Table]:
     trip = f"round trip, {plan.small} B"
     yield table(name, f"{trip}, no idle connections", placement, "us", Better.LOWER, columns.alone.figures())
     yield table(name, f"{trip}, beside {idle}", placement, "us", Better.LOWER, columns.beside.figures())
-    beside = table(name, f"{trip}, beside {idle}", placement, "x that with none", Better.LOWER, columns.ratio.figures())
-    yield attrs.evolve(beside, compared=False)
+    ratios = table(name, f"{trip}, beside {idle}", placement, "x that with none", Better.LOWER, columns.ratio.figures())
+    yield attrs.evolve(ratios, compared=False)
     yield table(name, f"the server's memory, {idle}", placement, "KiB each", Better.LOWER, columns.memory.figures())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TypeVar, final
+from typing import Final, final
 
 import attrs
 
@@ -14,7 +14,15 @@ from benchmarks.plan import Plan
 from benchmarks.processes import Failed, Order, Pair, Placement
 from benchmarks.results import Better, Figure, Table
 
-T = TypeVar("T")
+_MANY: Final = "no way for one process to hold many clients of it without a thread for each"
+_REASONS: Final = {
+    "clients": _MANY,
+    "idle-connections": _MANY,
+    "idle-server": _MANY,
+    "wait": "only the `wait` of ipcfold is measured",
+    "import": "only the import of ipcfold is measured",
+}
+"""Why rows take no part, where they do not say it themselves."""
 
 
 @final
@@ -59,7 +67,8 @@ class Field:
 
 
 def _declining(peer: Peer, row: Contestant, workload: str) -> Figure:
-    return Figure(peer.name, peer.title, row.standing, absent=row.declines.get(workload, "does not do this"))
+    reason = row.declines.get(workload) or _REASONS.get(workload, "does not do this")
+    return Figure(peer.name, peer.title, row.standing, absent=reason)
 
 
 @final

@@ -24,12 +24,14 @@ from benchmarks.workloads.rounds import Field, Found, table
 from ipcfold import IPC, Message, Name
 
 _SPAWN: Final = get_context("spawn")
+_UP: Final = 0.0
 _HEAD_START: Final = 0.05
 """Seconds that a client has been waiting for at least."""
 
 
 def serve_when_told(directory: str, orders: Connection) -> None:
     """The server's process: it says when it starts to listen, and ends with the message that stops it."""
+    orders.send(_UP)
     while orders.recv():
         orders.send(monotonic())
         serve(directory)
@@ -37,6 +39,7 @@ def serve_when_told(directory: str, orders: Connection) -> None:
 
 def wait_when_told(directory: str, orders: Connection) -> None:
     """The client's process: it says when it has found the server, which it stops."""
+    orders.send(_UP)
     while orders.recv():
         process = IPC(directory).wait(NAME, PATIENCE).unwrap()
         orders.send(monotonic())
@@ -46,6 +49,7 @@ def wait_when_told(directory: str, orders: Connection) -> None:
 
 def wait_in_vain(directory: str, seconds: float, orders: Connection) -> None:
     """Another client's process: it says which share of a core it needed."""
+    orders.send(_UP)
     while orders.recv():
         began = process_time()
         IPC(directory).wait(Name("nobody"), seconds)
@@ -75,6 +79,8 @@ def _measure(late: Found, shares: Found, index: int, plan: Plan, directory: Path
     try:
         for process in processes:
             process.start()
+        for orders in (server, client, other):
+            _heard(orders)
         for number in range(plan.rounds * 3):
             client.send(True)
             sleep(_HEAD_START + number % 7 * 0.003)  # not always at the same point between two looks
@@ -85,7 +91,7 @@ def _measure(late: Found, shares: Found, index: int, plan: Plan, directory: Path
             shares.attempt(index, lambda: _heard(other))
     finally:
         for orders in (server, client, other):
-            orders.close()
+            orders.send(False)
         for process in processes:
             end(process, 1)
 
