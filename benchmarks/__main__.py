@@ -33,6 +33,7 @@ WORKLOADS: Final[dict[str, Workload]] = {
     "idle-server": idle_server.measured,
     "import": imported.measured,
 }
+CURVES: Final = "curves"
 
 
 def main() -> None:
@@ -45,13 +46,15 @@ def main() -> None:
     tables: list[Table] = []
     lines: list[Curve] = []
     with TemporaryDirectory(prefix="bench") as directory:
-        for name in wanted.workload or ([] if wanted.curves else WORKLOADS):
+        for name in WORKLOADS:
+            if wanted.workload and name not in wanted.workload:
+                continue
             place = Path(directory, name)
             place.mkdir()
             for table in WORKLOADS[name](Field.of(name, wanted.peer), plan, place):
                 print(printed(table), flush=True)
                 tables.append(table)
-        if wanted.curves:
+        if wanted.curves or CURVES in wanted.workload:
             scale = curves.QUICK if wanted.quick else curves.Scale()
             for curve in curves.measured(wanted.peer, plan, scale, Path(directory, "curves")):
                 print(printed_curve(curve), flush=True)
@@ -87,13 +90,15 @@ class Wanted:
 def arguments() -> Wanted:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="ipcfold beside its peers, workload by workload")
-    parser.add_argument("--workload", action="append", default=[], choices=WORKLOADS, help="only this one (may be repeated)")
+    parser.add_argument("--workload", action="append", default=[], choices=[*WORKLOADS, CURVES], help="only this one (may be repeated)")
     parser.add_argument(
         "--peer", action="append", default=[], choices=[peer.name for peer in PEERS], help="only this one (may be repeated)"
     )
     parser.add_argument("--rounds", type=int, default=0, help=f"rounds of each contestant ({Plan().rounds} by default)")
     parser.add_argument("--quick", action="store_true", help="see that everything works; the figures mean nothing")
-    parser.add_argument("--curves", action="store_true", help="measure how figures scale with sizes, clients and connections, too")
+    parser.add_argument(
+        "--curves", action="store_true", help="beside the workloads, measure how figures scale with sizes, clients and connections"
+    )
     parser.add_argument("--json", type=Path, help="write all figures of all rounds there")
     parser.add_argument("--chart", type=Path, help="draw an SVG there")
     return Wanted(**vars(parser.parse_args()))

@@ -18,7 +18,7 @@ from benchmarks.report import number
 from benchmarks.results import Better, Curve, Figure, Line, Report, Table
 
 _INK: Final = "#808080"  # as far from white as from black
-_COLOURS: Final = {Standing.RAW: "#8a8f98", Standing.BARE: "#8a8f98", Standing.PEER: "#3b82d6", Standing.OURS: "#e2622b"}
+_COLOURS: Final = {Standing.RAW: "#8a8f98", Standing.APART: "#8a8f98", Standing.PEER: "#3b82d6", Standing.OURS: "#e2622b"}
 _LINES: Final = ("#3b82d6", "#2fa37c", "#a566d6", "#c79a1e", "#d64f8f", "#2f9fb8")
 _COLUMNS: Final = 3
 _BAR: Final = 0.26  # inches
@@ -63,10 +63,8 @@ def _bars(table: Table) -> list[Figure]:
 def _table(axes: Axes, table: Table) -> None:
     bars = _bars(table)
     medians = [max(figure.median, 0.0) for figure in bars]
-    spread = [
-        [max(0.0, figure.median - figure.quartiles[0]) for figure in bars],
-        [max(0.0, figure.quartiles[1] - figure.median) for figure in bars],
-    ]
+    below = [max(0.0, figure.median - figure.quartiles[0]) for figure in bars]
+    above = [max(0.0, figure.quartiles[1] - figure.median) for figure in bars]
     places = list(range(len(bars)))
     colours = [_COLOURS[figure.standing] for figure in bars]
     axes.barh(places, medians, xerr=(below, above), color=colours, ecolor=_INK, height=0.7)

@@ -32,8 +32,8 @@ class Standing(Enum):
     RAW = "raw"
     """What the kernel and Python cost without any library: ratios are against the first of these."""
     PEER = "peer"
-    BARE = "bare"
-    """Messages made by hand on the lowest layer of a loop: shown, but no library of messages, and so no peer."""
+    APART = "apart"
+    """Shown, but not among the peers that the best is chosen from: its module says why it is not the same work."""
     OURS = "ours"
 
 

@@ -7,6 +7,7 @@ none. A trip never crosses to the coordinator: an order is a whole round, and it
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import get_context
@@ -69,9 +70,15 @@ class _Failure:
     reason: str
 
 
+def _prepare() -> None:
+    """Before anything else in a process of a contestant."""
+    allow_many_files()
+    os.dup2(2, 1)  # what peers print must not get between the tables
+
+
 def _obey(contestant: Contestant, address: str, orders: Connection) -> None:
     """The main function of a client's process."""
-    allow_many_files()
+    _prepare()
     seat = Seat(contestant, address)
     while True:
         try:
@@ -87,12 +94,12 @@ def _obey(contestant: Contestant, address: str, orders: Connection) -> None:
 
 
 def _serve(contestant: Contestant, address: str) -> None:
-    allow_many_files()
+    _prepare()
     contestant.serve(address)
 
 
 def _serve_many(contestant: Contestant, address: str) -> None:
-    allow_many_files()
+    _prepare()
     contestant.serve_many(address)
 
 

@@ -1,7 +1,7 @@
-"""Pyro5: one object with an exposed method; batches are its batched calls.
+"""Pyro5: one object with an exposed method.
 
 The serializer is msgpack, which takes bytes as they are: the usual one spells them in base64, and `marshal` has no
-batched calls.
+batched calls. A batch is one message, and not as many as it has calls, so that it stands apart from the peers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final, final
 from Pyro5.api import BatchProxy, Daemon, Proxy, behavior, expose
 from Pyro5.errors import CommunicationError
 
-from benchmarks.contestant import Client, Contestant
+from benchmarks.contestant import Client, Contestant, Standing
 
 _OBJECT: Final = "echo"
 
@@ -55,12 +55,11 @@ class PyroClient(Client):
         self._proxy._pyroRelease()  # noqa: SLF001 - the documented way to disconnect
 
 
-@final
 class Pyro(Contestant):
     """Calls of a method."""
 
     title = "Pyro5, msgpack"
-    enters = frozenset({"round-trip", "pipelined", "bulk", "connect"})
+    enters = frozenset({"round-trip", "bulk", "connect"})
 
     def serve(self, address: str) -> None:
         """A thread for each client."""
@@ -73,4 +72,13 @@ class Pyro(Contestant):
         return PyroClient(address)
 
 
-CONTESTANTS: Final = (Pyro(),)
+@final
+class PyroBatches(Pyro):
+    """Many calls in one message, which one message answers."""
+
+    title = "Pyro5, a batch as one message"
+    standing = Standing.APART
+    enters = frozenset({"pipelined"})
+
+
+CONTESTANTS: Final = (Pyro(), PyroBatches())

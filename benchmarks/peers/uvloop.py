@@ -1,7 +1,8 @@
 """uvloop, as a loop for streams, and with a protocol, which its documentation calls the faster way.
 
 The protocol takes all messages that one read brought and answers them in one write, with the framing of the raw sockets:
-the least that uvloop can cost from Python. It is shown beside the peers, not as one.
+the least that uvloop can cost from Python. It is a loop and no library of messages, as raw sockets are none, so that it
+stands apart from the peers.
 """
 
 from __future__ import annotations
@@ -154,7 +155,7 @@ class UvloopProtocol(Contestant):
     """A protocol in the loop of uvloop; large messages are left to streams, whose buffer grows better."""
 
     title = "uvloop protocol, framed by hand"
-    standing = Standing.BARE
+    standing = Standing.APART
     enters = frozenset({"round-trip", "pipelined", "clients", "idle-connections", "idle-server"})
     wire = WIRE
 
