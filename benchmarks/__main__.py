@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, TypeAlias
@@ -43,35 +44,40 @@ def main() -> None:
     plan = QUICK if wanted.quick else Plan()
     if wanted.rounds:
         plan = attrs.evolve(plan, rounds=wanted.rounds)
-    tables: list[Table] = []
-    lines: list[Curve] = []
     with TemporaryDirectory(prefix="bench") as directory:
-        for name in WORKLOADS:
-            if wanted.workload and name not in wanted.workload:
-                continue
-            place = Path(directory, name)
-            place.mkdir()
-            for table in WORKLOADS[name](Field.of(name, wanted.peer), plan, place):
-                print(printed(table), flush=True)
-                tables.append(table)
-        if wanted.curves or CURVES in wanted.workload:
-            scale = curves.QUICK if wanted.quick else curves.Scale()
-            for curve in curves.measured(wanted.peer, plan, scale, Path(directory, "curves")):
-                print(printed_curve(curve), flush=True)
-                lines.append(curve)
-    report = Report(
-        datetime.now(UTC).isoformat(timespec="seconds"),
-        machine(),
-        Parameters(plan.rounds, plan.seconds, plan.quick),
-        tuple(tables),
-        tuple(lines),
-    )
+        tables = list(measured_tables(wanted, plan, Path(directory)))
+        lines = list(measured_curves(wanted, plan, Path(directory)))
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    parameters = Parameters(plan.rounds, plan.seconds, plan.quick)
+    report = Report(now, machine(), parameters, tuple(tables), tuple(lines))
     if wanted.json:
         written(report, wanted.json)
     if wanted.chart:
         from benchmarks.chart import drawn  # noqa: PLC0415 - only who wants a chart needs what draws it
 
         drawn(report, wanted.chart)
+
+
+def measured_tables(wanted: Wanted, plan: Plan, directory: Path) -> Iterator[Table]:
+    """The tables of the workloads, printed as they come."""
+    for name, measured in WORKLOADS.items():
+        if wanted.workload and name not in wanted.workload:
+            continue
+        place = directory / name
+        place.mkdir()
+        for table in measured(Field.of(name, wanted.peer), plan, place):
+            print(printed(table), flush=True)
+            yield table
+
+
+def measured_curves(wanted: Wanted, plan: Plan, directory: Path) -> Iterator[Curve]:
+    """The curves, if they were asked for, printed as they come."""
+    if not wanted.curves and CURVES not in wanted.workload:
+        return
+    scale = curves.QUICK if wanted.quick else curves.Scale()
+    for curve in curves.measured(wanted.peer, plan, scale, directory / CURVES):
+        print(printed_curve(curve), flush=True)
+        yield curve
 
 
 @attrs.frozen
@@ -89,19 +95,19 @@ class Wanted:
 
 def arguments() -> Wanted:
     """The command line."""
+    peers, workloads = [peer.name for peer in PEERS], [*WORKLOADS, CURVES]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="ipcfold beside its peers, workload by workload")
-    parser.add_argument("--workload", action="append", default=[], choices=[*WORKLOADS, CURVES], help="only this one (may be repeated)")
-    parser.add_argument(
-        "--peer", action="append", default=[], choices=[peer.name for peer in PEERS], help="only this one (may be repeated)"
-    )
-    parser.add_argument("--rounds", type=int, default=0, help=f"rounds of each contestant ({Plan().rounds} by default)")
-    parser.add_argument("--quick", action="store_true", help="see that everything works; the figures mean nothing")
-    parser.add_argument(
-        "--curves", action="store_true", help="beside the workloads, measure how figures scale with sizes, clients and connections"
-    )
+    parser.add_argument("--workload", action="append", default=[], choices=workloads, help="only this one; may be repeated")
+    parser.add_argument("--peer", action="append", default=[], choices=peers, help="only this one; may be repeated")
+    parser.add_argument("--rounds", type=int, default=0, help=f"of each contestant; {Plan().rounds} by default")
+    parser.add_argument("--quick", action="store_true", help="only see that everything works; the figures mean nothing")
+    parser.add_argument("--curves", action="store_true", help="how figures scale with sizes, clients and connections, too")
     parser.add_argument("--json", type=Path, help="write all figures of all rounds there")
-    parser.add_argument("--chart", type=Path, help="draw an SVG there")
-    return Wanted(**vars(parser.parse_args()))
+    parser.add_argument("--chart", type=Path, help="draw an SVG there; needs matplotlib, which the extra `bench` has")
+    wanted = Wanted(**vars(parser.parse_args()))
+    if wanted.chart and find_spec("matplotlib") is None:
+        parser.error("--chart needs matplotlib: pip install matplotlib")
+    return wanted
 
 
 if __name__ == "__main__":
