@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -105,6 +106,8 @@ def arguments() -> Wanted:
     parser.add_argument("--json", type=Path, help="write all figures of all rounds there")
     parser.add_argument("--chart", type=Path, help="draw an SVG there; needs matplotlib, which the extra `bench` has")
     wanted = Wanted(**vars(parser.parse_args()))
+    if sys.platform != "linux":
+        parser.error("they need Linux: epoll, and what /proc tells about processes")
     if wanted.chart and find_spec("matplotlib") is None:
         parser.error("--chart needs matplotlib: pip install matplotlib")
     return wanted

@@ -13,13 +13,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Sheet
 
 from benchmarks.contestant import Standing
+from benchmarks.curves import MAIN
 from benchmarks.processes import usual_placement
 from benchmarks.report import number
 from benchmarks.results import Better, Curve, Figure, Line, Report, Table
 
 _INK: Final = "#808080"  # as far from white as from black
 _COLOURS: Final = {Standing.RAW: "#8a8f98", Standing.APART: "#8a8f98", Standing.PEER: "#3b82d6", Standing.OURS: "#e2622b"}
-_LINES: Final = ("#3b82d6", "#2fa37c", "#a566d6", "#c79a1e", "#d64f8f", "#2f9fb8")
+_LINES: Final = ("#3b82d6", "#2fa37c", "#a566d6")
 _COLUMNS: Final = 3
 _BAR: Final = 0.26  # inches
 _WIDTH: Final = 16.0
@@ -82,20 +83,30 @@ def _table(axes: Axes, table: Table) -> None:
 
 
 def _curve(axes: Axes, curve: Curve) -> None:
-    hues = iter(_LINES)
     for line in curve.lines:
         if line.points:
-            colour = _COLOURS[line.standing] if line.standing is not Standing.PEER else next(hues)
-            _line(axes, line, colour)
-    axes.set_xscale("symlog" if any(point.x == 0 for line in curve.lines for point in line.points) else "log")
+            _line(axes, line)
+    places = sorted({point.x for line in curve.lines for point in line.points})
+    axes.set_xscale("symlog" if 0 in places else "log")
     axes.set_yscale("log")
+    axes.set_xticks(places, [_short(place) if curve.x == "bytes" else f"{place:,}" for place in places])
+    axes.minorticks_off()
     axes.set_xlabel(curve.x)
     axes.set_title(f"{curve.title}\n{curve.unit}, {curve.better.value} is better", fontsize=9)
     axes.legend(frameon=False, fontsize=8, labelcolor=_INK)
     _bare(axes)
 
 
-def _line(axes: Axes, line: Line, colour: str) -> None:
+def _short(size: int) -> str:
+    """A size in bytes, as short as can be."""
+    for factor, letter in ((2**20, "Mi"), (2**10, "Ki")):
+        if size >= factor:
+            return f"{size // factor} {letter}"
+    return str(size)
+
+
+def _line(axes: Axes, line: Line) -> None:
+    colour = _COLOURS[line.standing] if line.standing is not Standing.PEER else _LINES[MAIN.index(line.peer) % len(_LINES)]
     xs = [point.x for point in line.points]
     middles = [sorted(point.values)[len(point.values) // 2] for point in line.points]
     style = "--" if line.peer == "raw_epoll" else "-"

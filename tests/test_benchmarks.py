@@ -17,6 +17,8 @@ from benchmarks.workloads.rounds import Field, Measure, in_turns
 from hypothesis import given
 from hypothesis import strategies as st
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="they need epoll and /proc")
+
 ROOT = Path(__file__).parents[1]
 PRESENT = ("raw", "raw_epoll", "ipcfold", "multiprocessing_connection", "asyncio_streams")
 
