@@ -23,6 +23,8 @@ _COLOURS: Final = {Standing.RAW: "#8a8f98", Standing.APART: "#8a8f98", Standing.
 _LINES: Final = ("#3b82d6", "#2fa37c", "#a566d6")
 _COLUMNS: Final = 3
 _BAR: Final = 0.26  # inches
+_FEWEST: Final = 6
+"""Rows that a panel has room for at least."""
 _WIDTH: Final = 16.0
 
 
@@ -32,7 +34,7 @@ def drawn(report: Report, path: Path) -> None:
     mpl.rcParams.update(dict.fromkeys(("axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK))
     tables, curves = _shown(report), list(report.curves)
     rows = [tables[at : at + _COLUMNS] for at in range(0, len(tables), _COLUMNS)]
-    heights = [1.2 + _BAR * max(len(_bars(table)) for table in row) for row in rows]
+    heights = [1.4 + _BAR * max(len(_bars(table)) for table in row) for row in rows]
     heights += [3.4] * -(-len(curves) // _COLUMNS)
     if not heights:
         return
@@ -75,10 +77,12 @@ def _table(axes: Axes, table: Table) -> None:
         axes.set_xscale("log")
         axes.set_xlim(min(median for median in medians if median > 0) / 2, farthest * 6)
     else:
-        axes.set_xlim(0, farthest * 1.25)
+        axes.set_xlim(0, max([farthest * 1.25, *(figure.quartiles[1] * 1.15 for figure in bars)]))
+        axes.locator_params(axis="x", nbins=4)
+    axes.set_ylim(min(-0.6, len(bars) - _FEWEST - 0.4), len(bars) - 0.4)
     for place, figure in enumerate(bars):
         axes.text(max(figure.quartiles[1], figure.median, 0), place, f"  {number(figure.median)}", va="center", fontsize=8)
-    axes.set_title(f"{table.title}\n{table.unit}, {table.better.value} is better, {table.placement}", fontsize=9)
+    axes.set_title(f"{table.title}\n{table.unit}, {table.better.value} is better\n{table.placement}", fontsize=9)
     _bare(axes)
 
 

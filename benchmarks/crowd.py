@@ -75,8 +75,8 @@ class StreamCrowd(Crowd):
 def entered(wire: Wire, address: str) -> socket.socket:
     """One connection that the server has let in."""
     stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    stream.connect(address)  # blocking, for as long as the server's backlog is full
     stream.settimeout(PATIENCE)
-    stream.connect(address)
     missing = len(wire.greeting)
     while missing:
         missing -= len(stream.recv(missing))

@@ -138,7 +138,7 @@ def _by_idle(wanted: list[str], plan: Plan, scale: Scale, directory: Path) -> Cu
                         sleep(_SETTLING)
                     drawn.point(index, idle, _rounds_of_one(pair, plan))
                 except Failed as failure:
-                    drawn.end(index, idle, failure)
+                    drawn.end(index, idle, pair.because(failure))
                     break
     lines = drawn.lines(lambda _, seconds: seconds * 1e6)
     return Curve("latency-by-idle", "round trip by idle connections", "idle connections", "us", Better.LOWER, lines + absent)

@@ -8,14 +8,15 @@ import attrs
 
 from benchmarks.processes import Seat
 
-_FILLING = bytes(range(1, 251))
+_FILLING = bytes(range(256))
 
 
 def content(size: int, number: int = 0) -> bytes:
-    """Bytes to send; those of other numbers differ, and none of it is memory that was never touched."""
-    filled = (_FILLING * (size // len(_FILLING) + 1))[:size]
-    mark = number.to_bytes(8, "big")
-    return (mark + filled)[:size]
+    """Bytes to send, none of them in memory that was never touched; those of other numbers differ, where there is room."""
+    whole, rest = divmod(size, len(_FILLING))
+    if not rest and not number:
+        return _FILLING * whole  # made in one piece: a copy would count as memory that a message needs
+    return (number.to_bytes(8, "big") + _FILLING * (whole + 1))[:size]
 
 
 @final

@@ -112,6 +112,7 @@ class Worker:
         self._process = _SPAWN.Process(target=_obey, args=(contestant, address, theirs), daemon=True)
         self._process.start()
         theirs.close()
+        self._silent = False
 
     @property
     def pid(self) -> int:
@@ -127,7 +128,8 @@ class Worker:
 
     def answer(self) -> object:
         """What came of what it was told."""
-        if not self._orders.poll(_LONGEST_ROUND):
+        if self._silent or not self._orders.poll(_LONGEST_ROUND):
+            self._silent = True  # an answer that came later would be taken for that to the next order
             raise Failed(f"no answer in {_LONGEST_ROUND:.0f} s")
         try:
             answer: object = self._orders.recv()
@@ -185,6 +187,12 @@ class Pair:
     def server(self) -> int:
         """The number of the server's process."""
         return self._server.pid or 0
+
+    def because(self, failure: Failed) -> Failed:
+        """The failure, with what is known about the server."""
+        if self._server.is_alive():
+            return failure
+        return Failed(f"{failure}; its server has ended, with code {self._server.exitcode}")
 
     def another_client(self) -> Worker:
         """One more client's process, which ends with the pair."""

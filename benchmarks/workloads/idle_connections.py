@@ -45,7 +45,7 @@ def measured(field: Field, plan: Plan, directory: Path) -> Iterator[Table]:
             try:
                 _compare(columns, index, alone, beside, placement, plan)
             except Failed as failure:
-                columns.fail(index, failure)
+                columns.fail(index, beside.because(failure))
     name, idle = "idle-connections", f"{plan.beside:,} idle connections"
     trip = f"round trip, {plan.small} B"
     yield table(name, f"{trip}, no idle connections", placement, "us", Better.LOWER, columns.alone.figures())
