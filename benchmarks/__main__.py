@@ -57,6 +57,8 @@ def main() -> None:
         from benchmarks.chart import drawn  # noqa: PLC0415 - only who wants a chart needs what draws it
 
         drawn(report, wanted.chart)
+    if failed := report.failed:
+        raise SystemExit("\n".join(["", "These failed:", *failed]))
 
 
 def measured_tables(wanted: Wanted, plan: Plan, directory: Path) -> Iterator[Table]:

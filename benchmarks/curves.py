@@ -18,7 +18,7 @@ from benchmarks.contestant import Contestant
 from benchmarks.orders import Batches, Hold, Requests, Trips
 from benchmarks.plan import Plan
 from benchmarks.processes import Failed, Pair, pairs, usual_placement
-from benchmarks.results import Better, Curve, Line, Point
+from benchmarks.results import FAILED, Better, Curve, Line, Point
 from benchmarks.workloads.rounds import Entry, Field, Measure, fitting
 
 MAIN: Final = ("raw", "raw_epoll", "ipcfold", "multiprocessing_connection", "uvloop", "pyzmq")
@@ -63,7 +63,7 @@ class _Drawn:
         self._points[index].append(Point(x, tuple(values)))
 
     def end(self, index: int, x: int, why: Exception) -> None:
-        self._ended.setdefault(index, f"failed at {x:,}: {why}")
+        self._ended.setdefault(index, f"{FAILED} at {x:,}: {why}")
 
     def lines(self, derived: Callable[[int, float], float] = lambda _, value: value) -> tuple[Line, ...]:
         return tuple(

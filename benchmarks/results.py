@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from enum import Enum
 from statistics import median, quantiles
-from typing import final
+from typing import Final, final
 
 import attrs
 
 from benchmarks.contestant import Standing
 from benchmarks.system import Machine
+
+FAILED: Final = "failed"
+"""How the reason of a row begins that was to have figures."""
 
 
 class Better(Enum):
@@ -134,3 +137,10 @@ class Report:
     parameters: Parameters
     tables: tuple[Table, ...]
     curves: tuple[Curve, ...]
+
+    @property
+    def failed(self) -> list[str]:
+        """Who was to have figures and has none, or not all, and why."""
+        rows = [(table.title, figure) for table in self.tables for figure in table.figures]
+        ends = [(curve.title, line) for curve in self.curves for line in curve.lines]
+        return [f"{title}: {row.title} {row.absent}" for title, row in [*rows, *ends] if row.absent.startswith(FAILED)]

@@ -28,6 +28,11 @@ def framed(content: bytes) -> bytes:
     return LENGTH.pack(len(content)) + content
 
 
+def joined(messages: Sequence[bytes]) -> bytes:
+    """All of them framed; a single one, which may be large, is copied once."""
+    return framed(messages[0]) if len(messages) == 1 else b"".join(map(framed, messages))
+
+
 def unframed(data: bytes) -> tuple[list[bytes], bytes]:
     """The whole messages at the beginning of the data, and what is left."""
     messages: list[bytes] = []

@@ -76,11 +76,11 @@ class AskingWithTimeout(Sending):
 
 
 class Ipcfold(Contestant):
-    """The verbs `send` and `wait`."""
+    """The verbs `send` and `wait`, with any number of messages."""
 
-    title = "ipcfold, send then wait"
+    title = "ipcfold"
     standing = Standing.OURS
-    enters = frozenset({"round-trip", "pipelined", "bulk", "clients", "idle-connections", "connect", "idle-server", "wait", "import"})
+    enters = frozenset({"pipelined", "bulk", "clients", "idle-connections", "connect", "idle-server", "wait", "import"})
     wire = Wire(_frame, _answer, Signal.START.frame, Signal.START_OK.frame, Signal.HEARTBEAT.frame)
     verbs: ClassVar[type[Sending]] = Sending
 
@@ -91,6 +91,14 @@ class Ipcfold(Contestant):
     def connect(self, address: str) -> Sending:
         """Wait for the server."""
         return self.verbs(IPC(Path(address).parent).wait(NAME, PATIENCE).unwrap())
+
+
+@final
+class IpcfoldSendThenWait(Ipcfold):
+    """The same, one message at a time."""
+
+    title = "ipcfold, send then wait"
+    enters = frozenset({"round-trip"})
 
 
 @final
@@ -111,4 +119,4 @@ class IpcfoldAskWithTimeout(Ipcfold):
     verbs = AskingWithTimeout
 
 
-CONTESTANTS: Final = (Ipcfold(), IpcfoldAsk(), IpcfoldAskWithTimeout())
+CONTESTANTS: Final = (Ipcfold(), IpcfoldSendThenWait(), IpcfoldAsk(), IpcfoldAskWithTimeout())

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Final, final
 
 from benchmarks.contestant import Answer, Client, Contestant, Standing
-from benchmarks.peers.framing import Frames, framed, unframed
+from benchmarks.peers.framing import Frames, joined, unframed
 
 _CHUNK: Final = 2**18
 _SMALL: Final = (
@@ -70,7 +70,7 @@ class RawClient(Client):
 
     def batch(self, contents: Sequence[bytes]) -> Sequence[Answer]:
         """All of them in one write."""
-        frames = b"".join(map(framed, contents))
+        frames = joined(contents)
         return unframed(bytes(self._duplex(frames)))[0]
 
     def close(self) -> None:
@@ -118,7 +118,7 @@ class RawFrames(_Raw):
                 frames = Frames()
                 with stream:
                     while data := stream.recv(_SMALL):
-                        stream.sendall(b"".join(map(framed, frames.fed(data))))
+                        stream.sendall(joined(frames.fed(data)))
 
 
 CONTESTANTS: Final = (RawBytes(), RawFrames())

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final, final
 
 from benchmarks.contestant import Contestant, Standing, Wire
-from benchmarks.peers.framing import Frames, framed
+from benchmarks.peers.framing import Frames, joined
 from benchmarks.peers.raw import RawClient, listening
 
 _CHUNK: Final = 65536
@@ -73,7 +73,7 @@ def same(_: Conversation, data: bytes) -> bytes:
 
 def parsed(talk: Conversation, data: bytes) -> bytes:
     """The messages as they came, each taken out of its frame and put into another."""
-    return b"".join(map(framed, talk.frames.fed(data)))
+    return joined(talk.frames.fed(data))
 
 
 class _Epoll(Contestant):

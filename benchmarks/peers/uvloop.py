@@ -17,7 +17,7 @@ from typing import Final, final, runtime_checkable
 import uvloop
 
 from benchmarks.contestant import Answer, Client, Contestant, Standing, WrongAnswer, check
-from benchmarks.peers.framing import WIRE, Frames, framed
+from benchmarks.peers.framing import WIRE, Frames, joined
 from benchmarks.peers.streams import Streams
 
 
@@ -70,7 +70,7 @@ class Answering(Framed):
 
     def received(self, messages: list[bytes]) -> None:
         """Send them back."""
-        self.transport.write(b"".join(map(framed, messages)))
+        self.transport.write(joined(messages))
 
 
 @final
@@ -134,7 +134,7 @@ class ProtocolClient(Client):
 
     async def _exchanged(self, contents: Sequence[bytes]) -> list[bytes]:
         answers = self._protocol.answers(len(contents))
-        self._protocol.transport.write(b"".join(map(framed, contents)))
+        self._protocol.transport.write(joined(contents))
         return await answers
 
     async def _repeated(self, contents: Sequence[bytes], count: int) -> float:

@@ -12,7 +12,7 @@ from benchmarks.contestant import Contestant, Standing
 from benchmarks.peers import PEERS, Peer
 from benchmarks.plan import Plan
 from benchmarks.processes import Failed, Order, Pair, Placement
-from benchmarks.results import Better, Figure, Table
+from benchmarks.results import FAILED, Better, Figure, Table
 
 _MANY: Final = "no way for one process to hold many clients of it without a thread for each"
 _REASONS: Final = {
@@ -95,7 +95,7 @@ class Found:
 
     def fail(self, index: int, failure: Exception) -> None:
         """That contestant is out."""
-        self._failed[index] = f"failed: {failure}"
+        self._failed[index] = f"{FAILED}: {failure}"
 
     def figures(self) -> tuple[Figure, ...]:
         """A row for each, and for those that take no part."""
