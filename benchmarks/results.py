@@ -141,6 +141,6 @@ class Report:
     @property
     def failed(self) -> list[str]:
         """Who was to have figures and has none, or not all, and why."""
-        rows = [(table.title, figure) for table in self.tables for figure in table.figures]
-        ends = [(curve.title, line) for curve in self.curves for line in curve.lines]
-        return [f"{title}: {row.title} {row.absent}" for title, row in [*rows, *ends] if row.absent.startswith(FAILED)]
+        rows = [(table.title, row.title, row.absent) for table in self.tables for row in table.figures]
+        lines = [(curve.title, line.title, line.absent) for curve in self.curves for line in curve.lines]
+        return [f"{where}: {who} {reason}" for where, who, reason in rows + lines if reason.startswith(FAILED)]
