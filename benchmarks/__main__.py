@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -45,11 +46,12 @@ def main() -> None:
     plan = QUICK if wanted.quick else Plan()
     if wanted.rounds:
         plan = attrs.evolve(plan, rounds=wanted.rounds)
+    load, _, _ = os.getloadavg()
     with TemporaryDirectory(prefix="bench") as directory:
         tables = list(measured_tables(wanted, plan, Path(directory)))
         lines = list(measured_curves(wanted, plan, Path(directory)))
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    parameters = Parameters(plan.rounds, plan.seconds, plan.quick)
+    parameters = Parameters(plan.rounds, plan.seconds, plan.quick, load)
     report = Report(now, machine(), parameters, tuple(tables), tuple(lines))
     if wanted.json:
         written(report, wanted.json)

@@ -82,7 +82,7 @@ def _table(axes: Axes, table: Table) -> None:
     axes.set_ylim(min(-0.6, len(bars) - _FEWEST - 0.4), len(bars) - 0.4)
     for place, figure in enumerate(bars):
         axes.text(max(figure.quartiles[1], figure.median, 0), place, f"  {number(figure.median)}", va="center", fontsize=8)
-    axes.set_title(f"{table.title}\n{table.unit}, {table.better.value} is better\n{table.placement}", fontsize=9)
+    axes.set_title(f"{table.title}\n{table.unit}, {table.better.value} is better\n{table.placement}", fontsize=8)
     _bare(axes)
 
 
@@ -93,7 +93,7 @@ def _curve(axes: Axes, curve: Curve) -> None:
     places = sorted({point.x for line in curve.lines for point in line.points})
     axes.set_xscale("symlog" if 0 in places else "log")
     axes.set_yscale("log")
-    axes.set_xticks(places, [_short(place) if curve.x == "bytes" else f"{place:,}" for place in places])
+    axes.set_xticks(places, [_short(place) if curve.x == "bytes" else f"{place:,}" for place in places], rotation=40, fontsize=7)
     axes.minorticks_off()
     axes.set_xlabel(curve.x)
     axes.set_title(f"{curve.title}\n{curve.unit}, {curve.better.value} is better", fontsize=9)

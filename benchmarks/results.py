@@ -125,6 +125,8 @@ class Parameters:
     rounds: int
     seconds_a_round: float
     quick: bool
+    load: float
+    """How many processes wanted to run in the minute before: with others at work, figures of one run differ from the next."""
 
 
 @final
