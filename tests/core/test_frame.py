@@ -211,9 +211,19 @@ def test_signals_get_through_however_small_messages_are_to_be(signal: Signal, si
     assert decoded([signal.frame + encode(message)], limit) == [signal, expected]
 
 
-@given(signals())
-def test_signals_are_what_the_wire_says(signal: Signal) -> None:
-    content = b"innmind/ipc:" + signal.value.encode()
+@pytest.mark.parametrize(
+    ("signal", "content"),
+    [
+        (Signal.START, b"innmind/ipc:connection.start"),
+        (Signal.START_OK, b"innmind/ipc:connection.start-ok"),
+        (Signal.RECEIVED, b"innmind/ipc:message.received"),
+        (Signal.HEARTBEAT, b"innmind/ipc:heartbeat"),
+        (Signal.CLOSE, b"innmind/ipc:connection.close"),
+        (Signal.CLOSE_OK, b"innmind/ipc:connection.close-ok"),
+    ],
+)
+def test_signals_are_what_the_wire_says(signal: Signal, content: bytes) -> None:
+    assert signal.content == content
     assert signal.frame == b"\x00\x0atext/plain" + len(content).to_bytes(4) + content + b"\xce"
 
 

@@ -63,21 +63,16 @@ class Event(Enum):
 class Command(Enum):
     """What to do on a transition; most are a signal to send."""
 
-    NOTHING = "nothing", b""
-    DELIVER = "deliver", b""
-    COUNT = "count", b""
-    ACCEPT = "accept", Signal.START_OK.frame
-    HEARTBEAT = "heartbeat", Signal.HEARTBEAT.frame
-    ASK_TO_CLOSE = "ask to close", Signal.CLOSE.frame
-    CONFIRM_CLOSE = "confirm to close", Signal.CLOSE_OK.frame
-
-    def __init__(self, _: str, frame: bytes) -> None:
-        self.frame = frame
+    NOTHING = "nothing"
+    DELIVER = "deliver"
+    COUNT = "count"
+    ACCEPT = Signal.START_OK
+    HEARTBEAT = Signal.HEARTBEAT
+    ASK_TO_CLOSE = Signal.CLOSE
+    CONFIRM_CLOSE = Signal.CLOSE_OK
 
 
-Moves: TypeAlias = dict[Event | Signal, tuple[State, Command]]
-
-_MOVES: Final[dict[State, Moves]] = {
+_MOVES: Final[dict[State, dict[Event | Signal, tuple[State, Command]]]] = {
     State.CONNECTED: {
         Signal.START: (State.TALKING, Command.ACCEPT),
         Signal.CLOSE: (State.DISMISSED, Command.CONFIRM_CLOSE),
@@ -111,11 +106,20 @@ _MOVES: Final[dict[State, Moves]] = {
     State.FLOODED: {},
     State.INTERRUPTED: {},
 }
-# With the rows whole it takes one step to look a move up, which is done several times a message.
-for _state, _moves in _MOVES.items():
-    for _event in (*Event, *Signal):
-        _moves.setdefault(_event, (_state, Command.NOTHING))
 
+Row: TypeAlias = dict[Event | Signal, tuple[State, Command, bytes]]
+
+
+def _row(state: State, moves: dict[Event | Signal, tuple[State, Command]]) -> Row:
+    row = Row()
+    for event in (*Event, *Signal):
+        after, command = moves.get(event, (state, Command.NOTHING))
+        row[event] = after, command, command.value.frame if isinstance(command.value, Signal) else b""
+    return row
+
+
+# The same with every event in every row, and with what there is to say: a step for each move, of which a message takes several.
+_ROWS: Final = {state: _row(state, moves) for state, moves in _MOVES.items()}
 
 _OPEN: Final = frozenset({State.CONNECTED, State.TALKING, State.CLOSING})
 _CUT_OFF: Final = frozenset({State.LOST, State.BROKEN, State.FLOODED, State.INTERRUPTED})
@@ -130,7 +134,8 @@ _COUNT: Final = Command.COUNT
 
 def transition(state: State, event: Event | Signal) -> tuple[State, Command]:
     """The protocol of this end: every state takes every event, and what stands in no row is ignored."""
-    return _MOVES[state][event]
+    after, command, _ = _ROWS[state][event]
+    return after, command
 
 
 @final
@@ -141,8 +146,8 @@ class Calling:
         "_decoder",
         "_heartbeat",
         "_limits",
-        "_moves",
         "_responses",
+        "_row",
         "_spoke",
         "_unread",
         "acknowledged",
@@ -162,7 +167,7 @@ class Calling:
         """When `tick` is to be called next."""
         self._spoke = False
         self.state = State.CONNECTED
-        self._moves = _MOVES[State.CONNECTED]
+        self._row = _ROWS[State.CONNECTED]
         self.open = True
         """Whether anything can still come."""
         self.outbox = Outbox()
@@ -277,12 +282,12 @@ class Calling:
         self._move(Event.BROKEN)
 
     def _move(self, event: Event | Signal) -> Command:
-        state, command = self._moves[event]
+        state, command, said = self._row[event]
         if state is not self.state:
-            self.state, self._moves = state, _MOVES[state]
+            self.state, self._row = state, _ROWS[state]
             self.open = state in _OPEN
             if state in _CUT_OFF:
                 self.outbox.mute()  # nobody would answer for what is still unsent
-        if command.frame:
-            self.outbox.add(command.frame)
+        if said:
+            self.outbox.add(said)
         return command

@@ -57,18 +57,24 @@ _prefixed_cached = lru_cache(maxsize=256)(_prefixed)
 class Signal(Enum):
     """What the two ends say to each other about the conversation itself."""
 
-    START = "connection.start"
-    START_OK = "connection.start-ok"
-    RECEIVED = "message.received"
-    HEARTBEAT = "heartbeat"
-    CLOSE = "connection.close"
-    CLOSE_OK = "connection.close-ok"
+    START = b"innmind/ipc:connection.start"
+    START_OK = b"innmind/ipc:connection.start-ok"
+    RECEIVED = b"innmind/ipc:message.received"
+    HEARTBEAT = b"innmind/ipc:heartbeat"
+    CLOSE = b"innmind/ipc:connection.close"
+    CLOSE_OK = b"innmind/ipc:connection.close-ok"
 
     __hash__ = object.__hash__  # members are singletons, and keys of the tables of transitions: that of Enum is slow
 
-    def __init__(self, verb: str) -> None:
-        self.content = b"innmind/ipc:" + verb.encode("ascii")
-        self.frame = encode(Message(TEXT_PLAIN, self.content))
+    @property
+    def content(self) -> bytes:
+        """What stands in its frame, as `text/plain`."""
+        return self.value
+
+    @property
+    def frame(self) -> bytes:
+        """The whole frame."""
+        return encode(Message(TEXT_PLAIN, self.value))
 
 
 _SIGNALS: Final = {signal.content: signal for signal in Signal}

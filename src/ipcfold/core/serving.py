@@ -56,20 +56,15 @@ class Event(Enum):
 class Command(Enum):
     """What to do on a transition; most are a signal to send."""
 
-    NOTHING = "nothing", b""
-    ASK_HANDLER = "ask the handler", b""
-    ACKNOWLEDGE = "acknowledge", Signal.RECEIVED.frame
-    HEARTBEAT = "heartbeat", Signal.HEARTBEAT.frame
-    ASK_TO_CLOSE = "ask to close", Signal.CLOSE.frame
-    CONFIRM_CLOSE = "confirm to close", Signal.CLOSE_OK.frame
-
-    def __init__(self, _: str, frame: bytes) -> None:
-        self.frame = frame
+    NOTHING = "nothing"
+    ASK_HANDLER = "ask the handler"
+    ACKNOWLEDGE = Signal.RECEIVED
+    HEARTBEAT = Signal.HEARTBEAT
+    ASK_TO_CLOSE = Signal.CLOSE
+    CONFIRM_CLOSE = Signal.CLOSE_OK
 
 
-Moves: TypeAlias = dict[Event | Signal, tuple[State, Command]]
-
-_MOVES: Final[dict[State, Moves]] = {
+_MOVES: Final[dict[State, dict[Event | Signal, tuple[State, Command]]]] = {
     State.GREETED: {
         Signal.START_OK: (State.TALKING, Command.NOTHING),
         Event.CLOSE_WANTED: (State.CLOSING, Command.ASK_TO_CLOSE),
@@ -96,15 +91,23 @@ _MOVES: Final[dict[State, Moves]] = {
     },
     State.OVER: {},
 }
-# With the rows whole it takes one step to look a move up, which is done several times a message.
-for _state, _moves in _MOVES.items():
-    for _event in (*Event, *Signal):
-        _moves.setdefault(_event, (_state, Command.NOTHING))
 
+Row: TypeAlias = dict[Event | Signal, tuple[State, Command, bytes]]
+
+
+def _row(state: State, moves: dict[Event | Signal, tuple[State, Command]]) -> Row:
+    row = Row()
+    for event in (*Event, *Signal):
+        after, command = moves.get(event, (state, Command.NOTHING))
+        row[event] = after, command, command.value.frame if isinstance(command.value, Signal) else b""
+    return row
+
+
+# The same with every event in every row, and with what there is to say: a step for each move, of which a message takes several.
+_ROWS: Final = {state: _row(state, moves) for state, moves in _MOVES.items()}
 
 # Looking up a member of an enumeration costs more than a variable, and these are wanted for every message.
 _TALKING: Final = State.TALKING
-_CLOSING: Final = State.CLOSING
 _OVER: Final = State.OVER
 _MESSAGE: Final = Event.MESSAGE
 _FOLDED: Final = Event.FOLDED
@@ -115,7 +118,8 @@ _CONTINUE: Final = Outcome.CONTINUE
 
 def transition(state: State, event: Event | Signal) -> tuple[State, Command]:
     """The protocol of this end: every state takes every event, and what stands in no row is ignored."""
-    return _MOVES[state][event]
+    after, command, _ = _ROWS[state][event]
+    return after, command
 
 
 @final
@@ -141,7 +145,7 @@ class Serving:
         "_frames",
         "_heartbeat",
         "_limits",
-        "_moves",
+        "_row",
         "_since",
         "behind",
         "fault",
@@ -172,7 +176,7 @@ class Serving:
         """Whether the state, and so the deadline, changed since somebody last asked."""
         self._decoder = Decoder(limits.message)
         self._frames: list[Frame | Broken] = []  # those that came and were not looked at, last one first
-        self._moves = _MOVES[State.GREETED]
+        self._row = _ROWS[State.GREETED]
         self._draining = False
         self._ended = False
         self._heartbeat = heartbeat
@@ -324,14 +328,14 @@ class Serving:
             self.moved = True
 
     def _move(self, event: Event | Signal, now: float) -> Command:
-        state, command = self._moves[event]
+        state, command, said = self._row[event]
         if state is not self.state:
-            self.state, self._moves = state, _MOVES[state]
+            self.state, self._row = state, _ROWS[state]
             self.moved = True
             if state is _OVER:
                 self.hearing = False
             if not self._draining:
                 self._since = now
-        if command.frame:
-            self.outbox.add(command.frame)
+        if said:
+            self.outbox.add(said)
         return command

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import platformdirs
 from returns.result import Failure, Result, Success
 
 from ipcfold.errors import DirectoryUnusable, PathTooLong
@@ -32,6 +31,8 @@ def default_directory() -> Path:
     configured = os.environ.get("IPCFOLD_DIRECTORY")
     if configured:
         return Path(configured)
+    import platformdirs  # noqa: PLC0415 - it takes as long to import as half of this library, and most name a directory
+
     with warnings.catch_warnings():
         # It warns where there is no session directory; its fallback serves, since what is in it is checked here.
         warnings.simplefilter("ignore")

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterable
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import Final, TypeVar, final
@@ -43,8 +44,9 @@ from ipcfold.unix.server import Loop
 
 C = TypeVar("C")
 
-_SHORTEST_PAUSE: Final = 0.001  # seconds between two looks for a server
-_LONGEST_PAUSE: Final = 0.01
+_GLIMPSE: Final = 0.003  # seconds between two looks for a socket, which cost next to nothing
+_PAUSE: Final = 0.01  # between two tries to connect to one
+_AFRESH: Final = 0.1  # after which to look from the directory on again, which may have changed
 _DYING: Final = 1.0  # seconds that a killed server may take: its lock goes a moment before its socket
 _GLANCE: Final = 0.1  # seconds that a server of another make has to greet, to be among those that listen
 
@@ -91,7 +93,6 @@ class IPC:
         A server that is full, or ends while we connect, is tried again.
         """
         deadline = None if timeout is None else monotonic() + timeout
-        pause = _SHORTEST_PAUSE
         while True:
             left = self.limits.handshake if deadline is None else max(0.0, deadline - monotonic())
             attempt = self._connected(name, min(left, self.limits.handshake))
@@ -101,8 +102,7 @@ class IPC:
                         return attempt if isinstance(error, ConnectionRefused) else Failure(TimedOut(name, timeout or 0.0, "the server"))
                 case _:
                     return attempt
-            time.sleep(pause if deadline is None else max(0.0, min(pause, deadline - monotonic())))
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
+            _rest(error, inf if deadline is None else deadline)
 
     def listen(self, name: Name, timeout: float | None = None, *, signals: Iterable[signal.Signals] = DEFAULT_SIGNALS) -> Server:
         """A server for that name, not started yet.
@@ -178,7 +178,7 @@ class Server:
                 case Failure(NoServer()):
                     return Success(claim)
                 case Failure(ConnectionRefused()) if monotonic() < deadline:
-                    time.sleep(_SHORTEST_PAUSE)
+                    time.sleep(_GLIMPSE)
                 case Failure(SystemFailure() as error):  # nobody knows: out of descriptors, for one
                     return Failure(error)
                 case Failure():  # there is somebody, though not one to talk to: nothing that lives is taken over
@@ -192,6 +192,16 @@ class Server:
         except OSError as error:
             return Failure(SystemFailure("serve at", claim.path, error.strerror or str(error)))
         return loop.run(self.signals, 0o600 if ipc.trust is same_user else 0o666)
+
+
+def _rest(error: ConnectError, deadline: float) -> None:
+    """Wait until it is worth to try again, after this error."""
+    if not isinstance(error, NoServer) or os.path.lexists(error.path):
+        time.sleep(max(0.0, min(_PAUSE, deadline - monotonic())))
+        return
+    until = min(monotonic() + _AFRESH, deadline)
+    while (left := until - monotonic()) > 0 and not os.path.lexists(error.path):
+        time.sleep(min(_GLIMPSE, left))
 
 
 def _reached(ipc: IPC, name: Name, timeout: float, path: Path) -> Result[Process, ConnectError]:
