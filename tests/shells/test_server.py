@@ -4,14 +4,19 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from returns.result import Failure, Success
 
 from ipcfold import IPC, ConnectionClosed, ConnectionRefused, Continuation, Message, Name, NameTaken, Peer, SystemFailure, TimedOut
 from tests.shells.support import CLOSE, CLOSE_OK, NAME, PATIENCE, Wire
+
+SignalHandler = signal.Handlers | Callable[[int, FrameType | None], object]
 
 
 def count(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
@@ -27,10 +32,20 @@ def stopped_by_hand(directory: Path) -> None:
         client.write(CLOSE_OK)
 
 
+@contextmanager
+def interrupts(handler: SignalHandler) -> Iterator[None]:
+    """SIGINT does this meanwhile."""
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("signals", [None, [signal.SIGUSR1]], ids=["default", "chosen"])
-def test_previous_handlers_are_put_back(directory: Path, signals: list[signal.Signals] | None) -> None:
+@pytest.mark.parametrize("own", [signal.default_int_handler, signal.SIG_IGN, lambda _, __: None], ids=["Python's", "ignored", "another"])
+def test_previous_handlers_are_put_back(directory: Path, own: SignalHandler, signals: list[signal.Signals] | None) -> None:
     watched = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1]
-    before = [signal.getsignal(number) for number in watched]
     during = list[object]()
 
     def look(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
@@ -45,13 +60,15 @@ def test_previous_handlers_are_put_back(directory: Path, signals: list[signal.Si
         with ipc.wait(NAME, PATIENCE).unwrap() as process:
             process.send(Message.text("look")).unwrap()
 
-    with ThreadPoolExecutor(1) as pool:
+    with interrupts(own), ThreadPoolExecutor(1) as pool:
+        before = [signal.getsignal(number) for number in watched]
         conversing = pool.submit(converse)
         assert listen(0, look) == Success(1)  # the message at the handler is folded; then the signal ends it
         conversing.result(PATIENCE)
-    assert [signal.getsignal(number) for number in watched] == before
+        assert [signal.getsignal(number) for number in watched] == before
     changed = [now != then for now, then in zip(during, before, strict=True)]
-    assert changed == ([False, False, False, True] if signals else [True, True, True, False])
+    pythons = own is signal.default_int_handler  # which would raise in the midst of things
+    assert changed == ([False, pythons, False, True] if signals else [True, True, True, False])
 
 
 def test_a_keyboard_interrupt_of_its_own_making_keeps_the_carry(directory: Path) -> None:

@@ -108,7 +108,8 @@ class IPC:
         """A server for that name, not started yet.
 
         With `timeout` it stops, successfully, after so many seconds without a message. In the main thread the
-        `signals` end it in good order; their previous handlers are put back.
+        `signals` end it in good order; their previous handlers are put back. So does Ctrl-C where that raises a
+        `KeyboardInterrupt`, which meanwhile it does in the handler only.
         """
         return Server(self, name, timeout, tuple(signals))
 

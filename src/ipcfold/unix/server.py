@@ -77,7 +77,7 @@ class Loop(Generic[C]):
         _running.add(self)
         try:
             # Whoever sees the socket may send a signal, so those are looked after first.
-            with handled(signals, self._interrupt, self.wake):
+            with handled(signals, self._end, self._interrupt, self.wake):
                 match cases(self._claim.publish(mode)):
                     case Failure(error):
                         return Failure(error)
@@ -123,7 +123,8 @@ class Loop(Generic[C]):
                 if self._host.over:
                     return
                 self._turn(door)
-            except KeyboardInterrupt:  # from the handler, or where SIGINT is not among the signals
+            except KeyboardInterrupt:  # from the handler
+                self._interruptible = False
                 if self._forked:
                     raise
                 self._host.interrupted(monotonic())
@@ -266,9 +267,15 @@ class Loop(Generic[C]):
         del self._clients[peer.connection]
         self._host.forget(peer.connection)
 
-    def _interrupt(self) -> None:
+    def _end(self) -> None:
         """A signal came: end in good order. Once more, and the handler is stuck: it is interrupted."""
-        if self._signalled and self._interruptible:
+        if self._signalled:
+            self._interrupt()
+        self._signalled = True
+
+    def _interrupt(self) -> None:
+        """Interrupt the handler; where something else is under way, that is brought to its end first."""
+        if self._interruptible:
             self._interruptible = False
             raise KeyboardInterrupt
         self._signalled = True
