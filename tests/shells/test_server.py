@@ -87,6 +87,32 @@ def test_a_keyboard_interrupt_of_its_own_making_keeps_the_carry(directory: Path)
         interrupting.result(PATIENCE)
 
 
+@pytest.mark.parametrize("signals", [(), (signal.SIGINT,)], ids=["Python's", "ours"])
+def test_a_handler_that_catches_its_interrupt_is_interrupted_again(directory: Path, signals: tuple[signal.Signals, ...]) -> None:
+    caught = list[int]()
+
+    def catch(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
+        for number in range(4):
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                caught.append(number)
+        return count(message, continuation, carry)
+
+    def converse() -> object:
+        with IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
+            process.send(Message.text("one")).unwrap()
+            process.send(Message.text("stop"))
+            return process.close()
+
+    with interrupts(signal.default_int_handler), ThreadPoolExecutor(1) as pool:
+        conversing = pool.submit(converse)
+        assert IPC(directory).listen(NAME, signals=signals)(0, catch) == Success(1)
+        assert conversing.result(PATIENCE) == Success(None)
+    # The first one asks for the end; where it is Python's, each interrupts, and caught ones ask for nothing.
+    assert caught == ([1, 2, 3] if signals else [0, 1, 2, 3] * 2)
+
+
 def test_in_another_thread_signals_are_left_alone(directory: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
     with ThreadPoolExecutor(1) as pool:

@@ -276,7 +276,6 @@ class Loop(Generic[C]):
     def _interrupt(self) -> None:
         """Interrupt the handler; where something else is under way, that is brought to its end first."""
         if self._interruptible:
-            self._interruptible = False
             raise KeyboardInterrupt
         self._signalled = True
 
