@@ -4,6 +4,7 @@ Their carry is the log of what was folded, so that a test can compare it with wh
 """
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -48,6 +49,11 @@ def log(message: Message, continuation: Continuation[Log], carry: Log) -> Contin
         case "block":  # until somebody opens the other end of this fifo
             Path(argument).read_bytes()
             return continuation.respond(carry, Message.text("released"))
+        case "hold":  # stop the client before it can read what this gives
+            os.kill(continuation.peer.pid, signal.SIGSTOP)
+            while Path(f"/proc/{continuation.peer.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+                pass
+            return continuation.continue_(carry)
         case "fork":  # the child comes back from here, too
             if os.fork() == 0:
                 return continuation.stop(carry)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from returns.result import Failure, Success
 
 from ipcfold import IPC, ConnectionDropped, Limits, Message, ProtocolBroken, Unacknowledged
+from tests.shells.faults import Child
 from tests.shells.handlers import MEBIBYTE
 from tests.shells.support import (
     CLOSE,
@@ -205,6 +206,21 @@ class BackpressureContract:
             result = server.result_of_stop()
             assert result["carry"] == ["quiet", "quiet"]  # exactly those acknowledged
             assert "a content of 5000 bytes is over the limit of 1000" in str(result["log"])
+
+    def test_who_was_dropped_knows_what_is_folded_at_least(self, directory: Path) -> None:
+        said = ["hold", *["quiet"] * 1000, "close"]  # more than the socket has room for the acknowledgements of
+
+        def send(_: object) -> object:
+            return IPC(directory).get(NAME).unwrap().send(*map(Message.text, said)).failure()
+
+        with running(directory, "", "frame=0.2", program=self.program, heard=True) as server, Child(send) as client:
+            assert server.record().endswith("it read nothing of what waited for it for 0.2 s (limits.frame)")
+            client.resume()
+            told = client.result()
+            acknowledged = int(told.split()[0])
+            assert 0 < acknowledged < len(said)
+            assert told == str(Unacknowledged(acknowledged, len(said), ConnectionDropped(NAME, server.pid, len("quiet"))))
+            assert server.stop() == said
 
     def test_a_response_over_the_client_s_limit_is_told_on_both_ends(self, directory: Path) -> None:
         with running(directory, program=self.program) as server:
