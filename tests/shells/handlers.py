@@ -16,6 +16,15 @@ MEBIBYTE = Message.octets(b"x" * 2**20)
 KEPT = list[Continuation[Log]]()
 
 
+class Riddle:
+    """Nobody learns what it is."""
+
+    def __repr__(self) -> str:
+        raise SystemExit(3)
+
+    __str__ = __repr__
+
+
 async def answer_later() -> None:
     """What a handler that was written for another library returns."""
 
@@ -75,6 +84,15 @@ def log(message: Message, continuation: Continuation[Log], carry: Log) -> Contin
             return None  # type: ignore[return-value]  # what a test is about
         case "async":
             return answer_later()  # type: ignore[return-value]  # as above
+        case "riddle":
+            return Riddle()  # type: ignore[return-value]  # as above
+        case "nested":
+            nested = list[object]()
+            for _ in range(100_000):
+                nested = [nested]
+            return continuation.respond(carry, nested)  # type: ignore[arg-type]  # as above
+        case "words":
+            return Continuation(carry, (), "stop", continuation.peer)  # type: ignore[arg-type]  # as above
         case "keep":
             KEPT.append(continuation)
             return continuation.respond(carry, Message.text("kept"))

@@ -86,13 +86,20 @@ Frame: TypeAlias = Signal | Message
 def refusal(message: Message, limits: Limits) -> Maybe[MessageTooLarge | ReservedMessage]:
     """Why this message must not be sent, if there is a reason; a `TypeError` for what is no message at all."""
     if not (isinstance(message, Message) and isinstance(message.content, bytes) and isinstance(message.media_type, MediaType)):
-        raise TypeError(f"a Message of a MediaType and bytes is wanted, not {message!r:.80}")
+        raise TypeError(f"a Message of a MediaType and bytes is wanted, not {_made_of(message)}")
     size = len(message.content)
     if size <= _LONGEST_SIGNAL and message.content in _SIGNALS and message.media_type == TEXT_PLAIN:
         return Some(ReservedMessage(message))
     if size > limits.message:
         return Some(MessageTooLarge(size, limits.message))
     return Nothing
+
+
+def _made_of(value: object) -> str:
+    """The types in words; not its `repr`, which may be anybody's code and take any time."""
+    if isinstance(value, Message):
+        return f"a Message of {type(value.media_type).__name__} and {type(value.content).__name__}"
+    return type(value).__name__
 
 
 def unsendable(limits: Limits, response: Message) -> Exception | None:
