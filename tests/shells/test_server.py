@@ -13,7 +13,20 @@ from types import FrameType
 import pytest
 from returns.result import Failure, Success
 
-from ipcfold import IPC, ConnectionClosed, ConnectionRefused, Continuation, Message, Name, NameTaken, Peer, SystemFailure, TimedOut
+from ipcfold import (
+    IPC,
+    ConnectionClosed,
+    ConnectionRefused,
+    Continuation,
+    Message,
+    Name,
+    NameTaken,
+    Peer,
+    PeerUntrusted,
+    SystemFailure,
+    TimedOut,
+)
+from ipcfold.peer import Trust
 from tests.shells.support import CLOSE, CLOSE_OK, NAME, PATIENCE, Wire
 
 SignalHandler = signal.Handlers | Callable[[int, FrameType | None], object]
@@ -196,6 +209,37 @@ def test_whom_the_server_does_not_trust_is_refused(directory: Path) -> None:
             assert client.ended()  # not even greeted
         assert {(peer.pid, peer.uid, peer.gid) for peer in refused} == {(os.getpid(), os.geteuid(), os.getegid())}
         opened.set()
+        stopped_by_hand(directory)
+        assert serving.result(PATIENCE) == Success(0)
+
+
+class Riddle:
+    def __bool__(self) -> bool:
+        raise LookupError
+
+
+async def later(_: Peer) -> bool:
+    return True
+
+
+def exits(_: Peer) -> bool:
+    raise SystemExit(3)
+
+
+@pytest.mark.filterwarnings("ignore:coroutine 'later' was never awaited:RuntimeWarning")
+@pytest.mark.parametrize(
+    "no", [later, exits, lambda _: Riddle(), lambda _: 1, lambda: True], ids=["async", "exits", "riddle", "1", "no peer"]
+)
+def test_trust_is_said_and_nothing_else_is(directory: Path, no: Trust) -> None:
+    opened = threading.Event()
+    ipc = IPC(directory, trust=lambda peer: no(peer) if not opened.is_set() else True)
+    with ThreadPoolExecutor(1) as pool:
+        serving = pool.submit(ipc.listen(NAME), 0, count)
+        while not (directory / "server.sock").exists():
+            pass
+        assert IPC(directory).get(NAME) == Failure(ConnectionRefused(NAME))
+        opened.set()
+        assert IPC(directory, trust=no).get(NAME) == Failure(PeerUntrusted(NAME, Peer(0, os.getpid(), os.geteuid(), os.getegid())))
         stopped_by_hand(directory)
         assert serving.result(PATIENCE) == Success(0)
 

@@ -65,7 +65,9 @@ class IPC:
     - `heartbeat`: seconds of silence after which one says "still here".
     - `limits`: what peers may use.
     - `trust`: whom to talk to, by the kernel's word; by default this user and root. Another predicate also lets
-      the directory be open to others: then its permissions say who can reach it.
+      the directory be open to others: then its permissions say who can reach it. `True` is yes; whatever else it
+      returns or raises (save `KeyboardInterrupt`) is no. It is called while the server waits, so it is a plain
+      function and a quick one.
     """
 
     directory: Path | None = attrs.field(default=None, converter=_path)
