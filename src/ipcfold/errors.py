@@ -33,7 +33,7 @@ class InvalidName:
 @final
 @attrs.frozen
 class InvalidMediaType:
-    """This text is not a media type as RFC 9110 writes them, or too long for the wire."""
+    """This text is not a media type as RFC 9110 writes them, is too long for the wire, or has more than 64 parameters."""
 
     value: str
 
