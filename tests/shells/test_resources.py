@@ -66,6 +66,32 @@ def test_out_of_descriptors_it_neither_spins_nor_forgets_anybody(directory: Path
         assert server.stop() == ["ping"] * 63
 
 
+def test_out_of_memory_it_drops_who_asks_for_more_and_nobody_else(directory: Path) -> None:
+    begun = b"\0\3a/b" + (64 * 2**20).to_bytes(4) + b"x" * (60 * 2**20)
+    with running(directory, "", f"memory={200 * 2**20}", BEATING, heard=True) as server, Wire.talking(directory) as first:
+        pinged(first)
+        crowd = [Wire.talking(directory) for _ in range(4)]
+        dropped = 0
+        for wire in crowd:
+            try:
+                wire.stream.sendall(begun)
+            except (BrokenPipeError, ConnectionResetError):
+                dropped += 1
+        assert dropped > 0
+        for _ in range(dropped):
+            assert server.record().endswith(": there is no memory left for what it sends")
+        pinged(first)
+        for wire in crowd:
+            wire.close()
+        with Wire.talking(directory) as late:  # there is room again
+            late.stream.sendall(begun)
+            pinged(first)
+            heartbeats(late, 1)
+        result = server.result_of_stop()
+        assert result["carry"] == ["ping"] * 3
+        assert str(result["log"]).count("no memory left") == dropped
+
+
 def test_without_descriptors_there_is_an_error_at_every_door(directory: Path) -> None:
     ipc = IPC(directory)
     with socket.socket(socket.AF_UNIX) as dead:

@@ -211,6 +211,13 @@ class Serving:
         """The stream ended; what came before is still folded."""
         self._ended = True
 
+    def abort(self, fault: str, now: float) -> None:
+        """The shell cannot go on with this peer: nothing more is heard or said, and what was kept for it is free."""
+        self.fault = fault
+        self._decoder = Decoder(self._limits.message)
+        self.outbox.mute()
+        self._move(Event.BROKEN, now)
+
     def next(self, now: float) -> Message | None:
         """The next message to fold, if one may be folded now."""
         while self.state is not State.OVER and not self.clogged:

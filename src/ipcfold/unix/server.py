@@ -161,6 +161,17 @@ class Loop(Generic[C]):
         return None if due is None else min(max(0.0, due - monotonic()), LONGEST_SLEEP)
 
     def _read(self, client: _Client, now: float) -> None:
+        """Read; for whom no memory is left goes, and the others and the carry stay."""
+        try:
+            self._receive(client, now)
+        except MemoryError:
+            pass  # what its traceback holds on to is free only behind this
+        else:
+            return
+        client.end.abort("there is no memory left for what it sends", now)
+        self._drop(client)
+
+    def _receive(self, client: _Client, now: float) -> None:
         end = client.end
         if end.waiting or not end.reading:  # reading is over with the connection, too
             return
