@@ -67,7 +67,7 @@ class ReservedMessage:
 @final
 @attrs.frozen
 class DirectoryUnusable:
-    """The directory of the sockets is missing, is not ours, or lets other users in."""
+    """The directory of the sockets is missing, is not ours, lets other users in, or cannot be looked through now."""
 
     path: Path
     reason: str

@@ -16,6 +16,7 @@ from returns.pipeline import is_successful
 from returns.result import Failure, Success
 
 from ipcfold import IPC, DirectoryUnusable, Limits, Message, Name, NameTaken, NoServer, SystemFailure, TimedOut
+from ipcfold.unix.address import reachable
 from tests.shells.forked import NOBODY, Forked, Line, needs_root, serving
 from tests.shells.support import HEARTBEAT, NAME, RECEIVED, START, START_OK, Running, Wire, result_of, running, started
 from tests.shells.test_address import idle
@@ -110,11 +111,32 @@ def test_without_descriptors_there_is_an_error_at_every_door(directory: Path) ->
                     assert (ipc.exists(NAME), ipc.processes()) == (Success(True), Success(frozenset({NAME})))
                 else:
                     assert ipc.processes() == Failure(DirectoryUnusable(directory, "it cannot be read: Too many open files"))
+                    hidden = "whether anybody listens under 'server' cannot be seen: Too many open files"
+                    assert ipc.exists(NAME) == Failure(DirectoryUnusable(directory, hidden))
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert seen == {"Too many open files", "served"}
         assert ipc.listen(OTHER, 0.01)(0, idle) == Success(0)
         assert server.stop() == []
+
+
+def test_a_name_that_cannot_be_looked_at_is_not_left_out(directory: Path) -> None:
+    """Where the path is long, looking takes two descriptors: the directory is read with the one that there is."""
+    (below := directory / ("x" * 120)).mkdir(0o700)
+    with socket.socket(socket.AF_UNIX) as listener, reachable(below / "server.sock") as address:
+        listener.bind(address)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    os.close(lowest := os.dup(0))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 1, hard))
+        found = IPC(below).processes(), IPC(below).exists(NAME)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 2, hard))
+        dead = IPC(below).processes(), IPC(below).exists(NAME)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    hidden = DirectoryUnusable(below, "whether anybody listens under 'server' cannot be seen: Too many open files")
+    assert found == (Failure(hidden), Failure(hidden))
+    assert dead == (Success(frozenset()), Success(False))
 
 
 def test_a_full_backlog_is_waited_for_no_longer_than_the_handshake(directory: Path) -> None:
