@@ -1,1 +1,10 @@
-"""Measurements beside the library's peers; none of them is a test."""
+"""Measurements beside the library's peers; none of them is a test.
+
+    python -m benchmarks --help
+
+From top to bottom: `__main__` runs `workloads` and `curves`, which tell the processes of `processes` what to do by the
+`orders`; in these run the contestants of `peers`, as `contestant` says what one is. What was measured are the values of
+`results`, which `report` and `chart` show. It needs Linux.
+
+Machines are shared and noisy, so rounds of all contestants are interleaved, and only ratios of one run count.
+"""

@@ -22,7 +22,7 @@ from typing import Final
 
 from returns.pipeline import is_successful
 
-from benchmarks.round_trip import echo
+from benchmarks.peers.ipcfold import echo
 from ipcfold import IPC, Limits, Message, Name
 
 _NAME: Final = Name("attacked")

@@ -278,10 +278,19 @@ def test_what_was_waited_for_makes_room_for_as_much_again() -> None:
     assert end.state is State.FLOODED
 
 
-def test_it_says_how_much_is_wanted() -> None:
-    end = talking()
-    end.receive(encode(Message.text("x" * 100))[:50])
-    assert end.wanted == len(encode(Message.text("x" * 100))) - 50
+def test_a_large_response_comes_through_the_room() -> None:
+    end, response = talking(), Message.octets(b"x" * 2**16)
+    assert end.room() is None
+    end.send([ONE])
+    stream = memoryview(Signal.RECEIVED.frame + encode(response))
+    end.receive(bytes(stream[: 2**15]))
+    at = 2**15
+    while (room := end.room()) is not None:
+        room[:] = stream[at : at + len(room)]
+        at += len(room)
+        end.filled(len(room))
+    assert at == len(stream)
+    assert end.response_to(1) == response
 
 
 def test_once_interrupted_nothing_is_said_or_heard() -> None:

@@ -194,9 +194,9 @@ class Conversation(RuleBasedStateMachine):
         asked = self.host.ask()
         if asked is None:
             return False
-        assert asked.continuation.carry == tuple(self.folded)
-        self.folded.append((asked.continuation.peer.connection, asked.message.content))
-        self.host.answered(handle(asked.message, asked.continuation, asked.continuation.carry), self.now)
+        assert asked[1].carry == tuple(self.folded)
+        self.folded.append((asked[1].peer.connection, asked[0].content))
+        self.host.answered(handle(asked[0], asked[1], asked[1].carry), self.now)
         self.look_after()
         return True
 

@@ -169,10 +169,10 @@ def test_peers_are_asked_in_turn() -> None:
     for _ in range(6):
         ask = server.ask()
         assert ask is not None
-        asked.append(ask.continuation.peer)
+        asked.append(ask[1].peer)
         assert server.ask() is None  # one at a time
-        server.answered(ask.continuation.continue_(ask.continuation.carry + 1), now=0)
-        server.offer(ask.continuation.peer, TWO)  # whoever has more goes behind the others
+        server.answered(ask[1].continue_(ask[1].carry + 1), now=0)
+        server.offer(ask[1].peer, TWO)  # whoever has more goes behind the others
     assert asked == [A, B, C, A, B, C]
     assert server.result() == Success(6)
 
@@ -211,7 +211,7 @@ def test_a_message_being_asked_when_it_stops_is_still_answered() -> None:
     assert ask is not None
     server.stop()
     assert server.asked == A
-    assert server.answered(ask.continuation.continue_(1), now=0)
+    assert server.answered(ask[1].continue_(1), now=0)
     assert server.ask() is None
     assert server.result() == Success(1)
 
@@ -227,7 +227,7 @@ def test_it_stops_a_timeout_after_the_last_message(gaps: list[float]) -> None:
         ask = server.ask()
         server.tick(now + 10)  # and a slow handler is none
         assert ask is not None
-        server.answered(ask.continuation.continue_(0), now=now)
+        server.answered(ask[1].continue_(0), now=now)
     assert server.deadline == now + 2
     server.tick(now + 1.99)
     assert not server.stopped

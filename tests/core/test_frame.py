@@ -8,12 +8,11 @@ from hypothesis import strategies as st
 from returns.maybe import Nothing, Some
 
 from ipcfold import Limits, MediaType, Message, MessageTooLarge, ReservedMessage
-from ipcfold.core.frame import Broken, Decoder, Frame, Signal, encode, encode_around, refusal
+from ipcfold.core.frame import Broken, Decoder, Frame, Signal, encode, encode_around, refusal, sendable
 from ipcfold.message import TEXT_PLAIN
 from tests.strategies import broken_frames, cuts, encoded, frames, media_types, messages, signals
 
 LIMIT = 1000
-SHORTEST = len(b"\x00\x00" + b"\x00\x00\x00\x00" + b"\xce")  # two lengths of nothing, and the end mark
 
 
 def decoded(chunks: list[bytes], limit: int = LIMIT) -> list[Frame | Broken]:
@@ -61,13 +60,15 @@ def test_long_media_types_of_strangers_do_not_fill_memory() -> None:
 
 
 @given(st.lists(frames(), max_size=3))
-def test_between_frames_the_shortest_one_is_wanted(sent: list[Frame]) -> None:
+def test_between_frames_nothing_is_kept(sent: list[Frame]) -> None:
     decoder = Decoder(LIMIT)
     for frame in sent:
-        assert (decoder.wanted, decoder.buffered) == (SHORTEST, 0)
+        assert (decoder.fresh, decoder.buffered) == (False, 0)
         decoder.feed(encoded(frame))
+        assert decoder.fresh
         assert decoder.next() == frame
-    assert (decoder.wanted, decoder.buffered) == (SHORTEST, 0)
+        assert decoder.next() is None
+    assert (decoder.fresh, decoder.buffered) == (False, 0)
 
 
 @given(st.data(), st.lists(frames(), max_size=6))
@@ -99,7 +100,7 @@ def test_a_broken_frame_ends_the_stream_for_ever(before: list[Frame], broken: by
     assert isinstance(first, Broken)
     decoder.feed(encoded(Signal.HEARTBEAT))
     assert decoder.next() is first
-    assert (decoder.wanted, decoder.buffered) == (SHORTEST, 0)  # nothing of it is kept
+    assert decoder.buffered == 0  # nothing of it is kept
 
 
 @pytest.mark.parametrize(
@@ -115,35 +116,92 @@ def test_what_is_broken_says_why(data: bytes, reason: str) -> None:
 
 
 @given(messages(), st.integers(0, 120))
-def test_half_a_frame_is_nothing_yet_and_says_how_much_is_wanted(message: Message, part: int) -> None:
+def test_half_a_frame_is_nothing_yet(message: Message, part: int) -> None:
     whole = encode(message)
-    decoder = Decoder(LIMIT)
-    decoder.feed(whole[: min(part, len(whole) - 1)])
-    fed = min(part, len(whole) - 1)
-    while fed < len(whole):
-        assert decoder.next() is None
-        assert 0 < decoder.wanted <= len(whole) - fed
-        step = decoder.wanted
-        decoder.feed(whole[fed : fed + step])
-        fed += step
+    decoder, fed = Decoder(LIMIT), min(part, len(whole) - 1)
+    decoder.feed(whole[:fed])
+    assert decoder.next() is None
+    assert decoder.buffered == fed
+    decoder.feed(whole[fed:])
     assert decoder.next() == message
     assert decoder.next() is None
 
 
 @given(messages(), messages(), st.integers(1, 7))
-def test_behind_another_frame_no_less_is_wanted(first: Message, second: Message, missing: int) -> None:
+def test_behind_another_frame_half_a_frame_is_nothing_yet(first: Message, second: Message, missing: int) -> None:
     decoder, whole = Decoder(LIMIT), encode(second)
     decoder.feed(encode(first) + whole[:-missing])
     assert decoder.next() == first
     assert decoder.next() is None
-    assert 0 < decoder.wanted <= missing
+    assert decoder.buffered == len(whole) - missing
+    decoder.feed(whole[-missing:])
+    assert decoder.next() == second
 
 
-def test_a_length_over_the_limit_is_refused_before_any_content_comes() -> None:
-    prefix = b"\x00\x0atext/plain"
-    assert decoded([prefix + (LIMIT + 1).to_bytes(4)]) == [Broken("a content of 1001 bytes is over the limit of 1000")]
-    assert isinstance(decoded([prefix + b"\xff\xff\xff\xff"])[0], Broken)
-    assert decoded([prefix + LIMIT.to_bytes(4) + b"x" * LIMIT + b"\xce"]) == [Message.text("x" * LIMIT)]
+@given(st.data(), st.lists(frames(), max_size=6), st.integers(1, 3), st.sampled_from([None, *Signal]))
+def test_many_frames_at_once_are_the_same_frames(data: st.DataObject, sent: list[Frame], most: int, likely: Signal | None) -> None:
+    decoder, found = Decoder(LIMIT, likely), list[Frame | Broken]()
+    for chunk in data.draw(cuts(b"".join(map(encoded, sent)))):
+        decoder.feed(chunk)
+        while decoder.fresh:
+            some = decoder.frames(most)
+            assert len(some) <= most
+            found += some
+    assert found == sent
+
+
+@given(st.data(), st.lists(st.integers(0, 2**18), min_size=1, max_size=3))
+def test_large_contents_come_the_same_through_the_room(data: st.DataObject, sizes: list[int]) -> None:
+    sent = [Message.octets(bytes([index]) * size) for index, size in enumerate(sizes)]
+    stream, decoder, found = memoryview(b"".join(map(encode, sent))), Decoder(2**18), list[Frame | Broken]()
+    while stream:
+        room = decoder.room() if data.draw(st.integers(0, 3)) else None
+        if room is None:
+            count = data.draw(st.integers(1, 2**16))
+            decoder.feed(bytes(stream[:count]))
+        else:
+            count = min(data.draw(st.integers(1, len(room))), len(stream))
+            room[:count] = stream[:count]
+            decoder.filled(count)
+        stream = stream[count:]
+        found += decoder.frames(10)
+    assert found == sent
+
+
+def test_the_room_is_no_more_than_what_came_already() -> None:
+    decoder, frame = Decoder(2**32 - 1), encode_around(Message.octets(b"x"))[0][:-4] + b"\xff" * 4
+    tracemalloc.start()
+    decoder.feed(frame)
+    assert decoder.next() is None
+    assert decoder.room() is None
+    came = 2**15
+    decoder.feed(b"x" * came)
+    for _ in range(8):
+        room = decoder.room()
+        assert room is not None
+        assert len(room) <= came
+        came += len(room)
+        decoder.filled(len(room))
+    assert decoder.next() is None
+    assert decoder.buffered == came
+    assert tracemalloc.get_traced_memory()[1] < 4 * came
+    tracemalloc.stop()
+
+
+def test_a_room_that_somebody_still_holds_harms_nothing() -> None:
+    decoder, message = Decoder(2**20), Message.octets(b"x" * 2**17)
+    stream = memoryview(encode(message))
+    decoder.feed(bytes(stream[: 2**16]))
+    assert decoder.next() is None
+    at, held = 2**16, list[memoryview | None]()
+    while (room := decoder.room()) is not None:
+        held += [room, decoder.room()]  # asked for again: the first one is taken back
+        room = held[-1]
+        assert room is not None
+        room[:] = stream[at : at + len(room)]
+        at += len(room)
+        decoder.filled(len(room))
+    assert decoder.next() == message
 
 
 @given(signals(), st.integers(0, 40), st.integers(1, 40))
@@ -169,6 +227,7 @@ def test_only_the_exact_type_and_content_make_a_signal() -> None:
     ):
         assert decoded([encode(message)]) == [message]
         assert refusal(message, Limits()) == Nothing
+        assert sendable(message, Limits())
 
 
 def test_media_types_too_long_to_cache_are_read_all_the_same() -> None:
@@ -186,6 +245,7 @@ def test_a_content_is_encoded_uncopied_to_the_same_bytes(message: Message) -> No
 def test_a_message_equal_to_a_signal_is_refused(signal: Signal) -> None:
     message = Message.text(signal.content.decode())
     assert refusal(message, Limits()) == Some(ReservedMessage(message))
+    assert not sendable(message, Limits())
 
 
 @pytest.mark.parametrize(
@@ -194,9 +254,11 @@ def test_a_message_equal_to_a_signal_is_refused(signal: Signal) -> None:
 )
 def test_what_is_no_message_is_a_mistake_of_the_caller(wrong: Message) -> None:
     with pytest.raises(TypeError, match="Message"):
-        refusal(wrong, Limits())
+        sendable(wrong, Limits())
 
 
 @pytest.mark.parametrize(("size", "refused"), [(9, Nothing), (10, Nothing), (11, Some(MessageTooLarge(11, 10)))])
 def test_a_message_over_the_limit_is_refused(size: int, refused: object) -> None:
-    assert refusal(Message.octets(b"x" * size), Limits(message=10)) == refused
+    message = Message.octets(b"x" * size)
+    assert refusal(message, Limits(message=10)) == refused
+    assert sendable(message, Limits(message=10)) == (refused == Nothing)

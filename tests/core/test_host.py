@@ -30,8 +30,8 @@ def answer(server: Host[int], *responses: Message, now: float = 0.0) -> Peer:
     """Fold one message: count it."""
     ask = server.ask()
     assert ask is not None
-    server.answered(ask.continuation.respond(ask.continuation.carry + 1, *responses), now)
-    return ask.continuation.peer
+    server.answered(ask[1].respond(ask[1].carry + 1, *responses), now)
+    return ask[1].peer
 
 
 def test_one_client_of_many_is_asked_at_a_time() -> None:
@@ -52,8 +52,12 @@ def test_attention_is_for_what_something_happened_to() -> None:
     assert server.attention() == [first, second]
     assert server.attention() == []
     server.receive(2, Signal.HEARTBEAT.frame, 1)
+    assert not server.owing  # neither is there anything to write, nor is its reading over
+    server.receive(2, Signal.CLOSE.frame, 1)
+    assert server.owing
     assert server.attention() == [second]
-    server.receive(1, b"\0", 1)
+    assert not server.owing
+    server.receive(1, Signal.CLOSE.frame, 1)
     server.forget(1)
     assert server.attention() == []
 
@@ -135,7 +139,7 @@ def test_a_stop_answers_then_closes_everybody_and_folds_no_more() -> None:
     server.receive(2, encode(ONE), 0)
     ask = server.ask()
     assert ask is not None
-    server.answered(ask.continuation.respond(7, TWO).stop(8), 0)
+    server.answered(ask[1].respond(7, TWO).stop(8), 0)
     assert written(first) == Signal.RECEIVED.frame + encode(TWO) + Signal.CLOSE.frame
     assert written(second) == Signal.CLOSE.frame
     assert server.ask() is None
@@ -205,7 +209,7 @@ def test_a_message_at_the_handler_during_a_shutdown_is_answered_before_its_clien
     server.forget(1)
     server.forget(2)
     assert not server.over  # the handler still has a message
-    server.answered(ask.continuation.continue_(1), 0)
+    server.answered(ask[1].continue_(1), 0)
     assert server.over
     assert server.result() == Success(1)
 
@@ -215,7 +219,7 @@ def test_a_message_at_the_handler_during_a_shutdown_is_answered_before_its_clien
     ask = server.ask()
     assert ask is not None
     server.shutdown(0)
-    server.answered(ask.continuation.respond(1, TWO), 0)
+    server.answered(ask[1].respond(1, TWO), 0)
     assert written(end) == Signal.RECEIVED.frame + encode(TWO) + Signal.CLOSE.frame
 
 
@@ -321,7 +325,7 @@ def test_who_is_closed_by_the_handler_has_the_drain_from_then_on(verb: Callable[
     server.receive(1, encode(ONE), 10)
     ask = server.ask()
     assert ask is not None
-    server.answered(verb(ask.continuation, 1), 10)
+    server.answered(verb(ask[1], 1), 10)
     assert written(end) == Signal.RECEIVED.frame + Signal.CLOSE.frame
     server.wrote(1, 10)
     assert server.deadline == 12
@@ -359,7 +363,7 @@ def test_an_answer_that_comes_after_an_interrupt_is_too_late() -> None:
     ask = server.ask()
     assert ask is not None
     server.interrupted(0)
-    server.answered(ask.continuation.respond(5, TWO), 0)
+    server.answered(ask[1].respond(5, TWO), 0)
     assert written(end) == Signal.CLOSE.frame
     assert server.result() == Success(0)
 

@@ -24,8 +24,8 @@ def greeted(now: float = 0.0) -> Serving:
     return Serving(PEER, heartbeat=1, limits=LIMITS, now=now)
 
 
-def talking(now: float = 0.0) -> Serving:
-    end = greeted(now)
+def talking(now: float = 0.0, limits: Limits = LIMITS) -> Serving:
+    end = Serving(PEER, heartbeat=1, limits=limits, now=now)
     end.receive(Signal.START_OK.frame, now)
     assert end.next(now) is None
     assert written(end) == Signal.START.frame
@@ -158,8 +158,35 @@ def test_half_a_frame_may_take_its_time() -> None:
     for second, byte in enumerate(encode(ONE)):
         assert end.next(second) is None
         end.receive(bytes([byte]), second)
-    assert end.wanted == 0
     assert end.next(LIMITS.frame) == ONE
+
+
+def test_a_large_message_comes_through_the_room() -> None:
+    end, message = talking(limits=Limits()), Message.octets(b"x" * 2**16)
+    assert end.room() is None
+    stream = memoryview(encode(message))
+    end.receive(bytes(stream[: 2**15]), 1)
+    assert end.next(1) is None
+    at = 2**15
+    while (room := end.room()) is not None:
+        room[:] = stream[at : at + len(room)]
+        at += len(room)
+        end.filled(len(room), 2)
+    assert at == len(stream)
+    assert end.deadline > 2  # bytes came: it is not silent
+    assert end.next(2) == message
+
+
+def test_signals_are_looked_at_a_few_at_a_time() -> None:
+    end = talking()
+    end.receive(Signal.HEARTBEAT.frame * 1000 + encode(ONE), 1)
+    turns = 1
+    while (message := end.next(1)) is None:
+        assert end.behind
+        turns += 1
+    assert message == ONE
+    assert not end.behind
+    assert turns > 10
 
 
 def test_one_frame_may_not_take_longer_than_its_limit() -> None:

@@ -97,14 +97,14 @@ class Server:
         asked = self._turns.ask(self._host)
         if asked is not None:
             end, ask = asked
-            self._witnesses[end.peer].asked(ask.message)
+            self._witnesses[end.peer].asked(ask[0])
 
     def answer(self, responses: tuple[Message, ...], outcome: Outcome) -> None:
         """The handler answers, if it has a message."""
         if self._turns.asked is None:
             return
         end, ask = self._turns.asked
-        continuation = attrs.evolve(ask.continuation, carry=self._turns.answered(), responses=responses, outcome=outcome)
+        continuation = attrs.evolve(ask[1], carry=self._turns.answered(), responses=responses, outcome=outcome)
         self._witnesses[end.peer].answered(continuation)
         if not self._host.accepting:  # it was only to be answered before it is asked to close
             self._witnesses[end.peer].closing()
@@ -121,8 +121,8 @@ class Server:
         _, ask = self._turns.asked
         self._turns.failed()
         wrong = (
-            ask.continuation.respond(-1, Message.text(Signal.RECEIVED.content.decode())),
-            ask.continuation.respond(-1, Message.octets(b"x" * (self._limits.message + 1))),
+            ask[1].respond(-1, Message.text(Signal.RECEIVED.content.decode())),
+            ask[1].respond(-1, Message.octets(b"x" * (self._limits.message + 1))),
             Continuation(-1),  # nobody's
         )
         if how % 4 < len(wrong):

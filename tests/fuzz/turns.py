@@ -42,8 +42,8 @@ class Turns:
             return None
         assert ask is not None
         end = self._queue.pop(0)
-        assert ask.continuation.peer == end.peer, "who waits longest is asked first"
-        assert ask.continuation.carry == self.folded
+        assert ask[1].peer == end.peer, "who waits longest is asked first"
+        assert ask[1].carry == self.folded
         self.asked = end, ask
         return self.asked
 

@@ -10,7 +10,7 @@ from ipcfold.continuation import Continuation, Outcome
 from ipcfold.core.frame import Frame, Signal, encode
 from ipcfold.core.serving import Serving, State
 from ipcfold.limits import LARGEST_CONTENT
-from tests.fuzz.models import LONGEST_HEADER, LONGEST_SIGNAL, SIGNAL_SIZE, Stream
+from tests.fuzz.models import SIGNAL_SIZE, Stream
 
 _TAILS: Final[tuple[list[Frame], ...]] = ([], [Signal.CLOSE], [Signal.CLOSE_OK], [Signal.CLOSE, Signal.CLOSE_OK])
 _FAULTS: Final = {
@@ -198,7 +198,6 @@ class Witness:
 
     def _check_memory(self) -> None:
         end, signals = self._end, (self._beats + 2) * SIGNAL_SIZE  # both words about closing
-        assert end.wanted <= max(self._limits.message, LONGEST_SIGNAL) + LONGEST_HEADER
         assert end.outbox.size + self._said_size <= self._answers_size + signals
         assert end.outbox.size <= self._limits.unsent + self._largest_answer + 4 * SIGNAL_SIZE
 

@@ -222,6 +222,16 @@ class ServerContract:
             gate.write_bytes(b"")
             assert client.read(2) == f"{RECEIVED},released"
 
+    def test_nor_after_a_while_without_messages(self, directory: Path) -> None:
+        gate = fifo(directory)
+        with running(directory, program=self.program), Wire.talking(directory) as client:
+            for _ in range(2):
+                client.write("ping", "ping", f"block {gate}", "ping")
+                assert client.read(4) == f"{RECEIVED},pong,{RECEIVED},pong"
+                gate.write_bytes(b"")
+                assert client.read(4) == f"{RECEIVED},released,{RECEIVED},pong"
+                assert client.read_any() == HEARTBEAT  # so long was it silent
+
     def test_a_second_signal_interrupts_a_stuck_handler(self, directory: Path) -> None:
         gate = fifo(directory)
         with running(directory, program=self.program) as server, Wire.talking(directory) as client:

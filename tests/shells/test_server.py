@@ -27,7 +27,7 @@ from ipcfold import (
     TimedOut,
 )
 from ipcfold.peer import Trust
-from tests.shells.support import CLOSE, CLOSE_OK, NAME, PATIENCE, Wire
+from tests.shells.support import CLOSE, CLOSE_OK, NAME, PATIENCE, RECEIVED, Wire
 
 SignalHandler = signal.Handlers | Callable[[int, FrameType | None], object]
 
@@ -322,3 +322,29 @@ def test_every_file_is_closed_at_the_end(directory: Path) -> None:
     for _ in range(3):
         assert IPC(directory).listen(NAME, 0.01)(0, count) == Success(0)
     assert len(os.listdir("/dev/fd")) == len(before)
+
+
+def test_without_a_thread_to_write_meanwhile_it_writes_before(directory: Path) -> None:
+    first, heard = Message.text("first"), threading.Event()
+
+    def answer(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
+        if message == first:
+            return continuation.respond(carry + 1, message)
+        return continuation.stop(carry + 1) if heard.wait(PATIENCE) else continuation.stop(-1)
+
+    def converse() -> None:
+        with Wire.talking(directory) as client:
+            client.write("first", "second")  # both are there when the first one is folded
+            assert client.read(2) == f"{RECEIVED},first"
+            heard.set()
+            client.read(2)
+            client.write(CLOSE_OK)
+
+    with ThreadPoolExecutor(1) as pool:
+        conversing = pool.submit(converse)
+        before = threading.stack_size(2**47)  # more than there is: no thread can start from now on
+        try:
+            assert IPC(directory).listen(NAME)(0, answer) == Success(2)
+        finally:
+            threading.stack_size(before)
+        conversing.result()

@@ -48,7 +48,7 @@ def test_our_server_answers_the_recorded_client(recording: Recording, cutting: C
 
     def fold() -> bytes:
         while (asked := host.ask()) is not None:
-            host.answered(handle(asked.message, asked.continuation, asked.continuation.carry), 0.0)
+            host.answered(handle(asked[0], asked[1], asked[1].carry), 0.0)
         return written(end)
 
     for piece in client_pieces(recording, cutting):

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from enum import Enum
-from typing import Final, final
+from typing import Final, TypeAlias, final
 
-from ipcfold.core.frame import Broken, Decoder, Signal
+from ipcfold.core.frame import Decoder, Signal
 from ipcfold.core.outbox import Outbox
 from ipcfold.limits import Limits
 from ipcfold.message import TEXT_PLAIN, Message
 
+_ALL: Final = 2**30  # frames
 _OVERHEAD: Final = 256  # bytes that a kept response takes beside its content, roughly
 _PARAMETER: Final = 128  # and that a parameter of its media type takes beside the text
 
@@ -75,7 +76,9 @@ class Command(Enum):
         self.frame = frame
 
 
-_MOVES: Final[dict[State, dict[Event | Signal, tuple[State, Command]]]] = {
+Moves: TypeAlias = dict[Event | Signal, tuple[State, Command]]
+
+_MOVES: Final[dict[State, Moves]] = {
     State.CONNECTED: {
         Signal.START: (State.TALKING, Command.ACCEPT),
         Signal.CLOSE: (State.DISMISSED, Command.CONFIRM_CLOSE),
@@ -109,14 +112,26 @@ _MOVES: Final[dict[State, dict[Event | Signal, tuple[State, Command]]]] = {
     State.FLOODED: {},
     State.INTERRUPTED: {},
 }
+# With the rows whole it takes one step to look a move up, which is done several times a message.
+for _state, _moves in _MOVES.items():
+    for _event in (*Event, *Signal):
+        _moves.setdefault(_event, (_state, Command.NOTHING))
 
 
+_OPEN: Final = frozenset({State.CONNECTED, State.TALKING, State.CLOSING})
 _CUT_OFF: Final = frozenset({State.LOST, State.BROKEN, State.FLOODED, State.INTERRUPTED})
+
+
+# Looking up a member of an enumeration costs more than a variable, and these are wanted for every message.
+_TALKING: Final = State.TALKING
+_MESSAGE: Final = Event.MESSAGE
+_DELIVER: Final = Command.DELIVER
+_COUNT: Final = Command.COUNT
 
 
 def transition(state: State, event: Event | Signal) -> tuple[State, Command]:
     """The protocol of this end: every state takes every event, and what stands in no row is ignored."""
-    return _MOVES[state].get(event) or (state, Command.NOTHING)
+    return _MOVES[state][event]
 
 
 def _weight(message: Message) -> int:
@@ -135,12 +150,13 @@ class Calling:
         "_decoder",
         "_heartbeat",
         "_limits",
+        "_moves",
         "_responses",
-        "_since",
         "_spoke",
         "_unread",
         "acknowledged",
         "broken",
+        "deadline",
         "largest",
         "open",
         "outbox",
@@ -151,9 +167,11 @@ class Calling:
     def __init__(self, *, heartbeat: float, limits: Limits, now: float) -> None:
         """`heartbeat`: seconds of saying nothing after which to say "still here"; `now`: of any steady clock."""
         self._heartbeat = heartbeat
-        self._since = now  # when we last said something, or were seen to have
+        self.deadline = now + heartbeat
+        """When `tick` is to be called next."""
         self._spoke = False
         self.state = State.CONNECTED
+        self._moves = _MOVES[State.CONNECTED]
         self.open = True
         """Whether anything can still come."""
         self.outbox = Outbox()
@@ -166,30 +184,23 @@ class Calling:
         self.broken = ""
         """What was wrong, once the state is `BROKEN`."""
         self._limits = limits
-        self._decoder = Decoder(limits.message)
+        self._decoder = Decoder(limits.message, likely=Signal.RECEIVED)
         self._responses: deque[tuple[int, Message]] = deque()
         self._unread = 0
-
-    @property
-    def wanted(self) -> int:
-        """How many bytes are known to miss for the frame under way."""
-        return self._decoder.wanted
 
     def receive(self, data: bytes) -> None:
         """The stream brought these bytes."""
         self._decoder.feed(data)
-        while self.open:
-            match self._decoder.next():
-                case Message() as message:
-                    if self._move(Event.MESSAGE) is Command.DELIVER:
-                        self._deliver(message)
-                case Signal() as signal:
-                    if self._move(signal) is Command.COUNT:
-                        self._count()
-                case Broken() as broken:
-                    self._break(broken.reason)
-                case None:
-                    return
+        self._advance()
+
+    def room(self) -> memoryview | None:
+        """Where the next bytes are best read into, rather than given to `receive`: `filled` says how many were."""
+        return self._decoder.room()
+
+    def filled(self, count: int) -> None:
+        """The stream brought so many bytes into the room."""
+        self._decoder.filled(count)
+        self._advance()
 
     def end(self) -> None:
         """The stream ended."""
@@ -199,23 +210,23 @@ class Calling:
         """An exception struck in the middle of one of these calls, or of moving bytes."""
         self._move(Event.INTERRUPTED)
 
-    @property
-    def deadline(self) -> float:
-        """When `tick` is to be called next."""
-        return self._since + self._heartbeat
-
     def tick(self, now: float) -> None:
         """Time passed: say "still here" if nothing was said for long."""
         if self._spoke or self.outbox.size:  # what waits to be written says it already
             self._spoke = False
-            self._since = now
+            self.deadline = now + self._heartbeat
         elif now >= self.deadline:
-            self._move(Event.OVERDUE)
-            self._since = now
+            self.overdue(now)
+
+    def overdue(self, now: float) -> None:
+        """Nothing was said for a heartbeat's time."""
+        self._move(Event.OVERDUE)
+        self._spoke = False
+        self.deadline = now + self._heartbeat
 
     def send(self, messages: Iterable[Message]) -> None:
         """Queue these messages, if the conversation is on; the caller has checked that they may be sent."""
-        if self.state is State.TALKING:
+        if self.state is _TALKING:
             self._spoke = True
             for message in messages:
                 self.outbox.add_message(message)
@@ -241,6 +252,19 @@ class Calling:
                 return self._taken(message)
         return None
 
+    def _advance(self) -> None:
+        for frame in self._decoder.frames(_ALL):
+            if isinstance(frame, Message):
+                if self._move(_MESSAGE) is _DELIVER:
+                    self._deliver(frame)
+            elif isinstance(frame, Signal):
+                if self._move(frame) is _COUNT:
+                    self._count()
+            else:
+                self._break(frame.reason)
+            if not self.open:
+                return
+
     def _taken(self, message: Message) -> Message:
         self._unread -= _weight(message)
         return message
@@ -262,11 +286,11 @@ class Calling:
         self._move(Event.BROKEN)
 
     def _move(self, event: Event | Signal) -> Command:
-        before = self.state
-        self.state, command = transition(before, event)
-        if self.state is not before:
-            self.open = self.state in {State.TALKING, State.CLOSING}
-            if self.state in _CUT_OFF:
+        state, command = self._moves[event]
+        if state is not self.state:
+            self.state, self._moves = state, _MOVES[state]
+            self.open = state in _OPEN
+            if state in _CUT_OFF:
                 self.outbox.mute()  # nobody would answer for what is still unsent
         if command.frame:
             self.outbox.add(command.frame)

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeAlias, TypeVar, final
+from typing import Final, Generic, TypeAlias, TypeVar, final
 
-import attrs
 from returns.result import Failure, Result, Success
 
 from ipcfold.continuation import Continuation, Outcome
@@ -21,6 +20,7 @@ from ipcfold.peer import Peer
 
 C = TypeVar("C")
 
+_STOP: Final = Outcome.STOP  # looking up a member of an enumeration costs more than a variable, and this is done for every message
 
 Refuse: TypeAlias = Callable[[Message], Exception | None]
 """What is wrong with sending this response, if anything: each wire has its own limits."""
@@ -36,11 +36,12 @@ def fault_of(answer: Continuation[C], asked: Continuation[C], refuse: Refuse) ->
             return TypeError(f"a handler returns what its continuation made, not {type(answer).__name__}")
         if answer.peer is not asked.peer and answer.peer != asked.peer:
             return TypeError("a handler returns what its continuation made, not what that of another client did")
-        if type(answer.responses) is not tuple:
-            return TypeError(f"responses are a tuple of messages, not {type(answer.responses).__name__}")
+        responses = answer.responses
+        if type(responses) is not tuple:
+            return TypeError(f"responses are a tuple of messages, not {type(responses).__name__}")
         if type(answer.outcome) is not Outcome:
             return TypeError(f"an outcome is an Outcome, not {type(answer.outcome).__name__}")
-        for response in answer.responses:
+        for response in responses:
             if (fault := refuse(response)) is not None:
                 return fault
     except BaseException as error:  # noqa: BLE001 - as with what the handler itself raises
@@ -48,13 +49,8 @@ def fault_of(answer: Continuation[C], asked: Continuation[C], refuse: Refuse) ->
     return None
 
 
-@final
-@attrs.frozen
-class Ask(Generic[C]):
-    """The command to ask the handler for its continuation of this message."""
-
-    message: Message
-    continuation: Continuation[C]
+Ask: TypeAlias = tuple[Message, Continuation[C]]
+"""The command to ask the handler for its continuation of this message; a plain pair, as there is one a message."""
 
 
 @final
@@ -90,7 +86,7 @@ class Fold(Generic[C]):
     @property
     def asked(self) -> Peer | None:
         """The peer whose message the handler has now."""
-        return None if self._asked is None else self._asked.continuation.peer
+        return None if self._asked is None else self._asked[1].peer
 
     def offer(self, peer: Peer, message: Message) -> None:
         """This peer's next message, once the one before it is answered."""
@@ -98,32 +94,32 @@ class Fold(Generic[C]):
 
     def ask(self) -> Ask[C] | None:
         """The next message to ask the handler for, if there is one and no other is being asked."""
-        if not self.ready:
+        if self.stopped or self._asked is not None or not self._waiting:
             return None
         peer, message = self._waiting.popleft()
-        self._asked = Ask(message, Continuation(self._carry, peer=peer))
-        return self._asked
+        self._asked = asked = (message, Continuation(self._carry, peer=peer))
+        return asked
 
     def answered(self, continuation: Continuation[C], *, now: float) -> bool:
         """The handler's answer to what was asked; whether it is one."""
         asked = self._asked
         if asked is None:
             return False
-        fault = fault_of(continuation, asked.continuation, self._refuse)
+        fault = fault_of(continuation, asked[1], self._refuse)
         if fault is not None:
             self.failed(fault)
             return False
         self._asked = None
         self._carry = continuation.carry
         self._last = now
-        if continuation.outcome is Outcome.STOP:
+        if continuation.outcome is _STOP:
             self.stop()
         return True
 
     def failed(self, error: BaseException) -> None:
         """The handler had no answer: the last good carry is kept, and the fold ends."""
         if self._asked is not None:
-            self._failure = HandlerFailed(self._carry, self._asked.message, error)
+            self._failure = HandlerFailed(self._carry, self._asked[0], error)
         self._asked = None
         self.stop()
 

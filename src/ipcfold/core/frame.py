@@ -7,8 +7,10 @@ A length is checked against its limit before anything is buffered for it.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from enum import Enum
 from functools import lru_cache
+from io import BytesIO
 from struct import Struct
 from typing import Final, TypeAlias, final
 
@@ -23,6 +25,8 @@ _TYPE_LENGTH: Final = Struct(">H")
 _CONTENT_LENGTH: Final = Struct(">I")
 _END_MARK: Final = b"\xce"
 _SHORTEST: Final = 2 + 4 + 1  # no type, no content
+_COPIED: Final = 2**14  # contents up to this size are cut out of what was read, larger ones get memory of their own at once
+_MOST_ROOM: Final = 2**18  # to be read at once: what stays in a processor's cache
 _TYPICAL_TYPE: Final = 128  # only media types up to this length are cached, so that strangers cannot fill memory
 
 
@@ -83,10 +87,18 @@ class Broken:
 Frame: TypeAlias = Signal | Message
 
 
-def refusal(message: Message, limits: Limits) -> Maybe[MessageTooLarge | ReservedMessage]:
-    """Why this message must not be sent, if there is a reason; a `TypeError` for what is no message at all."""
+def sendable(message: Message, limits: Limits) -> bool:
+    """Whether this message may be sent; a `TypeError` for what is no message at all."""
     if not (isinstance(message, Message) and isinstance(message.content, bytes) and isinstance(message.media_type, MediaType)):
         raise TypeError(f"a Message of a MediaType and bytes is wanted, not {_made_of(message)}")
+    content, size = message.content, len(message.content)
+    if size <= limits.message and (size > _LONGEST_SIGNAL or content not in _SIGNALS):
+        return True
+    return refusal(message, limits) is Nothing
+
+
+def refusal(message: Message, limits: Limits) -> Maybe[MessageTooLarge | ReservedMessage]:
+    """Why this message must not be sent, if there is a reason."""
     size = len(message.content)
     if size <= _LONGEST_SIGNAL and message.content in _SIGNALS and message.media_type == TEXT_PLAIN:
         return Some(ReservedMessage(message))
@@ -103,19 +115,21 @@ def _made_of(value: object) -> str:
 
 
 def unsendable(limits: Limits, response: Message) -> Exception | None:
-    """The same as an exception, for a handler that responds with it."""
+    """Why this response must not be sent, if there is a reason, as an exception."""
     try:
-        refused = refusal(response, limits)
+        return None if sendable(response, limits) else ValueError(str(refusal(response, limits).unwrap()))
     except TypeError as error:
         return error
-    return None if refused is Nothing else ValueError(str(refused.unwrap()))
 
 
-def _parse(media_type: bytes) -> MediaType | None:
-    try:
-        return MediaType.of(media_type.decode("ascii")).value_or(None)
-    except UnicodeDecodeError:
-        return None
+def _parse(media_type: bytes) -> MediaType | Broken:
+    if media_type == _PLAIN:
+        return TEXT_PLAIN
+    with suppress(UnicodeDecodeError):
+        parsed = MediaType.of(media_type.decode("ascii")).value_or(None)
+        if parsed is not None:
+            return parsed
+    return Broken(f"{media_type[:80]!r} is not a media type")
 
 
 _parse_cached = lru_cache(maxsize=1024)(_parse)
@@ -125,81 +139,203 @@ _parse_cached = lru_cache(maxsize=1024)(_parse)
 class Decoder:
     """Bytes in as they come, frames out one by one."""
 
-    __slots__ = ("_at", "_broken", "_data", "_largest", "_limit", "_needed")
+    __slots__ = (
+        "_at",
+        "_broken",
+        "_data",
+        "_frame_of_likely",
+        "_header",
+        "_large",
+        "_largest",
+        "_likely",
+        "_limit",
+        "_media_type",
+        "_needed",
+        "_usual",
+        "buffered",
+        "fresh",
+    )
 
-    def __init__(self, limit: int) -> None:
-        """`limit`: the largest content accepted, in bytes."""
+    def __init__(self, limit: int, likely: Signal | None = None) -> None:
+        """`limit`: the largest content accepted, in bytes; `likely`: a signal that comes often."""
         self._limit = limit
         self._largest = max(limit, _LONGEST_SIGNAL)  # however small messages are to be, signals get through
-        self._data: bytes | bytearray = b""
+        self._data = b""
         self._at = 0  # where the next frame starts in the data
+        self._likely = likely
+        self._frame_of_likely = b"" if likely is None else likely.frame
+        self._media_type: MediaType | Broken = TEXT_PLAIN  # of the frame that is whole, or whose large content is under way
+        self._usual: MediaType | None = None  # the same if it is a short one, since the next frame mostly has it, too,
+        self._header = b""  # and then begins like this
         self._needed = _SHORTEST  # how much data from there on is worth another look
+        self._large: _Large | None = None  # the frame under way, if its content is a large one
         self._broken: Broken | None = None
-
-    @property
-    def wanted(self) -> int:
-        """How many bytes are known to miss for the next frame."""
-        return max(0, self._needed - (len(self._data) - self._at))
-
-    @property
-    def buffered(self) -> int:
+        self.buffered = 0
         """How many bytes of the frame under way are kept, once `next` has nothing more."""
-        return len(self._data) - self._at
+        self.fresh = False
+        """Whether there may be a next frame."""
+
+    def room(self) -> memoryview | None:
+        """Where the stream's next bytes are best read into, rather than fed: once a large content is under way."""
+        return None if self._large is None else self._large.room()
+
+    def filled(self, count: int) -> None:
+        """So many bytes were read into the last `room`."""
+        if self._large is not None and self._large.filled(count):
+            self._needed = 0
+            self.fresh = True
 
     def feed(self, data: bytes) -> None:
         """Take what the stream brought."""
         if self._broken is not None:
             return
-        if self._at == len(self._data):
-            self._data = data
-        else:
-            if isinstance(self._data, bytearray):
-                del self._data[: self._at]
-            else:
-                self._data = bytearray(memoryview(self._data)[self._at :])
-            self._data += data
+        if self._large is not None and self._needed:
+            data = self._large.write(data)
+            self._needed = self._large.missing and 1
+        self.fresh = True
+        self._data = self._data[self._at :] + data if self._at < len(self._data) else data
         self._at = 0
 
     def next(self) -> Frame | Broken | None:
         """The next whole frame; `None` until more bytes come; `Broken` for ever after a broken one."""
-        data, at, end = self._data, self._at, len(self._data)
-        if end - at < self._needed:
-            return self._broken
-        type_end = at + 2 + (data[at] << 8) + data[at + 1]
-        content_start = type_end + 4
-        if end < content_start:
-            self._needed = content_start - at
-            return None
-        (size,) = _CONTENT_LENGTH.unpack_from(data, type_end)
-        if size > self._largest:
-            return self._break(f"a content of {size} bytes is over the limit of {self._limit}")
-        content_end = content_start + size
-        if end <= content_end:
-            self._needed = content_end + 1 - at
-            return None
-        if data[content_end] != _END_MARK[0]:
-            return self._break("a frame does not end in the end mark")
-        if content_end + 1 == end:  # all is read: an idle peer must not hold its last frame in memory
-            self._data, self._at = b"", 0
+        frames = self.frames(1)
+        return frames[0] if frames else self._broken
+
+    def frames(self, most: int) -> list[Frame | Broken]:
+        """The next whole frames that there are, at most so many; behind a `Broken`, nothing comes any more."""
+        found: list[Frame | Broken] = []
+        if self._large is not None and not self._needed:
+            found.append(self._grown(self._large))
+        data, at, needed, usual, header = self._data, self._at, self._needed, self._usual, self._header
+        end = len(data)
+        likely, frame_of_likely = self._likely, self._frame_of_likely
+        while end - at >= needed and len(found) < most and self._broken is None:
+            if likely is not None and data.startswith(frame_of_likely, at):
+                at, needed = at + len(frame_of_likely), _SHORTEST
+                found.append(likely)
+                continue
+            known = usual is not None and data.startswith(header, at)
+            type_end = at + len(header) if known else at + 2 + (data[at] << 8) + data[at + 1]
+            content_start = type_end + 4
+            if end < content_start:
+                needed = content_start - at
+                break
+            (size,) = _CONTENT_LENGTH.unpack_from(data, type_end)
+            content_end: int = content_start + size
+            if size > self._largest:
+                found.append(self._break(f"a content of {size} bytes is over the limit of {self._limit}"))
+                break
+            if end <= content_end and size <= _COPIED:
+                needed = content_end + 1 - at
+                break
+            if not known:
+                self._learn(data[at:type_end])
+                usual, header = self._usual, self._header
+            if end <= content_end:
+                self._large = _Large(size, data[content_start:])
+                at, needed = end, 1
+            elif data[content_end] != _END_MARK[0]:
+                found.append(self._break("a frame does not end in the end mark"))
+            else:
+                content = data[content_start:content_end]
+                at, needed = content_end + 1, _SHORTEST
+                found.append(Message(usual, content) if size > _LONGEST_SIGNAL and usual is not None else self._frame(content))
+        if at == end or self._broken is not None:  # all is read: an idle peer must not hold its last frame in memory
+            data, at, end = b"", 0, 0
+        self._data, self._at, self._needed = data, at, needed
+        self.buffered = end - at if self._large is None else self._large.have
+        self.fresh = len(found) == most
+        return found
+
+    def _learn(self, header: bytes) -> None:
+        """Parse the media type behind its length."""
+        if len(header) <= _TYPICAL_TYPE:
+            self._media_type, self._header = _parse_cached(header[2:]), header
+            self._usual = self._media_type if isinstance(self._media_type, MediaType) else None
         else:
-            self._at = content_end + 1
-        self._needed = _SHORTEST
-        if isinstance(data, bytes):
-            media_type, content = data[at + 2 : type_end], data[content_start:content_end]
-        else:  # a slice of a bytearray would be a copy of its own
-            view = memoryview(data)
-            media_type, content = bytes(view[at + 2 : type_end]), bytes(view[content_start:content_end])
-        parsed = TEXT_PLAIN if media_type == _PLAIN else (_parse_cached if len(media_type) <= _TYPICAL_TYPE else _parse)(media_type)
+            self._media_type, self._usual = _parse(header[2:]), None
+
+    def _grown(self, large: _Large) -> Frame | Broken:
+        """The frame of the large content that is whole now."""
+        self._large, self._needed = None, _SHORTEST
+        content = large.content()
+        return self._break("a frame does not end in the end mark") if content is None else self._frame(content)
+
+    def _frame(self, content: bytes) -> Frame | Broken:
+        size, media_type = len(content), self._media_type
+        if self._usual is None:
+            self._media_type = TEXT_PLAIN  # an idle peer must not hold a long one in memory
         # However its type is spelled: a message must never equal a signal, or nobody could send it on.
-        if size <= _LONGEST_SIGNAL and (signal := _SIGNALS.get(content)) is not None and parsed == TEXT_PLAIN:
+        if size <= _LONGEST_SIGNAL and (signal := _SIGNALS.get(content)) is not None and media_type == TEXT_PLAIN:
             return signal
         if size > self._limit:
             return self._break(f"a content of {size} bytes is over the limit of {self._limit}")
-        if parsed is None:
-            return self._break(f"{media_type[:80]!r} is not a media type")
-        return Message(parsed, content)
+        if isinstance(media_type, Broken):
+            return self._break(media_type.reason)
+        return Message(media_type, content)
 
     def _break(self, reason: str) -> Broken:
         self._broken = Broken(reason)
-        self._data, self._at, self._needed = b"", 0, _SHORTEST
         return self._broken
+
+
+@final
+class _Large:
+    """A large content on its way, with the end mark behind it, in the memory where it is to stay."""
+
+    # A `BytesIO` is what the standard library has for that: what it holds can be written to from outside, and is handed
+    # over without a copy. It grows with what has come: who only announces a large content costs nothing.
+
+    __slots__ = ("_bytes", "_room", "_size", "_view", "have")
+
+    def __init__(self, size: int, begun: bytes) -> None:
+        self._size = size
+        self._bytes = BytesIO()
+        self._bytes.write(begun)
+        self.have = len(begun)
+        self._view = self._room = memoryview(b"")
+
+    @property
+    def missing(self) -> int:
+        """How many bytes are still to come."""
+        return self._size + 1 - self.have
+
+    def write(self, data: bytes) -> bytes:
+        """Take what belongs to it, and give the rest back."""
+        self._release()
+        taken, rest = data[: self.missing], data[self.missing :]
+        self._bytes.seek(self.have)
+        self._bytes.write(taken)
+        self.have += len(taken)
+        return rest
+
+    def room(self) -> memoryview | None:
+        """Room for what is missing, at most as much as there is already."""
+        self._release()
+        if not self.missing or self.have < _COPIED:
+            return None
+        end = self.have + min(self.missing, self.have, _MOST_ROOM)
+        self._bytes.seek(end - 1)
+        self._bytes.write(b"\0")
+        self._view = self._bytes.getbuffer()
+        self._room = self._view[self.have : end]
+        return self._room
+
+    def filled(self, count: int) -> bool:
+        """So many bytes of the room are taken; whether nothing is missing any more."""
+        self._release()
+        self.have += count
+        return not self.missing
+
+    def _release(self) -> None:
+        """Take the room back: by hand, since a traceback might keep it, and the memory cannot grow while somebody has it."""
+        self._room.release()
+        self._view.release()
+
+    def content(self) -> bytes | None:
+        """The content, if the end mark stands behind it."""
+        self._bytes.seek(self._size)
+        if self._bytes.read(1) != _END_MARK:
+            return None
+        self._bytes.truncate(self._size)
+        return self._bytes.getvalue()

@@ -33,10 +33,25 @@ _SPARE: Final = 64  # entries of the heap that may be out of date, beside one a 
 class Host(Generic[C]):
     """A whole server, without its sockets."""
 
-    __slots__ = ("_absence", "_attention", "_deadlines", "_due", "_ends", "_fold", "_heartbeat", "_limits", "_others", "_user")
+    __slots__ = (
+        "_absence",
+        "_attention",
+        "_behind",
+        "_deadlines",
+        "_due",
+        "_ends",
+        "_fold",
+        "_heartbeat",
+        "_limits",
+        "_others",
+        "_user",
+        "accepting",
+    )
 
     def __init__(self, carry: C, *, heartbeat: float, limits: Limits, timeout: float | None, now: float, user: int | None = None) -> None:
         """`user`: whose server it is; of every other one the connections are counted."""
+        self.accepting = True
+        """Whether new connections are wanted."""
         self._user = user
         self._others = Counter[int]()
         self._absence = Absence()
@@ -45,15 +60,11 @@ class Host(Generic[C]):
         self._limits = limits
         self._ends: dict[int, Serving] = {}
         self._attention: dict[int, Serving] = {}
+        self._behind = dict[int, Serving]()
         # One moment a connection. It may be early, because silence is measured anew with every byte: it is looked at
         # when due and put back, rather than moved for every message. The heap may hold some that count no more.
         self._due: dict[int, float] = {}
         self._deadlines: list[tuple[float, int]] = []
-
-    @property
-    def accepting(self) -> bool:
-        """Whether new connections are wanted."""
-        return not self._fold.stopped
 
     def refusal(self, peer: Peer) -> str:
         """Why this peer's connection would be one too many, if it would."""
@@ -70,8 +81,13 @@ class Host(Generic[C]):
 
     @property
     def ready(self) -> bool:
-        """Whether `ask` has something."""
-        return self._fold.ready
+        """Whether `ask` has something, or `resume`."""
+        return bool(self._behind) or self._fold.ready
+
+    @property
+    def owing(self) -> bool:
+        """Whether `attention` has something."""
+        return bool(self._attention)
 
     @property
     def scheduled(self) -> int:
@@ -104,6 +120,12 @@ class Host(Generic[C]):
         end.receive(data, now)
         self._advance(end, now)
 
+    def filled(self, connection: int, count: int, now: float) -> None:
+        """A stream brought so many bytes into the room its end had for them."""
+        end = self._ends[connection]
+        end.filled(count, now)
+        self._advance(end, now)
+
     def end(self, connection: int, now: float) -> None:
         """A stream ended."""
         end = self._ends[connection]
@@ -116,19 +138,29 @@ class Host(Generic[C]):
         end.wrote(now)
         self._advance(end, now)
 
+    def resume(self, now: float) -> None:
+        """Go on with the ends whose bytes were not all looked at: each a little, every time."""
+        if not self._behind:
+            return
+        behind = list(self._behind.values())
+        self._behind.clear()
+        for end in behind:
+            self._advance(end, now)
+
     def ask(self) -> Ask[C] | None:
         """The next message to ask the handler for."""
         return self._fold.ask()
 
     def answered(self, continuation: Continuation[C], now: float) -> None:
         """The handler's answer to what was asked."""
-        peer = self._fold.asked
+        fold = self._fold
+        peer = fold.asked
         if peer is None:  # it was interrupted meanwhile
             return
-        if self._fold.answered(continuation, now=now) and (end := self._ends.get(peer.connection)) is not None:
+        if fold.answered(continuation, now=now) and (end := self._ends.get(peer.connection)) is not None:
             end.reply(continuation, now)
             self._advance(end, now)
-        if self._fold.stopped:
+        if fold.stopped:
             self._close_all(now)
 
     def failed(self, error: BaseException, now: float) -> None:
@@ -184,20 +216,27 @@ class Host(Generic[C]):
             self._others[end.peer.uid] -= 1
         self._due.pop(connection, None)
         self._attention.pop(connection, None)
+        self._behind.pop(connection, None)
 
     def result(self) -> Result[C, HandlerFailed[C]]:
         """The last carry, or how the handler failed."""
         return self._fold.result()
 
     def _advance(self, end: Serving, now: float) -> None:
-        if not end.waiting and (message := end.next(now)) is not None:
-            self._fold.offer(end.peer, message)
+        if not end.waiting:
+            message = end.next(now)
+            if message is not None:
+                self._fold.offer(end.peer, message)
+            elif end.behind:
+                self._behind[end.peer.connection] = end
         if end.moved:
             end.moved = False
             self._watch(end)
-        self._attention[end.peer.connection] = end
+        if end.outbox.size or not end.hearing:
+            self._attention[end.peer.connection] = end
 
     def _close_all(self, now: float) -> None:
+        self.accepting = False
         asked = self._fold.asked
         for connection, end in self._ends.items():
             if asked is None or end.peer != asked:

@@ -45,13 +45,17 @@ class Outbox:
         pieces = self._pieces
         if self._head or not pieces:
             return self._head
+        if self.size <= _COPIED:
+            self._head = b"".join(pieces)  # of one piece, this is the piece itself
+            pieces.clear()
+            return self._head
         first = pieces.popleft()
         if pieces:
             size = len(first)
             small = [first]
             while pieces and (size := size + len(pieces[0])) <= _COPIED:
                 small.append(pieces.popleft())
-            first = b"".join(small)  # of one piece, this is the piece itself
+            first = b"".join(small)
         self._head = first
         return first
 

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 from enum import Enum
 from math import inf
-from typing import Final, TypeVar, final
+from typing import Final, TypeAlias, TypeVar, final
 
 from ipcfold.continuation import Continuation, Outcome
-from ipcfold.core.frame import Broken, Decoder, Signal
+from ipcfold.core.frame import Broken, Decoder, Frame, Signal
 from ipcfold.core.outbox import Outbox
 from ipcfold.limits import Limits
 from ipcfold.message import Message
 from ipcfold.peer import Peer
 
 C = TypeVar("C")
+
+_LOOKED_AT: Final = 32  # frames at once, so that who sends nothing but signals has no more of the server than who sends messages
 
 
 class State(Enum):
@@ -65,7 +67,9 @@ class Command(Enum):
         self.frame = frame
 
 
-_MOVES: Final[dict[State, dict[Event | Signal, tuple[State, Command]]]] = {
+Moves: TypeAlias = dict[Event | Signal, tuple[State, Command]]
+
+_MOVES: Final[dict[State, Moves]] = {
     State.GREETED: {
         Signal.START_OK: (State.TALKING, Command.NOTHING),
         Event.CLOSE_WANTED: (State.CLOSING, Command.ASK_TO_CLOSE),
@@ -92,11 +96,26 @@ _MOVES: Final[dict[State, dict[Event | Signal, tuple[State, Command]]]] = {
     },
     State.OVER: {},
 }
+# With the rows whole it takes one step to look a move up, which is done several times a message.
+for _state, _moves in _MOVES.items():
+    for _event in (*Event, *Signal):
+        _moves.setdefault(_event, (_state, Command.NOTHING))
+
+
+# Looking up a member of an enumeration costs more than a variable, and these are wanted for every message.
+_TALKING: Final = State.TALKING
+_CLOSING: Final = State.CLOSING
+_OVER: Final = State.OVER
+_MESSAGE: Final = Event.MESSAGE
+_FOLDED: Final = Event.FOLDED
+_ASK_HANDLER: Final = Command.ASK_HANDLER
+_ACKNOWLEDGE: Final = Command.ACKNOWLEDGE
+_CONTINUE: Final = Outcome.CONTINUE
 
 
 def transition(state: State, event: Event | Signal) -> tuple[State, Command]:
     """The protocol of this end: every state takes every event, and what stands in no row is ignored."""
-    return _MOVES[state].get(event) or (state, Command.NOTHING)
+    return _MOVES[state][event]
 
 
 @final
@@ -119,10 +138,14 @@ class Serving:
         "_decoder",
         "_draining",
         "_ended",
+        "_frames",
         "_heartbeat",
         "_limits",
+        "_moves",
         "_since",
+        "behind",
         "fault",
+        "hearing",
         "moved",
         "outbox",
         "peer",
@@ -141,9 +164,15 @@ class Serving:
         self.outbox = Outbox()
         self.waiting = False
         """Whether a message of this peer waits to be folded."""
+        self.behind = False
+        """Whether `next` is to be called again though it gave no message: there is more that came than it looks at at once."""
+        self.hearing = True
+        """Whether its bytes are wanted at all: neither has the stream ended, nor is the conversation over."""
         self.moved = True
         """Whether the state, and so the deadline, changed since somebody last asked."""
         self._decoder = Decoder(limits.message)
+        self._frames: list[Frame | Broken] = []  # those that came and were not looked at, last one first
+        self._moves = _MOVES[State.GREETED]
         self._draining = False
         self._ended = False
         self._heartbeat = heartbeat
@@ -155,6 +184,8 @@ class Serving:
     def deadline(self) -> float:
         """When `overdue` is to be called."""
         match self.state:
+            case State.TALKING if self._begun is None:
+                return self._since + self._heartbeat
             case State.TALKING:
                 return min(self._since + self._heartbeat, self._frame_deadline)
             case State.GREETED:
@@ -172,17 +203,12 @@ class Serving:
     @property
     def over(self) -> bool:
         """Whether the socket can be closed."""
-        return self.state is State.OVER and not self.outbox.size
+        return self.state is _OVER and not self.outbox.size
 
     @property
     def reading(self) -> bool:
         """Whether more bytes are wanted, once no message of this peer waits."""
-        return not (self._ended or self.clogged or self.state is State.OVER)
-
-    @property
-    def wanted(self) -> int:
-        """How many bytes are known to miss for the frame under way."""
-        return self._decoder.wanted
+        return self.hearing and self.outbox.size <= self._limits.unsent
 
     @property
     def clogged(self) -> bool:
@@ -192,7 +218,17 @@ class Serving:
     def receive(self, data: bytes, now: float) -> None:
         """The stream brought these bytes."""
         self._decoder.feed(data)
-        if self.state is State.TALKING:
+        if self.state is _TALKING:
+            self._since = now
+
+    def room(self) -> memoryview | None:
+        """Where the next bytes are best read into, rather than given to `receive`: `filled` says how many were."""
+        return self._decoder.room()
+
+    def filled(self, count: int, now: float) -> None:
+        """The stream brought so many bytes into the room."""
+        self._decoder.filled(count)
+        if self.state is _TALKING:
             self._since = now
 
     def wrote(self, now: float) -> None:
@@ -210,44 +246,55 @@ class Serving:
     def end(self) -> None:
         """The stream ended; what came before is still folded."""
         self._ended = True
+        self.hearing = False
 
     def abort(self, fault: str, now: float) -> None:
         """The shell cannot go on with this peer: nothing more is heard or said, and what was kept for it is free."""
         self.fault = fault
         self._decoder = Decoder(self._limits.message)
+        self._frames = []
         self.outbox.mute()
         self._move(Event.BROKEN, now)
 
     def next(self, now: float) -> Message | None:
         """The next message to fold, if one may be folded now."""
-        while self.state is not State.OVER and not self.clogged:
-            frame = self._decoder.next()
-            if frame is not None:
-                self._begun = None
-            match frame:
-                case Message() as message:
-                    if self._move(Event.MESSAGE, now) is Command.ASK_HANDLER:
-                        self.waiting = True
-                        return message
-                case Signal() as signal:
-                    self._move(signal, now)
-                case Broken(reason):
-                    self.fault = f"it broke the protocol: {reason}"
-                    self._move(Event.BROKEN, now)
-                case None:
-                    if not self._ended:
+        frames, left = self._frames, _LOOKED_AT
+        self.behind = False
+        while self.state is not _OVER and self.outbox.size <= self._limits.unsent:
+            if not frames:
+                if self._decoder.fresh:
+                    frames = self._frames = self._decoder.frames(_LOOKED_AT)
+                if not frames:
+                    if self._ended:
+                        self._move(Event.ENDED, now)
+                    elif self._decoder.buffered:
                         self._begin(now)
-                        return None
-                    self._move(Event.ENDED, now)
+                    return None
+                frames.reverse()
+                self._begun = None
+            frame = frames.pop()
+            if isinstance(frame, Message):
+                if self._move(_MESSAGE, now) is _ASK_HANDLER:
+                    self.waiting = True
+                    return frame
+            elif isinstance(frame, Signal):
+                self._move(frame, now)
+            else:
+                self.fault = f"it broke the protocol: {frame.reason}"
+                self._move(Event.BROKEN, now)
+            left -= 1
+            if not left:
+                self.behind = True
+                return None
         return None
 
     def reply(self, continuation: Continuation[C], now: float) -> None:
         """The message was folded: acknowledge it, respond, and close if that is the outcome."""
         self.waiting = False
-        if self._move(Event.FOLDED, now) is Command.ACKNOWLEDGE:
+        if self._move(_FOLDED, now) is _ACKNOWLEDGE:
             for response in continuation.responses:
                 self.outbox.add_message(response)
-            if continuation.outcome is not Outcome.CONTINUE:
+            if continuation.outcome is not _CONTINUE:
                 self.close(now)
 
     def close(self, now: float) -> None:
@@ -279,16 +326,18 @@ class Serving:
         return f"it did not {awaited} within {self._limits.drain:g} s (limits.drain)"
 
     def _begin(self, now: float) -> None:
-        """See whether a frame is under way, and since when."""
-        if self._begun is None and self._decoder.buffered and self.state is State.TALKING:
+        """A frame is under way: see since when."""
+        if self._begun is None and self.state is _TALKING:
             self._begun = now - self._absence.seconds
             self.moved = True
 
     def _move(self, event: Event | Signal, now: float) -> Command:
-        before = self.state
-        self.state, command = transition(before, event)
-        if self.state is not before:
+        state, command = self._moves[event]
+        if state is not self.state:
+            self.state, self._moves = state, _MOVES[state]
             self.moved = True
+            if state is _OVER:
+                self.hearing = False
             if not self._draining:
                 self._since = now
         if command.frame:

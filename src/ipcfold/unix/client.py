@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from threading import RLock
 from time import monotonic
@@ -14,11 +15,11 @@ from types import TracebackType
 from typing import Final, NoReturn, TypeVar, final
 from weakref import WeakSet, ref
 
-from returns.maybe import Nothing, Some
+from returns.maybe import Some
 from returns.result import Failure, Result, Success
 
 from ipcfold.core.calling import State
-from ipcfold.core.frame import refusal
+from ipcfold.core.frame import refusal, sendable
 from ipcfold.errors import (
     AskError,
     CloseError,
@@ -47,6 +48,7 @@ from ipcfold.peer import Name, Peer
 from ipcfold.unix.claim import holder_of
 from ipcfold.unix.exchange import Exchange
 
+A = TypeVar("A")
 T = TypeVar("T")
 E = TypeVar("E")
 
@@ -107,11 +109,11 @@ class Process:
 
         Responses that come meanwhile are kept for `wait`.
         """
-        return self._alone(lambda: self._send(messages))
+        return self._alone(self._send, messages)
 
     def wait(self, timeout: float | None = None) -> Result[Message, ReceiveError]:
         """The next response, in the order they were sent; `timeout` in seconds, `None` for as long as it takes."""
-        return self._alone(lambda: self._wait(timeout))
+        return self._alone(self._wait, timeout)
 
     def ask(self, message: Message, timeout: float | None = None) -> Result[Message, AskError]:
         """Send the message and wait for the first response to it, in `timeout` seconds together.
@@ -119,11 +121,11 @@ class Process:
         Responses to other messages are left for `wait`, late ones to earlier questions too. An `Ended` means that the
         message was folded and nothing came of it; a `TimedOut` tells by `acknowledged` whether it is known to be.
         """
-        return self._alone(lambda: self._ask(message, timeout))
+        return self._alone(partial(self._ask, message), timeout)
 
     def close(self) -> Result[None, CloseError]:
         """Ask the server to close and wait for its confirmation, at most `limits.drain` seconds; again does nothing."""
-        return self._alone(self._close)
+        return self._alone(lambda _: self._close(), None)
 
     def __enter__(self) -> Process:
         return self
@@ -165,7 +167,7 @@ class Process:
             case _:
                 return Failure(ConnectionRefused(self._name))
 
-    def _alone(self, use: Callable[[], Result[T, E]]) -> Result[T, E | UsedAfterFork | InUse]:
+    def _alone(self, use: Callable[[A], Result[T, E]], argument: A) -> Result[T, E | UsedAfterFork | InUse]:
         """The result of a use that no other one, of another thread or below a signal's handler, gets into."""
         if self._forked:
             return Failure(UsedAfterFork(self._name, self._owner))
@@ -174,10 +176,12 @@ class Process:
             if self._user() is not None:
                 return Failure(InUse(self._name))
             self._user = ref(user)
+        exchange = self._exchange
         try:
-            self._exchange.mend()
-            result = use()
-            self._exchange.idle = True
+            if not exchange.idle:
+                exchange.mend()
+            result = use(argument)
+            exchange.idle = True
             return result
         finally:
             self._user = _nobody
@@ -185,11 +189,12 @@ class Process:
     def _send(self, messages: tuple[Message, ...]) -> Result[Process, SendError]:
         if (refused := self._refused(messages)) is not None:
             return Failure(refused)
-        calling = self._exchange.calling
+        exchange, calling = self._exchange, self._exchange.calling
         before = calling.sent
-        self._exchange.send(messages)
+        exchange.send(messages)
         last = before + len(messages)
-        self._exchange.until(lambda: calling.acknowledged >= last or None, None)
+        while calling.acknowledged < last and calling.open:
+            exchange.step(None)
         if calling.acknowledged >= last:
             return Success(self)
         return Failure(Unacknowledged(max(0, calling.acknowledged - before), len(messages), self._ended()))
@@ -198,7 +203,7 @@ class Process:
         if self._closed:
             return Failure(ProcessClosed(self._name))
         calling = self._exchange.calling
-        response = self._exchange.until(calling.response, _deadline(timeout))
+        response = calling.response() or self._exchange.until(calling.response, _deadline(timeout))
         if response is not None:
             return Success(response)
         if calling.open:
@@ -211,7 +216,7 @@ class Process:
         calling, deadline = self._exchange.calling, _deadline(timeout)
         number = calling.sent + 1  # also where nothing is sent any more: the response to another is not to this
         self._exchange.send((message,))
-        response = self._exchange.until(lambda: calling.response_to(number), deadline)
+        response = self._exchange.until(partial(calling.response_to, number), deadline)
         if response is not None:
             return Success(response)
         if calling.open:
@@ -239,8 +244,8 @@ class Process:
         if self._closed:
             return ProcessClosed(self._name)
         for message in messages:
-            if (refused := refusal(message, self._limits)) is not Nothing:
-                return refused.unwrap()
+            if not sendable(message, self._limits):
+                return refusal(message, self._limits).unwrap()
         return None
 
     def _ended(self) -> Ended:

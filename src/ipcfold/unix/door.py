@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import selectors
 import socket
 from collections.abc import Callable, Iterator
 from logging import NullHandler, getLogger
@@ -11,6 +10,7 @@ from typing import Final, final
 from ipcfold.peer import Name, Peer, Trust
 from ipcfold.unix.claim import Claim
 from ipcfold.unix.credentials import peer_of, trusted
+from ipcfold.unix.poller import READ, Poller
 
 _ACCEPTED_AT_ONCE: Final = 64
 _ACCEPT_AGAIN: Final = 0.1  # seconds, after the system had no descriptor left for a client
@@ -23,27 +23,24 @@ logger.addHandler(NullHandler())  # who wants to read it says where
 class Door:
     """The published name of a server, and the socket that listens there."""
 
-    def __init__(self, name: Name, claim: Claim, listener: socket.socket, selector: selectors.BaseSelector, period: float) -> None:
+    def __init__(self, name: Name, claim: Claim, listener: socket.socket, poller: Poller[object], period: float) -> None:
         """Every `period` seconds it is looked whether the socket is still in its place."""
         self._name = name
         self._claim = claim
         self._listener = listener
-        self._selector = selector
+        self._poller = poller
         self._period = period
         self._look_at = 0.0
+        self.deadline = 0.0
+        """When `tick` is to be called."""
         self._damage = ""
         self._accepted = 0
         self._accept_at: float | None = None  # when to accept again, while that is suspended
 
     def open(self, now: float) -> None:
         """Let clients in from now on; raises `OSError` if the system watches no more sockets."""
-        self._look_at = now + self._period
-        self._selector.register(self._listener, selectors.EVENT_READ, self)
-
-    @property
-    def deadline(self) -> float:
-        """When `tick` is to be called."""
-        return self._look_at if self._accept_at is None else min(self._look_at, self._accept_at)
+        self.deadline = self._look_at = now + self._period
+        self._poller.watch(self._listener, READ, self)
 
     @property
     def closed(self) -> bool:
@@ -61,8 +58,9 @@ class Door:
                 # No descriptor or memory is left. The client stays in the backlog, so the listener stays ready:
                 # watching it on would be a busy loop.
                 logger.warning("%s accepts nobody for a moment: %s", self._name, error)
-                self._selector.unregister(self._listener)
+                self._poller.forget(self._listener)
                 self._accept_at = now + _ACCEPT_AGAIN
+                self.deadline = min(self._look_at, self._accept_at)
                 return
             try:
                 peer = peer_of(stream, self._accepted + 1)
@@ -82,13 +80,14 @@ class Door:
         """Time passed: accept again if that was suspended, and look after the socket."""
         if self._accept_at is not None and now >= self._accept_at:
             self._accept_at = None
-            self._selector.register(self._listener, selectors.EVENT_READ, self)
+            self._poller.watch(self._listener, READ, self)
         if now >= self._look_at:
             self._look_at = now + self._period
             damage = self._claim.damage()
             if damage and damage != self._damage:
                 logger.error("%s serves on, but %s", self._name, damage)
             self._damage = damage
+        self.deadline = self._look_at if self._accept_at is None else min(self._look_at, self._accept_at)
 
     def close(self) -> None:
         """Withdraw the name, and let nobody in any more."""
@@ -96,7 +95,7 @@ class Door:
             return
         self._claim.withdraw()
         if self._accept_at is None:
-            self._selector.unregister(self._listener)
+            self._poller.forget(self._listener)
         self._listener.close()
 
     def abandon(self) -> None:

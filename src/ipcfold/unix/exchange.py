@@ -1,6 +1,6 @@
 """Moving the bytes of a calling end over a blocking socket, in both directions at once where both have some.
 
-Nothing runs in the background: bytes move while `until` does. An exception may strike between any two steps, since the
+Nothing runs in the background: bytes move while `step` does. An exception may strike between any two steps, since the
 handler of a signal may raise. It harms nothing while waiting for bytes, and that is when it usually comes; anywhere
 else the connection is ended, because nobody could tell any more which bytes went.
 """
@@ -12,14 +12,16 @@ import socket
 from collections import deque
 from collections.abc import Callable, Iterable
 from time import monotonic
-from typing import TypeVar, final
+from typing import Final, TypeVar, final
 
 from ipcfold.core.calling import Calling
 from ipcfold.limits import Limits
 from ipcfold.message import Message
-from ipcfold.unix.stream import LONGEST_SLEEP, SEND_FLAGS, read_size
+from ipcfold.unix.stream import LONGEST_SLEEP, READ_SIZE, SEND_FLAGS
 
 T = TypeVar("T")
+
+_READ_SIZES: Final = (READ_SIZE,)
 
 
 @final
@@ -33,7 +35,7 @@ class Exchange:
         self.stream = stream
         self.calling = Calling(heartbeat=heartbeat, limits=limits, now=monotonic())
         self._drain = limits.drain
-        self._arrived = deque[bytes]()  # read, and not given to the calling end yet
+        self._arrived = deque[bytes | int]()  # read, or how much was read into the room, and not given to the calling end yet
         self.idle = True
         """Whether an exception harms nothing now: nothing is under way, or it waits for bytes. Whoever uses it says when he is through."""
 
@@ -49,19 +51,37 @@ class Exchange:
 
     def until(self, found: Callable[[], T | None], deadline: float | None) -> T | None:
         """Write and read until there is something to be found, the connection is over, or the deadline has passed."""
-        self.idle = False
         while (result := found()) is None and self.calling.open:
-            if not self._step(deadline):
-                result = found()
-                break
-        self._shut_if_over(deadline)
+            if not self.step(deadline):
+                return found()
         return result
 
+    def step(self, deadline: float | None) -> bool:
+        """Write what waits and read what comes, blocking for one of them; false once the deadline has passed."""
+        self.idle = False
+        calling, outbox = self.calling, self.calling.outbox
+        if not outbox.size and (now := monotonic()) >= calling.deadline:
+            calling.tick(now)
+        if outbox.size:
+            self.write()
+        if self._arrived:
+            self._take()
+        elif deadline is None and not outbox.size:
+            self._read()  # the kernel gives up when the next heartbeat may be due
+        else:
+            now = monotonic()
+            calling.tick(now)
+            until = calling.deadline if deadline is None else min(calling.deadline, deadline)
+            if self._poll(select.POLLIN | (select.POLLOUT if outbox.size else 0), until - now) & ~select.POLLOUT:
+                self._read()
+        if not calling.open:
+            self._shut(deadline)
+        return deadline is None or monotonic() < deadline
+
     def mend(self) -> None:
-        """Before each use: if an exception struck during the last one where it harms, the connection is over."""
-        if not self.idle:
-            self.calling.interrupt()
-            self.stream.close()
+        """An exception struck during the last use where it harms, so that it is not idle: the connection is over."""
+        self.calling.interrupt()
+        self.stream.close()
 
     def write(self) -> None:
         """Write what the socket takes of what waits."""
@@ -75,45 +95,35 @@ class Exchange:
                 raise
             outbox.mute()  # the server reads no more; what it wrote before is still to be read, then the end
 
-    def _step(self, deadline: float | None) -> bool:
-        """Write what waits and read what comes, blocking for one of them; false once the deadline has passed."""
-        calling, now = self.calling, monotonic()
-        calling.tick(now)
-        if calling.outbox.size:
-            self.write()
-        if self._arrived:
-            self._take()
-        elif deadline is None and not calling.outbox.size:
-            self._read()  # the kernel gives up when the next heartbeat may be due
-        else:
-            until = calling.deadline if deadline is None else min(calling.deadline, deadline)
-            events = self._poll(select.POLLIN | (select.POLLOUT if calling.outbox.size else 0), until - now)
-            if events & ~select.POLLOUT:
-                self._read()
-        return deadline is None or now < deadline
-
     def _read(self) -> None:
+        # All in one call of C code: a signal's handler, which may raise, runs before bytes are taken from the
+        # socket or after they are kept, and never between.
+        room = self.calling.room()
         self.idle = True
         try:
-            # All in one call of C code: a signal's handler, which may raise, runs before bytes are taken from the
-            # socket or after they are kept, and never between.
-            self._arrived.extend(map(self.stream.recv, (read_size(self.calling.wanted),)))
+            if room is None:
+                self._arrived.extend(map(self.stream.recv, _READ_SIZES))
+            else:
+                self._arrived.extend(map(self.stream.recv_into, (room,)))
         except BlockingIOError:
-            pass
+            self.idle = False
+            self.calling.overdue(monotonic())
         except OSError as error:
             if error.errno is None:  # as above
                 raise
-            self._arrived.append(b"")
+            self._arrived.append(0)
         self.idle = False
         if self._arrived:
             self._take()
 
     def _take(self) -> None:
-        data = self._arrived.popleft()
-        if data:
-            self.calling.receive(data)
-        else:
+        arrived = self._arrived.popleft()
+        if not arrived:
             self.calling.end()
+        elif isinstance(arrived, bytes):
+            self.calling.receive(arrived)
+        else:
+            self.calling.filled(arrived)
 
     def _poll(self, events: int, seconds: float) -> int:
         poller = select.poll()
@@ -123,10 +133,8 @@ class Exchange:
         self.idle = False
         return ready[0][1] if ready else 0
 
-    def _shut_if_over(self, deadline: float | None) -> None:
+    def _shut(self, deadline: float | None) -> None:
         """Close the socket of a connection that is over, once its last word is written, or there is no more time for it."""
-        if self.calling.open or self.stream.fileno() < 0:
-            return
         drained = monotonic() + self._drain
         deadline = drained if deadline is None else min(drained, deadline)
         while self.calling.outbox.size:

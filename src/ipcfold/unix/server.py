@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import selectors
 import signal
 import socket
 from collections.abc import Iterable
+from math import inf
 from time import monotonic
 from typing import Any, Final, Generic, TypeVar, final
 from weakref import WeakSet
@@ -21,11 +21,15 @@ from ipcfold.errors import HandlerFailed, SystemFailure, UsedAfterFork
 from ipcfold.peer import Name, Trust
 from ipcfold.result import cases
 from ipcfold.unix.claim import Claim
+from ipcfold.unix.courier import Courier
 from ipcfold.unix.door import Door, logger
+from ipcfold.unix.poller import READ, WRITE, Poller
 from ipcfold.unix.signals import handled
-from ipcfold.unix.stream import LONGEST_SLEEP, SEND_FLAGS, read_size
+from ipcfold.unix.stream import LONGEST_SLEEP, READ_SIZE, SEND_FLAGS
 
 C = TypeVar("C")
+
+_TALKING: Final = State.TALKING
 
 _BURST: Final = 0.001  # seconds of folding after which to look at the sockets again: somebody else may have come
 
@@ -65,9 +69,10 @@ class Loop(Generic[C]):
         self._owner = os.getpid()
         self._forked = False  # rather than to compare process ids, which come back
         self._clients: dict[int, _Client] = {}
+        self._courier = Courier(lambda: None)  # until there is a door
         self._signalled = False
         self._interruptible = False  # whether the handler runs, which alone can be interrupted without harm
-        self._selector = selectors.DefaultSelector()
+        self._poller = Poller[object]()
         self._woken, self._wake = socket.socketpair()
         self._woken.setblocking(False)
         self._wake.setblocking(False)
@@ -82,16 +87,19 @@ class Loop(Generic[C]):
                     case Failure(error):
                         return Failure(error)
                     case Success(listener):
-                        door = self._door = Door(self._name, self._claim, listener, self._selector, self._period)
+                        door = self._door = Door(self._name, self._claim, listener, self._poller, self._period)
                         try:
                             door.open(monotonic())
-                            self._selector.register(self._woken, selectors.EVENT_READ)
+                            self._poller.watch(self._woken, READ, self._woken)
                         except OSError as error:
                             return Failure(SystemFailure("watch", self._claim.path, error.strerror or str(error)))
+                        self._courier = Courier(lambda: self._settle(door))
                         self._serve(door)
         except _ForkedError:
             return Failure(UsedAfterFork(self._name, self._owner))
         finally:
+            if not self._forked:
+                self._courier.end()
             self._claim.withdraw()
             self.abandon()
         return self._host.result()
@@ -107,7 +115,7 @@ class Loop(Generic[C]):
             client.stream.close()
         if self._door is not None:
             self._door.abandon()
-        self._selector.close()
+        self._poller.close()
         self._woken.close()
         self._wake.close()
 
@@ -127,38 +135,42 @@ class Loop(Generic[C]):
                 self._interruptible = False
                 if self._forked:
                     raise
+                self._courier.take_back()  # if it struck before that was done
                 self._host.interrupted(monotonic())
 
     def _turn(self, door: Door) -> None:
+        host, poller, due = self._host, self._poller, self._due(door)
+        patience = 0.0 if host.ready else min(max(0.0, due - monotonic()), LONGEST_SLEEP)
         # A process that was stopped wakes up out of time and empty-handed: it looks at what came before it says who is late.
-        happened = self._selector.select(self._patience(door)) or self._selector.select(0)
+        happened = poller.poll(patience) or poller.poll(0.0)
         now = monotonic()
-        for key, events in happened:
-            if isinstance(key.data, _Client):
-                if events & selectors.EVENT_WRITE:
-                    self._look_after(key.data)
-                if events & key.data.interest & selectors.EVENT_READ:  # which writing may have changed, or ended
-                    self._read(key.data, now)
-            elif key.data is door:
-                for stream, peer in door.accepted(self._trust, self._host.refusal, now):
-                    self._clients[peer.connection] = _Client(stream, self._host.connect(peer, now))
+        for thing, events in happened:
+            if isinstance(thing, _Client):
+                if thing.interest & WRITE and events & ~READ:
+                    self._look_after(thing)
+                if thing.interest & READ and events & ~WRITE:  # which writing may have changed, or ended
+                    self._read(thing, now)
+            elif thing is door:
+                for stream, peer in door.accepted(self._trust, host.refusal, now):
+                    self._clients[peer.connection] = _Client(stream, host.connect(peer, now))
             else:
-                self._woken.recv(read_size(0))
-        if self._signalled and self._host.accepting:
-            self._host.shutdown(now)
-        if self._host.accepting:
-            door.tick(now)
-        self._host.tick(now)
+                self._woken.recv(READ_SIZE)
+        if self._signalled and host.accepting:
+            host.shutdown(now)
+        if now >= due:
+            if host.accepting:
+                door.tick(now)
+            host.tick(now)
+        host.resume(now)
         self._fold(door, now)
-        self._host.absent(monotonic() - now)
+        host.absent(monotonic() - now)
 
-    def _patience(self, door: Door) -> float | None:
-        if self._host.ready:
-            return 0.0
+    def _due(self, door: Door) -> float:
+        """When something is to be done, whatever happens."""
         due = self._host.deadline
-        if self._host.accepting:
-            due = door.deadline if due is None else min(due, door.deadline)
-        return None if due is None else min(max(0.0, due - monotonic()), LONGEST_SLEEP)
+        if not self._host.accepting:
+            return inf if due is None else due
+        return door.deadline if due is None else min(due, door.deadline)
 
     def _read(self, client: _Client, now: float) -> None:
         """Read; for whom no memory is left goes, and the others and the carry stay."""
@@ -173,10 +185,15 @@ class Loop(Generic[C]):
 
     def _receive(self, client: _Client, now: float) -> None:
         end = client.end
-        if end.waiting or not end.reading:  # reading is over with the connection, too
+        if end.waiting or end.behind:
             return
+        room, data = end.room(), b""
         try:
-            data = client.stream.recv(read_size(end.wanted))
+            if room is None:
+                data = client.stream.recv(READ_SIZE)
+                count = len(data)
+            else:
+                count = client.stream.recv_into(room)
         except BlockingIOError:
             return
         except OSError:  # reset: as dead as one that ended
@@ -186,34 +203,50 @@ class Loop(Generic[C]):
                 "it died, or that was over its limits.message or limits.unread",
                 *(self._name, peer.connection, peer.pid, peer.uid),
             )
-            data = b""
-        if data:
+            count = 0
+        if not count:
+            self._host.end(end.peer.connection, now)
+        elif room is None:
             self._host.receive(end.peer.connection, data, now)
         else:
-            self._host.end(end.peer.connection, now)
+            self._host.filled(end.peer.connection, count, now)
 
     def _fold(self, door: Door, woken: float) -> None:
         """Ask the handler for a burst of messages, which lasts as long as looking at the sockets did, at least."""
+        host = self._host
         before = began = monotonic()
         burst = max(_BURST, began - woken)
-        while before - began < burst and (asked := self._host.ask()) is not None:
+        while before - began < burst and (asked := host.ask()) is not None:
+            message, continuation = asked
+            lent = host.owing and self._lent(door)
+            failure: BaseException | None = None
             self._interruptible = True
             try:
-                continuation = self._handler(asked.message, asked.continuation, asked.continuation.carry)
+                continuation = self._handler(message, continuation, continuation.carry)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # the handler is somebody else's code: whatever it raises is its answer
                 if self._forked:
                     raise  # a forked child on its way out
-                self._host.failed(error, monotonic())
-                return
+                failure = error
             finally:
                 self._interruptible = False
+                if lent and not self._forked:  # nobody has them in a child
+                    self._courier.take_back()
+            if failure is not None:
+                host.failed(failure, monotonic())
+                return
             if self._forked:
                 raise _ForkedError
             before = monotonic()
-            self._host.answered(continuation, before)
-            self._settle(door)  # an acknowledgement must not wait for the next call, which may be a slow one
+            host.answered(continuation, before)
+
+    def _lent(self, door: Door) -> bool:
+        """Whether somebody else can write what is owed while the handler runs; if nobody, it is written before."""
+        if self._courier.lend():
+            return True
+        self._settle(door)
+        return False
 
     def _settle(self, door: Door) -> None:
         """Look after every end that something happened to."""
@@ -229,45 +262,43 @@ class Loop(Generic[C]):
 
     def _look_after(self, client: _Client) -> None:
         end, outbox = client.end, client.end.outbox
-        clogged, waiting = end.clogged, outbox.size
-        while outbox.size:
-            try:
-                outbox.sent(client.stream.send(outbox.head(), SEND_FLAGS))
-            except BlockingIOError:
-                break
-            except (BrokenPipeError, ConnectionResetError):
-                outbox.mute()  # it reads no more; what it wrote before is still folded
-            except OSError:  # the system has no room for it: it goes, rather than wait for what was lost
-                self._drop(client)
-                return
-        if outbox.size < waiting and (clogged or end.state is not State.TALKING):
-            self._host.wrote(end.peer.connection, monotonic())
+        if waiting := outbox.size:
+            clogged = end.clogged
+            while outbox.size:
+                try:
+                    outbox.sent(client.stream.send(outbox.head(), SEND_FLAGS))
+                except BlockingIOError:
+                    break
+                except (BrokenPipeError, ConnectionResetError):
+                    outbox.mute()  # it reads no more; what it wrote before is still folded
+                except OSError:  # the system has no room for it: it goes, rather than wait for what was lost
+                    self._drop(client)
+                    return
+            if (clogged or end.state is not _TALKING) and outbox.size < waiting:
+                self._host.wrote(end.peer.connection, monotonic())
+        if end.hearing and client.interest == READ and not outbox.size:
+            return  # as mostly
         if end.over:
             self._drop(client)
-        else:
-            self._watch(client)
+        elif (interest := (READ if end.reading else 0) | (WRITE if outbox.size else 0)) != client.interest:
+            self._watch(client, interest)
 
-    def _watch(self, client: _Client) -> None:
-        interest = selectors.EVENT_READ if client.end.reading else 0
-        if client.end.outbox.size:
-            interest |= selectors.EVENT_WRITE
-        if interest == client.interest:
-            return
+    def _watch(self, client: _Client, interest: int) -> None:
         if not client.interest:
             try:
-                self._selector.register(client.stream, interest, client)
+                self._poller.watch(client.stream, interest, client)
             except OSError:  # the system watches no more sockets: this client must go, the others stay
                 self._drop(client)
                 return
         elif not interest:
-            self._selector.unregister(client.stream)
+            self._poller.forget(client.stream)
         else:
-            self._selector.modify(client.stream, interest, client)
+            self._poller.change(client.stream, interest, client)
         client.interest = interest
 
     def _drop(self, client: _Client) -> None:
         if client.interest:
-            self._selector.unregister(client.stream)
+            self._poller.forget(client.stream)
         client.interest = 0
         client.stream.close()
         peer = client.end.peer

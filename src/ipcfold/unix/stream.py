@@ -11,10 +11,4 @@ SEND_FLAGS: Final = int(socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0)
 
 LONGEST_SLEEP: Final = 3600.0  # seconds; system calls have an end, and waking up once an hour costs nothing
 
-_SMALL_READ: Final = 2**16  # a larger buffer costs more to make than it saves, unless a large frame is under way
-_LARGE_READ: Final = 2**20
-
-
-def read_size(wanted: int) -> int:
-    """How many bytes to read at most, where `wanted` are known to miss."""
-    return max(_SMALL_READ, min(wanted, _LARGE_READ))
+READ_SIZE: Final = 2**16  # bytes at most; a larger buffer costs more to make than it saves

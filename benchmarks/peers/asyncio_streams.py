@@ -1,0 +1,24 @@
+"""The standard library's streams, in its own loop."""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop, new_event_loop
+from collections.abc import Callable
+from typing import Final, final
+
+from benchmarks.peers.streams import Streams
+
+
+@final
+class AsyncioStreams(Streams):
+    """Streams in the loop of asyncio."""
+
+    title = "asyncio streams"
+
+    @property
+    def loop(self) -> Callable[[], AbstractEventLoop]:
+        """Its own."""
+        return new_event_loop
+
+
+CONTESTANTS: Final = (AsyncioStreams(),)

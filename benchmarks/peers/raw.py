@@ -1,0 +1,124 @@
+"""Bare blocking sockets: what every other contestant is compared with.
+
+Round trips and large messages are bytes without frames. In batches messages must be told apart, so there each has its
+length before it.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Sequence
+from types import MappingProxyType
+from typing import Final, final
+
+from benchmarks.contestant import Answer, Client, Contestant, Standing
+from benchmarks.peers.framing import Frames, joined, unframed
+
+_CHUNK: Final = 2**18
+_SMALL: Final = (
+    65536  # fits into the kernel's buffers, so that nobody waits for the other to read; larger buffers to read into cost more to make
+)
+
+
+def listening(address: str) -> socket.socket:
+    """A socket that accepts there."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(address)
+    listener.listen(4096)
+    return listener
+
+
+@final
+class RawClient(Client):
+    """A blocking socket."""
+
+    def __init__(self, address: str) -> None:
+        self._stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._stream.connect(address)
+
+    def trip(self, content: bytes) -> Answer:
+        """Bytes there and back."""
+        if len(content) > _SMALL:
+            return self._duplex(content)
+        stream, missing = self._stream, len(content)
+        stream.sendall(content)
+        data = stream.recv(_SMALL)
+        while len(data) < missing:
+            data += stream.recv(_SMALL)
+        return data
+
+    def _duplex(self, content: bytes) -> bytearray:
+        """Write and read at once: both ends writing only would be a deadlock."""
+        stream, size = self._stream, len(content)
+        out, back = memoryview(content), bytearray(size)
+        into, sent, got = memoryview(back), 0, 0
+        poll = select.poll()
+        poll.register(stream, select.POLLIN | select.POLLOUT)
+        while got < size:
+            ((_, events),) = poll.poll()
+            if events & select.POLLOUT and sent < size:
+                sent += stream.send(out[sent : sent + _CHUNK], socket.MSG_DONTWAIT)
+                if sent == size:
+                    poll.modify(stream, select.POLLIN)
+            if events & ~select.POLLOUT:
+                read = stream.recv_into(into[got:])
+                if not read:
+                    raise ConnectionError("the server closed the connection")
+                got += read
+        return back
+
+    def batch(self, contents: Sequence[bytes]) -> Sequence[Answer]:
+        """All of them in one write."""
+        frames = joined(contents)
+        return unframed(bytes(self._duplex(frames)))[0]
+
+    def close(self) -> None:
+        """End the connection."""
+        self._stream.close()
+
+
+class _Raw(Contestant):
+    standing = Standing.RAW
+
+    def connect(self, address: str) -> RawClient:
+        return RawClient(address)
+
+
+@final
+class RawBytes(_Raw):
+    """One client at a time, its bytes sent back."""
+
+    title = "raw blocking socket"
+    enters = frozenset({"round-trip", "bulk", "connect"})
+    declines = MappingProxyType(dict.fromkeys(("clients", "idle-connections", "idle-server"), "it serves one client at a time"))
+
+    def serve(self, address: str) -> None:
+        """Answer one client after the other."""
+        with listening(address) as listener:
+            while True:
+                stream, _ = listener.accept()
+                with stream:
+                    while data := stream.recv(_SMALL):
+                        stream.sendall(data)
+
+
+@final
+class RawFrames(_Raw):
+    """The same with messages told apart."""
+
+    title = "raw blocking socket, framed"
+    enters = frozenset({"pipelined"})
+
+    def serve(self, address: str) -> None:
+        """Answer one client after the other."""
+        with listening(address) as listener:
+            while True:
+                stream, _ = listener.accept()
+                frames = Frames()
+                with stream:
+                    while data := stream.recv(_SMALL):
+                        stream.sendall(joined(frames.fed(data)))
+
+
+CONTESTANTS: Final = (RawBytes(), RawFrames())

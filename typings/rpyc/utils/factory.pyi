@@ -1,0 +1,3 @@
+from rpyc import Connection
+
+def unix_connect(path: str) -> Connection: ...
