@@ -208,7 +208,7 @@ class BackpressureContract:
             assert "a content of 5000 bytes is over the limit of 1000" in str(result["log"])
 
     def test_who_was_dropped_knows_what_is_folded_at_least(self, directory: Path) -> None:
-        said = ["hold", *["quiet"] * 1000, "close"]  # more than the socket has room for the acknowledgements of
+        said = ["hold", "large 500000", *["quiet"] * 100, "close"]  # the socket has no room for the acknowledgements behind that response
 
         def send(_: object) -> object:
             return IPC(directory).get(NAME).unwrap().send(*map(Message.text, said)).failure()
@@ -219,7 +219,7 @@ class BackpressureContract:
             told = client.result()
             acknowledged = int(told.split()[0])
             assert 0 < acknowledged < len(said)
-            assert told == str(Unacknowledged(acknowledged, len(said), ConnectionDropped(NAME, server.pid, len("quiet"))))
+            assert told == str(Unacknowledged(acknowledged, len(said), ConnectionDropped(NAME, server.pid, len("large 500000"))))
             assert server.stop() == said
 
     def test_a_response_over_the_client_s_limit_is_told_on_both_ends(self, directory: Path) -> None:
