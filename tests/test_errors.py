@@ -91,8 +91,9 @@ EXAMPLES: list[tuple[object, str]] = [
     (
         ConnectionDropped(NAME, 4711, 99),
         (
-            "the server 'printer', process 4711, lives and dropped this connection: a message (the largest sent has 99 bytes) "
-            "is over limits.message there, or was under way for longer than limits.frame; the server logs which"
+            "the server 'printer' dropped this connection, and process 4711 still has the name: a message (the largest sent has 99 bytes) "
+            "is over limits.message there, or was under way for longer than limits.frame, or this end did not read for as long; "
+            "the server logs which"
         ),
     ),
     (

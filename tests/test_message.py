@@ -1,5 +1,7 @@
 """Messages and media types: RFC 9110's grammar, and nothing that can fail where the signature says it cannot."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -8,7 +10,7 @@ from returns.result import Failure, Success
 
 from ipcfold import InvalidMediaType, MediaType, Message
 from ipcfold.message import OCTET_STREAM, TEXT_PLAIN
-from tests.strategies import media_types, tokens
+from tests.strategies import media_types, parameter_values, tokens
 
 
 @given(media_types())
@@ -47,6 +49,38 @@ def test_a_media_type_longer_than_the_wire_allows_is_refused() -> None:
     assert MediaType.of(longest + "x") == Failure(InvalidMediaType(longest + "x"))
 
 
+def test_a_media_type_has_sixty_four_parameters_at_most() -> None:
+    most = "text/plain" + "; a=b" * 64
+    assert MediaType.of(most).map(str) == Success(most)
+    assert MediaType.of("text/plain" + ";" * 64).map(str) == Success("text/plain")  # one with nothing in it is one, too
+    for more in ("; a=b", ";", "; a=", '; a="'):
+        assert MediaType.of(most + more) == Failure(InvalidMediaType(most + more))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("a/b" + ";a=b" * 16_000, id="parameters"),
+        pytest.param("a/b" + ";" * 65_000, id="nothing but semicolons"),
+        pytest.param('a/b;a="' + "b " * 32_000 + '"', id="a long value"),
+        pytest.param('a/b;a="' + "b " * 32_000, id="one without an end"),
+        pytest.param('a/b;a="' + "\\b" * 32_000 + '"', id="escapes"),
+    ],
+)
+def test_no_text_of_a_stranger_takes_much_memory_to_read(text: str) -> None:
+    tracemalloc.start()
+    MediaType.of(text)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8 * len(text)
+
+
+@given(parameter_values())
+def test_a_value_is_quoted_and_unquoted_character_by_character(value: str) -> None:
+    escaped = "".join(f"\\{character}" for character in value)
+    assert MediaType.of(f'text/plain; a="{escaped}"').unwrap().parameter("a") == Some(value)
+
+
 def test_parameters_are_kept_in_order_and_quoted_only_if_need_be() -> None:
     parsed = MediaType.of('Text/HTML;Charset="UTF-8" ;; title="a \\"b\\" \\\\ c";x=').failure()
     assert parsed.value.startswith("Text/HTML")
@@ -69,6 +103,7 @@ def test_only_charsets_compare_without_case() -> None:
         (("text", ""), "subtype.* must match"),
         (("text", "plain", (("a b", "c"),)), "'a b'='c' is not a parameter of a media type"),
         (("text", "plain", (("a", "\n"),)), r"'a'='\\n' is not a parameter of a media type"),
+        (("text", "plain", (("a", "b"),) * 65), "a media type has at most 64 parameters"),
         (("text", "x" * 0xFFFF), "a media type has at most 65535 bytes"),
     ],
 )

@@ -33,7 +33,7 @@ class InvalidName:
 @final
 @attrs.frozen
 class InvalidMediaType:
-    """This text is not a media type as RFC 9110 writes them, or too long for the wire."""
+    """This text is not a media type as RFC 9110 writes them, is too long for the wire, or has more than 64 parameters."""
 
     value: str
 
@@ -67,7 +67,7 @@ class ReservedMessage:
 @final
 @attrs.frozen
 class DirectoryUnusable:
-    """The directory of the sockets is missing, is not ours, or lets other users in."""
+    """The directory of the sockets is missing, is not ours, lets other users in, or cannot be looked through now."""
 
     path: Path
     reason: str
@@ -188,9 +188,10 @@ class ConnectionLost:
 @final
 @attrs.frozen
 class ConnectionDropped:
-    """The server, which lives (`pid`), ended the connection without closing it: this end went past one of its limits.
+    """The connection ended without closing, though the server's process (`pid`) holds the name: this end went past a limit, it seems.
 
-    `largest` is the size in bytes of the largest message that was sent to it.
+    It is a hint at what to look for, and no proof: that process may also have ended the server and listened again. `largest`
+    is the size in bytes of the largest message that was sent to it. Messages that were not acknowledged may be folded.
     """
 
     name: Name
@@ -199,8 +200,9 @@ class ConnectionDropped:
 
     def __str__(self) -> str:
         return (
-            f"the server {str(self.name)!r}, process {self.pid}, lives and dropped this connection: a message (the largest sent has "
-            f"{self.largest} bytes) is over limits.message there, or was under way for longer than limits.frame; the server logs which"
+            f"the server {str(self.name)!r} dropped this connection, and process {self.pid} still has the name: a message (the largest "
+            f"sent has {self.largest} bytes) is over limits.message there, or was under way for longer than limits.frame, or this end "
+            "did not read for as long; the server logs which"
         )
 
 
@@ -301,8 +303,7 @@ Ended: TypeAlias = ConnectionClosed | ConnectionLost | ConnectionDropped | Proto
 class Unacknowledged:
     """The connection ended in the middle of a `send`: the first `acknowledged` of `sent` messages are in the carry.
 
-    With `ConnectionClosed` and `ConnectionDropped` exactly those are. Where the wire broke, more may be, whose
-    acknowledgements were lost with it.
+    With `ConnectionClosed` exactly those are. With any other reason more may be, whose acknowledgements were lost.
     """
 
     acknowledged: int

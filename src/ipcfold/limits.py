@@ -36,8 +36,8 @@ class Limits:
       cannot confirm, and must not hold up the end of a server.
     - `unsent`: how much may wait to be written to one peer before nothing more is read from it. 1 MiB: several
       times what the kernel buffers, so a peer that reads is never held up.
-    - `unread`: how much a client keeps of responses that nobody has waited for. 128 MiB: two of the largest
-      messages.
+    - `unread`: how much a client keeps of responses that nobody has waited for, with their media types. 128 MiB:
+      two of the largest messages.
 
     >>> Limits(drain=0.1).drain
     0.1

@@ -65,4 +65,4 @@ NOBODY: Final = Peer()
 """The peer where there is no connection."""
 
 Trust: TypeAlias = Callable[[Peer], bool]
-"""Decides whether to talk to a peer; an exception from it counts as no."""
+"""Decides whether to talk to a peer: `True` is yes, and whatever else it returns or raises is no."""

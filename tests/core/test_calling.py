@@ -1,6 +1,7 @@
 """The client's end: its transitions as a table, and what follows from them for one connection."""
 
 import itertools
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -226,6 +227,42 @@ def test_responses_that_nobody_waits_for_are_bounded() -> None:
     end.receive(encode(Message.text("x" * 3000)))  # and so is a single one of any size
     assert end.open
     end.receive(encode(ONE))
+    assert end.state is State.FLOODED
+
+
+HEAVY = [
+    pytest.param("text/" + "x" * 60_000, id="a long one"),
+    pytest.param('text/x; a="' + "b " * 30_000 + '"', id="a long value"),
+    pytest.param("text/x" + "; a=b" * 64, id="many parameters"),
+    pytest.param("text/x" + "; a=b" * 20, id="some, where it is short"),
+]
+
+
+@pytest.mark.parametrize("media_type", HEAVY)
+def test_what_a_media_type_takes_is_counted_as_long_as_it_is_kept(media_type: str) -> None:
+    """Each response has its own, so that none of them is shared."""
+    unread = 400_000
+    each = [encode(Message.of(media_type.replace("text/", f"text/{number}"), b"").unwrap()) for number in range(1000)]
+    end, taking = talking(Limits(unread=unread)), talking(Limits(unread=unread))
+    tracemalloc.start()
+    for frame in itertools.takewhile(lambda _: end.open, each):
+        end.receive(frame)
+    memory, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert end.state is State.FLOODED
+    assert memory < 2 * unread
+    for frame in each:
+        taking.receive(frame)
+        assert taking.response() is not None
+    assert taking.open
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "application/json", "TEXT/plain"])
+def test_usual_media_types_weigh_nothing(media_type: str) -> None:
+    end = talking(Limits(unread=300 * 256))
+    end.receive(encode(Message.of(media_type, b"").unwrap()) * 300)
+    assert end.open
+    end.receive(encode(Message.of(media_type, b"").unwrap()))
     assert end.state is State.FLOODED
 
 

@@ -1,6 +1,7 @@
 """The fold: it is a plain reduce over the messages asked, fair between peers, and never loses the carry."""
 
 from functools import partial, reduce
+from typing import NoReturn
 
 import pytest
 from hypothesis import given
@@ -76,10 +77,10 @@ def test_nothing_is_folded_after_an_end(word: str, outcome: Outcome) -> None:
     ("word", "kind", "told"),
     [
         ("raise", KeyError, "b'raise'"),
-        ("none", TypeError, "a handler returns what its continuation made, not None"),
-        ("bytes", TypeError, "a Message of a MediaType and bytes is wanted, not b'no message'"),
-        ("text", TypeError, "a Message of a MediaType and bytes is wanted, not Message(media_type="),
-        ("list", TypeError, "responses are a tuple of messages, not [Message(media_type="),
+        ("none", TypeError, "a handler returns what its continuation made, not NoneType"),
+        ("bytes", TypeError, "a Message of a MediaType and bytes is wanted, not bytes"),
+        ("text", TypeError, "a Message of a MediaType and bytes is wanted, not a Message of MediaType and str"),
+        ("list", TypeError, "responses are a tuple of messages, not list"),
         ("large", ValueError, str(MessageTooLarge(64 * 2**20 + 1, 64 * 2**20))),
         ("signal", ValueError, str(ReservedMessage(Message.text("innmind/ipc:heartbeat")))),
     ],
@@ -93,6 +94,56 @@ def test_a_failing_handler_leaves_the_last_good_carry_and_is_told_why(word: str,
             assert str(error).startswith(told)
         case other:
             pytest.fail(f"{other}")
+
+
+class Riddle:
+    """Raises, whatever it is asked."""
+
+    def _raise(self, *_: object) -> NoReturn:
+        raise SystemExit(3)
+
+    __repr__ = __str__ = __format__ = __eq__ = __ne__ = __len__ = __iter__ = __bool__ = _raise
+    __hash__ = object.__hash__
+
+
+class RiddledPair(tuple[Message, Message]):
+    """A tuple that is none when it is looked through."""
+
+    __iter__ = Riddle._raise  # noqa: SLF001 - what a test is about
+
+
+NESTED = list[object]()
+for _ in range(100_000):
+    NESTED = [NESTED]
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        pytest.param(Riddle(), "a handler returns what its continuation made, not Riddle", id="a riddle"),
+        pytest.param(NESTED, "a handler returns what its continuation made, not list", id="nested"),
+        pytest.param(Continuation(7, peer=A), "a handler returns what its continuation made, not what that of another", id="another's"),
+        pytest.param(Continuation(7, peer=Riddle()), "3", id="a peer that is a riddle"),  # type: ignore[arg-type]
+        pytest.param(Continuation(7, Riddle()), "responses are a tuple of messages, not Riddle", id="no responses"),  # type: ignore[arg-type]
+        pytest.param(Continuation(7, RiddledPair()), "responses are a tuple of messages, not RiddledPair", id="riddled responses"),
+        pytest.param(Continuation(7, (Riddle(),)), "a Message of a MediaType and bytes is wanted, not Riddle", id="no message"),  # type: ignore[arg-type]
+        pytest.param(Continuation(7, (NESTED,)), "a Message of a MediaType and bytes is wanted, not list", id="a nested one"),  # type: ignore[arg-type]
+        pytest.param(
+            Continuation(7, (Message(Riddle(), b""),)),  # type: ignore[arg-type]
+            "a Message of a MediaType and bytes is wanted, not a Message of Riddle and bytes",
+            id="no media type",
+        ),
+        pytest.param(Continuation(7, (), "stop"), "an outcome is an Outcome, not str", id="words"),  # type: ignore[arg-type]
+        pytest.param(Continuation(7, (), Riddle()), "an outcome is an Outcome, not Riddle", id="no outcome"),  # type: ignore[arg-type]
+    ],
+)
+def test_an_answer_that_is_none_is_judged_without_asking_it(answer: Continuation[int], told: str) -> None:
+    def give(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
+        return answer
+
+    failed = fold(give, 6, [ONE]).failure()
+    assert (failed.carry, failed.message) == (6, ONE)
+    assert str(failed.error).startswith(told)
 
 
 def test_other_limits_are_those_of_another_server() -> None:

@@ -39,6 +39,17 @@ def test_every_state_takes_every_event(state: State, event: Event | Signal) -> N
     assert isinstance(command, Command)
 
 
+@pytest.mark.parametrize("accepted", [False, True])
+def test_aborted_it_neither_hears_nor_says_anything_more(accepted: bool) -> None:  # noqa: FBT001 - the parameter above
+    end = talking() if accepted else greeted()
+    end.receive(encode(ONE)[:9], 0)
+    end.abort("no room", 1)
+    assert (end.over, end.fault, end.reading, written(end)) == (True, "no room", False, b"")
+    end.receive(encode(ONE)[9:], 2)
+    assert end.next(2) is None
+    assert end.over
+
+
 MOVES: dict[tuple[State, Event | Signal], tuple[State, Command]] = {
     (State.GREETED, Signal.START_OK): (State.TALKING, Command.NOTHING),
     (State.GREETED, Event.CLOSE_WANTED): (State.CLOSING, Command.ASK_TO_CLOSE),

@@ -13,6 +13,12 @@ from tests.fuzz.tape import HEARTBEAT, Tape, limits, own_messages, piece
 _KEPT_BESIDE: Final = 256  # what a kept response counts beside its content
 
 
+def _weight(kept: Message) -> int:
+    """What a kept response counts: a media type only where it is long or has parameters."""
+    parameters, text = len(kept.media_type.parameters), len(str(kept.media_type))
+    return len(kept.content) + _KEPT_BESIDE + (2 * text + 128 * parameters if parameters or text > 256 else 0)
+
+
 class Op(Enum):
     """What can happen."""
 
@@ -98,7 +104,7 @@ class _Model:
     def _heard(self, frame: Frame) -> None:
         if isinstance(frame, Message):
             self.kept.append((self.acknowledged, frame))
-            if len(self.kept) > 1 and sum(len(kept.content) + _KEPT_BESIDE for _, kept in self.kept) > self._unread:
+            if len(self.kept) > 1 and sum(_weight(kept) for _, kept in self.kept) > self._unread:
                 self.state = State.FLOODED
         elif frame is Signal.CLOSE:
             self._confirm(State.DISMISSED)

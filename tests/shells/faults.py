@@ -26,11 +26,16 @@ _FAILED = 70  # the exit code of a child whose work raised
 
 @attrs.frozen
 class Fault:
-    """A signal to oneself: just before the line of that number, of all that are run of `ipcfold.unix`, or on entering a function there."""
+    """A signal to oneself: just before the line of that number, of all that are run of `ipcfold.unix`, or on entering a function there.
+
+    Lines are counted from the first call of the function `after`, if one is named, and until `until` returns.
+    """
 
     signal: signal.Signals
     line: int = 0
     entering: str = ""
+    after: str = ""
+    until: str = ""
 
 
 class Child:
@@ -110,14 +115,19 @@ class _Tracer:
         self._fault = fault
         self._say = say
         self._lines = 0
+        self._counting = not fault.after
 
     def __call__(self, frame: FrameType, event: str, _: object) -> Self | None:
         code = frame.f_code
         if not code.co_filename.startswith(_LIBRARY):
             return None
-        if event == "line":
+        if event in ("call", "return") and code.co_name == (self._fault.after if event == "call" else self._fault.until):
+            self._counting = event == "call"
+        struck = False
+        if event == "line" and self._counting:
             self._lines += 1
-        if (event == "line" and self._lines == self._fault.line) or (event == "call" and code.co_name == self._fault.entering):
+            struck = self._lines == self._fault.line
+        if struck or (event == "call" and code.co_name == self._fault.entering):
             self._say(f"{Path(code.co_filename).name}:{frame.f_lineno} {code.co_name}")
             os.kill(os.getpid(), self._fault.signal)
         return self

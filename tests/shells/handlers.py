@@ -4,6 +4,7 @@ Their carry is the log of what was folded, so that a test can compare it with wh
 """
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -13,6 +14,15 @@ Log = tuple[str, ...]
 EMPTY: Log = ()
 MEBIBYTE = Message.octets(b"x" * 2**20)
 KEPT = list[Continuation[Log]]()
+
+
+class Riddle:
+    """Nobody learns what it is."""
+
+    def __repr__(self) -> str:
+        raise SystemExit(3)
+
+    __str__ = __repr__
 
 
 async def answer_later() -> None:
@@ -48,6 +58,11 @@ def log(message: Message, continuation: Continuation[Log], carry: Log) -> Contin
         case "block":  # until somebody opens the other end of this fifo
             Path(argument).read_bytes()
             return continuation.respond(carry, Message.text("released"))
+        case "hold":  # stop the client before it can read what this gives
+            os.kill(continuation.peer.pid, signal.SIGSTOP)
+            while Path(f"/proc/{continuation.peer.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+                pass
+            return continuation.continue_(carry)
         case "fork":  # the child comes back from here, too
             if os.fork() == 0:
                 return continuation.stop(carry)
@@ -69,6 +84,15 @@ def log(message: Message, continuation: Continuation[Log], carry: Log) -> Contin
             return None  # type: ignore[return-value]  # what a test is about
         case "async":
             return answer_later()  # type: ignore[return-value]  # as above
+        case "riddle":
+            return Riddle()  # type: ignore[return-value]  # as above
+        case "nested":
+            nested = list[object]()
+            for _ in range(100_000):
+                nested = [nested]
+            return continuation.respond(carry, nested)  # type: ignore[arg-type]  # as above
+        case "words":
+            return Continuation(carry, (), "stop", continuation.peer)  # type: ignore[arg-type]  # as above
         case "keep":
             KEPT.append(continuation)
             return continuation.respond(carry, Message.text("kept"))

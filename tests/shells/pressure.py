@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from returns.result import Failure, Success
 
 from ipcfold import IPC, ConnectionDropped, Limits, Message, ProtocolBroken, Unacknowledged
+from tests.shells.faults import Child
 from tests.shells.handlers import MEBIBYTE
 from tests.shells.support import (
     CLOSE,
@@ -206,6 +207,21 @@ class BackpressureContract:
             assert result["carry"] == ["quiet", "quiet"]  # exactly those acknowledged
             assert "a content of 5000 bytes is over the limit of 1000" in str(result["log"])
 
+    def test_who_was_dropped_knows_what_is_folded_at_least(self, directory: Path) -> None:
+        said = ["hold", "large 500000", *["quiet"] * 100, "close"]  # the socket has no room for the acknowledgements behind that response
+
+        def send(_: object) -> object:
+            return IPC(directory).get(NAME).unwrap().send(*map(Message.text, said)).failure()
+
+        with running(directory, "", "frame=0.2", program=self.program, heard=True) as server, Child(send) as client:
+            assert server.record().endswith("it read nothing of what waited for it for 0.2 s (limits.frame)")
+            client.resume()
+            told = client.result()
+            acknowledged = int(told.split()[0])
+            assert 0 < acknowledged < len(said)
+            assert told == str(Unacknowledged(acknowledged, len(said), ConnectionDropped(NAME, server.pid, len("large 500000"))))
+            assert server.stop() == said
+
     def test_a_response_over_the_client_s_limit_is_told_on_both_ends(self, directory: Path) -> None:
         with running(directory, program=self.program) as server:
             process = IPC(directory, limits=Limits(message=1000)).get(NAME).unwrap()
@@ -230,9 +246,12 @@ class HandlerContract:
             pytest.param("raise", "KeyError", id="raises"),
             pytest.param("exit", "SystemExit(3)", id="calls sys.exit"),
             pytest.param("recurse", "RecursionError", id="recurses too deep"),
-            pytest.param("nothing", "not None", id="returns no continuation"),
-            pytest.param("async", "not <coroutine", id="is a coroutine"),
+            pytest.param("nothing", "not NoneType", id="returns no continuation"),
+            pytest.param("async", "not coroutine", id="is a coroutine"),
             pytest.param("stale", "what its continuation made", id="returns one made for another client"),
+            pytest.param("riddle", "what its continuation made, not Riddle", id="returns what cannot be shown"),
+            pytest.param("nested", "a Message of a MediaType and bytes is wanted, not list", id="responds with a list nested deeply"),
+            pytest.param("words", "an outcome is an Outcome, not str", id="has an outcome in words"),
             pytest.param("signal", "signal of the protocol", id="responds with a signal"),
             pytest.param("large 5000", "limit of 1000", id="responds with too much"),
         ],

@@ -10,6 +10,7 @@ import os
 import resource
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from returns.result import Failure, Success
@@ -39,6 +40,9 @@ def main(first: C, handler: Handler[C], directory: str, name: str, timeout: str 
     chosen = {key: float(value) if "." in value else int(value) for key, _, value in (limit.partition("=") for limit in limits)}
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (int(chosen.pop("files", most)), most))
+    if memory := int(chosen.pop("memory", 0)):  # so many bytes more than it has at its start
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + memory,) * 2)
     records = Records(lambda text: sys.stderr.write(f"{text}\n"))
     logger.addHandler(records)
     logger.setLevel(logging.INFO)

@@ -7,15 +7,18 @@ moment: they try every one. Only the races in the end leave it to the system who
 import fcntl
 import os
 import signal
+import socket
 import sys
 from itertools import count, groupby
 from pathlib import Path
 from types import FrameType
 
 import pytest
+from returns.maybe import Some
 from returns.result import Failure, Result, Success
 
 from ipcfold import IPC, ConnectionRefused, Continuation, Limits, ListenError, Message, NameTaken, NoServer, cases
+from ipcfold.unix.claim import holder_of
 from ipcfold.unix.server import Loop
 from tests.shells.faults import Child, Fault, released_at_once
 from tests.shells.handlers import EMPTY, log
@@ -131,6 +134,65 @@ def test_a_contender_killed_at_any_step_leaves_a_live_server_without_a_lock_alon
             functions.add(place.split()[1])
         assert functions >= {"of", "_stranger", "connected", "greeted", "release"}
         assert left(directory) == {SOCKET}
+
+
+def test_a_signal_s_handler_that_looks_and_forks_at_any_step_takes_no_name_away(directory: Path) -> None:
+    """It looks who is there while its process does so, or takes or gives a name: it neither waits for itself nor drops the lock."""
+
+    def look_and_fork(_: int, __: FrameType | None) -> None:
+        IPC(directory).exists(NAME).unwrap()
+        if (child := os.fork()) == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+
+    def locked(frame: FrameType, event: str, _: object) -> None:
+        """Whether the server has the lock is what only another process can see."""
+        if frame.f_code is Loop.run.__code__ and event == "call":
+            server = os.getpid()
+            if (child := os.fork()) == 0:
+                os._exit(holder_of(directory / SOCKET) != Some(server))
+            assert os.waitpid(child, 0)[1] == 0
+
+    def live(_: object) -> object:
+        signal.signal(signal.SIGUSR1, look_and_fork)
+        sys.setprofile(locked)
+        assert IPC(directory).exists(NAME) == Success(False)
+        return served(directory)
+
+    functions = set[str]()
+    for line in count(1):
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(str(directory / SOCKET))  # so that looking means to look at the lock
+        with Child(live, Fault(signal.SIGUSR1, line)) as child:
+            code, said = child.ended()
+        *places, result = said.splitlines()
+        assert (code, result) == (0, str(Success(0))), said
+        assert left(directory) == frozenset(), said
+        if not places:
+            break
+        functions.add(places[0].split()[1])
+    assert functions >= {"exists", "_listens", "of", "_is_held", "publish", "withdraw", "release"}
+
+
+def test_a_signal_s_handler_that_looks_while_its_process_does_gets_an_answer(directory: Path) -> None:
+    ipc, answers = IPC(directory), set[str]()
+    with running(directory) as server:
+
+        def look(_: object) -> object:
+            looked = list[object]()
+            signal.signal(signal.SIGUSR1, lambda _, __: looked.append(ipc.exists(NAME)))
+            return ipc.exists(NAME), looked
+
+        for line in count(1):
+            with Child(look, Fault(signal.SIGUSR1, line)) as child:
+                code, said = child.ended()
+            *places, answer = said.splitlines()
+            assert code == 0, said
+            if not places:
+                break
+            answers.add(answer)
+        assert answers == {str((Success(True), [Success(True)]))}
+        assert server.stop() == []
 
 
 def test_a_server_that_starts_while_another_is_at_any_step(directory: Path) -> None:

@@ -16,6 +16,7 @@ from returns.pipeline import is_successful
 from returns.result import Failure, Success
 
 from ipcfold import IPC, DirectoryUnusable, Limits, Message, Name, NameTaken, NoServer, SystemFailure, TimedOut
+from ipcfold.unix.address import reachable
 from tests.shells.forked import NOBODY, Forked, Line, needs_root, serving
 from tests.shells.support import HEARTBEAT, NAME, RECEIVED, START, START_OK, Running, Wire, result_of, running, started
 from tests.shells.test_address import idle
@@ -66,6 +67,32 @@ def test_out_of_descriptors_it_neither_spins_nor_forgets_anybody(directory: Path
         assert server.stop() == ["ping"] * 63
 
 
+def test_out_of_memory_it_drops_who_asks_for_more_and_nobody_else(directory: Path) -> None:
+    begun = b"\0\3a/b" + (64 * 2**20).to_bytes(4) + b"x" * (60 * 2**20)
+    with running(directory, "", f"memory={200 * 2**20}", BEATING, heard=True) as server, Wire.talking(directory) as first:
+        pinged(first)
+        crowd = [Wire.talking(directory) for _ in range(4)]
+        dropped = 0
+        for wire in crowd:
+            try:
+                wire.stream.sendall(begun)
+            except (BrokenPipeError, ConnectionResetError):
+                dropped += 1
+        assert dropped > 0
+        for _ in range(dropped):
+            assert server.record().endswith(": there is no memory left for what it sends")
+        pinged(first)
+        for wire in crowd:
+            wire.close()
+        with Wire.talking(directory) as late:  # there is room again
+            late.stream.sendall(begun)
+            pinged(first)
+            heartbeats(late, 1)
+        result = server.result_of_stop()
+        assert result["carry"] == ["ping"] * 3
+        assert str(result["log"]).count("no memory left") == dropped
+
+
 def test_without_descriptors_there_is_an_error_at_every_door(directory: Path) -> None:
     ipc = IPC(directory)
     with socket.socket(socket.AF_UNIX) as dead:
@@ -84,11 +111,32 @@ def test_without_descriptors_there_is_an_error_at_every_door(directory: Path) ->
                     assert (ipc.exists(NAME), ipc.processes()) == (Success(True), Success(frozenset({NAME})))
                 else:
                     assert ipc.processes() == Failure(DirectoryUnusable(directory, "it cannot be read: Too many open files"))
+                    hidden = "whether anybody listens under 'server' cannot be seen: Too many open files"
+                    assert ipc.exists(NAME) == Failure(DirectoryUnusable(directory, hidden))
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert seen == {"Too many open files", "served"}
         assert ipc.listen(OTHER, 0.01)(0, idle) == Success(0)
         assert server.stop() == []
+
+
+def test_a_name_that_cannot_be_looked_at_is_not_left_out(directory: Path) -> None:
+    """Where the path is long, looking takes two descriptors: the directory is read with the one that there is."""
+    (below := directory / ("x" * 120)).mkdir(0o700)
+    with socket.socket(socket.AF_UNIX) as listener, reachable(below / "server.sock") as address:
+        listener.bind(address)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    os.close(lowest := os.dup(0))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 1, hard))
+        found = IPC(below).processes(), IPC(below).exists(NAME)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 2, hard))
+        dead = IPC(below).processes(), IPC(below).exists(NAME)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    hidden = DirectoryUnusable(below, "whether anybody listens under 'server' cannot be seen: Too many open files")
+    assert found == (Failure(hidden), Failure(hidden))
+    assert dead == (Success(frozenset()), Success(False))
 
 
 def test_a_full_backlog_is_waited_for_no_longer_than_the_handshake(directory: Path) -> None:

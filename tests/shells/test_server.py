@@ -4,14 +4,32 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from returns.result import Failure, Success
 
-from ipcfold import IPC, ConnectionClosed, ConnectionRefused, Continuation, Message, Name, NameTaken, Peer, SystemFailure, TimedOut
+from ipcfold import (
+    IPC,
+    ConnectionClosed,
+    ConnectionRefused,
+    Continuation,
+    Message,
+    Name,
+    NameTaken,
+    Peer,
+    PeerUntrusted,
+    SystemFailure,
+    TimedOut,
+)
+from ipcfold.peer import Trust
 from tests.shells.support import CLOSE, CLOSE_OK, NAME, PATIENCE, RECEIVED, Wire
+
+SignalHandler = signal.Handlers | Callable[[int, FrameType | None], object]
 
 
 def count(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
@@ -27,10 +45,20 @@ def stopped_by_hand(directory: Path) -> None:
         client.write(CLOSE_OK)
 
 
+@contextmanager
+def interrupts(handler: SignalHandler) -> Iterator[None]:
+    """SIGINT does this meanwhile."""
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("signals", [None, [signal.SIGUSR1]], ids=["default", "chosen"])
-def test_previous_handlers_are_put_back(directory: Path, signals: list[signal.Signals] | None) -> None:
+@pytest.mark.parametrize("own", [signal.default_int_handler, signal.SIG_IGN, lambda _, __: None], ids=["Python's", "ignored", "another"])
+def test_previous_handlers_are_put_back(directory: Path, own: SignalHandler, signals: list[signal.Signals] | None) -> None:
     watched = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1]
-    before = [signal.getsignal(number) for number in watched]
     during = list[object]()
 
     def look(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
@@ -45,13 +73,15 @@ def test_previous_handlers_are_put_back(directory: Path, signals: list[signal.Si
         with ipc.wait(NAME, PATIENCE).unwrap() as process:
             process.send(Message.text("look")).unwrap()
 
-    with ThreadPoolExecutor(1) as pool:
+    with interrupts(own), ThreadPoolExecutor(1) as pool:
+        before = [signal.getsignal(number) for number in watched]
         conversing = pool.submit(converse)
         assert listen(0, look) == Success(1)  # the message at the handler is folded; then the signal ends it
         conversing.result(PATIENCE)
-    assert [signal.getsignal(number) for number in watched] == before
+        assert [signal.getsignal(number) for number in watched] == before
     changed = [now != then for now, then in zip(during, before, strict=True)]
-    assert changed == ([False, False, False, True] if signals else [True, True, True, False])
+    pythons = own is signal.default_int_handler  # which would raise in the midst of things
+    assert changed == ([False, pythons, False, True] if signals else [True, True, True, False])
 
 
 def test_a_keyboard_interrupt_of_its_own_making_keeps_the_carry(directory: Path) -> None:
@@ -68,6 +98,32 @@ def test_a_keyboard_interrupt_of_its_own_making_keeps_the_carry(directory: Path)
         interrupting = pool.submit(interrupt)
         assert ipc.listen(NAME, signals=())(0, count) == Success(1)
         interrupting.result(PATIENCE)
+
+
+@pytest.mark.parametrize("signals", [(), (signal.SIGINT,)], ids=["Python's", "ours"])
+def test_a_handler_that_catches_its_interrupt_is_interrupted_again(directory: Path, signals: tuple[signal.Signals, ...]) -> None:
+    caught = list[int]()
+
+    def catch(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
+        for number in range(4):
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                caught.append(number)
+        return count(message, continuation, carry)
+
+    def converse() -> object:
+        with IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
+            process.send(Message.text("one")).unwrap()
+            process.send(Message.text("stop"))
+            return process.close()
+
+    with interrupts(signal.default_int_handler), ThreadPoolExecutor(1) as pool:
+        conversing = pool.submit(converse)
+        assert IPC(directory).listen(NAME, signals=signals)(0, catch) == Success(1)
+        assert conversing.result(PATIENCE) == Success(None)
+    # The first one asks for the end; where it is Python's, each interrupts, and caught ones ask for nothing.
+    assert caught == ([1, 2, 3] if signals else [0, 1, 2, 3] * 2)
 
 
 def test_in_another_thread_signals_are_left_alone(directory: Path) -> None:
@@ -153,6 +209,37 @@ def test_whom_the_server_does_not_trust_is_refused(directory: Path) -> None:
             assert client.ended()  # not even greeted
         assert {(peer.pid, peer.uid, peer.gid) for peer in refused} == {(os.getpid(), os.geteuid(), os.getegid())}
         opened.set()
+        stopped_by_hand(directory)
+        assert serving.result(PATIENCE) == Success(0)
+
+
+class Riddle:
+    def __bool__(self) -> bool:
+        raise LookupError
+
+
+async def later(_: Peer) -> bool:
+    return True
+
+
+def exits(_: Peer) -> bool:
+    raise SystemExit(3)
+
+
+@pytest.mark.filterwarnings("ignore:coroutine 'later' was never awaited:RuntimeWarning")
+@pytest.mark.parametrize(
+    "no", [later, exits, lambda _: Riddle(), lambda _: 1, lambda: True], ids=["async", "exits", "riddle", "1", "no peer"]
+)
+def test_trust_is_said_and_nothing_else_is(directory: Path, no: Trust) -> None:
+    opened = threading.Event()
+    ipc = IPC(directory, trust=lambda peer: no(peer) if not opened.is_set() else True)
+    with ThreadPoolExecutor(1) as pool:
+        serving = pool.submit(ipc.listen(NAME), 0, count)
+        while not (directory / "server.sock").exists():
+            pass
+        assert IPC(directory).get(NAME) == Failure(ConnectionRefused(NAME))
+        opened.set()
+        assert IPC(directory, trust=no).get(NAME) == Failure(PeerUntrusted(NAME, Peer(0, os.getpid(), os.geteuid(), os.getegid())))
         stopped_by_hand(directory)
         assert serving.result(PATIENCE) == Success(0)
 

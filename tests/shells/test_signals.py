@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from multiprocessing import get_context
 from multiprocessing.context import ForkContext, ForkServerContext, SpawnContext
 from pathlib import Path
@@ -17,7 +18,21 @@ from types import FrameType
 import pytest
 from returns.result import Failure, Result, Success
 
-from ipcfold import IPC, Continuation, InUse, Message, Process, SendError
+from ipcfold import (
+    IPC,
+    ConnectionClosed,
+    ConnectionRefused,
+    Continuation,
+    InUse,
+    Message,
+    NoServer,
+    Process,
+    SendError,
+    Unacknowledged,
+    cases,
+)
+from tests.shells.faults import Child, Fault
+from tests.shells.handlers import EMPTY, log
 from tests.shells.support import NAME, PATIENCE, fifo, running, signals_every
 
 SOURCE = Path(__file__).parents[2]
@@ -64,6 +79,44 @@ def interrupted(how: str, directory: Path) -> dict[str, list[int]]:
     outcomes = json.loads(ended.stdout)
     assert isinstance(outcomes, dict)
     return outcomes
+
+
+def test_a_keyboard_interrupt_at_any_step_of_a_server_keeps_what_it_acknowledged(directory: Path) -> None:
+    """With SIGINT left to Python: it comes before each line, from the first one that may ask the handler, until the last one is through."""
+
+    def serve(_: object) -> object:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        return IPC(directory).listen(NAME, PATIENCE, signals=())(EMPTY, log)
+
+    def converse(*verbs: str) -> list[str]:
+        """What of it was acknowledged."""
+        match cases(IPC(directory).get(NAME)):
+            case Failure(error):
+                assert error in (NoServer(NAME, directory / "server.sock"), ConnectionRefused(NAME))
+                return []
+            case Success(process):
+                match cases(process.send(*map(Message.text, verbs))):
+                    case Success():
+                        process.close()
+                        return [*verbs]
+                    case Failure(unsent):
+                        assert isinstance(unsent, Unacknowledged), unsent
+                        assert unsent.reason == ConnectionClosed(NAME)
+                        return [*verbs[: unsent.acknowledged]]
+
+    functions = set[str]()
+    for line in count(1):
+        with Child(serve, Fault(signal.SIGINT, line, after="_fold", until="_serve")) as server:
+            while not (directory / "server.sock").exists():
+                pass
+            acknowledged = [*converse("ping", "many 2"), *converse("quiet"), *converse("stop")]
+            code, said = server.ended()
+            *places, result = said.splitlines()
+            assert (code, result) == (0, str(Success(tuple(acknowledged)))), said
+        if not places:
+            break
+        functions.add(places[0].split()[1])
+    assert functions >= {"_turn", "_read", "_fold", "_settle", "_look_after", "_drop", "accepted"}
 
 
 def test_threads_on_one_connection_are_told_that_it_is_in_use(directory: Path) -> None:

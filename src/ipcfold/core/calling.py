@@ -15,10 +15,11 @@ from typing import Final, TypeAlias, final
 from ipcfold.core.frame import Decoder, Signal
 from ipcfold.core.outbox import Outbox
 from ipcfold.limits import Limits
-from ipcfold.message import Message
+from ipcfold.message import TEXT_PLAIN, Message
 
 _ALL: Final = 2**30  # frames
 _OVERHEAD: Final = 256  # bytes that a kept response takes beside its content, roughly
+_PARAMETER: Final = 128  # and that a parameter of its media type takes beside the text
 
 
 class State(Enum):
@@ -136,6 +137,14 @@ def transition(state: State, event: Event | Signal) -> tuple[State, Command]:
     """The protocol of this end: every state takes every event, and what stands in no row is ignored."""
     after, command, _ = _ROWS[state][event]
     return after, command
+
+
+def _weight(message: Message) -> int:
+    """How many bytes keeping this response takes, roughly; a usual media type, short and plain, is nothing worth counting."""
+    weight, media_type = len(message.content) + _OVERHEAD, message.media_type
+    if media_type is not TEXT_PLAIN and (media_type.parameters or len(str(media_type)) > _OVERHEAD):
+        weight += 2 * len(str(media_type)) + _PARAMETER * len(media_type.parameters)  # it keeps its parts and the whole
+    return weight
 
 
 @final
@@ -262,12 +271,12 @@ class Calling:
                 return
 
     def _taken(self, message: Message) -> Message:
-        self._unread -= len(message.content) + _OVERHEAD
+        self._unread -= _weight(message)
         return message
 
     def _deliver(self, message: Message) -> None:
         self._responses.append((self.acknowledged, message))
-        self._unread += len(message.content) + _OVERHEAD
+        self._unread += _weight(message)
         if self._unread > self._limits.unread and len(self._responses) > 1:  # the one waited for may be any size
             self._move(Event.FLOODED)
 

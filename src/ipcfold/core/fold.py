@@ -26,16 +26,26 @@ Refuse: TypeAlias = Callable[[Message], Exception | None]
 """What is wrong with sending this response, if anything: each wire has its own limits."""
 
 
-def fault_of(answer: Continuation[C], asked: Continuation[C], refuse: Refuse) -> Exception | None:
-    """What is wrong with a handler's answer, if anything; types help those who check them, this helps the others."""
-    if not isinstance(answer, Continuation) or (answer.peer is not asked.peer and answer.peer != asked.peer):
-        return TypeError(f"a handler returns what its continuation made, not {answer!r:.80}")
-    responses = answer.responses
-    if not isinstance(responses, tuple):
-        return TypeError(f"responses are a tuple of messages, not {responses!r:.80}")
-    for response in responses:
-        if (fault := refuse(response)) is not None:
-            return fault
+def fault_of(answer: Continuation[C], asked: Continuation[C], refuse: Refuse) -> BaseException | None:
+    """What is wrong with a handler's answer, if anything; types help those who check them, this helps the others.
+
+    An answer can be anything, so it is asked for nothing but its type; whatever is raised by the rest is its fault, too.
+    """
+    try:
+        if type(answer) is not Continuation:
+            return TypeError(f"a handler returns what its continuation made, not {type(answer).__name__}")
+        if answer.peer is not asked.peer and answer.peer != asked.peer:
+            return TypeError("a handler returns what its continuation made, not what that of another client did")
+        responses = answer.responses
+        if type(responses) is not tuple:
+            return TypeError(f"responses are a tuple of messages, not {type(responses).__name__}")
+        if type(answer.outcome) is not Outcome:
+            return TypeError(f"an outcome is an Outcome, not {type(answer.outcome).__name__}")
+        for response in responses:
+            if (fault := refuse(response)) is not None:
+                return fault
+    except BaseException as error:  # noqa: BLE001 - as with what the handler itself raises
+        return error
     return None
 
 

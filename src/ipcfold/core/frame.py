@@ -96,7 +96,7 @@ Frame: TypeAlias = Signal | Message
 def sendable(message: Message, limits: Limits) -> bool:
     """Whether this message may be sent; a `TypeError` for what is no message at all."""
     if not (isinstance(message, Message) and isinstance(message.content, bytes) and isinstance(message.media_type, MediaType)):
-        raise TypeError(f"a Message of a MediaType and bytes is wanted, not {message!r:.80}")
+        raise TypeError(f"a Message of a MediaType and bytes is wanted, not {_made_of(message)}")
     content, size = message.content, len(message.content)
     if size <= limits.message and (size > _LONGEST_SIGNAL or content not in _SIGNALS):
         return True
@@ -111,6 +111,13 @@ def refusal(message: Message, limits: Limits) -> Maybe[MessageTooLarge | Reserve
     if size > limits.message:
         return Some(MessageTooLarge(size, limits.message))
     return Nothing
+
+
+def _made_of(value: object) -> str:
+    """The types in words; not its `repr`, which may be anybody's code and take any time."""
+    if isinstance(value, Message):
+        return f"a Message of {type(value.media_type).__name__} and {type(value.content).__name__}"
+    return type(value).__name__
 
 
 def unsendable(limits: Limits, response: Message) -> Exception | None:

@@ -252,6 +252,14 @@ class Serving:
         self._ended = True
         self.hearing = False
 
+    def abort(self, fault: str, now: float) -> None:
+        """The shell cannot go on with this peer: nothing more is heard or said, and what was kept for it is free."""
+        self.fault = fault
+        self._decoder = Decoder(self._limits.message)
+        self._frames = []
+        self.outbox.mute()
+        self._move(Event.BROKEN, now)
+
     def next(self, now: float) -> Message | None:
         """The next message to fold, if one may be folded now."""
         frames, left = self._frames, _LOOKED_AT

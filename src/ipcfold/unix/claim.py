@@ -31,9 +31,9 @@ from ipcfold.unix.address import reachable
 
 _BACKLOG: Final = 4096  # the kernel cuts it to what it allows
 
-_guard: Final = threading.Lock()
+_guard: Final = threading.RLock()  # the handler of a signal may come here while its own thread already is
 _held: Final[set[tuple[int, int]]] = set()
-"""The locks this process holds, as (device, inode)."""
+"""The locks this process holds or is about to take, as (device, inode)."""
 
 
 def _forget() -> None:
@@ -68,9 +68,12 @@ class Claim:
                     lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
                 except OSError as error:
                     return Failure(SystemFailure("make the lock file", lock_path, error.strerror or str(error)))
+                held = _identity(os.fstat(lock))
+                _held.add(held)  # before it is: the handler of a signal, between the two, must not open and close the file
                 try:
                     fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except OSError as error:
+                    _held.discard(held)
                     holder = _holder(lock)
                     os.close(lock)
                     if error.errno not in (errno.EACCES, errno.EAGAIN):
@@ -78,11 +81,11 @@ class Claim:
                     if holder is Nothing:
                         continue  # it was let go meanwhile
                     return Failure(NameTaken(name, socket_path, holder.unwrap()))
-                if _is_at(lock, lock_path):
+                if _is_at(lock, lock_path) and held in _held:  # which a child that the handler of a signal forked has forgotten
                     with suppress(OSError):  # it is another user's, left behind where both may write
                         os.fchmod(lock, 0o600)  # what the umask took away comes back: who may not open it cannot see who holds it
-                    _held.add(_identity(os.fstat(lock)))
                     return Success(cls(socket_path, lock_path, lock))
+                _held.discard(held)
                 os.close(lock)  # its last owner removed the file between our opening and our locking it
 
     def publish(self, mode: int) -> Result[socket.socket, SystemFailure]:

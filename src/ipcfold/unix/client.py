@@ -257,7 +257,7 @@ class Process:
                 return UnreadExceeded(self._name, self._limits.unread)
             case State.INTERRUPTED:
                 return Interrupted(self._name)
-            case State.LOST if holder_of(self._path) == Some(self._peer.pid):  # a name is let go before its connections end
+            case State.LOST if holder_of(self._path) == Some(self._peer.pid):  # a hint: it may have been had again
                 return ConnectionDropped(self._name, self._peer.pid, calling.largest)
             case State.LOST:
                 return ConnectionLost(self._name)

@@ -27,6 +27,7 @@ class Courier:
         self._deliver = deliver
         self._sockets = Lock()  # held by whose they are
         self._sockets.acquire()
+        self._lent = False
         self._bell = Event()
         self._asleep = False
         self._calls = 0
@@ -40,12 +41,15 @@ class Courier:
         self._calls += 1
         if self._asleep:
             self._bell.set()
+        self._lent = True
         self._sockets.release()
         return True
 
     def take_back(self) -> None:
-        """The handler has returned."""
-        self._sockets.acquire()
+        """The handler has returned, or was interrupted; again does nothing."""
+        if self._lent:
+            self._sockets.acquire()
+            self._lent = False
 
     def end(self) -> None:
         """Nothing is lent any more."""

@@ -27,8 +27,10 @@ def same_user(peer: Peer) -> bool:
 
 
 def trusted(trust: Trust, peer: Peer) -> bool:
-    """What `trust` says of the peer; whoever it cannot judge is not trusted."""
+    """Whether `trust` says `True` of the peer, and nothing that is merely not false, as a coroutine is."""
     try:
-        return trust(peer)
-    except Exception:  # noqa: BLE001 - the predicate is somebody else's code, and must not end a server
+        return trust(peer) is True
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - the predicate is somebody else's code, and must not end a server
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -14,7 +15,7 @@ from typing import Final, TypeVar, final
 import attrs
 from returns.curry import partial
 from returns.maybe import Nothing
-from returns.pipeline import flow, is_successful
+from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
 from ipcfold.continuation import Handler
@@ -49,6 +50,7 @@ _PAUSE: Final = 0.01  # between two tries to connect to one
 _AFRESH: Final = 0.1  # after which to look from the directory on again, which may have changed
 _DYING: Final = 1.0  # seconds that a killed server may take: its lock goes a moment before its socket
 _GLANCE: Final = 0.1  # seconds that a server of another make has to greet, to be among those that listen
+_EXHAUSTED: Final = frozenset(map(os.strerror, (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)))
 
 DEFAULT_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -67,7 +69,9 @@ class IPC:
     - `heartbeat`: seconds of silence after which one says "still here".
     - `limits`: what peers may use.
     - `trust`: whom to talk to, by the kernel's word; by default this user and root. Another predicate also lets
-      the directory be open to others: then its permissions say who can reach it.
+      the directory be open to others: then its permissions say who can reach it. `True` is yes; whatever else it
+      returns or raises (save `KeyboardInterrupt`) is no. It is called while the server waits, so it is a plain
+      function and a quick one.
     """
 
     directory: Path | None = attrs.field(default=None, converter=_path)
@@ -81,7 +85,7 @@ class IPC:
 
     def exists(self, name: Name) -> Result[bool, DirectoryUnusable]:
         """Whether somebody listens under the name now."""
-        return located(self.directory, self.trust).map(lambda directory: self._listens(directory, name))
+        return located(self.directory, self.trust).bind(lambda directory: self._listens(directory, name))
 
     def get(self, name: Name) -> Result[Process, ConnectError]:
         """The server of that name, connected; fails at once if there is none."""
@@ -108,7 +112,8 @@ class IPC:
         """A server for that name, not started yet.
 
         With `timeout` it stops, successfully, after so many seconds without a message. In the main thread the
-        `signals` end it in good order; their previous handlers are put back.
+        `signals` end it in good order; their previous handlers are put back. So does Ctrl-C where that raises a
+        `KeyboardInterrupt`, which meanwhile it does in the handler only.
         """
         return Server(self, name, timeout, tuple(signals))
 
@@ -127,14 +132,29 @@ class IPC:
         except OSError as error:
             return Failure(DirectoryUnusable(directory, f"it cannot be read: {error.strerror}"))
         names = (Name.maybe(file.removesuffix(".sock")).value_or(None) for file in files if file.endswith(".sock"))
-        return Success(frozenset(name for name in names if name is not None and self._listens(directory, name)))
+        listening = set[Name]()
+        for name in names:
+            if name is not None:
+                match cases(self._listens(directory, name)):
+                    case Failure(hidden):
+                        return Failure(hidden)
+                    case Success(found):
+                        listening |= {name} if found else set()
+        return Success(frozenset(listening))
 
-    def _listens(self, directory: Path, name: Name) -> bool:
-        match cases(socket_path(name, directory)):
+    def _listens(self, directory: Path, name: Name) -> Result[bool, DirectoryUnusable]:
+        path = socket_path(name, directory).value_or(None)
+        if path is None or not is_socket(path):
+            return Success(False)
+        if holder_of(path) is not Nothing:
+            return Success(True)
+        match cases(_stranger(self, name, path, _GLANCE)):
+            case Success():
+                return Success(True)
+            case Failure(SystemFailure(reason=reason)) if reason in _EXHAUSTED:  # it was not even asked
+                return Failure(DirectoryUnusable(directory, f"whether anybody listens under {str(name)!r} cannot be seen: {reason}"))
             case Failure():
-                return False
-            case Success(path):
-                return is_socket(path) and (holder_of(path) is not Nothing or is_successful(_stranger(self, name, path, _GLANCE)))
+                return Success(False)
 
 
 @final

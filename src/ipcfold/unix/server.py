@@ -82,7 +82,7 @@ class Loop(Generic[C]):
         _running.add(self)
         try:
             # Whoever sees the socket may send a signal, so those are looked after first.
-            with handled(signals, self._interrupt, self.wake):
+            with handled(signals, self._end, self._interrupt, self.wake):
                 match cases(self._claim.publish(mode)):
                     case Failure(error):
                         return Failure(error)
@@ -131,9 +131,11 @@ class Loop(Generic[C]):
                 if self._host.over:
                     return
                 self._turn(door)
-            except KeyboardInterrupt:  # from the handler, or where SIGINT is not among the signals
+            except KeyboardInterrupt:  # from the handler
+                self._interruptible = False
                 if self._forked:
                     raise
+                self._courier.take_back()  # if it struck before that was done
                 self._host.interrupted(monotonic())
 
     def _turn(self, door: Door) -> None:
@@ -171,6 +173,17 @@ class Loop(Generic[C]):
         return door.deadline if due is None else min(due, door.deadline)
 
     def _read(self, client: _Client, now: float) -> None:
+        """Read; for whom no memory is left goes, and the others and the carry stay."""
+        try:
+            self._receive(client, now)
+        except MemoryError:
+            pass  # what its traceback holds on to is free only behind this
+        else:
+            return
+        client.end.abort("there is no memory left for what it sends", now)
+        self._drop(client)
+
+    def _receive(self, client: _Client, now: float) -> None:
         end = client.end
         if end.waiting or end.behind:
             return
@@ -296,10 +309,15 @@ class Loop(Generic[C]):
         del self._clients[peer.connection]
         self._host.forget(peer.connection)
 
-    def _interrupt(self) -> None:
+    def _end(self) -> None:
         """A signal came: end in good order. Once more, and the handler is stuck: it is interrupted."""
-        if self._signalled and self._interruptible:
-            self._interruptible = False
+        if self._signalled:
+            self._interrupt()
+        self._signalled = True
+
+    def _interrupt(self) -> None:
+        """Interrupt the handler; where something else is under way, that is brought to its end first."""
+        if self._interruptible:
             raise KeyboardInterrupt
         self._signalled = True
 

@@ -11,8 +11,11 @@ from types import FrameType
 
 
 @contextmanager
-def handled(signals: Iterable[signal.Signals], react: Callable[[], None], wake: int) -> Iterator[None]:
+def handled(signals: Iterable[signal.Signals], react: Callable[[], None], interrupt: Callable[[], None], wake: int) -> Iterator[None]:
     """React to these signals, then put back what was there; only the main thread can.
+
+    Python's own handler of SIGINT raises wherever it strikes, which may be between two steps that belong together. Where
+    that one is in place, and SIGINT is not among the signals, `interrupt` stands in for it.
 
     With any signal a byte is written to the descriptor `wake`. The interpreter's own C code does that: a handler in
     Python runs only between its instructions, and would not wake a system call that has just begun.
@@ -22,14 +25,17 @@ def handled(signals: Iterable[signal.Signals], react: Callable[[], None], wake: 
         return
 
     owner = os.getpid()
+    reactions = dict.fromkeys(signals, react)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        reactions.setdefault(signal.SIGINT, interrupt)
     # None: a handler that was not set from Python, which could not be put back, so it is left alone.
-    previous = {number: before for number in signals if (before := signal.getsignal(number)) is not None}
+    previous = {number: before for number in reactions if (before := signal.getsignal(number)) is not None}
     if previous.get(signal.SIGHUP) is signal.SIG_IGN:  # as nohup has it
         del previous[signal.SIGHUP]
 
     def handle(number: int, _: FrameType | None) -> None:
         if os.getpid() == owner:
-            react()
+            reactions[signal.Signals(number)]()
         else:  # a child forked by the handler: the signal means what it meant before
             signal.signal(number, previous[signal.Signals(number)])
             os.kill(os.getpid(), number)
