@@ -6,6 +6,7 @@ a few lines of its own, so that the library is not tested against itself.
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -87,6 +88,10 @@ class Wire:
             if not data:
                 return ""
             self._data += data
+
+    def heard(self, seconds: float) -> bool:
+        """Whether anything comes within that time."""
+        return bool(self._data or select.select([self.stream], [], [], seconds)[0])
 
     def ended(self) -> bool:
         """Whether nothing but heartbeats comes any more."""

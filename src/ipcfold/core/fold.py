@@ -36,7 +36,7 @@ def fault_of(answer: Continuation[C], asked: Continuation[C], refuse: Refuse) ->
             return TypeError(f"a handler returns what its continuation made, not {type(answer).__name__}")
         if answer.peer is not asked.peer and answer.peer != asked.peer:
             return TypeError("a handler returns what its continuation made, not what that of another client did")
-        responses = answer.responses
+        responses: object = getattr(answer, "responses")  # noqa: B009 - compiled, `answer.responses` raises if it is none
         if type(responses) is not tuple:
             return TypeError(f"responses are a tuple of messages, not {type(responses).__name__}")
         if type(answer.outcome) is not Outcome:

@@ -26,7 +26,8 @@ _CONTENT_LENGTH: Final = Struct(">I")
 _END_MARK: Final = b"\xce"
 _SHORTEST: Final = 2 + 4 + 1  # no type, no content
 _COPIED: Final = 2**14  # contents up to this size are cut out of what was read, larger ones get memory of their own at once
-_MOST_ROOM: Final = 2**18  # to be read at once: what stays in a processor's cache
+_ENOUGH: Final = 8  # of a large content, this part of it: then it gets all its memory
+_UNTOUCHED: Final = 2**25  # of memory from this size on, the system gives what is written to, and not before
 _TYPICAL_TYPE: Final = 128  # only media types up to this length are cached, so that strangers cannot fill memory
 
 
@@ -95,9 +96,11 @@ Frame: TypeAlias = Signal | Message
 
 def sendable(message: Message, limits: Limits) -> bool:
     """Whether this message may be sent; a `TypeError` for what is no message at all."""
-    if not (isinstance(message, Message) and isinstance(message.content, bytes) and isinstance(message.media_type, MediaType)):
-        raise TypeError(f"a Message of a MediaType and bytes is wanted, not {_made_of(message)}")
-    content, size = message.content, len(message.content)
+    # `getattr`, since compiled, an attribute that is not what its type says cannot be asked what it is.
+    content, media_type = getattr(message, "content", None), getattr(message, "media_type", None)
+    if not (isinstance(message, Message) and isinstance(content, bytes) and isinstance(media_type, MediaType)):
+        raise TypeError(f"a Message of a MediaType and bytes is wanted, not {_made_of(message, media_type, content)}")
+    size = len(content)
     if size <= limits.message and (size > _LONGEST_SIGNAL or content not in _SIGNALS):
         return True
     return refusal(message, limits) is Nothing
@@ -113,11 +116,11 @@ def refusal(message: Message, limits: Limits) -> Maybe[MessageTooLarge | Reserve
     return Nothing
 
 
-def _made_of(value: object) -> str:
-    """The types in words; not its `repr`, which may be anybody's code and take any time."""
-    if isinstance(value, Message):
-        return f"a Message of {type(value.media_type).__name__} and {type(value.content).__name__}"
-    return type(value).__name__
+def _made_of(message: object, media_type: object, content: object) -> str:
+    """The types in words; not the `repr`, which may be anybody's code and take any time."""
+    if isinstance(message, Message):
+        return f"a Message of {type(media_type).__name__} and {type(content).__name__}"
+    return type(message).__name__
 
 
 def unsendable(limits: Limits, response: Message) -> Exception | None:
@@ -290,14 +293,16 @@ class _Large:
     """A large content on its way, with the end mark behind it, in the memory where it is to stay."""
 
     # A `BytesIO` is what the standard library has for that: what it holds can be written to from outside, and is handed
-    # over without a copy. It grows with what has come: who only announces a large content costs nothing.
+    # over without a copy. First it grows with what comes, since who only announces a large content must cost nothing. Once
+    # enough is there it gets its final size at once: grown bit by bit, long-lived contents leave gaps of about their own size.
 
-    __slots__ = ("_bytes", "_room", "_size", "_view", "have")
+    __slots__ = ("_bytes", "_room", "_size", "_view", "_whole", "have")
 
     def __init__(self, size: int, begun: bytes) -> None:
         self._size = size
         self._bytes = BytesIO()
         self._bytes.write(begun)
+        self._whole = False
         self.have = len(begun)
         self._view = self._room = memoryview(b"")
 
@@ -316,15 +321,17 @@ class _Large:
         return rest
 
     def room(self) -> memoryview | None:
-        """Room for what is missing, at most as much as there is already."""
+        """Room for all that is missing, once enough has come."""
         self._release()
-        if not self.missing or self.have < _COPIED:
+        if not self.missing:
             return None
-        end = self.have + min(self.missing, self.have, _MOST_ROOM)
-        self._bytes.seek(end - 1)
-        self._bytes.write(b"\0")
+        if not self._whole:
+            if self.have * _ENOUGH < self._size and (self._size < _UNTOUCHED or self.have < _ENOUGH * _COPIED):
+                return None
+            begun, self._bytes, self._whole = self._bytes, BytesIO(bytes(self._size + 1)), True
+            self._bytes.write(begun.getbuffer())
         self._view = self._bytes.getbuffer()
-        self._room = self._view[self.have : end]
+        self._room = self._view[self.have :]
         return self._room
 
     def filled(self, count: int) -> bool:
@@ -334,7 +341,7 @@ class _Large:
         return not self.missing
 
     def _release(self) -> None:
-        """Take the room back: by hand, since a traceback might keep it, and the memory cannot grow while somebody has it."""
+        """Take the room back: by hand, since a traceback might keep it, and the memory cannot change while somebody has it."""
         self._room.release()
         self._view.release()
 

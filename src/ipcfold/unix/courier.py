@@ -60,27 +60,33 @@ class Courier:
 
     def _start(self) -> bool:
         thread = Thread(target=self._run, name="ipcfold-courier", daemon=True)
+        # It must never be the one that gets a signal, which then would not interrupt what the handler waits for; a thread
+        # has the mask of the one that starts it.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             thread.start()
         except RuntimeError:  # the system has no thread left
             return False
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         self._thread = thread
         return True
 
     def _run(self) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are for the thread that may be waiting for one
         seen = idle = 0
         while not self._ended:
             sleep(_PERIOD)
             if seen != self._calls:
                 seen, idle = self._calls, 0
-            elif self._sockets.acquire(blocking=False):
+                continue
+            if self._sockets.acquire(blocking=False):
                 try:
                     if seen == self._calls:
                         self._deliver()
+                        idle = _IDLE  # the next call has to wake it: while one is long, it disturbs nobody
                 finally:
                     self._sockets.release()
-            elif idle < _IDLE:
+            if idle < _IDLE:
                 idle += 1
             else:
                 self._bell.clear()
