@@ -10,7 +10,8 @@ from typing import Final, final
 from ipcfold.peer import Name, Peer, Trust
 from ipcfold.unix.claim import Claim
 from ipcfold.unix.credentials import peer_of, trusted
-from ipcfold.unix.poller import READ, Poller
+from ipcfold.unix.poller import Poller
+from ipcfold.unix.stream import READ
 
 _ACCEPTED_AT_ONCE: Final = 64
 _ACCEPT_AGAIN: Final = 0.1  # seconds, after the system had no descriptor left for a client

@@ -7,25 +7,25 @@ import os
 import signal
 import socket
 from collections.abc import Iterable
+from functools import partial
 from math import inf
 from time import monotonic
 from typing import Any, Final, Generic, TypeVar, final
-from weakref import WeakSet
 
-from returns.result import Failure, Result, Success
+from returns.result import Failure, Result
 
 from ipcfold.continuation import Handler
 from ipcfold.core.host import Host
 from ipcfold.core.serving import Serving, State
 from ipcfold.errors import HandlerFailed, SystemFailure, UsedAfterFork
 from ipcfold.peer import Name, Trust
-from ipcfold.result import cases
+from ipcfold.result import flat_map
 from ipcfold.unix.claim import Claim
 from ipcfold.unix.courier import Courier
 from ipcfold.unix.door import Door, logger
-from ipcfold.unix.poller import READ, WRITE, Poller
+from ipcfold.unix.poller import Poller
 from ipcfold.unix.signals import handled
-from ipcfold.unix.stream import LONGEST_SLEEP, READ_SIZE, SEND_FLAGS
+from ipcfold.unix.stream import LONGEST_SLEEP, READ, READ_SIZE, SEND_FLAGS, WRITE
 
 C = TypeVar("C")
 
@@ -50,7 +50,7 @@ class _Client:
         self.interest = 0
 
 
-_running: Final[WeakSet[Loop[Any]]] = WeakSet()  # Any: of whatever carry
+_running: Final[set[Loop[Any]]] = set()  # Any: of whatever carry
 
 
 @final
@@ -83,18 +83,7 @@ class Loop(Generic[C]):
         try:
             # Whoever sees the socket may send a signal, so those are looked after first.
             with handled(signals, self._end, self._interrupt, self.wake):
-                match cases(self._claim.publish(mode)):
-                    case Failure(error):
-                        return Failure(error)
-                    case Success(listener):
-                        door = self._door = Door(self._name, self._claim, listener, self._poller, self._period)
-                        try:
-                            door.open(monotonic())
-                            self._poller.watch(self._woken, READ, self._woken)
-                        except OSError as error:
-                            return Failure(SystemFailure("watch", self._claim.path, error.strerror or str(error)))
-                        self._courier = Courier(lambda: self._settle(door))
-                        self._serve(door)
+                return flat_map(self._served)(self._claim.publish(mode))
         except _ForkedError:
             return Failure(UsedAfterFork(self._name, self._owner))
         finally:
@@ -102,6 +91,17 @@ class Loop(Generic[C]):
                 self._courier.end()
             self._claim.withdraw()
             self.abandon()
+            _running.discard(self)
+
+    def _served(self, listener: socket.socket) -> Result[C, HandlerFailed[C] | SystemFailure]:
+        door = self._door = Door(self._name, self._claim, listener, self._poller, self._period)
+        try:
+            door.open(monotonic())
+            self._poller.watch(self._woken, READ, self._woken)
+        except OSError as error:
+            return Failure(SystemFailure("watch", self._claim.path, error.strerror or str(error)))
+        self._courier = Courier(partial(self._settle, door))
+        self._serve(door)
         return self._host.result()
 
     @property

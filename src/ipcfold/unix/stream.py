@@ -11,4 +11,9 @@ SEND_FLAGS: Final = int(socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0)
 
 LONGEST_SLEEP: Final = 3600.0  # seconds; system calls have an end, and waking up once an hour costs nothing
 
+# What to wait for, as `poll` and `epoll` number it. Whatever else a system says of a socket (an error, the end) counts as
+# both: trying tells.
+READ: Final = 1
+WRITE: Final = 4
+
 READ_SIZE: Final = 2**16  # bytes at most; a larger buffer costs more to make than it saves

@@ -1,0 +1,46 @@
+"""Waiting for many sockets at once, wherever Python runs."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+from typing import Generic, TypeVar, final
+
+from ipcfold.unix.stream import READ, WRITE
+
+T = TypeVar("T")
+
+
+@final
+class Portable(Generic[T]):
+    """Watches sockets, and hands out with each event the thing that the socket was watched for."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+
+    def watch(self, stream: socket.socket, interest: int, thing: T) -> None:
+        """Watch for `READ`, `WRITE` or both; raises `OSError` if the system watches no more sockets."""
+        self._selector.register(stream, _selectable(interest), thing)
+
+    def change(self, stream: socket.socket, interest: int, thing: T) -> None:
+        """Watch for that from now on."""
+        self._selector.modify(stream, _selectable(interest), thing)
+
+    def forget(self, stream: socket.socket) -> None:
+        """Watch it no more; it must not be closed before."""
+        self._selector.unregister(stream)
+
+    def poll(self, seconds: float) -> list[tuple[T, int]]:
+        """What happened, at the latest after so many seconds."""
+        return [
+            (key.data, (READ if events & selectors.EVENT_READ else 0) | (WRITE if events & selectors.EVENT_WRITE else 0))
+            for key, events in self._selector.select(seconds)
+        ]
+
+    def close(self) -> None:
+        """Give back what it has of the system."""
+        self._selector.close()
+
+
+def _selectable(interest: int) -> int:
+    return (selectors.EVENT_READ if interest & READ else 0) | (selectors.EVENT_WRITE if interest & WRITE else 0)

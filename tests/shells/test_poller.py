@@ -1,0 +1,80 @@
+"""Waiting for many sockets: the ways of doing it do the same."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from ipcfold.unix.poller import Poller
+from ipcfold.unix.portable import Portable
+from ipcfold.unix.stream import READ, WRITE
+
+Pair = tuple[socket.socket, socket.socket]
+Either = Poller[str] | Portable[str]
+
+
+@pytest.fixture(params=[Poller, Portable])
+def poller(request: pytest.FixtureRequest) -> Iterator[Either]:
+    kind: type[Either] = request.param
+    poller = kind()
+    yield poller
+    poller.close()
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    with ExitStack() as stack:
+        one, other = socket.socketpair()
+        yield stack.enter_context(one), stack.enter_context(other)
+
+
+def test_it_says_what_can_be_read(poller: Either, pair: Pair) -> None:
+    poller.watch(pair[0], READ, "one")
+    assert poller.poll(0) == []
+    pair[1].send(b"x")
+    assert poller.poll(1) == [("one", READ)]
+    pair[0].recv(1)
+    assert poller.poll(0) == []
+
+
+def test_interest_can_change(poller: Either, pair: Pair) -> None:
+    pair[1].send(b"x")
+    poller.watch(pair[0], WRITE, "writes")
+    assert poller.poll(1) == [("writes", WRITE)]
+    poller.change(pair[0], READ | WRITE, "both")
+    assert poller.poll(1) == [("both", READ | WRITE)]
+    poller.change(pair[0], READ, "reads")
+    assert poller.poll(1) == [("reads", READ)]
+    poller.forget(pair[0])
+    assert poller.poll(0) == []
+
+
+def test_the_end_can_be_read(poller: Either, pair: Pair) -> None:
+    poller.watch(pair[0], READ, "one")
+    pair[1].close()
+    ((thing, events),) = poller.poll(1)
+    assert thing == "one"
+    assert events & ~WRITE
+
+
+def test_many_are_all_found(poller: Either) -> None:
+    with ExitStack() as stack:
+        pairs = [socket.socketpair() for _ in range(300)]
+        for number, (one, other) in enumerate(pairs):
+            stack.enter_context(one)
+            stack.enter_context(other)
+            poller.watch(one, READ, str(number))
+            other.send(b"x")
+        found = set[str]()
+        while events := poller.poll(0):
+            for thing, _ in events:
+                found.add(thing)
+                pairs[int(thing)][0].recv(1)
+        assert found == {str(number) for number in range(300)}
+
+
+def test_what_is_watched_cannot_be_watched_again(poller: Either, pair: Pair) -> None:
+    poller.watch(pair[0], READ, "one")
+    with pytest.raises((OSError, KeyError)):
+        poller.watch(pair[0], READ, "again")
