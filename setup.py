@@ -1,4 +1,4 @@
-"""The build, for what `pyproject.toml` cannot say: with `IPCFOLD_COMPILE=1` in the environment, mypyc compiles what is hot.
+"""The build, for what `pyproject.toml` cannot say: with `IPCFOLD_COMPILE=1` in the environment, mypyc compiles the core.
 
     IPCFOLD_COMPILE=1 pip install .
 
@@ -10,8 +10,7 @@ from pathlib import Path
 
 from setuptools import setup
 
-_HOT = ("core/[a-z]*.py", "unix/epoll.py", "unix/exchange.py", "unix/server.py")
-_COMPILED = sorted(str(path) for pattern in _HOT for path in Path("src/ipcfold").glob(pattern))
+_COMPILED = sorted(str(path) for path in Path("src/ipcfold/core").glob("[a-z]*.py"))
 
 if os.environ.get("IPCFOLD_COMPILE") != "1":
     setup()

@@ -333,6 +333,7 @@ def test_without_a_thread_to_write_meanwhile_it_writes_before(directory: Path) -
         return continuation.stop(carry + 1) if heard.wait(PATIENCE) else continuation.stop(-1)
 
     def converse() -> None:
+        IPC(directory).wait(NAME, PATIENCE).unwrap().close().unwrap()
         with Wire.talking(directory) as client:
             client.write("first", "second")  # both are there when the first one is folded
             assert client.read(2) == f"{RECEIVED},first"
