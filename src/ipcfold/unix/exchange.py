@@ -10,7 +10,7 @@ from __future__ import annotations
 import select
 import socket
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Final, TypeVar, final
 
@@ -22,6 +22,7 @@ from ipcfold.unix.stream import LONGEST_SLEEP, READ_SIZE, SEND_FLAGS
 T = TypeVar("T")
 
 _READ_SIZES: Final = (READ_SIZE,)
+_AT_ONCE: Final = 256  # messages
 
 
 @final
@@ -39,10 +40,16 @@ class Exchange:
         self.idle = True
         """Whether an exception harms nothing now: nothing is under way, or it waits for bytes. Whoever uses it says when he is through."""
 
-    def send(self, messages: Iterable[Message]) -> None:
-        """Queue these messages."""
+    def send(self, messages: Sequence[Message]) -> None:
+        """Queue these messages; of many, write the first ones while the others are encoded, so that the server has work meanwhile."""
         self.idle = False
-        self.calling.send(messages)
+        if len(messages) <= _AT_ONCE:
+            self.calling.send(messages)
+            return
+        for start in range(0, len(messages), _AT_ONCE):
+            self.calling.send(messages[start : start + _AT_ONCE])
+            if self.calling.outbox.size:
+                self.write()
 
     def close(self) -> None:
         """Queue the question to close."""

@@ -42,12 +42,13 @@ class _ForkedError(Exception):
 class _Client:
     """One accepted socket and its end."""
 
-    __slots__ = ("end", "interest", "stream")
+    __slots__ = ("end", "interest", "lost", "stream")
 
     def __init__(self, stream: socket.socket, end: Serving) -> None:
         self.stream = stream
         self.end = end
         self.interest = 0
+        self.lost = False  # whether it is known to have gone; reading and writing both tell
 
 
 _running: Final[set[Loop[Any]]] = set()  # Any: of whatever carry
@@ -197,12 +198,7 @@ class Loop(Generic[C]):
         except BlockingIOError:
             return
         except OSError:  # reset: as dead as one that ended
-            peer = end.peer
-            logger.info(
-                "%s lost connection %d of process %d, user %d, which went without reading what was sent to it: "
-                "it died, or that was over its limits.message or limits.unread",
-                *(self._name, peer.connection, peer.pid, peer.uid),
-            )
+            self._lose(client)
             count = 0
         if not count:
             self._host.end(end.peer.connection, now)
@@ -210,6 +206,17 @@ class Loop(Generic[C]):
             self._host.receive(end.peer.connection, data, now)
         else:
             self._host.filled(end.peer.connection, count, now)
+
+    def _lose(self, client: _Client) -> None:
+        if client.lost:
+            return
+        client.lost = True
+        peer = client.end.peer
+        logger.info(
+            "%s lost connection %d of process %d, user %d, which went without reading what was sent to it: "
+            "it died, or that was over its limits.message or limits.unread",
+            *(self._name, peer.connection, peer.pid, peer.uid),
+        )
 
     def _fold(self, door: Door, woken: float) -> None:
         """Ask the handler for a burst of messages, which lasts as long as looking at the sockets did, at least."""
@@ -271,6 +278,7 @@ class Loop(Generic[C]):
                     break
                 except (BrokenPipeError, ConnectionResetError):
                     outbox.mute()  # it reads no more; what it wrote before is still folded
+                    self._lose(client)
                 except OSError:  # the system has no room for it: it goes, rather than wait for what was lost
                     self._drop(client)
                     return
