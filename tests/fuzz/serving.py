@@ -154,9 +154,14 @@ class _Run:
 
     def _advance(self) -> None:
         """As the host does after everything that happened."""
-        if not self.end.waiting and (message := self.end.next(self._now)) is not None:
+        if self.end.waiting:
+            return
+        while (message := self.end.next(self._now)) is None and self.end.behind:
+            pass
+        if message is not None:
             assert not self._asked, "one at a time"
             assert self.end.waiting
+            assert not self.end.behind
             self._asked = True
             self._witness.asked(message)
 
