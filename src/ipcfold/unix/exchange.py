@@ -29,7 +29,7 @@ _AT_ONCE: Final = 256  # messages
 class Exchange:
     """One calling end and its socket."""
 
-    __slots__ = ("_arrived", "_drain", "calling", "idle", "stream")
+    __slots__ = ("_arrived", "_drain", "_poller", "calling", "idle", "stream")
 
     def __init__(self, stream: socket.socket, heartbeat: float, limits: Limits) -> None:
         """Reading from the stream must give up after `heartbeat` seconds."""
@@ -37,6 +37,7 @@ class Exchange:
         self.calling = Calling(heartbeat=heartbeat, limits=limits, now=monotonic())
         self._drain = limits.drain
         self._arrived = deque[bytes | int]()  # read, or how much was read into the room, and not given to the calling end yet
+        self._poller: select.poll | None = None  # made when it is needed
         self.idle = True
         """Whether an exception harms nothing now: nothing is under way, or it waits for bytes. Whoever uses it says when he is through."""
 
@@ -133,10 +134,11 @@ class Exchange:
             self.calling.filled(arrived)
 
     def _poll(self, events: int, seconds: float) -> int:
-        poller = select.poll()
-        poller.register(self.stream, events)
+        if self._poller is None:
+            self._poller = select.poll()
+        self._poller.register(self.stream, events)  # again: changes the events
         self.idle = True
-        ready = poller.poll(min(max(0.0, seconds), LONGEST_SLEEP) * 1000)
+        ready = self._poller.poll(min(max(0.0, seconds), LONGEST_SLEEP) * 1000)
         self.idle = False
         return ready[0][1] if ready else 0
 
