@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipcfold import Limits, Message
-from ipcfold.core.calling import Calling, Command, Event, State, transition
+from ipcfold.core.calling import Calling, Command, Event, State, _row, transition
 from ipcfold.core.frame import Signal, encode
 from tests.core.written import written
 from tests.strategies import broken_frames, cuts, messages
@@ -56,6 +56,12 @@ MOVES: dict[tuple[State, Event | Signal], tuple[State, Command]] = {
 @pytest.mark.parametrize(("state", "event"), list(itertools.product(State, EVENTS)))
 def test_what_moves_and_that_all_else_is_ignored(state: State, event: Event | Signal) -> None:
     assert transition(state, event) == MOVES.get((state, event), (state, Command.NOTHING))
+
+
+def test_a_row_of_the_table_has_every_event_and_what_there_is_to_say() -> None:
+    said: tuple[State, Command] = (State.CLOSING, Command.ASK_TO_CLOSE)
+    ignored = dict.fromkeys(EVENTS, (State.TALKING, Command.NOTHING, b""))
+    assert _row(State.TALKING, {Event.CLOSE_WANTED: said}) == {**ignored, Event.CLOSE_WANTED: (*said, Signal.CLOSE.frame)}
 
 
 @given(st.lists(messages(), max_size=4))
@@ -129,6 +135,7 @@ def test_an_ended_conversation_neither_sends_nor_hears(state: State) -> None:
 
 def test_nothing_is_heard_before_the_greeting() -> None:
     end = connected()
+    assert end.open
     end.send([ONE])
     end.receive(encode(ONE) + Signal.RECEIVED.frame)
     end.tick(100)
@@ -266,6 +273,22 @@ def test_usual_media_types_weigh_nothing(media_type: str) -> None:
     assert end.state is State.FLOODED
 
 
+@pytest.mark.parametrize(
+    ("media_type", "weight"),
+    [
+        ("text/plain", 256), ("text/" + "x" * 251, 256), ("text/" + "x" * 252, 256 + 2 * 257),
+        ("text/x; a=b", 256 + 2 * 11 + 128), ("text/x; a=b; c=d", 256 + 2 * 16 + 2 * 128),
+    ],
+)  # fmt: skip
+def test_a_response_weighs_as_much_as_it_takes_to_keep(media_type: str, weight: int) -> None:
+    size = 300
+    response = encode(Message.of(media_type, b"x" * size).unwrap())
+    enough, too_little = talking(Limits(unread=2 * (size + weight))), talking(Limits(unread=2 * (size + weight) - 1))
+    for end in (enough, too_little):
+        end.receive(response * 2)
+    assert (enough.open, too_little.open) == (True, False)
+
+
 def test_what_was_waited_for_makes_room_for_as_much_again() -> None:
     size = 300
     end = talking(Limits(unread=2 * (size + 256)))  # a response counts for its content and what it takes to keep it
@@ -286,6 +309,7 @@ def test_a_large_response_comes_through_the_room() -> None:
     end.receive(bytes(stream[: 2**15]))
     at = 2**15
     while (room := end.room()) is not None:
+        assert room
         room[:] = stream[at : at + len(room)]
         at += len(room)
         end.filled(len(room))

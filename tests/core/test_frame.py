@@ -64,6 +64,7 @@ def test_long_media_types_of_strangers_do_not_fill_memory() -> None:
 @given(st.lists(frames(), max_size=3))
 def test_between_frames_nothing_is_kept(sent: list[Frame]) -> None:
     decoder = Decoder(LIMIT)
+    assert decoder.next() is None
     for frame in sent:
         assert (decoder.fresh, decoder.buffered) == (False, 0)
         decoder.feed(encoded(frame))
@@ -110,11 +111,33 @@ def test_a_broken_frame_ends_the_stream_for_ever(before: list[Frame], broken: by
     [
         (encode(Message.text("x"))[:-1] + b"\x00", "a frame does not end in the end mark"),
         (b"\x00\x03a/\xe9\x00\x00\x00\x00\xce", "b'a/\\xe9' is not a media type"),
+        (b"\x00\x03a/\xe9\x00\x00\x00\x28" + b"x" * 40 + b"\xce", "b'a/\\xe9' is not a media type"),
         (b"\x00\x64" + b"x" * 100 + b"\x00\x00\x00\x00\xce", f"b'{'x' * 80}' is not a media type"),
     ],
 )
 def test_what_is_broken_says_why(data: bytes, reason: str) -> None:
     assert decoded([data]) == [Broken(reason)]
+
+
+@pytest.mark.parametrize("size", [LIMIT + 1, 2**14, 2**20])
+def test_a_content_over_the_limit_is_refused_once_its_length_is_there(size: int) -> None:
+    decoder, (before, _) = Decoder(LIMIT), encode_around(Message.octets(b"x" * size))
+    decoder.feed(before[:-1])
+    assert decoder.next() is None
+    decoder.feed(before[-1:])
+    assert decoder.frames(9) == [Broken(f"a content of {size} bytes is over the limit of {LIMIT}")]
+
+
+@pytest.mark.parametrize("size", [2**14, 2**14 + 1, 2**20])
+def test_a_large_frame_is_whole_with_its_end_mark(size: int) -> None:
+    message = Message.octets(b"x" * size)
+    before, behind = encode_around(message)
+    for mark, expected in (behind, message), (b"\x00", Broken("a frame does not end in the end mark")):
+        decoder = Decoder(size)
+        decoder.feed(before + message.content)
+        assert decoder.next() is None
+        decoder.feed(mark)
+        assert decoder.next() == expected
 
 
 @given(messages(), st.integers(0, 120))
@@ -162,6 +185,7 @@ def test_large_contents_come_the_same_through_the_room(data: st.DataObject, size
             count = data.draw(st.integers(1, 2**16))
             decoder.feed(bytes(stream[:count]))
         else:
+            assert room, "what is read into no room is the end of a stream"
             count = min(data.draw(st.integers(1, len(room))), len(stream))
             room[:count] = stream[:count]
             decoder.filled(count)
@@ -186,6 +210,22 @@ def test_what_is_only_announced_takes_no_memory(size: int) -> None:
     assert decoder.buffered == came
 
 
+@pytest.mark.parametrize(
+    ("size", "came", "enough"),
+    [
+        (2**20, 2**17 - 1, False), (2**20, 2**17, True),  # an eighth of it
+        (2**25 - 8, 2**17, False), (2**25 - 8, 2**22 - 2, False), (2**25 - 8, 2**22 - 1, True),
+        (2**25, 2**16, False), (2**25, 2**17 - 1, False), (2**25, 2**17, True),  # the system gives it bit by bit
+    ],
+)  # fmt: skip
+def test_there_is_room_for_the_rest_once_enough_came(size: int, came: int, enough: bool) -> None:  # noqa: FBT001 - the parameter above
+    decoder = Decoder(size)
+    decoder.feed(encode_around(Message.octets(b""))[0][:-4] + size.to_bytes(4) + b"x" * came)
+    assert decoder.next() is None
+    room = decoder.room()
+    assert (None if room is None else len(room)) == (size + 1 - came if enough else None)
+
+
 def resident() -> int:
     """Bytes of this process that are in memory."""
     usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -201,7 +241,7 @@ def test_a_room_that_somebody_still_holds_harms_nothing() -> None:
     while (room := decoder.room()) is not None:
         held += [room, decoder.room()]  # asked for again: the first one is taken back
         room = held[-1]
-        assert room is not None
+        assert room
         room[:] = stream[at : at + len(room)]
         at += len(room)
         decoder.filled(len(room))
@@ -244,8 +284,9 @@ def test_only_the_exact_type_and_content_make_a_signal() -> None:
         assert sendable(message, Limits())
 
 
-def test_media_types_too_long_to_cache_are_read_all_the_same() -> None:
-    message = Message.of("text/plain; a=" + "b" * 500, b"content").unwrap()
+@pytest.mark.parametrize("size", [7, 70])
+def test_media_types_too_long_to_cache_are_read_all_the_same(size: int) -> None:
+    message = Message.of("text/plain; a=" + "b" * 500, b"x" * size).unwrap()
     assert decoded([encode(message)]) == [message]
 
 

@@ -387,3 +387,59 @@ def test_the_end_of_a_stream_is_the_end_of_its_connection() -> None:
     answer(server)
     assert written(end) == Signal.RECEIVED.frame
     assert end.over
+
+
+def test_who_says_nothing_but_signals_is_looked_at_a_little_every_time() -> None:
+    server = host()
+    busy, other = connect(server, 1), connect(server, 2)
+    server.attention()
+    server.resume(0)
+    assert not server.ready
+    server.receive(1, Signal.HEARTBEAT.frame * 100 + Signal.CLOSE.frame, 0)
+    server.receive(2, Signal.HEARTBEAT.frame * 40 + encode(TWO), 0)
+    assert (server.ready, server.ask(), server.attention()) == (True, None, [])
+    server.resume(1)
+    assert answer(server, now=1) == other.peer
+    assert written(other) == Signal.RECEIVED.frame
+    assert server.ready  # the other one is still behind
+    server.resume(1)
+    assert busy.state is State.TALKING
+    server.resume(1)
+    assert (busy.state, busy.deadline, written(busy)) == (State.OVER, 1 + LIMITS.drain, Signal.CLOSE_OK.frame)
+    assert not server.ready
+
+
+def test_who_is_gone_is_looked_at_no_more() -> None:
+    server = host()
+    connect(server, 1)
+    server.receive(1, Signal.HEARTBEAT.frame * 40 + encode(ONE), 0)
+    assert server.ready
+    server.forget(1)
+    assert not server.ready
+    server.resume(0)
+    assert server.ask() is None
+
+
+@pytest.mark.parametrize("mark", [b"\xce", b"\x00"])
+def test_a_large_message_comes_through_the_room_of_its_end(mark: bytes) -> None:
+    server, message = host(), Message.octets(b"x" * 2**16)
+    ends = [connect(server, 1), connect(server, 2)]
+    stream = encode(message)[:-1] + mark
+    server.receive(1, stream[: 2**15], 0.5)
+    room = ends[0].room()
+    assert room
+    room[:] = stream[2**15 :]
+    server.filled(1, len(room) - 1, 0.75)
+    assert ends[0].deadline == 1.75
+    assert not server.ready
+    room = ends[0].room()
+    assert room
+    room[:] = mark
+    server.filled(1, 1, 0.8)
+    if mark == b"\xce":
+        ask = server.ask()
+        assert ask is not None
+        assert (ask[0], ask[1].peer) == (message, ends[0].peer)
+        assert ends[0].deadline == 1.8
+    else:
+        assert (ends[0].over, ends[0].deadline, server.attention()) == (True, 0.8 + LIMITS.drain, ends)

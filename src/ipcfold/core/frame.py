@@ -202,7 +202,7 @@ class Decoder:
             data = self._large.write(data)
             self._needed = self._large.missing and 1
         self.fresh = True
-        self._data = self._data[self._at :] + data if self._at < len(self._data) else data
+        self._data = self._data[self._at :] + data if self._data else data
         self._at = 0
 
     def next(self) -> Frame | Broken | None:
@@ -348,7 +348,7 @@ class _Large:
     def content(self) -> bytes | None:
         """The content, if the end mark stands behind it."""
         self._bytes.seek(self._size)
-        if self._bytes.read(1) != _END_MARK:
+        if self._bytes.read() != _END_MARK:
             return None
         self._bytes.truncate(self._size)
         return self._bytes.getvalue()
