@@ -185,6 +185,17 @@ def test_a_large_message_comes_through_the_room() -> None:
     assert end.next(2) == message
 
 
+def test_what_comes_through_the_room_does_not_put_the_greeting_off() -> None:
+    end, stream = Serving(PEER, heartbeat=1, limits=Limits(handshake=5), now=0), encode(Message.octets(b"x" * 2**16))
+    end.receive(stream[: 2**15], 1)
+    assert end.next(1) is None
+    room = end.room()
+    assert room
+    room[:] = stream[2**15 :]
+    end.filled(len(room), 2)
+    assert (end.next(2), end.deadline) == (None, 5)
+
+
 def test_signals_are_looked_at_a_few_at_a_time() -> None:
     assert not greeted().behind
     end = talking()
