@@ -188,8 +188,6 @@ class Serving:
     def deadline(self) -> float:
         """When `overdue` is to be called."""
         match self.state:
-            case State.TALKING if self._begun is None:
-                return self._since + self._heartbeat
             case State.TALKING:
                 return min(self._since + self._heartbeat, self._frame_deadline)
             case State.GREETED:
