@@ -45,7 +45,7 @@ from ipcfold.unix.server import Loop
 
 C = TypeVar("C")
 
-_GLIMPSE: Final = 0.003  # seconds between two looks for a socket, which cost next to nothing
+_GLIMPSE: Final = 0.002  # seconds between two looks for a socket, which cost next to nothing
 _PAUSE: Final = 0.01  # between two tries to connect to one
 _AFRESH: Final = 0.1  # after which to look from the directory on again, which may have changed
 _DYING: Final = 1.0  # seconds that a killed server may take: its lock goes a moment before its socket
