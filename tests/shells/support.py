@@ -137,6 +137,11 @@ class Running:
         assert self.process.stderr is not None
         return self.process.stderr.readline().removesuffix("\n")
 
+    def records(self) -> list[str]:
+        """All further records, until it ends."""
+        assert self.process.stderr is not None
+        return self.process.stderr.read().splitlines()
+
     def result(self) -> dict[str, object]:
         """What it printed at its end."""
         return result_of(self.process)

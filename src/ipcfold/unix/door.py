@@ -37,6 +37,7 @@ class Door:
         self._damage = ""
         self._accepted = 0
         self._accept_at: float | None = None  # when to accept again, while that is suspended
+        self._short = False  # whether it is said already that the system has no room for those who wait
 
     def open(self, now: float) -> None:
         """Let clients in from now on; raises `OSError` if the system watches no more sockets."""
@@ -54,11 +55,14 @@ class Door:
             try:
                 stream, _ = self._listener.accept()
             except (BlockingIOError, ConnectionAbortedError):
+                self._short = False
                 return
             except OSError as error:
                 # No descriptor or memory is left. The client stays in the backlog, so the listener stays ready:
                 # watching it on would be a busy loop.
-                logger.warning("%s accepts nobody for a moment: %s", self._name, error)
+                if not self._short:
+                    logger.warning("%s accepts nobody for now, and goes on trying: %s", self._name, error)
+                self._short = True
                 self._poller.forget(self._listener)
                 self._accept_at = now + _ACCEPT_AGAIN
                 self.deadline = min(self._look_at, self._accept_at)
