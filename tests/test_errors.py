@@ -41,7 +41,7 @@ NAME, PATH, PEER = Name("printer"), Path("/run/ipc/printer.sock"), Peer(3, 4711,
 
 AT = "/run/ipc/printer.sock"
 
-EXAMPLES: list[tuple[object, str]] = [
+EXAMPLES: list[tuple[attrs.AttrsInstance, str]] = [
     (InvalidName("a b"), "'a b' is not a name: use letters, digits, '_' and '-', at least one of them"),
     (InvalidMediaType("text"), "'text' is not a media type: write it as type/subtype, then '; name=value' for each parameter"),
     (
@@ -138,6 +138,13 @@ EXAMPLES: list[tuple[object, str]] = [
 @pytest.mark.parametrize(("error", "sentence"), EXAMPLES, ids=lambda example: type(example).__name__)
 def test_the_text_is_one_sentence_with_the_facts_and_what_to_do(error: object, sentence: str) -> None:
     assert str(error) == sentence
+
+
+@pytest.mark.parametrize(("error", "_"), EXAMPLES, ids=lambda example: type(example).__name__)
+def test_the_repr_is_as_attrs_makes_it(error: attrs.AttrsInstance, _: str) -> None:
+    facts = attrs.asdict(error, recurse=False)
+    made_by_attrs = attrs.make_class(type(error).__name__, list(facts))
+    assert repr(error) == repr(made_by_attrs(**facts))
 
 
 def test_every_error_has_an_example_and_is_a_frozen_value() -> None:

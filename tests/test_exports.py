@@ -1,6 +1,8 @@
 """The public names are these."""
 
 import importlib
+import subprocess
+import sys
 
 import pytest
 
@@ -21,3 +23,9 @@ def test_the_public_names(module: str) -> None:
     exported = importlib.import_module(module)
     assert set(exported.__all__) == set(PUBLIC[module].split())
     assert all(hasattr(exported, name) for name in exported.__all__)
+
+
+@pytest.mark.parametrize("left_out", ["logging", "platformdirs"])
+def test_what_only_some_need_is_not_imported(left_out: str) -> None:
+    program = f"import sys, ipcfold; sys.exit({left_out!r} in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=20)

@@ -18,7 +18,7 @@ import pytest
 from ipcfold import IPC, Limits
 from ipcfold.peer import Trust
 from ipcfold.unix.credentials import same_user
-from ipcfold.unix.door import logger
+from ipcfold.unix.log import logger
 from tests.shells.handlers import EMPTY, log
 from tests.shells.serve import Records
 from tests.shells.support import NAME, PATIENCE
@@ -132,7 +132,7 @@ def serving(directory: Path, trust: Trust = same_user, limits: Limits | None = N
     """The work of a server of these tests, which says each record of its log at once and the result in the end."""
 
     def work(line: Line) -> str:
-        logger.addHandler(Records(line.say))
+        logger().addHandler(Records(line.say))
         ipc = IPC(directory, heartbeat=0.05, limits=limits or Limits(), trust=trust)
         return str(ipc.listen(NAME)(EMPTY, log))
 

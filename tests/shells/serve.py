@@ -16,7 +16,7 @@ from typing import TypeVar
 from returns.result import Failure, Success
 
 from ipcfold import IPC, Handler, Limits, Name, cases
-from ipcfold.unix.door import logger
+from ipcfold.unix.log import logger
 from tests.shells.handlers import EMPTY, log
 
 C = TypeVar("C")
@@ -44,8 +44,8 @@ def main(first: C, handler: Handler[C], directory: str, name: str, timeout: str 
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + memory,) * 2)
     records = Records(lambda text: sys.stderr.write(f"{text}\n"))
-    logger.addHandler(records)
-    logger.setLevel(logging.INFO)
+    logger().addHandler(records)
+    logger().setLevel(logging.INFO)
     ipc = IPC(directory, heartbeat=chosen.pop("heartbeat", 1.0), limits=Limits(**chosen))  # type: ignore[arg-type]  # int or float, as given
     match cases(ipc.listen(Name(name), float(timeout) if timeout else None)(first, handler)):
         case Success(carry):

@@ -190,7 +190,7 @@ class Calling:
         """What was wrong, once the state is `BROKEN`."""
         self._limits = limits
         self._decoder = Decoder(limits.message, likely=Signal.RECEIVED)
-        self._responses: deque[tuple[int, Message]] = deque()
+        self._responses: deque[tuple[int, Message, int]] = deque()  # to which message, the response, its weight
         self._unread = 0
 
     def receive(self, data: bytes) -> None:
@@ -247,14 +247,17 @@ class Calling:
         """The next response, if one has come."""
         if not self._responses:
             return None
-        return self._taken(self._responses.popleft()[1])
+        _, message, weight = self._responses.popleft()
+        self._unread -= weight
+        return message
 
     def response_to(self, number: int) -> Message | None:
         """The next response to the message of that number (the first one sent is 1), if one has come."""
-        for index, (answered, message) in enumerate(self._responses):
+        for index, (answered, message, weight) in enumerate(self._responses):
             if answered == number:
                 del self._responses[index]
-                return self._taken(message)
+                self._unread -= weight
+                return message
         return None
 
     def _advance(self) -> None:
@@ -270,13 +273,10 @@ class Calling:
             if not self.open:
                 return
 
-    def _taken(self, message: Message) -> Message:
-        self._unread -= _weight(message)
-        return message
-
     def _deliver(self, message: Message) -> None:
-        self._responses.append((self.acknowledged, message))
-        self._unread += _weight(message)
+        weight = _weight(message)
+        self._responses.append((self.acknowledged, message, weight))
+        self._unread += weight
         if self._unread > self._limits.unread and len(self._responses) > 1:  # the one waited for may be any size
             self._move(Event.FLOODED)
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from logging import NullHandler, getLogger
 from typing import Final, final
 
 from ipcfold.peer import Name, Peer, Trust
 from ipcfold.unix.claim import Claim
 from ipcfold.unix.credentials import peer_of, trusted
+from ipcfold.unix.log import logger
 from ipcfold.unix.poller import Poller
 from ipcfold.unix.stream import READ
 
 _ACCEPTED_AT_ONCE: Final = 64
 _ACCEPT_AGAIN: Final = 0.1  # seconds, after the system had no descriptor left for a client
-
-logger: Final = getLogger("ipcfold")
-logger.addHandler(NullHandler())  # who wants to read it says where
 
 
 @final
@@ -31,6 +28,7 @@ class Door:
         self._listener = listener
         self._poller = poller
         self._period = period
+        self._log = logger()
         self._look_at = 0.0
         self.deadline = 0.0
         """When `tick` is to be called."""
@@ -61,7 +59,7 @@ class Door:
                 # No descriptor or memory is left. The client stays in the backlog, so the listener stays ready:
                 # watching it on would be a busy loop.
                 if not self._short:
-                    logger.warning("%s accepts nobody for now, and goes on trying: %s", self._name, error)
+                    self._log.warning("%s accepts nobody for now, and goes on trying: %s", self._name, error)
                 self._short = True
                 self._poller.forget(self._listener)
                 self._accept_at = now + _ACCEPT_AGAIN
@@ -74,7 +72,7 @@ class Door:
                 continue
             reason = refusal(peer) if trusted(trust, peer) else "it is not trusted (trust)"
             if reason:
-                logger.warning("%s turned process %d of user %d away: %s", self._name, peer.pid, peer.uid, reason)
+                self._log.warning("%s turned process %d of user %d away: %s", self._name, peer.pid, peer.uid, reason)
                 stream.close()
                 continue
             stream.setblocking(False)
@@ -90,7 +88,7 @@ class Door:
             self._look_at = now + self._period
             damage = self._claim.damage()
             if damage and damage != self._damage:
-                logger.error("%s serves on, but %s", self._name, damage)
+                self._log.error("%s serves on, but %s", self._name, damage)
             self._damage = damage
         self.deadline = self._look_at if self._accept_at is None else min(self._look_at, self._accept_at)
 

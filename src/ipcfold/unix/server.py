@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
@@ -22,7 +21,8 @@ from ipcfold.peer import Name, Trust
 from ipcfold.result import flat_map
 from ipcfold.unix.claim import Claim
 from ipcfold.unix.courier import Courier
-from ipcfold.unix.door import Door, logger
+from ipcfold.unix.door import Door
+from ipcfold.unix.log import logger
 from ipcfold.unix.poller import Poller
 from ipcfold.unix.signals import handled
 from ipcfold.unix.stream import LONGEST_SLEEP, READ, READ_SIZE, SEND_FLAGS, WRITE
@@ -62,6 +62,7 @@ class Loop(Generic[C]):
         """Every `period` seconds it is looked whether the socket is still in its place."""
         self._name = name
         self._period = period
+        self._log = logger()
         self._claim = claim
         self._door: Door | None = None
         self._host = host
@@ -212,7 +213,7 @@ class Loop(Generic[C]):
             return
         client.lost = True
         peer = client.end.peer
-        logger.info(
+        self._log.info(
             "%s lost connection %d of process %d, user %d, which went without reading what was sent to it: "
             "it died, or that was over its limits.message or limits.unread",
             *(self._name, peer.connection, peer.pid, peer.uid),
@@ -311,9 +312,9 @@ class Loop(Generic[C]):
         client.stream.close()
         peer = client.end.peer
         if fault := client.end.fault:
-            level = logging.WARNING if self._host.accepting else logging.INFO  # at the end nobody has to wait for it
+            log = self._log.warning if self._host.accepting else self._log.info  # at the end nobody has to wait for it
             who = (self._name, peer.connection, peer.pid, peer.uid)
-            logger.log(level, "%s dropped connection %d of process %d, user %d: %s", *who, fault)
+            log("%s dropped connection %d of process %d, user %d: %s", *who, fault)
         del self._clients[peer.connection]
         self._host.forget(peer.connection)
 
