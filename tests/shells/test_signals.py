@@ -28,6 +28,7 @@ from ipcfold import (
     NoServer,
     Process,
     SendError,
+    TimedOut,
     Unacknowledged,
     cases,
 )
@@ -50,6 +51,13 @@ def test_a_storm_of_signals_while_reading_and_writing_loses_nothing(directory: P
                 assert [process.wait().unwrap() for _ in batch] == batch
                 assert [process.ask(message).unwrap() for message in batch[:50]] == batch[:50]
         assert server.stop() == [message.content.decode() for message in [*batch, *batch[:50]] * rounds]
+
+
+def test_a_deadline_holds_in_a_storm_of_signals(directory: Path) -> None:
+    """Each of which begins a read anew, and with it the time that the kernel gives it; and the server is silent."""
+    silent = running(directory, "", "heartbeat=100")
+    with silent, IPC(directory, heartbeat=0.1).get(NAME).unwrap() as process, signals_every(0.01, lambda _, __: None):
+        assert process.ask(Message.text("quiet"), 0.5) == Failure(TimedOut(NAME, 0.5, "the response of", 1))
 
 
 def test_handlers_that_raise_in_a_storm_make_no_message_come_twice_or_out_of_order(directory: Path) -> None:

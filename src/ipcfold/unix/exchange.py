@@ -76,7 +76,7 @@ class Exchange:
             self._take()
         elif deadline is None and not outbox.size:
             self._read()  # the kernel gives up when the next heartbeat may be due
-        else:
+        else:  # that is no way to keep a deadline: behind each signal Python reads anew, and the kernel's time begins anew
             now = monotonic()
             calling.tick(now)
             until = calling.deadline if deadline is None else min(calling.deadline, deadline)
