@@ -27,6 +27,7 @@ Workload: TypeAlias = Callable[[Field, Plan, Path], Iterator[Table]]
 
 WORKLOADS: Final[dict[str, Workload]] = {
     "round-trip": round_trip.measured,
+    "acknowledged": pipelined.measured_acknowledged,
     "pipelined": pipelined.measured,
     "bulk": bulk.measured,
     "clients": clients.measured,

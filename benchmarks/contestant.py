@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 SOCKET: Final = "bench.sock"
 """The file, in a directory of each contestant's own, that its server listens at."""
+ACKNOWLEDGEMENT: Final = b"\x06"
+"""What says that a message was handled, where that and the answer to it are two messages."""
 PATIENCE: Final = 30.0
 """Seconds after which whoever does not answer has failed."""
 
@@ -85,6 +87,13 @@ class Client(ABC):
 
 class WrongAnswer(Exception):  # noqa: N818 - it is no error of ours
     """What came back is not what was sent."""
+
+
+def acknowledged(answers: Sequence[T]) -> Sequence[T]:
+    """The answers, of which each has its acknowledgement before it."""
+    if any(each != ACKNOWLEDGEMENT for each in answers[::2]):
+        raise WrongAnswer
+    return answers[1::2]
 
 
 def check(answer: Answer, content: bytes) -> None:

@@ -39,7 +39,7 @@ def run(*options: str) -> str:
 
 def test_every_row_is_there_with_its_rounds_or_a_reason(tmp_path: Path) -> None:
     path = tmp_path / "figures.json"
-    workloads = ("round-trip", "pipelined", "connect")
+    workloads = ("round-trip", "acknowledged", "pipelined", "connect")
     peers = ("raw", "ipcfold", "innmind")
     options = [*(f"--workload={name}" for name in workloads), *(f"--peer={name}" for name in peers)]
     text = run("--quick", *options, "--json", str(path))

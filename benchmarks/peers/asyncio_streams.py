@@ -6,7 +6,7 @@ from asyncio import AbstractEventLoop, new_event_loop
 from collections.abc import Callable
 from typing import Final, final
 
-from benchmarks.peers.streams import Streams
+from benchmarks.peers.streams import AcknowledgingStreams, Streams
 
 
 @final
@@ -21,4 +21,16 @@ class AsyncioStreams(Streams):
         return new_event_loop
 
 
-CONTESTANTS: Final = (AsyncioStreams(),)
+@final
+class AcknowledgingAsyncioStreams(AcknowledgingStreams):
+    """The same with acknowledgements."""
+
+    title = "asyncio streams, acknowledging"
+
+    @property
+    def loop(self) -> Callable[[], AbstractEventLoop]:
+        """Its own."""
+        return new_event_loop
+
+
+CONTESTANTS: Final = (AsyncioStreams(), AcknowledgingAsyncioStreams())

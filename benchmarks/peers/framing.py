@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from struct import Struct
 from typing import Final, final
 
-from benchmarks.contestant import Wire
+from benchmarks.contestant import ACKNOWLEDGEMENT, Wire
 
 LENGTH: Final = Struct(">I")
 JOINED: Final = 65536
@@ -31,6 +31,11 @@ def framed(content: bytes) -> bytes:
 def joined(messages: Sequence[bytes]) -> bytes:
     """All of them framed; a single one, which may be large, is copied once."""
     return framed(messages[0]) if len(messages) == 1 else b"".join(map(framed, messages))
+
+
+def acknowledging(messages: Sequence[bytes]) -> bytes:
+    """All of them framed, each behind its acknowledgement."""
+    return joined([each for message in messages for each in (ACKNOWLEDGEMENT, message)])
 
 
 def unframed(data: bytes) -> tuple[list[bytes], bytes]:

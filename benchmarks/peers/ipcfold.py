@@ -80,7 +80,7 @@ class Ipcfold(Contestant):
 
     title = "ipcfold"
     standing = Standing.OURS
-    enters = frozenset({"pipelined", "bulk", "clients", "idle-connections", "connect", "idle-server", "wait", "import"})
+    enters = frozenset({"acknowledged", "pipelined", "bulk", "clients", "idle-connections", "connect", "idle-server", "wait", "import"})
     wire = Wire(_frame, _answer, Signal.START.frame, Signal.START_OK.frame, Signal.HEARTBEAT.frame)
     verbs: ClassVar[type[Sending]] = Sending
 

@@ -14,7 +14,7 @@ from struct import Struct
 from threading import Thread, stack_size
 from typing import ClassVar, Final, final
 
-from benchmarks.contestant import Client, Contestant, Wire
+from benchmarks.contestant import ACKNOWLEDGEMENT, Client, Contestant, Wire, acknowledged
 from benchmarks.peers.framing import window
 
 _LENGTH: Final = Struct("!i")
@@ -24,9 +24,10 @@ def _frame(content: bytes) -> bytes:
     return _LENGTH.pack(len(content)) + content
 
 
-@final
 class ConnectionClient(Client):
     """One connection."""
+
+    answers_each: ClassVar[int] = 1
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -41,15 +42,35 @@ class ConnectionClient(Client):
         connection, answers, ahead = self._connection, list[bytes](), window(contents)
         for index, content in enumerate(contents):
             if index >= ahead:
-                answers.append(connection.recv_bytes())
+                answers += [connection.recv_bytes() for _ in range(self.answers_each)]
             connection.send_bytes(content)
-        while len(answers) < len(contents):
+        while len(answers) < len(contents) * self.answers_each:
             answers.append(connection.recv_bytes())
         return answers
 
     def close(self) -> None:
         """End the connection."""
         self._connection.close()
+
+
+@final
+class AcknowledgedConnectionClient(ConnectionClient):
+    """Every message is acknowledged before its answer."""
+
+    answers_each = 2
+
+    def batch(self, contents: Sequence[bytes]) -> Sequence[bytes]:
+        """As many in flight as can be without a deadlock."""
+        return acknowledged(super().batch(contents))
+
+
+def acknowledge_and_answer(connection: Connection) -> None:
+    """Send back all that comes, each behind its acknowledgement."""
+    with connection, suppress(EOFError):
+        while True:
+            content = connection.recv_bytes()
+            connection.send_bytes(ACKNOWLEDGEMENT)
+            connection.send_bytes(content)
 
 
 def answer(connection: Connection) -> None:
@@ -86,6 +107,24 @@ class Connections(Contestant):
 
 
 @final
+class AcknowledgingConnections(Connections):
+    """With acknowledgements, which the library cannot write together with the answers."""
+
+    title = "multiprocessing.connection, acknowledging"
+    enters = frozenset({"acknowledged"})
+
+    def serve(self, address: str) -> None:
+        """One client after the other."""
+        with Listener(address, "AF_UNIX", backlog=4096) as listener:
+            while True:
+                acknowledge_and_answer(listener.accept())
+
+    def connect(self, address: str) -> ConnectionClient:
+        """A connection."""
+        return AcknowledgedConnectionClient(library.Client(address, "AF_UNIX"))
+
+
+@final
 class KeyedConnections(Connections):
     """With a key, which both ends prove to have."""
 
@@ -94,4 +133,4 @@ class KeyedConnections(Connections):
     key = b"any secret will do"
 
 
-CONTESTANTS: Final = (Connections(), KeyedConnections())
+CONTESTANTS: Final = (Connections(), AcknowledgingConnections(), KeyedConnections())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, final
+from typing import ClassVar, Final, final
 
 import pynng
 
-from benchmarks.contestant import PATIENCE, Client, Contestant
+from benchmarks.contestant import ACKNOWLEDGEMENT, PATIENCE, Client, Contestant, acknowledged
 from benchmarks.peers.framing import window
 
 _WINDOW: Final = 100
@@ -15,9 +15,10 @@ _WINDOW: Final = 100
 _TIMEOUT: Final = int(PATIENCE * 1000)
 
 
-@final
 class NngClient(Client):
     """One socket."""
+
+    answers_each: ClassVar[int] = 1
 
     def __init__(self, opened: pynng.Socket, address: str) -> None:
         self._socket = opened
@@ -37,15 +38,26 @@ class NngClient(Client):
         send, receive, answers, ahead = self._socket.send, self._socket.recv, list[bytes](), window(contents)
         for index, content in enumerate(contents):
             if index >= ahead:
-                answers.append(receive())
+                answers += [receive() for _ in range(self.answers_each)]
             send(content)
-        while len(answers) < len(contents):
+        while len(answers) < len(contents) * self.answers_each:
             answers.append(receive())
         return answers
 
     def close(self) -> None:
         """End the connection."""
         self._socket.close()
+
+
+@final
+class AcknowledgedNngClient(NngClient):
+    """Every message is acknowledged before its answer."""
+
+    answers_each = 2
+
+    def batch(self, contents: Sequence[bytes]) -> Sequence[bytes]:
+        """As many in flight as can be without a deadlock."""
+        return acknowledged(super().batch(contents))
 
 
 def answer(opened: pynng.Socket, address: str) -> None:
@@ -71,7 +83,6 @@ class ReqRep(Contestant):
         return NngClient(pynng.Req0(recv_max_size=0, recv_timeout=_TIMEOUT), address)
 
 
-@final
 class Pair(Contestant):
     """Many messages in flight, of one client."""
 
@@ -84,8 +95,32 @@ class Pair(Contestant):
 
     def connect(self, address: str) -> NngClient:
         """A client."""
-        opened = pynng.Pair0(recv_max_size=0, send_buffer_size=_WINDOW, recv_buffer_size=_WINDOW, recv_timeout=_TIMEOUT)
-        return NngClient(opened, address)
+        return NngClient(_pair(), address)
 
 
-CONTESTANTS: Final = (ReqRep(), Pair())
+@final
+class AcknowledgingPair(Pair):
+    """The same with acknowledgements."""
+
+    title = "pynng, Pair0, acknowledging"
+    enters = frozenset({"acknowledged"})
+
+    def serve(self, address: str) -> None:
+        """Acknowledge and answer one client."""
+        opened = pynng.Pair0(recv_max_size=0, send_buffer_size=_WINDOW, recv_buffer_size=_WINDOW)
+        opened.listen(f"ipc://{address}")
+        while True:
+            content = opened.recv()
+            opened.send(ACKNOWLEDGEMENT)
+            opened.send(content)
+
+    def connect(self, address: str) -> NngClient:
+        """A client."""
+        return AcknowledgedNngClient(_pair(), address)
+
+
+def _pair() -> pynng.Socket:
+    return pynng.Pair0(recv_max_size=0, send_buffer_size=_WINDOW, recv_buffer_size=_WINDOW, recv_timeout=_TIMEOUT)
+
+
+CONTESTANTS: Final = (ReqRep(), Pair(), AcknowledgingPair())

@@ -8,7 +8,7 @@ from typing import ClassVar, Final, final
 
 import zmq
 
-from benchmarks.contestant import PATIENCE, Answer, Client, Contestant, Crowd, WrongAnswer
+from benchmarks.contestant import ACKNOWLEDGEMENT, PATIENCE, Answer, Client, Contestant, Crowd, WrongAnswer, acknowledged
 
 _UNCOPIED: Final = 65536  # its own threshold for copying sends, too
 
@@ -57,7 +57,6 @@ class ReqClient(ZmqClient):
     kind = zmq.REQ
 
 
-@final
 class DealerClient(ZmqClient):
     """Many requests at a time."""
 
@@ -69,6 +68,18 @@ class DealerClient(ZmqClient):
         for content in contents:
             send(content)
         return [receive() for _ in contents]
+
+
+@final
+class AcknowledgedDealerClient(DealerClient):
+    """Every message is acknowledged before its answer."""
+
+    def batch(self, contents: Sequence[bytes]) -> Sequence[bytes]:
+        """All of them, then every acknowledgement and answer."""
+        send, receive = self._socket.send, self._socket.recv_multipart
+        for content in contents:
+            send(content)
+        return acknowledged([part for _ in contents for part in receive()])
 
 
 @final
@@ -171,4 +182,24 @@ class DealerRouter(_Zmq):
         return DealerClient(address)
 
 
-CONTESTANTS: Final = (ReqRep(), UncopiedReqRep(), DealerRouter())
+@final
+class AcknowledgingDealerRouter(_Zmq):
+    """The same with acknowledgements, each a part before the answer: ROUTER drops what is over its high-water mark."""
+
+    title = "pyzmq, DEALER to ROUTER, acknowledging"
+    enters = frozenset({"acknowledged"})
+
+    def serve(self, address: str) -> None:
+        """Acknowledge and answer all clients."""
+        router = _socket(_context(), zmq.ROUTER)
+        router.bind(f"ipc://{address}")
+        while True:
+            who, content = router.recv_multipart()
+            router.send_multipart((who, ACKNOWLEDGEMENT, content))
+
+    def connect(self, address: str) -> DealerClient:
+        """A client."""
+        return AcknowledgedDealerClient(address)
+
+
+CONTESTANTS: Final = (ReqRep(), UncopiedReqRep(), DealerRouter(), AcknowledgingDealerRouter())

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import select
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import MappingProxyType
 from typing import Final, final
 
-from benchmarks.contestant import Answer, Client, Contestant, Standing
-from benchmarks.peers.framing import Frames, joined, unframed
+from benchmarks.contestant import Answer, Client, Contestant, Standing, acknowledged
+from benchmarks.peers.framing import Frames, acknowledging, joined, unframed
 
 _CHUNK: Final = 2**18
 _SMALL: Final = (
@@ -29,7 +29,6 @@ def listening(address: str) -> socket.socket:
     return listener
 
 
-@final
 class RawClient(Client):
     """A blocking socket."""
 
@@ -40,7 +39,7 @@ class RawClient(Client):
     def trip(self, content: bytes) -> Answer:
         """Bytes there and back."""
         if len(content) > _SMALL:
-            return self._duplex(content)
+            return self._duplex(content, len(content))
         stream, missing = self._stream, len(content)
         stream.sendall(content)
         data = stream.recv(_SMALL)
@@ -48,14 +47,14 @@ class RawClient(Client):
             data += stream.recv(_SMALL)
         return data
 
-    def _duplex(self, content: bytes) -> bytearray:
-        """Write and read at once: both ends writing only would be a deadlock."""
+    def _duplex(self, content: bytes, expected: int) -> bytearray:
+        """Write and read so many bytes at once: both ends writing only would be a deadlock."""
         stream, size = self._stream, len(content)
-        out, back = memoryview(content), bytearray(size)
+        out, back = memoryview(content), bytearray(expected)
         into, sent, got = memoryview(back), 0, 0
         poll = select.poll()
         poll.register(stream, select.POLLIN | select.POLLOUT)
-        while got < size:
+        while got < expected:
             ((_, events),) = poll.poll()
             if events & select.POLLOUT and sent < size:
                 sent += stream.send(out[sent : sent + _CHUNK], socket.MSG_DONTWAIT)
@@ -71,11 +70,20 @@ class RawClient(Client):
     def batch(self, contents: Sequence[bytes]) -> Sequence[Answer]:
         """All of them in one write."""
         frames = joined(contents)
-        return unframed(bytes(self._duplex(frames)))[0]
+        return unframed(bytes(self._duplex(frames, len(frames))))[0]
 
     def close(self) -> None:
         """End the connection."""
         self._stream.close()
+
+
+@final
+class AcknowledgedRawClient(RawClient):
+    """Every message is acknowledged before its answer."""
+
+    def batch(self, contents: Sequence[bytes]) -> Sequence[Answer]:
+        """All of them in one write."""
+        return acknowledged(unframed(bytes(self._duplex(joined(contents), len(acknowledging(contents)))))[0])
 
 
 class _Raw(Contestant):
@@ -103,6 +111,17 @@ class RawBytes(_Raw):
                         stream.sendall(data)
 
 
+def serve_frames(address: str, answered: Callable[[Sequence[bytes]], bytes]) -> None:
+    """Give one client after the other what is to be answered to its messages."""
+    with listening(address) as listener:
+        while True:
+            stream, _ = listener.accept()
+            frames = Frames()
+            with stream:
+                while data := stream.recv(_SMALL):
+                    stream.sendall(answered(frames.fed(data)))
+
+
 @final
 class RawFrames(_Raw):
     """The same with messages told apart."""
@@ -112,13 +131,23 @@ class RawFrames(_Raw):
 
     def serve(self, address: str) -> None:
         """Answer one client after the other."""
-        with listening(address) as listener:
-            while True:
-                stream, _ = listener.accept()
-                frames = Frames()
-                with stream:
-                    while data := stream.recv(_SMALL):
-                        stream.sendall(joined(frames.fed(data)))
+        serve_frames(address, joined)
 
 
-CONTESTANTS: Final = (RawBytes(), RawFrames())
+@final
+class AcknowledgingRawFrames(_Raw):
+    """The same with acknowledgements."""
+
+    title = "raw blocking socket, framed, acknowledging"
+    enters = frozenset({"acknowledged"})
+
+    def serve(self, address: str) -> None:
+        """Acknowledge and answer one client after the other."""
+        serve_frames(address, acknowledging)
+
+    def connect(self, address: str) -> RawClient:
+        """A client."""
+        return AcknowledgedRawClient(address)
+
+
+CONTESTANTS: Final = (RawBytes(), RawFrames(), AcknowledgingRawFrames())

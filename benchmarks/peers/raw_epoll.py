@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Final, final
 
 from benchmarks.contestant import Contestant, Standing, Wire
-from benchmarks.peers.framing import Frames, joined
-from benchmarks.peers.raw import RawClient, listening
+from benchmarks.peers.framing import Frames, acknowledging, joined
+from benchmarks.peers.raw import AcknowledgedRawClient, RawClient, listening
 
 _CHUNK: Final = 65536
 
@@ -76,6 +76,11 @@ def parsed(talk: Conversation, data: bytes) -> bytes:
     return joined(talk.frames.fed(data))
 
 
+def parsed_and_acknowledged(talk: Conversation, data: bytes) -> bytes:
+    """The same, each message behind its acknowledgement."""
+    return acknowledging(talk.frames.fed(data))
+
+
 class _Epoll(Contestant):
     standing = Standing.RAW
 
@@ -108,4 +113,20 @@ class EpollFrames(_Epoll):
         serve(address, parsed)
 
 
-CONTESTANTS: Final = (EpollBytes(), EpollFrames())
+@final
+class AcknowledgingEpollFrames(_Epoll):
+    """The same with acknowledgements."""
+
+    title = "raw behind epoll, framed, acknowledging"
+    enters = frozenset({"acknowledged"})
+
+    def serve(self, address: str) -> None:
+        """Acknowledge and answer all clients."""
+        serve(address, parsed_and_acknowledged)
+
+    def connect(self, address: str) -> RawClient:
+        """A client."""
+        return AcknowledgedRawClient(address)
+
+
+CONTESTANTS: Final = (EpollBytes(), EpollFrames(), AcknowledgingEpollFrames())

@@ -7,12 +7,12 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from asyncio import AbstractEventLoop, IncompleteReadError, Runner, StreamReader, StreamWriter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from time import perf_counter
 from typing import Final, final
 
-from benchmarks.contestant import Answer, Client, Contestant, WrongAnswer, check
+from benchmarks.contestant import ACKNOWLEDGEMENT, Answer, Client, Contestant, WrongAnswer, acknowledged, check
 from benchmarks.peers.framing import JOINED, LENGTH, WIRE, framed
 
 _LIMIT: Final = 2**20  # of what a stream buffers before it stops reading; the usual 64 KiB slow large messages down
@@ -42,13 +42,22 @@ async def answer(reader: StreamReader, writer: StreamWriter) -> None:
     writer.close()
 
 
-async def serve(address: str) -> None:
-    """Answer all clients."""
-    async with await asyncio.start_unix_server(answer, address, limit=_LIMIT, backlog=_BACKLOG) as server:
+async def acknowledge_and_answer(reader: StreamReader, writer: StreamWriter) -> None:
+    """The same behind an acknowledgement of each."""
+    acknowledgement = framed(ACKNOWLEDGEMENT)
+    with suppress(IncompleteReadError, ConnectionError):
+        while True:
+            writer.write(acknowledgement + framed(await read(reader)))
+            await writer.drain()
+    writer.close()
+
+
+async def serve(address: str, talk: Callable[[StreamReader, StreamWriter], Awaitable[None]]) -> None:
+    """Talk to all clients."""
+    async with await asyncio.start_unix_server(talk, address, limit=_LIMIT, backlog=_BACKLOG) as server:
         await server.serve_forever()
 
 
-@final
 class StreamClient(Client):
     """One stream, and the loop it lives in."""
 
@@ -74,6 +83,9 @@ class StreamClient(Client):
         self._runner.run(self._writer.wait_closed())
         self._runner.close()
 
+    async def _answers(self, reader: StreamReader, count: int) -> Sequence[bytes]:
+        return [await read(reader) for _ in range(count)]
+
     async def _trip(self, content: bytes) -> bytes:
         write(self._writer, content)
         await self._writer.drain()
@@ -91,18 +103,27 @@ class StreamClient(Client):
         return seconds
 
     async def _batches(self, contents: Sequence[bytes], count: int) -> float:
-        reader, writer, answers = self._reader, self._writer, list[bytes]()
+        reader, writer = self._reader, self._writer
+        answers: Sequence[bytes] = ()
         began = perf_counter()
         for _ in range(count):
             for content in contents:
                 write(writer, content)
             drained = asyncio.ensure_future(writer.drain())  # answers are read meanwhile: both may be full
-            answers = [await read(reader) for _ in contents]
+            answers = await self._answers(reader, len(contents))
             await drained
         seconds = perf_counter() - began
         for reply, content in zip(answers, contents, strict=True):
             check(reply, content)
         return seconds
+
+
+@final
+class AcknowledgedStreamClient(StreamClient):
+    """Every message is acknowledged before its answer."""
+
+    async def _answers(self, reader: StreamReader, count: int) -> Sequence[bytes]:
+        return acknowledged(await super()._answers(reader, 2 * count))
 
 
 class Streams(Contestant):
@@ -119,7 +140,7 @@ class Streams(Contestant):
     def serve(self, address: str) -> None:
         """Answer all clients."""
         with Runner(loop_factory=self.loop) as runner:
-            runner.run(serve(address))
+            runner.run(serve(address, answer))
 
     def connect(self, address: str) -> Client:
         """A client in a loop of its own."""
@@ -129,6 +150,21 @@ class Streams(Contestant):
         """All of them in one loop, as a program would."""
         with Runner(loop_factory=self.loop) as runner:
             return runner.run(visits(address, content, count))
+
+
+class AcknowledgingStreams(Streams):
+    """Streams in some loop, and an acknowledgement of every message in one write with its answer."""
+
+    enters = frozenset({"acknowledged"})
+
+    def serve(self, address: str) -> None:
+        """Acknowledge and answer all clients."""
+        with Runner(loop_factory=self.loop) as runner:
+            runner.run(serve(address, acknowledge_and_answer))
+
+    def connect(self, address: str) -> Client:
+        """A client in a loop of its own."""
+        return AcknowledgedStreamClient(Runner(loop_factory=self.loop), address)
 
 
 async def visits(address: str, content: bytes, count: int) -> float:

@@ -16,9 +16,9 @@ from typing import Final, final, runtime_checkable
 
 import uvloop
 
-from benchmarks.contestant import Answer, Client, Contestant, Standing, WrongAnswer, check
-from benchmarks.peers.framing import WIRE, Frames, joined
-from benchmarks.peers.streams import Streams
+from benchmarks.contestant import Answer, Client, Contestant, Standing, WrongAnswer, acknowledged, check
+from benchmarks.peers.framing import WIRE, Frames, acknowledging, joined
+from benchmarks.peers.streams import AcknowledgingStreams, Streams
 
 
 @final
@@ -26,6 +26,18 @@ class UvloopStreams(Streams):
     """Streams in the loop of uvloop."""
 
     title = "uvloop streams"
+
+    @property
+    def loop(self) -> Callable[[], AbstractEventLoop]:
+        """Its own."""
+        return uvloop.new_event_loop
+
+
+@final
+class AcknowledgingUvloopStreams(AcknowledgingStreams):
+    """The same with acknowledgements."""
+
+    title = "uvloop streams, acknowledging"
 
     @property
     def loop(self) -> Callable[[], AbstractEventLoop]:
@@ -74,6 +86,15 @@ class Answering(Framed):
 
 
 @final
+class Acknowledging(Framed):
+    """A server's end that acknowledges every message."""
+
+    def received(self, messages: list[bytes]) -> None:
+        """Send them back, each behind its acknowledgement."""
+        self.transport.write(acknowledging(messages))
+
+
+@final
 class Collecting(Framed):
     """A client's end: it waits for a number of answers."""
 
@@ -96,9 +117,9 @@ class Collecting(Framed):
             self._done.set_result(self._answers)
 
 
-async def _serve(address: str) -> None:
+async def _serve(address: str, end: Callable[[], Framed]) -> None:
     loop = asyncio.get_running_loop()
-    async with await loop.create_unix_server(Answering, address, backlog=4096) as server:
+    async with await loop.create_unix_server(end, address, backlog=4096) as server:
         await server.serve_forever()
 
 
@@ -107,7 +128,6 @@ async def _connected(address: str) -> Collecting:
     return protocol
 
 
-@final
 class ProtocolClient(Client):
     """One connection, and the loop it lives in."""
 
@@ -132,13 +152,13 @@ class ProtocolClient(Client):
         self._protocol.transport.close()
         self._runner.close()
 
-    async def _exchanged(self, contents: Sequence[bytes]) -> list[bytes]:
+    async def _exchanged(self, contents: Sequence[bytes]) -> Sequence[bytes]:
         answers = self._protocol.answers(len(contents))
         self._protocol.transport.write(joined(contents))
         return await answers
 
     async def _repeated(self, contents: Sequence[bytes], count: int) -> float:
-        answers = list[bytes]()
+        answers: Sequence[bytes] = ()
         began = perf_counter()
         for _ in range(count):
             answers = await self._exchanged(contents)
@@ -148,6 +168,16 @@ class ProtocolClient(Client):
         for answer, content in zip(answers, contents, strict=True):
             check(answer, content)
         return seconds
+
+
+@final
+class AcknowledgedProtocolClient(ProtocolClient):
+    """Every message is acknowledged before its answer."""
+
+    async def _exchanged(self, contents: Sequence[bytes]) -> Sequence[bytes]:
+        answers = self._protocol.answers(2 * len(contents))
+        self._protocol.transport.write(joined(contents))
+        return acknowledged(await answers)
 
 
 @final
@@ -162,11 +192,29 @@ class UvloopProtocol(Contestant):
     def serve(self, address: str) -> None:
         """Answer all clients."""
         with Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(address))
+            runner.run(_serve(address, Answering))
 
     def connect(self, address: str) -> ProtocolClient:
         """A client in a loop of its own."""
         return ProtocolClient(address)
 
 
-CONTESTANTS: Final = (UvloopStreams(), UvloopProtocol())
+@final
+class AcknowledgingUvloopProtocol(Contestant):
+    """The same with acknowledgements."""
+
+    title = "uvloop protocol, framed by hand, acknowledging"
+    standing = Standing.APART
+    enters = frozenset({"acknowledged"})
+
+    def serve(self, address: str) -> None:
+        """Acknowledge and answer all clients."""
+        with Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(address, Acknowledging))
+
+    def connect(self, address: str) -> ProtocolClient:
+        """A client in a loop of its own."""
+        return AcknowledgedProtocolClient(address)
+
+
+CONTESTANTS: Final = (UvloopStreams(), AcknowledgingUvloopStreams(), UvloopProtocol(), AcknowledgingUvloopProtocol())

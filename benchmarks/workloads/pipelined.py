@@ -1,7 +1,9 @@
 """Small messages in batches: all of a batch are on their way at once, and every one is answered.
 
-ipcfold acknowledges every message, too; for peers that do not, the answer serves as both. A client that would block for
-good if it wrote the whole batch before it reads keeps as many in flight as it can.
+There are two such workloads. In `acknowledged`, every message is acknowledged and responded to, as ipcfold does it: two
+messages come back for each, in one write where that is the peer's to decide. In `pipelined` peers send one answer, which
+serves as both; ipcfold acknowledges all the same. A client that would block for good if it wrote the whole batch before
+it reads keeps as many in flight as it can.
 """
 
 from __future__ import annotations
@@ -17,10 +19,19 @@ from benchmarks.workloads.rounds import Field, Measure, in_turns, table
 
 
 def measured(field: Field, plan: Plan, directory: Path) -> Iterator[Table]:
-    """Its tables."""
+    """Its tables, with one answer for each message."""
+    return _measured("pipelined", "answered", field, plan, directory)
+
+
+def measured_acknowledged(field: Field, plan: Plan, directory: Path) -> Iterator[Table]:
+    """Its tables, with an acknowledgement and a response for each message."""
+    return _measured("acknowledged", "acknowledged and responded to", field, plan, directory)
+
+
+def _measured(workload: str, how: str, field: Field, plan: Plan, directory: Path) -> Iterator[Table]:
     measure = Measure(lambda count: Batches(plan.pipelined, plan.batch, count), lambda seconds: plan.batch / seconds)
-    title = f"pipelined, {plan.pipelined} B in batches of {plan.batch:,}"
+    title = f"pipelined, {plan.pipelined} B in batches of {plan.batch:,}, {how}"
     with pairs(field.contestants, directory) as running:
         for placement in placements():
             figures = in_turns(field, running, placement, plan, measure)
-            yield table("pipelined", title, placement, "messages/s", Better.HIGHER, figures)
+            yield table(workload, title, placement, "messages/s", Better.HIGHER, figures)

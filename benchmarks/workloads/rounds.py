@@ -19,6 +19,7 @@ _REASONS: Final = {
     "clients": _MANY,
     "idle-connections": _MANY,
     "idle-server": _MANY,
+    "acknowledged": "a call returns once: it has no acknowledgement beside its answer",
     "wait": "only the `wait` of ipcfold is measured",
     "import": "only the import of ipcfold is measured",
 }

@@ -42,6 +42,13 @@ class Continuation(Generic[C]):
     outcome: Outcome = Outcome.CONTINUE
     peer: Peer = NOBODY
 
+    def __init__(self, carry: C, responses: tuple[Message, ...] = (), outcome: Outcome = Outcome.CONTINUE, peer: Peer = NOBODY) -> None:
+        # By hand, as with a `Message`: two of these are made for each.
+        _set_carry(self, carry)
+        _set_responses(self, responses)
+        _set_outcome(self, outcome)
+        _set_peer(self, peer)
+
     def respond(self, carry: C, *messages: Message) -> Continuation[C]:
         """Send these messages to the client, after those already said."""
         return Continuation(carry, self.responses + messages, self.outcome, self.peer)
@@ -58,6 +65,11 @@ class Continuation(Generic[C]):
         """End the server, once this client has the responses; the carry is its result."""
         return Continuation(carry, self.responses, Outcome.STOP, self.peer)
 
+
+_set_carry = vars(Continuation)["carry"].__set__
+_set_responses = vars(Continuation)["responses"].__set__
+_set_outcome = vars(Continuation)["outcome"].__set__
+_set_peer = vars(Continuation)["peer"].__set__
 
 Handler: TypeAlias = Callable[[Message, Continuation[C], C], Continuation[C]]
 """The function that is folded over the messages: `(message, continuation, carry) -> continuation`."""

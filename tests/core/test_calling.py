@@ -22,6 +22,10 @@ def connected(limits: Limits | None = None) -> Calling:
     return Calling(heartbeat=1, limits=limits or Limits(), now=0)
 
 
+def send(end: Calling, messages: list[Message]) -> None:
+    end.send(end.encode(messages), len(messages))
+
+
 def talking(limits: Limits | None = None) -> Calling:
     end = connected(limits)
     end.receive(Signal.START.frame)
@@ -67,7 +71,7 @@ def test_a_row_of_the_table_has_every_event_and_what_there_is_to_say() -> None:
 @given(st.lists(messages(), max_size=4))
 def test_messages_leave_in_one_go_and_are_counted_as_they_are_acknowledged(sent: list[Message]) -> None:
     end = talking()
-    end.send(sent)
+    send(end, sent)
     assert written(end) == b"".join(map(encode, sent))
     for count, _ in enumerate(sent):
         assert end.acknowledged == count
@@ -78,7 +82,7 @@ def test_messages_leave_in_one_go_and_are_counted_as_they_are_acknowledged(sent:
 @given(st.data(), st.lists(st.lists(messages(), max_size=3), max_size=4))
 def test_responses_come_in_order_under_any_cutting(data: st.DataObject, answers: list[list[Message]]) -> None:
     end = talking()
-    end.send([ONE] * len(answers))
+    send(end, [ONE] * len(answers))
     stream = b"".join(Signal.RECEIVED.frame + b"".join(map(encode, responses)) for responses in answers)
     for chunk in data.draw(cuts(stream)):
         end.receive(chunk)
@@ -89,7 +93,7 @@ def test_responses_come_in_order_under_any_cutting(data: st.DataObject, answers:
 
 def test_a_response_belongs_to_the_message_acknowledged_before_it() -> None:
     end = talking()
-    end.send([ONE, TWO])
+    send(end, [ONE, TWO])
     end.receive(Signal.RECEIVED.frame + encode(ONE))
     assert end.response_to(2) is None
     end.receive(Signal.RECEIVED.frame + encode(TWO) + encode(THREE))
@@ -123,7 +127,7 @@ def ended(state: State) -> Calling:
 @pytest.mark.parametrize("state", ENDS)
 def test_an_ended_conversation_neither_sends_nor_hears(state: State) -> None:
     end = ended(state)
-    end.send([ONE])
+    send(end, [ONE])
     end.receive(encode(ONE) + Signal.RECEIVED.frame + Signal.START.frame)
     end.tick(100)
     end.close()
@@ -136,7 +140,7 @@ def test_an_ended_conversation_neither_sends_nor_hears(state: State) -> None:
 def test_nothing_is_heard_before_the_greeting() -> None:
     end = connected()
     assert end.open
-    end.send([ONE])
+    send(end, [ONE])
     end.receive(encode(ONE) + Signal.RECEIVED.frame)
     end.tick(100)
     assert (end.state, end.sent, end.response(), written(end)) == (State.CONNECTED, 0, None, b"")
@@ -144,7 +148,7 @@ def test_nothing_is_heard_before_the_greeting() -> None:
 
 def test_being_asked_to_close_it_confirms_and_keeps_what_came_before() -> None:
     end = talking()
-    end.send([ONE, TWO])
+    send(end, [ONE, TWO])
     end.receive(Signal.RECEIVED.frame + encode(ONE) + Signal.CLOSE.frame + encode(TWO))
     assert written(end).endswith(Signal.CLOSE_OK.frame)
     assert (end.state, end.acknowledged, end.response(), end.response()) == (State.DISMISSED, 1, ONE, None)
@@ -152,7 +156,7 @@ def test_being_asked_to_close_it_confirms_and_keeps_what_came_before() -> None:
 
 def test_closing_drops_what_nobody_waited_for() -> None:
     end = talking()
-    end.send([ONE])
+    send(end, [ONE])
     end.receive(Signal.RECEIVED.frame + encode(ONE))
     written(end)
     end.close()
@@ -179,14 +183,14 @@ def test_a_heartbeat_is_due_a_period_after_the_last_word() -> None:
     assert written(end) == b""
     end.tick(2)
     assert written(end) == Signal.HEARTBEAT.frame
-    end.send([ONE])
+    send(end, [ONE])
     assert written(end) == encode(ONE)
     end.tick(2.5)
     end.tick(3.4)
     assert written(end) == b""
     end.tick(3.5)
     assert written(end) == Signal.HEARTBEAT.frame
-    end.send([ONE])
+    send(end, [ONE])
     end.tick(5)
     end.tick(7)
     assert written(end) == encode(ONE)  # what waits to be written says enough
@@ -195,7 +199,7 @@ def test_a_heartbeat_is_due_a_period_after_the_last_word() -> None:
 @pytest.mark.parametrize("state", [State.LOST, State.BROKEN, State.FLOODED])
 def test_nothing_more_is_sent_once_nobody_would_answer_for_it(state: State) -> None:
     end = talking(Limits(unread=1))
-    end.send([ONE] * 5)
+    send(end, [ONE] * 5)
     match state:
         case State.LOST:
             end.end()
@@ -210,7 +214,7 @@ def test_nothing_more_is_sent_once_nobody_would_answer_for_it(state: State) -> N
 @given(broken_frames())
 def test_a_broken_frame_ends_it_with_the_reason(broken: bytes) -> None:
     end = talking()
-    end.send([ONE])
+    send(end, [ONE])
     end.receive(Signal.RECEIVED.frame + encode(ONE) + broken)
     assert end.state is State.BROKEN
     assert end.broken
@@ -219,14 +223,14 @@ def test_a_broken_frame_ends_it_with_the_reason(broken: bytes) -> None:
 
 def test_an_acknowledgement_of_nothing_is_no_protocol() -> None:
     end = talking()
-    end.send([ONE])
+    send(end, [ONE])
     end.receive(Signal.RECEIVED.frame * 2)
     assert (end.state, end.acknowledged, end.broken) == (State.BROKEN, 1, "an acknowledgement of nothing")
 
 
 def test_responses_that_nobody_waits_for_are_bounded() -> None:
     end = talking(Limits(unread=2000))
-    end.send([ONE])
+    send(end, [ONE])
     end.receive(Signal.RECEIVED.frame)
     for _ in range(10):  # taken as they come, any number is fine
         end.receive(encode(Message.text("x" * 1500)))
@@ -304,7 +308,7 @@ def test_what_was_waited_for_makes_room_for_as_much_again() -> None:
 def test_a_large_response_comes_through_the_room() -> None:
     end, response = talking(), Message.octets(b"x" * 2**16)
     assert end.room() is None
-    end.send([ONE])
+    send(end, [ONE])
     stream = memoryview(Signal.RECEIVED.frame + encode(response))
     end.receive(bytes(stream[: 2**15]))
     at = 2**15
@@ -319,10 +323,10 @@ def test_a_large_response_comes_through_the_room() -> None:
 
 def test_once_interrupted_nothing_is_said_or_heard() -> None:
     end = talking()
-    end.send([ONE, TWO])
+    send(end, [ONE, TWO])
     end.interrupt()
     assert (end.state, end.open) == (State.INTERRUPTED, False)
-    end.send([ONE])
+    send(end, [ONE])
     end.receive(Signal.RECEIVED.frame + encode(TWO))
     assert (written(end), end.acknowledged, end.response()) == (b"", 0, None)
 
@@ -330,5 +334,5 @@ def test_once_interrupted_nothing_is_said_or_heard() -> None:
 def test_it_knows_the_largest_message_it_sent() -> None:
     end = talking()
     assert end.largest == 0
-    end.send([Message.octets(b"x" * size) for size in (3, 7, 5)])
+    send(end, [Message.octets(b"x" * size) for size in (3, 7, 5)])
     assert end.largest == 7

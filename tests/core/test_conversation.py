@@ -78,7 +78,7 @@ class Conversation(RuleBasedStateMachine):
     def client_sends(self, client: int, contents: list[bytes]) -> None:
         wire = self.wires[client]
         if wire.calling.state is State.TALKING:
-            wire.calling.send(map(Message.octets, contents))
+            wire.calling.send(wire.calling.encode(map(Message.octets, contents)), len(contents))
             wire.said += contents
 
     @rule(client=clients)

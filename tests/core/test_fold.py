@@ -1,6 +1,6 @@
 """The fold: it is a plain reduce over the messages asked, fair between peers, and never loses the carry."""
 
-from functools import partial, reduce
+from functools import reduce
 from typing import NoReturn
 
 import pytest
@@ -10,7 +10,7 @@ from returns.result import Failure, Success
 
 from ipcfold import Continuation, HandlerFailed, Limits, Message, MessageTooLarge, Outcome, Peer, ReservedMessage, cases, fold
 from ipcfold.core.fold import Fold
-from ipcfold.core.frame import unsendable
+from ipcfold.core.frame import Encoder, encode
 from tests.strategies import messages
 
 A, B, C = Peer(1, 10), Peer(2, 20), Peer(3, 30)
@@ -47,8 +47,8 @@ def log(message: Message, continuation: Continuation[Log], carry: Log) -> Contin
             return continuation.respond(carry, message)
 
 
-def folding(timeout: float | None = None) -> Fold[int]:
-    return Fold(0, timeout=timeout, refuse=partial(unsendable, Limits()), now=0)
+def folding(timeout: float | None = None) -> Fold[int, list[bytes]]:
+    return Fold(0, timeout=timeout, prepare=Encoder(Limits()).encode, now=0)
 
 
 @given(st.lists(messages()))
@@ -181,7 +181,7 @@ def test_a_continuation_of_another_peer_is_no_answer() -> None:
     server = folding()
     server.offer(A, ONE)
     server.ask()
-    assert not server.answered(Continuation(1, peer=B), now=0)
+    assert server.answered(Continuation(1, peer=B), now=0) is None
     failed = server.result().failure()
     assert (failed.carry, failed.message, type(failed.error)) == (0, ONE, TypeError)
 
@@ -190,15 +190,15 @@ def test_a_continuation_of_an_equal_peer_is_an_answer() -> None:
     server = folding()
     server.offer(A, ONE)
     server.ask()
-    assert server.answered(Continuation(1, peer=Peer(1, 10)), now=0)
+    assert server.answered(Continuation(1, (ONE,), peer=Peer(1, 10)), now=0) == [encode(ONE)]
     assert server.result() == Success(1)
 
 
 def test_an_answer_to_nothing_changes_nothing() -> None:
     server = folding()
-    assert not server.answered(Continuation(1), now=0)
+    assert server.answered(Continuation(1), now=0) is None
     server.interrupted()
-    assert not server.answered(Continuation(1), now=0)
+    assert server.answered(Continuation(1), now=0) is None
     server.failed(KeyError())
     assert server.result() == Success(0)
 
@@ -210,8 +210,8 @@ def test_a_message_being_asked_when_it_stops_is_still_answered() -> None:
     ask = server.ask()
     assert ask is not None
     server.stop()
-    assert server.asked == A
-    assert server.answered(ask[1].continue_(1), now=0)
+    assert server.asked == ask
+    assert server.answered(ask[1].continue_(1), now=0) == []
     assert server.ask() is None
     assert server.result() == Success(1)
 

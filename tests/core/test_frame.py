@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from returns.maybe import Nothing, Some
 
 from ipcfold import Limits, MediaType, Message, MessageTooLarge, ReservedMessage
-from ipcfold.core.frame import Broken, Decoder, Frame, Signal, encode, encode_around, refusal, sendable
+from ipcfold.core.frame import Broken, Decoder, Encoder, Frame, RefusedError, Signal, encode, refusal
 from ipcfold.message import TEXT_PLAIN
 from tests.strategies import broken_frames, cuts, encoded, frames, media_types, messages, signals
 
@@ -122,7 +122,7 @@ def test_what_is_broken_says_why(data: bytes, reason: str) -> None:
 
 @pytest.mark.parametrize("size", [LIMIT + 1, 2**14, 2**20])
 def test_a_content_over_the_limit_is_refused_once_its_length_is_there(size: int) -> None:
-    decoder, (before, _) = Decoder(LIMIT), encode_around(Message.octets(b"x" * size))
+    decoder, before = Decoder(LIMIT), encode(Message.octets(b"x" * size))[: -size - 1]
     decoder.feed(before[:-1])
     assert decoder.next() is None
     decoder.feed(before[-1:])
@@ -132,8 +132,8 @@ def test_a_content_over_the_limit_is_refused_once_its_length_is_there(size: int)
 @pytest.mark.parametrize("size", [2**14, 2**14 + 1, 2**20])
 def test_a_large_frame_is_whole_with_its_end_mark(size: int) -> None:
     message = Message.octets(b"x" * size)
-    before, behind = encode_around(message)
-    for mark, expected in (behind, message), (b"\x00", Broken("a frame does not end in the end mark")):
+    before = encode(message)[: -size - 1]
+    for mark, expected in (b"\xce", message), (b"\x00", Broken("a frame does not end in the end mark")):
         decoder = Decoder(size)
         decoder.feed(before + message.content)
         assert decoder.next() is None
@@ -197,7 +197,7 @@ def test_large_contents_come_the_same_through_the_room(data: st.DataObject, size
 
 @pytest.mark.parametrize("size", [2**20, 2**24, 2**26, 2**32 - 1])
 def test_what_is_only_announced_takes_no_memory(size: int) -> None:
-    decoder, frame = Decoder(2**32 - 1), encode_around(Message.octets(b""))[0][:-4] + size.to_bytes(4)
+    decoder, frame = Decoder(2**32 - 1), encode(Message.octets(b""))[:-5] + size.to_bytes(4)
     before = resident()
     decoder.feed(frame)
     assert decoder.next() is None
@@ -221,7 +221,7 @@ def test_what_is_only_announced_takes_no_memory(size: int) -> None:
 )  # fmt: skip
 def test_there_is_room_for_the_rest_once_enough_came(size: int, came: int, enough: bool) -> None:  # noqa: FBT001 - the parameter above
     decoder = Decoder(size)
-    decoder.feed(encode_around(Message.octets(b""))[0][:-4] + size.to_bytes(4) + b"x" * came)
+    decoder.feed(encode(Message.octets(b""))[:-5] + size.to_bytes(4) + b"x" * came)
     assert decoder.next() is None
     room = decoder.room()
     assert (None if room is None else len(room)) == (size + 1 - came if enough else None)
@@ -283,7 +283,7 @@ def test_only_the_exact_type_and_content_make_a_signal() -> None:
     ):
         assert decoded([encode(message)]) == [message]
         assert refusal(message, Limits()) == Nothing
-        assert sendable(message, Limits())
+        assert Encoder(Limits()).encode([message]) == [encode(message)]
 
 
 @pytest.mark.parametrize("size", [7, 70])
@@ -292,17 +292,44 @@ def test_media_types_too_long_to_cache_are_read_all_the_same(size: int) -> None:
     assert decoded([encode(message)]) == [message]
 
 
-@given(messages())
-def test_a_content_is_encoded_uncopied_to_the_same_bytes(message: Message) -> None:
-    before, behind = encode_around(message)
-    assert before + message.content + behind == encode(message)
+@given(st.lists(messages()))
+def test_messages_are_encoded_to_their_frames_in_order(sent: list[Message]) -> None:
+    encoder = Encoder(Limits())
+    for _ in range(2):  # what the first ones leave behind does not change the others
+        assert b"".join(encoder.encode(sent)) == b"".join(map(encode, sent))
+    assert encoder.largest == max((len(message.content) for message in sent), default=0)
+
+
+@pytest.mark.parametrize("size", [2**16, 2**16 + 1])
+def test_large_contents_are_neither_joined_nor_copied(size: int) -> None:
+    small, large = Message.text("small"), Message.octets(b"x" * size)
+    pieces = Encoder(Limits()).encode([small, large])
+    assert b"".join(pieces) == encode(small) + encode(large)
+    assert any(piece is large.content for piece in pieces) == (size > 2**16)
+
+
+def test_a_long_media_type_is_not_remembered() -> None:
+    encoder, long = Encoder(Limits()), Message.of("text/plain; a=" + "b" * 10_000, b"").unwrap()
+    tracemalloc.start()
+    encoder.encode([long])
+    assert tracemalloc.get_traced_memory()[0] < 5_000
+    tracemalloc.stop()
+
+
+@given(st.lists(messages(), max_size=3), signals())
+def test_one_message_that_must_not_be_sent_refuses_all(others: list[Message], signal: Signal) -> None:
+    reserved, encoder = Message.text(signal.content.decode()), Encoder(Limits())
+    with pytest.raises(RefusedError) as raised:
+        encoder.encode([*others, reserved])
+    assert raised.value.refusal == ReservedMessage(reserved)
+    assert str(raised.value) == str(ReservedMessage(reserved))
+    assert b"".join(encoder.encode(others)) == b"".join(map(encode, others))
 
 
 @given(signals())
 def test_a_message_equal_to_a_signal_is_refused(signal: Signal) -> None:
     message = Message.text(signal.content.decode())
     assert refusal(message, Limits()) == Some(ReservedMessage(message))
-    assert not sendable(message, Limits())
 
 
 @pytest.mark.parametrize(
@@ -311,11 +338,15 @@ def test_a_message_equal_to_a_signal_is_refused(signal: Signal) -> None:
 )
 def test_what_is_no_message_is_a_mistake_of_the_caller(wrong: Message) -> None:
     with pytest.raises(TypeError, match="Message"):
-        sendable(wrong, Limits())
+        Encoder(Limits()).encode([Message.text("right"), wrong])
 
 
 @pytest.mark.parametrize(("size", "refused"), [(9, Nothing), (10, Nothing), (11, Some(MessageTooLarge(11, 10)))])
 def test_a_message_over_the_limit_is_refused(size: int, refused: object) -> None:
     message = Message.octets(b"x" * size)
     assert refusal(message, Limits(message=10)) == refused
-    assert sendable(message, Limits(message=10)) == (refused == Nothing)
+    if refused == Nothing:
+        assert Encoder(Limits(message=10)).encode([message]) == [encode(message)]
+    else:
+        with pytest.raises(RefusedError, match=f"{size} bytes"):
+            Encoder(Limits(message=10)).encode([message])

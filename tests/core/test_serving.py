@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipcfold import Continuation, Limits, Message, Peer
-from ipcfold.core.frame import Signal, encode
+from ipcfold.core.frame import Encoder, Signal, encode
 from ipcfold.core.serving import Command, Event, Serving, State, _row, transition
 from tests.core.written import written
 from tests.strategies import broken_frames, messages
@@ -22,6 +22,10 @@ EVENTS: list[Event | Signal] = [*Event, *Signal]
 
 def greeted(now: float = 0.0) -> Serving:
     return Serving(PEER, heartbeat=1, limits=LIMITS, now=now)
+
+
+def reply(end: Serving, continuation: Continuation[int], now: float) -> None:
+    end.reply(Encoder(Limits()).encode(continuation.responses), continuation.outcome, now)
 
 
 def talking(now: float = 0.0, limits: Limits = LIMITS) -> Serving:
@@ -101,7 +105,7 @@ def test_the_acknowledgement_leaves_after_folding_and_before_the_responses(messa
     assert end.next(1) == message
     assert end.waiting
     assert written(end) == b""
-    end.reply(Continuation(0).respond(1, *responses), 1)
+    reply(end, Continuation(0).respond(1, *responses), 1)
     assert not end.waiting
     assert written(end) == Signal.RECEIVED.frame + b"".join(map(encode, responses))
 
@@ -111,7 +115,7 @@ def test_closing_follows_the_responses(verb: Callable[[Continuation[int], int], 
     end = talking()
     end.receive(encode(ONE) + encode(TWO), 1)
     end.next(1)
-    end.reply(verb(Continuation(0).respond(1, ONE), 1), 1)
+    reply(end, verb(Continuation(0).respond(1, ONE), 1), 1)
     assert written(end) == Signal.RECEIVED.frame + encode(ONE) + Signal.CLOSE.frame
     assert end.next(1) is None  # the second message is not folded, and so not acknowledged
     assert written(end) == b""
@@ -127,7 +131,7 @@ def test_what_follows_a_message_takes_its_turn_after_it() -> None:
     end.end()
     assert end.next(1) == ONE
     assert end.reading is False  # the stream ended, but the conversation did not
-    end.reply(Continuation(0), 1)
+    reply(end, Continuation(0), 1)
     assert end.next(1) is None
     assert end.state is State.OVER
     assert written(end) == Signal.RECEIVED.frame + Signal.CLOSE_OK.frame
@@ -139,7 +143,7 @@ def test_what_came_before_the_end_of_the_stream_is_folded() -> None:
     end.end()
     assert not end.reading
     assert end.next(1) == ONE
-    end.reply(Continuation(0), 1)
+    reply(end, Continuation(0), 1)
     assert end.next(1) is None
     assert not end.over
     assert written(end) == Signal.RECEIVED.frame
@@ -151,7 +155,7 @@ def test_a_broken_frame_ends_the_connection_but_not_what_was_folded_before(broke
     end = talking()
     end.receive(encode(ONE) + broken, 1)
     assert end.next(1) == ONE
-    end.reply(Continuation(0), 1)
+    reply(end, Continuation(0), 1)
     assert end.next(3) is None
     assert not end.reading
     assert end.deadline == 3 + LIMITS.drain  # it has time to read what it is still due
@@ -235,7 +239,7 @@ def test_every_frame_has_the_whole_time() -> None:
         now = number * (LIMITS.frame - 1)
         end.receive(frame[3:] + frame[:3], now)
         assert end.next(now) == ONE
-        end.reply(Continuation(0), now)
+        reply(end, Continuation(0), now)
         assert end.next(now) is None
         written(end)
         end.overdue(now + 1)
@@ -245,7 +249,7 @@ def test_every_frame_has_the_whole_time() -> None:
     assert signals.next(0) is None
     signals.receive(frame[3:], 1)
     assert signals.next(1) == ONE
-    signals.reply(Continuation(0), 1)
+    reply(signals, Continuation(0), 1)
     assert signals.next(1) is None
     written(signals)
     assert signals.deadline == 2  # the heartbeat alone
@@ -265,7 +269,7 @@ def test_the_time_of_a_frame_does_not_run_while_its_sender_is_not_read() -> None
     assert end.next(0) == ONE
     end.overdue(100)  # the message waits for its turn
     assert end.reading
-    end.reply(Continuation(0), 200)
+    reply(end, Continuation(0), 200)
     assert end.next(200) is None
     written(end)
     end.overdue(229)
@@ -278,7 +282,7 @@ def test_a_peer_that_does_not_read_is_neither_read_nor_folded() -> None:
     end = talking()
     end.receive(encode(ONE) * 3, 1)
     assert end.next(1) == ONE
-    end.reply(Continuation(0).respond(0, Message.text("x" * 100)), 1)
+    reply(end, Continuation(0).respond(0, Message.text("x" * 100)), 1)
     assert end.clogged
     assert not end.reading
     assert end.next(1) is None
@@ -326,7 +330,7 @@ def test_who_is_closed_gets_its_responses_however_slowly_it_reads() -> None:
     end = talking(10)
     end.receive(encode(ONE), 10)
     end.next(10)
-    end.reply(Continuation(0).respond(0, Message.text("x" * 200)).close(0), 10)
+    reply(end, Continuation(0).respond(0, Message.text("x" * 200)).close(0), 10)
     assert end.deadline == 10 + LIMITS.frame
     end.outbox.head()
     for now in (35, 60, 85):
@@ -342,7 +346,7 @@ def test_who_is_closed_and_reads_nothing_at_all_is_gone() -> None:
     end = talking(10)
     end.receive(encode(ONE), 10)
     end.next(10)
-    end.reply(Continuation(0).respond(0, Message.text("x" * 200)).close(0), 10)
+    reply(end, Continuation(0).respond(0, Message.text("x" * 200)).close(0), 10)
     end.overdue(end.deadline)
     assert (end.over, end.fault) == (True, "it read nothing of what waited for it for 30 s (limits.frame)")
 
@@ -362,7 +366,7 @@ def test_when_the_whole_server_ends_nobody_gets_more_time_than_the_drain() -> No
     end = talking(10)
     end.receive(encode(ONE), 10)
     end.next(10)
-    end.reply(Continuation(0).respond(0, Message.text("x" * 200)).close(0), 10)
+    reply(end, Continuation(0).respond(0, Message.text("x" * 200)).close(0), 10)
     end.drain(20)
     end.outbox.head()
     end.outbox.sent(1)
@@ -409,7 +413,7 @@ def hears(data: bytes) -> Step:
 
 def answers(end: Serving, now: float) -> None:
     if end.waiting:
-        end.reply(Continuation(0).respond(0, ONE).close(0), now)
+        reply(end, Continuation(0).respond(0, ONE).close(0), now)
 
 
 def writes(end: Serving, now: float) -> None:
@@ -444,6 +448,6 @@ def test_an_answer_for_a_connection_that_is_over_goes_nowhere() -> None:
     end.next(1)
     end.close(1)
     assert written(end) == Signal.CLOSE.frame
-    end.reply(Continuation(0).respond(0, ONE), 1)
+    reply(end, Continuation(0).respond(0, ONE), 1)
     end.close(1)
     assert written(end) == b""

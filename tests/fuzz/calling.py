@@ -166,7 +166,7 @@ class _Run:
             case Op.SEND:
                 messages = own_messages(tape, self._limits)
                 self._model.sending(messages)
-                self._end.send(messages)
+                self._end.send(self._end.encode(messages), len(messages))
             case Op.RESPONSE:
                 assert self._end.response() == self._model.taken(None)
             case Op.RESPONSE_TO:

@@ -6,8 +6,10 @@ The program: a limit and three sizes of reads, then either the stream as it is, 
 from itertools import cycle
 from typing import Final
 
+from returns.maybe import Nothing
+
 from ipcfold import Limits
-from ipcfold.core.frame import Broken, Decoder, Frame, Signal, encode, sendable
+from ipcfold.core.frame import Broken, Decoder, Frame, Signal, encode, refusal
 from tests.fuzz.models import LONGEST_HEADER, LONGEST_SIGNAL, Stream
 from tests.fuzz.tape import Tape, limits, piece
 
@@ -75,6 +77,6 @@ def _broken_for_ever(decoder: Decoder, broken: Broken) -> None:
 def _inverse(frames: list[Frame], limit: int) -> None:
     """What was decoded may be sent on, and then comes to the same."""
     for frame in frames:
-        assert isinstance(frame, Signal) or sendable(frame, Limits(message=limit))
+        assert isinstance(frame, Signal) or refusal(frame, Limits(message=limit)) == Nothing
     again = b"".join(frame.frame if isinstance(frame, Signal) else encode(frame) for frame in frames)
     assert _decoded([again], limit) == (frames, False)

@@ -4,7 +4,8 @@ from enum import Enum, auto
 from typing import Final, final
 
 from ipcfold import Peer
-from ipcfold.continuation import Continuation
+from ipcfold.continuation import Continuation, Outcome
+from ipcfold.core.frame import encode
 from ipcfold.core.serving import Absence, Serving, State
 from tests.fuzz.models import Line
 from tests.fuzz.tape import HEARTBEAT, Tape, limits, outcome, own_messages, piece
@@ -110,7 +111,7 @@ class _Run:
         self.end.receive(b"\0" * 100, self._now)
         assert self.end.next(self._now) is None
         self.end.close(self._now)
-        self.end.reply(Continuation(0), self._now)
+        self.end.reply([], Outcome.CONTINUE, self._now)
         assert (self.end.state, self.end.fault) == before
         assert self.end.outbox.size == 0
         assert not self.end.reading
@@ -133,7 +134,7 @@ class _Run:
         if self._asked:
             self._asked = False
             self._witness.answered(continuation)
-            self.end.reply(continuation, self._now)
+            self.end.reply(list(map(encode, continuation.responses)), continuation.outcome, self._now)
             self._advance()
 
     def _close(self) -> None:

@@ -96,7 +96,7 @@ def test_our_client_talks_to_the_recorded_server(recording: Recording, cutting: 
     for verb, contents in recording.script:
         match verb, contents:
             case "send", _:
-                end.send(map(Message.text, contents))
+                end.send(end.encode(map(Message.text, contents)), len(contents))
                 sent += written(end)
                 while end.acknowledged < end.sent:
                     sent += heard()

@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Final, TypeAlias, final
 
-from ipcfold.core.frame import Decoder, Signal
+from ipcfold.core.frame import Decoder, Encoder, Signal
 from ipcfold.core.outbox import Outbox
 from ipcfold.limits import Limits
-from ipcfold.message import TEXT_PLAIN, Message
+from ipcfold.message import TEXT_PLAIN, MediaType, Message
 
 _ALL: Final = 2**30  # frames
 _OVERHEAD: Final = 256  # bytes that a kept response takes beside its content, roughly
@@ -129,7 +129,7 @@ _CUT_OFF: Final = frozenset({State.LOST, State.BROKEN, State.FLOODED, State.INTE
 # Looking up a member of an enumeration costs more than a variable, and these are wanted for every message.
 _TALKING: Final = State.TALKING
 _MESSAGE: Final = Event.MESSAGE
-_DELIVER: Final = Command.DELIVER
+_DELIVER: Final = Command.DELIVER  # which changes no state, nor does the next
 _COUNT: Final = Command.COUNT
 
 
@@ -139,12 +139,11 @@ def transition(state: State, event: Event | Signal) -> tuple[State, Command]:
     return after, command
 
 
-def _weight(message: Message) -> int:
-    """How many bytes keeping this response takes, roughly; a usual media type, short and plain, is nothing worth counting."""
-    weight, media_type = len(message.content) + _OVERHEAD, message.media_type
-    if media_type is not TEXT_PLAIN and (media_type.parameters or len(str(media_type)) > _OVERHEAD):
-        weight += 2 * len(str(media_type)) + _PARAMETER * len(media_type.parameters)  # it keeps its parts and the whole
-    return weight
+def _weight(media_type: MediaType) -> int:
+    """How many bytes keeping this media type takes, roughly; a usual one, short and plain, is nothing worth counting."""
+    if not media_type.parameters and len(str(media_type)) <= _OVERHEAD:
+        return 0
+    return 2 * len(str(media_type)) + _PARAMETER * len(media_type.parameters)  # it keeps its parts and the whole
 
 
 @final
@@ -153,16 +152,17 @@ class Calling:
 
     __slots__ = (
         "_decoder",
+        "_encoder",
         "_heartbeat",
         "_limits",
         "_responses",
         "_row",
         "_spoke",
         "_unread",
+        "_weightless",
         "acknowledged",
         "broken",
         "deadline",
-        "largest",
         "open",
         "outbox",
         "sent",
@@ -172,6 +172,8 @@ class Calling:
     def __init__(self, *, heartbeat: float, limits: Limits, now: float) -> None:
         """`heartbeat`: seconds of saying nothing after which to say "still here"; `now`: of any steady clock."""
         self._heartbeat = heartbeat
+        self._encoder = Encoder(limits)
+        self._weightless: MediaType = TEXT_PLAIN
         self.deadline = now + heartbeat
         """When `tick` is to be called next."""
         self._spoke = False
@@ -182,8 +184,6 @@ class Calling:
         self.outbox = Outbox()
         self.sent = 0
         """How many messages were given to `send`."""
-        self.largest = 0
-        """The size of the largest of them, in bytes."""
         self.acknowledged = 0
         """How many of them the server has folded: always the first ones."""
         self.broken = ""
@@ -229,14 +229,22 @@ class Calling:
         self._spoke = False
         self.deadline = now + self._heartbeat
 
-    def send(self, messages: Iterable[Message]) -> None:
-        """Queue these messages, if the conversation is on; the caller has checked that they may be sent."""
+    @property
+    def largest(self) -> int:
+        """The size of the largest content encoded so far, in bytes."""
+        return self._encoder.largest
+
+    def encode(self, messages: Iterable[Message]) -> list[bytes]:
+        """The frames of these messages, as `Encoder.encode` gives them."""
+        return self._encoder.encode(messages)
+
+    def send(self, frames: list[bytes], count: int) -> None:
+        """Queue these frames of so many messages, if the conversation is on."""
         if self.state is _TALKING:
             self._spoke = True
-            for message in messages:
-                self.outbox.add_message(message)
-                self.sent += 1
-                self.largest = max(self.largest, len(message.content))
+            for piece in frames:
+                self.outbox.add(piece)
+            self.sent += count
 
     def close(self) -> None:
         """Ask the server to close; responses that nobody waited for are dropped."""
@@ -263,28 +271,34 @@ class Calling:
     def _advance(self) -> None:
         for frame in self._decoder.frames(_ALL):
             if isinstance(frame, Message):
-                if self._move(_MESSAGE) is _DELIVER:
-                    self._deliver(frame)
+                if self._row[_MESSAGE][1] is not _DELIVER:
+                    continue
+                media_type, weight = frame.media_type, len(frame.content) + _OVERHEAD
+                if media_type is not self._weightless:
+                    weight += self._weigh(media_type)
+                self._responses.append((self.acknowledged, frame, weight))
+                self._unread += weight
+                if self._unread <= self._limits.unread or len(self._responses) == 1:  # the one waited for may be any size
+                    continue
+                self._move(Event.FLOODED)
             elif isinstance(frame, Signal):
-                if self._move(frame) is _COUNT:
-                    self._count()
+                if self._row[frame][1] is not _COUNT:
+                    self._move(frame)
+                elif self.acknowledged < self.sent:
+                    self.acknowledged += 1
+                    continue
+                else:
+                    self._break("an acknowledgement of nothing")
             else:
                 self._break(frame.reason)
             if not self.open:
                 return
 
-    def _deliver(self, message: Message) -> None:
-        weight = _weight(message)
-        self._responses.append((self.acknowledged, message, weight))
-        self._unread += weight
-        if self._unread > self._limits.unread and len(self._responses) > 1:  # the one waited for may be any size
-            self._move(Event.FLOODED)
-
-    def _count(self) -> None:
-        if self.acknowledged == self.sent:
-            self._break("an acknowledgement of nothing")
-        else:
-            self.acknowledged += 1
+    def _weigh(self, media_type: MediaType) -> int:
+        weight = _weight(media_type)
+        if not weight:
+            self._weightless = media_type  # and so is that of the next response, mostly
+        return weight
 
     def _break(self, reason: str) -> None:
         self.broken = reason

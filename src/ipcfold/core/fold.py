@@ -19,34 +19,27 @@ from ipcfold.message import Message
 from ipcfold.peer import Peer
 
 C = TypeVar("C")
+P = TypeVar("P")
 
+_CONTINUE: Final = Outcome.CONTINUE
 _STOP: Final = Outcome.STOP  # looking up a member of an enumeration costs more than a variable, and this is done for every message
 
-Refuse: TypeAlias = Callable[[Message], Exception | None]
-"""What is wrong with sending this response, if anything: each wire has its own limits."""
 
+def judged(answer: Continuation[C], asked: Continuation[C], prepare: Callable[[tuple[Message, ...]], P]) -> P:
+    """The responses of a handler's answer, prepared, if that is one: an answer can be anything, and so raise anything.
 
-def fault_of(answer: Continuation[C], asked: Continuation[C], refuse: Refuse) -> BaseException | None:
-    """What is wrong with a handler's answer, if anything; types help those who check them, this helps the others.
-
-    An answer can be anything, so it is asked for nothing but its type; whatever is raised by the rest is its fault, too.
+    Types help those who check them, this helps the others.
     """
-    try:
-        if type(answer) is not Continuation:
-            return TypeError(f"a handler returns what its continuation made, not {type(answer).__name__}")
-        if answer.peer is not asked.peer and answer.peer != asked.peer:
-            return TypeError("a handler returns what its continuation made, not what that of another client did")
-        responses: object = getattr(answer, "responses")  # noqa: B009 - compiled, `answer.responses` raises if it is none
-        if type(responses) is not tuple:
-            return TypeError(f"responses are a tuple of messages, not {type(responses).__name__}")
-        if type(answer.outcome) is not Outcome:
-            return TypeError(f"an outcome is an Outcome, not {type(answer.outcome).__name__}")
-        for response in responses:
-            if (fault := refuse(response)) is not None:
-                return fault
-    except BaseException as error:  # noqa: BLE001 - as with what the handler itself raises
-        return error
-    return None
+    if type(answer) is not Continuation:
+        raise TypeError(f"a handler returns what its continuation made, not {type(answer).__name__}")
+    if answer.peer is not asked.peer and answer.peer != asked.peer:
+        raise TypeError("a handler returns what its continuation made, not what that of another client did")
+    responses: object = getattr(answer, "responses")  # noqa: B009 - compiled, `answer.responses` raises if it is none
+    if type(responses) is not tuple:
+        raise TypeError(f"responses are a tuple of messages, not {type(responses).__name__}")
+    if type(answer.outcome) is not Outcome:
+        raise TypeError(f"an outcome is an Outcome, not {type(answer.outcome).__name__}")
+    return prepare(responses)
 
 
 Ask: TypeAlias = tuple[Message, Continuation[C]]
@@ -54,20 +47,21 @@ Ask: TypeAlias = tuple[Message, Continuation[C]]
 
 
 @final
-class Fold(Generic[C]):
-    """The fold over the messages of many peers."""
+class Fold(Generic[C, P]):
+    """The fold over the messages of many peers, whose responses a wire prepares to be sent."""
 
-    __slots__ = ("_asked", "_carry", "_failure", "_last", "_refuse", "_timeout", "_waiting", "stopped")
+    __slots__ = ("_carry", "_failure", "_last", "_prepare", "_timeout", "_waiting", "asked", "stopped")
 
-    def __init__(self, carry: C, *, timeout: float | None, refuse: Refuse, now: float) -> None:
-        """`timeout`: seconds without a message after which to stop."""
-        self._refuse = refuse
+    def __init__(self, carry: C, *, timeout: float | None, prepare: Callable[[tuple[Message, ...]], P], now: float) -> None:
+        """`timeout`: seconds without a message after which to stop; `prepare` raises for responses that cannot be sent."""
+        self._prepare = prepare
         self._carry = carry
         self._timeout = timeout
         self._last = now
         self._waiting: deque[tuple[Peer, Message]] = deque()
-        self._asked: Ask[C] | None = None
         self._failure: HandlerFailed[C] | None = None
+        self.asked: Ask[C] | None = None
+        """What the handler has now."""
         self.stopped = False
         """Whether it has ended; nothing is asked any more."""
 
@@ -81,12 +75,7 @@ class Fold(Generic[C]):
     @property
     def ready(self) -> bool:
         """Whether there is a message to ask for."""
-        return bool(self._waiting) and self._asked is None and not self.stopped
-
-    @property
-    def asked(self) -> Peer | None:
-        """The peer whose message the handler has now."""
-        return None if self._asked is None else self._asked[1].peer
+        return bool(self._waiting) and self.asked is None and not self.stopped
 
     def offer(self, peer: Peer, message: Message) -> None:
         """This peer's next message, once the one before it is answered."""
@@ -94,38 +83,41 @@ class Fold(Generic[C]):
 
     def ask(self) -> Ask[C] | None:
         """The next message to ask the handler for, if there is one and no other is being asked."""
-        if self.stopped or self._asked is not None or not self._waiting:
+        if self.stopped or self.asked is not None or not self._waiting:
             return None
         peer, message = self._waiting.popleft()
-        self._asked = asked = (message, Continuation(self._carry, peer=peer))
+        self.asked = asked = (message, Continuation(self._carry, (), _CONTINUE, peer))
         return asked
 
-    def answered(self, continuation: Continuation[C], *, now: float) -> bool:
-        """The handler's answer to what was asked; whether it is one."""
-        asked = self._asked
+    def answered(self, answer: Continuation[C], now: float) -> P | None:
+        """The handler's answer to what was asked: its responses, prepared; `None` if it is no answer."""
+        asked = self.asked
         if asked is None:
-            return False
-        fault = fault_of(continuation, asked[1], self._refuse)
-        if fault is not None:
-            self.failed(fault)
-            return False
-        self._asked = None
-        self._carry = continuation.carry
+            return None
+        try:
+            prepared = judged(answer, asked[1], self._prepare)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - as with what the handler itself raises
+            self.failed(error)
+            return None
+        self.asked = None
+        self._carry = answer.carry
         self._last = now
-        if continuation.outcome is _STOP:
+        if answer.outcome is _STOP:
             self.stop()
-        return True
+        return prepared
 
     def failed(self, error: BaseException) -> None:
         """The handler had no answer: the last good carry is kept, and the fold ends."""
-        if self._asked is not None:
-            self._failure = HandlerFailed(self._carry, self._asked[0], error)
-        self._asked = None
+        if self.asked is not None:
+            self._failure = HandlerFailed(self._carry, self.asked[0], error)
+        self.asked = None
         self.stop()
 
     def interrupted(self) -> None:
         """The handler was interrupted: its message is not folded, and the fold ends in good order."""
-        self._asked = None
+        self.asked = None
         self.stop()
 
     def stop(self) -> None:
@@ -136,7 +128,7 @@ class Fold(Generic[C]):
     def tick(self, now: float) -> None:
         """Time passed."""
         deadline = self.deadline
-        if deadline is not None and now >= deadline and not self._waiting and self._asked is None:
+        if deadline is not None and now >= deadline and not self._waiting and self.asked is None:
             self.stop()
 
     def result(self) -> Result[C, HandlerFailed[C]]:

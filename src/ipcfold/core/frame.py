@@ -7,16 +7,17 @@ A length is checked against its limit before anything is buffered for it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from enum import Enum
 from functools import lru_cache
-from io import BytesIO
 from struct import Struct
-from typing import Final, TypeAlias, final
+from typing import Any, Final, TypeAlias, final
 
 import attrs
 from returns.maybe import Maybe, Nothing, Some
 
+from ipcfold.core.large import Large
 from ipcfold.errors import MessageTooLarge, ReservedMessage
 from ipcfold.limits import Limits
 from ipcfold.message import TEXT_PLAIN, MediaType, Message
@@ -24,35 +25,23 @@ from ipcfold.message import TEXT_PLAIN, MediaType, Message
 _TYPE_LENGTH: Final = Struct(">H")
 _CONTENT_LENGTH: Final = Struct(">I")
 _END_MARK: Final = b"\xce"
+_END: Final = 0xCE  # the same, as it stands in bytes
 _SHORTEST: Final = 2 + 4 + 1  # no type, no content
 _COPIED: Final = 2**14  # contents up to this size are cut out of what was read, larger ones get memory of their own at once
-_ENOUGH: Final = 8  # of a large content, this part of it: then it gets all its memory
-_UNTOUCHED: Final = 2**25  # of memory from this size on, the system gives what is written to, and not before
-_TYPICAL_TYPE: Final = 128  # only media types up to this length are cached, so that strangers cannot fill memory
+_JOINED: Final = 2**16  # contents up to this size are joined into one piece to write, larger ones stand alone
+_TYPICAL_TYPE: Final = 128  # only media types up to this length are remembered, so that strangers cannot fill memory
 
 
 def encode(message: Message) -> bytes:
-    """The message as one frame."""
+    """The message as one frame, whatever it is."""
     content = message.content
-    return b"".join((_prefix(str(message.media_type)), _CONTENT_LENGTH.pack(len(content)), content, _END_MARK))
+    return b"".join((_beginning(message.media_type), _CONTENT_LENGTH.pack(len(content)), content, _END_MARK))
 
 
-def encode_around(message: Message) -> tuple[bytes, bytes]:
-    """What stands before and behind the content in its frame, for contents too large to copy."""
-    return _prefix(str(message.media_type)) + _CONTENT_LENGTH.pack(len(message.content)), _END_MARK
-
-
-def _prefix(media_type: str) -> bytes:
-    """The media type behind its length."""
-    return _prefixed_cached(media_type) if len(media_type) <= _TYPICAL_TYPE else _prefixed(media_type)
-
-
-def _prefixed(media_type: str) -> bytes:
-    encoded = media_type.encode("ascii")
+def _beginning(media_type: MediaType) -> bytes:
+    """How a frame of that media type begins: with the media type behind its length."""
+    encoded = str(media_type).encode("ascii")
     return _TYPE_LENGTH.pack(len(encoded)) + encoded
-
-
-_prefixed_cached = lru_cache(maxsize=256)(_prefixed)
 
 
 class Signal(Enum):
@@ -81,6 +70,7 @@ class Signal(Enum):
 _SIGNALS: Final = {signal.content: signal for signal in Signal}
 _LONGEST_SIGNAL: Final = max(map(len, _SIGNALS))
 _PLAIN: Final = str(TEXT_PLAIN).encode("ascii")
+_TEXT: Final = _beginning(TEXT_PLAIN)
 
 
 @final
@@ -94,18 +84,6 @@ class Broken:
 Frame: TypeAlias = Signal | Message
 
 
-def sendable(message: Message, limits: Limits) -> bool:
-    """Whether this message may be sent; a `TypeError` for what is no message at all."""
-    # `getattr`, since compiled, an attribute that is not what its type says cannot be asked what it is.
-    content, media_type = getattr(message, "content", None), getattr(message, "media_type", None)
-    if not (isinstance(message, Message) and isinstance(content, bytes) and isinstance(media_type, MediaType)):
-        raise TypeError(f"a Message of a MediaType and bytes is wanted, not {_made_of(message, media_type, content)}")
-    size = len(content)
-    if size <= limits.message and (size > _LONGEST_SIGNAL or content not in _SIGNALS):
-        return True
-    return refusal(message, limits) is Nothing
-
-
 def refusal(message: Message, limits: Limits) -> Maybe[MessageTooLarge | ReservedMessage]:
     """Why this message must not be sent, if there is a reason."""
     size = len(message.content)
@@ -116,19 +94,74 @@ def refusal(message: Message, limits: Limits) -> Maybe[MessageTooLarge | Reserve
     return Nothing
 
 
-def _made_of(message: object, media_type: object, content: object) -> str:
-    """The types in words; not the `repr`, which may be anybody's code and take any time."""
-    if isinstance(message, Message):
-        return f"a Message of {type(media_type).__name__} and {type(content).__name__}"
-    return type(message).__name__
+@final
+class RefusedError(ValueError):
+    """A message that must not be sent."""
+
+    def __init__(self, refusal: MessageTooLarge | ReservedMessage) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
 
 
-def unsendable(limits: Limits, response: Message) -> Exception | None:
-    """Why this response must not be sent, if there is a reason, as an exception."""
-    try:
-        return None if sendable(response, limits) else ValueError(str(refusal(response, limits).unwrap()))
-    except TypeError as error:
-        return error
+@final
+class Encoder:
+    """Messages to frames, but for those that must not be sent."""
+
+    __slots__ = ("_beginning", "_limit", "_limits", "_media_type", "largest")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._limit = limits.message
+        self._media_type: MediaType = TEXT_PLAIN  # of the last message, which the next one mostly has, too,
+        self._beginning = _TEXT  # and so this on the wire
+        self.largest = 0
+        """The size of the largest content so far, in bytes."""
+
+    def encode(self, messages: Iterable[Message]) -> list[bytes]:
+        """The frames of these messages, in pieces to write: large contents alone and uncopied.
+
+        All or none: it raises a `RefusedError` for a message that must not be sent, a `TypeError` for what is none at all.
+        """
+        pieces: list[bytes] = []
+        unchecked: Iterable[Any] = messages  # Any: compiled, what is not what its type says could not be asked what it is
+        for message in unchecked:
+            if type(message) is not Message:
+                _check(message)
+            content, media_type = message.content, message.media_type
+            if type(content) is not bytes or type(media_type) is not MediaType:
+                _check(message)
+            size = len(content)
+            if size > self._limit or (size <= _LONGEST_SIGNAL and content in _SIGNALS):
+                self._refuse(message)
+            if size > self.largest:  # noqa: PLR1730 - a call of `max` for each message costs more
+                self.largest = size
+            beginning = self._beginning if media_type is self._media_type else self._begin(media_type)
+            if size <= _JOINED:
+                pieces.append(b"".join((beginning, _CONTENT_LENGTH.pack(size), content, _END_MARK)))
+            else:
+                pieces += beginning + _CONTENT_LENGTH.pack(size), content, _END_MARK
+        return pieces
+
+    def _refuse(self, message: Message) -> None:
+        reason = refusal(message, self._limits).value_or(None)
+        if reason is not None:
+            raise RefusedError(reason)
+
+    def _begin(self, media_type: MediaType) -> bytes:
+        beginning = _beginning(media_type)
+        if len(beginning) <= _TYPICAL_TYPE:
+            self._media_type, self._beginning = media_type, beginning
+        return beginning
+
+
+def _check(message: object) -> None:
+    """A `TypeError` for what is no message."""
+    content, media_type = getattr(message, "content", None), getattr(message, "media_type", None)
+    if not (isinstance(message, Message) and isinstance(content, bytes) and isinstance(media_type, MediaType)):
+        # The types in words; not the `repr`, which may be anybody's code and take any time.
+        made_of = f"a Message of {type(media_type).__name__} and {type(content).__name__}"
+        found = made_of if isinstance(message, Message) else type(message).__name__
+        raise TypeError(f"a Message of a MediaType and bytes is wanted, not {found}")
 
 
 def _parse(media_type: bytes) -> MediaType | Broken:
@@ -155,7 +188,6 @@ class Decoder:
         "_frame_of_likely",
         "_header",
         "_large",
-        "_largest",
         "_likely",
         "_limit",
         "_media_type",
@@ -168,7 +200,6 @@ class Decoder:
     def __init__(self, limit: int, likely: Signal | None = None) -> None:
         """`limit`: the largest content accepted, in bytes; `likely`: a signal that comes often."""
         self._limit = limit
-        self._largest = max(limit, _LONGEST_SIGNAL)  # however small messages are to be, signals get through
         self._data = b""
         self._at = 0  # where the next frame starts in the data
         self._likely = likely
@@ -177,7 +208,7 @@ class Decoder:
         self._usual: MediaType | None = None  # the same if it is a short one, since the next frame mostly has it, too,
         self._header = b""  # and then begins like this
         self._needed = _SHORTEST  # how much data from there on is worth another look
-        self._large: _Large | None = None  # the frame under way, if its content is a large one
+        self._large: Large | None = None  # the frame under way, if its content is a large one
         self._broken: Broken | None = None
         self.buffered = 0
         """How many bytes of the frame under way are kept, once `next` has nothing more."""
@@ -216,7 +247,7 @@ class Decoder:
         if self._large is not None and not self._needed:
             found.append(self._grown(self._large))
         data, at, needed, usual, header = self._data, self._at, self._needed, self._usual, self._header
-        end = len(data)
+        end, header_size, limit = len(data), len(header), self._limit
         likely, frame_of_likely = self._likely, self._frame_of_likely
         while end - at >= needed and len(found) < most and self._broken is None:
             if likely is not None and data.startswith(frame_of_likely, at):
@@ -224,31 +255,34 @@ class Decoder:
                 found.append(likely)
                 continue
             known = usual is not None and data.startswith(header, at)
-            type_end = at + len(header) if known else at + 2 + (data[at] << 8) + data[at + 1]
+            type_end = at + header_size if known else at + 2 + (data[at] << 8) + data[at + 1]
             content_start = type_end + 4
             if end < content_start:
                 needed = content_start - at
                 break
             (size,) = _CONTENT_LENGTH.unpack_from(data, type_end)
             content_end: int = content_start + size
-            if size > self._largest:
-                found.append(self._break(f"a content of {size} bytes is over the limit of {self._limit}"))
+            if size > limit and size > _LONGEST_SIGNAL:  # however small messages are to be, signals get through
+                found.append(self._break(f"a content of {size} bytes is over the limit of {limit}"))
                 break
             if end <= content_end and size <= _COPIED:
                 needed = content_end + 1 - at
                 break
             if not known:
                 self._learn(data[at:type_end])
-                usual, header = self._usual, self._header
+                usual, header, header_size = self._usual, self._header, len(self._header)
             if end <= content_end:
-                self._large = _Large(size, data[content_start:])
+                self._large = Large(size, data[content_start:])
                 at, needed = end, 1
-            elif data[content_end] != _END_MARK[0]:
+            elif data[content_end] != _END:
                 found.append(self._break("a frame does not end in the end mark"))
             else:
                 content = data[content_start:content_end]
                 at, needed = content_end + 1, _SHORTEST
-                found.append(Message(usual, content) if size > _LONGEST_SIGNAL and usual is not None else self._frame(content))
+                if usual is not None and size <= limit and (size > _LONGEST_SIGNAL or content not in _SIGNALS):
+                    found.append(Message(usual, content))
+                else:
+                    found.append(self._frame(content))
         if at == end or self._broken is not None:  # all is read: an idle peer must not hold its last frame in memory
             data, at, end = b"", 0, 0
         self._data, self._at, self._needed = data, at, needed
@@ -264,11 +298,11 @@ class Decoder:
         else:
             self._media_type, self._usual = _parse(header[2:]), None
 
-    def _grown(self, large: _Large) -> Frame | Broken:
+    def _grown(self, large: Large) -> Frame | Broken:
         """The frame of the large content that is whole now."""
         self._large, self._needed = None, _SHORTEST
-        content = large.content()
-        return self._break("a frame does not end in the end mark") if content is None else self._frame(content)
+        content, behind = large.content()
+        return self._frame(content) if behind == _END_MARK else self._break("a frame does not end in the end mark")
 
     def _frame(self, content: bytes) -> Frame | Broken:
         size, media_type = len(content), self._media_type
@@ -286,69 +320,3 @@ class Decoder:
     def _break(self, reason: str) -> Broken:
         self._broken = Broken(reason)
         return self._broken
-
-
-@final
-class _Large:
-    """A large content on its way, with the end mark behind it, in the memory where it is to stay."""
-
-    # A `BytesIO` is what the standard library has for that: what it holds can be written to from outside, and is handed
-    # over without a copy. First it grows with what comes, since who only announces a large content must cost nothing. Once
-    # enough is there it gets its final size at once: grown bit by bit, long-lived contents leave gaps of about their own size.
-
-    __slots__ = ("_bytes", "_room", "_size", "_view", "_whole", "have")
-
-    def __init__(self, size: int, begun: bytes) -> None:
-        self._size = size
-        self._bytes = BytesIO()
-        self._bytes.write(begun)
-        self._whole = False
-        self.have = len(begun)
-        self._view = self._room = memoryview(b"")
-
-    @property
-    def missing(self) -> int:
-        """How many bytes are still to come."""
-        return self._size + 1 - self.have
-
-    def write(self, data: bytes) -> bytes:
-        """Take what belongs to it, and give the rest back."""
-        self._release()
-        taken, rest = data[: self.missing], data[self.missing :]
-        self._bytes.seek(self.have)
-        self._bytes.write(taken)
-        self.have += len(taken)
-        return rest
-
-    def room(self) -> memoryview | None:
-        """Room for all that is missing, once enough has come."""
-        self._release()
-        if not self.missing:
-            return None
-        if not self._whole:
-            if self.have * _ENOUGH < self._size and (self._size < _UNTOUCHED or self.have < _ENOUGH * _COPIED):
-                return None
-            begun, self._bytes, self._whole = self._bytes, BytesIO(bytes(self._size + 1)), True
-            self._bytes.write(begun.getbuffer())
-        self._view = self._bytes.getbuffer()
-        self._room = self._view[self.have :]
-        return self._room
-
-    def filled(self, count: int) -> bool:
-        """So many bytes of the room are taken; whether nothing is missing any more."""
-        self._release()
-        self.have += count
-        return not self.missing
-
-    def _release(self) -> None:
-        """Take the room back: by hand, since a traceback might keep it, and the memory cannot change while somebody has it."""
-        self._room.release()
-        self._view.release()
-
-    def content(self) -> bytes | None:
-        """The content, if the end mark stands behind it."""
-        self._bytes.seek(self._size)
-        if self._bytes.read() != _END_MARK:
-            return None
-        self._bytes.truncate(self._size)
-        return self._bytes.getvalue()

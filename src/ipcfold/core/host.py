@@ -8,16 +8,15 @@ and `deadline` says when the next one is due. Nothing here walks over all peers 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Callable, Iterable
 from heapq import heapify, heappop, heappush
 from typing import Final, Generic, TypeVar, final
 
 from returns.result import Failure, Result, Success
 
 from ipcfold.continuation import Continuation, Handler, Outcome
-from ipcfold.core.fold import Ask, Fold, fault_of
-from ipcfold.core.frame import unsendable
+from ipcfold.core.fold import Ask, Fold, judged
+from ipcfold.core.frame import Encoder
 from ipcfold.core.serving import Absence, Serving
 from ipcfold.errors import HandlerFailed
 from ipcfold.limits import Limits
@@ -46,6 +45,7 @@ class Host(Generic[C]):
         "_others",
         "_user",
         "accepting",
+        "ask",
     )
 
     def __init__(self, carry: C, *, heartbeat: float, limits: Limits, timeout: float | None, now: float, user: int | None = None) -> None:
@@ -55,7 +55,9 @@ class Host(Generic[C]):
         self._user = user
         self._others = Counter[int]()
         self._absence = Absence()
-        self._fold = Fold(carry, timeout=timeout, refuse=partial(unsendable, limits), now=now)
+        self._fold = Fold(carry, timeout=timeout, prepare=Encoder(limits).encode, now=now)
+        self.ask: Callable[[], Ask[C] | None] = self._fold.ask
+        """The next message to ask the handler for."""
         self._heartbeat = heartbeat
         self._limits = limits
         self._ends: dict[int, Serving] = {}
@@ -147,18 +149,15 @@ class Host(Generic[C]):
         for end in behind:
             self._advance(end, now)
 
-    def ask(self) -> Ask[C] | None:
-        """The next message to ask the handler for."""
-        return self._fold.ask()
-
     def answered(self, continuation: Continuation[C], now: float) -> None:
         """The handler's answer to what was asked."""
         fold = self._fold
-        peer = fold.asked
-        if peer is None:  # it was interrupted meanwhile
+        asked = fold.asked
+        if asked is None:  # it was interrupted meanwhile
             return
-        if fold.answered(continuation, now=now) and (end := self._ends.get(peer.connection)) is not None:
-            end.reply(continuation, now)
+        responses = fold.answered(continuation, now)
+        if responses is not None and (end := self._ends.get(asked[1].peer.connection)) is not None:
+            end.reply(responses, continuation.outcome, now)
             self._advance(end, now)
         if fold.stopped:
             self._close_all(now)
@@ -239,7 +238,7 @@ class Host(Generic[C]):
         self.accepting = False
         asked = self._fold.asked
         for connection, end in self._ends.items():
-            if asked is None or end.peer != asked:
+            if asked is None or end.peer != asked[1].peer:
                 end.close(now)
                 end.drain(now)
                 self._watch(end)
@@ -272,21 +271,19 @@ def fold(
     >>> folded.carry, [response.content for response in folded.responses]
     (2, [b'pong', b'pong'])
     """
-    refuse = partial(unsendable, limits or Limits())
+    prepare = Encoder(limits or Limits()).encode
     responses: list[Message] = []
     outcome = Outcome.CONTINUE
     for message in messages:
         asked = Continuation(carry)
         try:
             continuation = handler(message, asked, carry)
+            judged(continuation, asked, prepare)
         except KeyboardInterrupt:
             outcome = Outcome.STOP
             break
         except BaseException as error:  # noqa: BLE001 - the handler is somebody else's code: whatever it raises is its answer
             return Failure(HandlerFailed(carry, message, error))
-        fault = fault_of(continuation, asked, refuse)
-        if fault is not None:
-            return Failure(HandlerFailed(carry, message, fault))
         carry, outcome = continuation.carry, continuation.outcome
         responses += continuation.responses
         if outcome is not Outcome.CONTINUE:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final, final
 
-from ipcfold.core.frame import encode, encode_around
-from ipcfold.message import Message
-
-_COPIED: Final = 2**16  # pieces up to this size (bytes) are joined, larger ones are written from where they are
+_AT_ONCE: Final = 2**16  # bytes: so much is joined, which is about what a socket takes; a larger piece is written from where it is
 
 
 @final
@@ -30,22 +27,12 @@ class Outbox:
             self._pieces.append(data)
             self.size += len(data)
 
-    def add_message(self, message: Message) -> None:
-        """Queue this message's frame."""
-        if len(message.content) <= _COPIED:
-            self.add(encode(message))
-        else:
-            before, behind = encode_around(message)
-            self.add(before)
-            self.add(message.content)
-            self.add(behind)
-
     def head(self) -> bytes | memoryview:
         """What to write next: small pieces joined, a large one alone and uncopied."""
         pieces = self._pieces
         if self._head or not pieces:
             return self._head
-        if self.size <= _COPIED:
+        if self.size <= _AT_ONCE:
             self._head = b"".join(pieces)  # of one piece, this is the piece itself
             pieces.clear()
             return self._head
@@ -53,7 +40,7 @@ class Outbox:
         if pieces:
             size = len(first)
             small = [first]
-            while pieces and (size := size + len(pieces[0])) <= _COPIED:
+            while pieces and (size := size + len(pieces[0])) <= _AT_ONCE:
                 small.append(pieces.popleft())
             first = b"".join(small)
         self._head = first

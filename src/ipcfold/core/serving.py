@@ -10,16 +10,14 @@ from __future__ import annotations
 
 from enum import Enum
 from math import inf
-from typing import Final, TypeAlias, TypeVar, final
+from typing import Final, TypeAlias, final
 
-from ipcfold.continuation import Continuation, Outcome
+from ipcfold.continuation import Outcome
 from ipcfold.core.frame import Broken, Decoder, Frame, Signal
 from ipcfold.core.outbox import Outbox
 from ipcfold.limits import Limits
 from ipcfold.message import Message
 from ipcfold.peer import Peer
-
-C = TypeVar("C")
 
 _LOOKED_AT: Final = 32  # frames at once, so that who sends nothing but signals has no more of the server than who sends messages
 
@@ -111,7 +109,7 @@ _TALKING: Final = State.TALKING
 _OVER: Final = State.OVER
 _MESSAGE: Final = Event.MESSAGE
 _FOLDED: Final = Event.FOLDED
-_ASK_HANDLER: Final = Command.ASK_HANDLER
+_ASK_HANDLER: Final = Command.ASK_HANDLER  # which changes no state, nor does the next
 _ACKNOWLEDGE: Final = Command.ACKNOWLEDGE
 _CONTINUE: Final = Outcome.CONTINUE
 
@@ -276,7 +274,7 @@ class Serving:
                 self._begun = None
             frame = frames.pop()
             if isinstance(frame, Message):
-                if self._move(_MESSAGE, now) is _ASK_HANDLER:
+                if self._row[_MESSAGE][1] is _ASK_HANDLER:
                     self.waiting = True
                     return frame
             elif isinstance(frame, Signal):
@@ -290,13 +288,16 @@ class Serving:
                 return None
         return None
 
-    def reply(self, continuation: Continuation[C], now: float) -> None:
-        """The message was folded: acknowledge it, respond, and close if that is the outcome."""
+    def reply(self, responses: list[bytes], outcome: Outcome, now: float) -> None:
+        """The message was folded: acknowledge it, respond with these frames, and close if that is the outcome."""
         self.waiting = False
-        if self._move(_FOLDED, now) is _ACKNOWLEDGE:
-            for response in continuation.responses:
-                self.outbox.add_message(response)
-            if continuation.outcome is not _CONTINUE:
+        _, command, said = self._row[_FOLDED]
+        if command is _ACKNOWLEDGE:
+            outbox = self.outbox
+            outbox.add(said)
+            for piece in responses:
+                outbox.add(piece)
+            if outcome is not _CONTINUE:
                 self.close(now)
 
     def close(self, now: float) -> None:

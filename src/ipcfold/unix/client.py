@@ -19,7 +19,7 @@ from returns.maybe import Some
 from returns.result import Failure, Result, Success
 
 from ipcfold.core.calling import State
-from ipcfold.core.frame import refusal, sendable
+from ipcfold.core.frame import RefusedError
 from ipcfold.errors import (
     AskError,
     CloseError,
@@ -31,11 +31,9 @@ from ipcfold.errors import (
     Ended,
     Interrupted,
     InUse,
-    MessageTooLarge,
     ProcessClosed,
     ProtocolBroken,
     ReceiveError,
-    ReservedMessage,
     SendError,
     TimedOut,
     Unacknowledged,
@@ -113,6 +111,8 @@ class Process:
 
     def wait(self, timeout: float | None = None) -> Result[Message, ReceiveError]:
         """The next response, in the order they were sent; `timeout` in seconds, `None` for as long as it takes."""
+        if self._user is _nobody and not self._forked and (response := self._exchange.calling.response()) is not None:
+            return Success(response)  # mostly it came with the acknowledgement
         return self._alone(self._wait, timeout)
 
     def ask(self, message: Message, timeout: float | None = None) -> Result[Message, AskError]:
@@ -187,11 +187,14 @@ class Process:
             self._user = _nobody
 
     def _send(self, messages: tuple[Message, ...]) -> Result[Process, SendError]:
-        if (refused := self._refused(messages)) is not None:
-            return Failure(refused)
+        if self._closed:
+            return Failure(ProcessClosed(self._name))
         exchange, calling = self._exchange, self._exchange.calling
         before = calling.sent
-        exchange.send(messages)
+        try:
+            exchange.send(messages)
+        except RefusedError as error:
+            return Failure(error.refusal)
         last = before + len(messages)
         while calling.acknowledged < last and calling.open:
             exchange.step(None)
@@ -203,7 +206,7 @@ class Process:
         if self._closed:
             return Failure(ProcessClosed(self._name))
         calling = self._exchange.calling
-        response = calling.response() or self._exchange.until(calling.response, _deadline(timeout))
+        response = self._exchange.until(calling.response, _deadline(timeout))
         if response is not None:
             return Success(response)
         if calling.open:
@@ -211,11 +214,14 @@ class Process:
         return Failure(self._ended())
 
     def _ask(self, message: Message, timeout: float | None) -> Result[Message, AskError]:
-        if (refused := self._refused((message,))) is not None:
-            return Failure(refused)
+        if self._closed:
+            return Failure(ProcessClosed(self._name))
         calling, deadline = self._exchange.calling, _deadline(timeout)
         number = calling.sent + 1  # also where nothing is sent any more: the response to another is not to this
-        self._exchange.send((message,))
+        try:
+            self._exchange.send((message,))
+        except RefusedError as error:
+            return Failure(error.refusal)
         response = self._exchange.until(partial(calling.response_to, number), deadline)
         if response is not None:
             return Success(response)
@@ -239,14 +245,6 @@ class Process:
         if calling.state is State.CLOSED or calling.state is State.DISMISSED:
             return Success(None)
         return Failure(self._ended())
-
-    def _refused(self, messages: tuple[Message, ...]) -> ProcessClosed | MessageTooLarge | ReservedMessage | None:
-        if self._closed:
-            return ProcessClosed(self._name)
-        for message in messages:
-            if not sendable(message, self._limits):
-                return refusal(message, self._limits).unwrap()
-        return None
 
     def _ended(self) -> Ended:
         calling = self._exchange.calling

@@ -25,31 +25,28 @@ class Courier:
     def __init__(self, deliver: Callable[[], None]) -> None:
         """`deliver` writes what is owed."""
         self._deliver = deliver
-        self._sockets = Lock()  # held by whose they are
-        self._sockets.acquire()
-        self._lent = False
+        self._calls = 0  # odd while the sockets are lent
+        # The thread says that it is busy before it looks whether they still are; the loop takes them back before it looks
+        # whether the thread is. One of them sees the other, and then the loop waits for the lock.
+        self._busy = False
+        self._sockets = Lock()
         self._bell = Event()
-        self._asleep = False
-        self._calls = 0
+        self._asleep = True
         self._thread: Thread | None = None
         self._ended = False
 
     def lend(self) -> bool:
         """The handler is called now, while something is owed; false if there is nobody to lend to."""
-        if self._thread is None and not self._start():
-            return False
         self._calls += 1
-        if self._asleep:
-            self._bell.set()
-        self._lent = True
-        self._sockets.release()
-        return True
+        return not self._asleep or self._woken()
 
     def take_back(self) -> None:
         """The handler has returned, or was interrupted; again does nothing."""
-        if self._lent:
-            self._sockets.acquire()
-            self._lent = False
+        if self._calls & 1:
+            self._calls += 1
+        if self._busy:
+            with self._sockets:
+                pass
 
     def end(self) -> None:
         """Nothing is lent any more."""
@@ -57,6 +54,17 @@ class Courier:
         if self._thread is not None:
             self._bell.set()
             self._thread.join()
+
+    def forked(self) -> None:
+        """This is a child, which has no such thread."""
+        self._busy = False
+
+    def _woken(self) -> bool:
+        if self._thread is not None or self._start():
+            self._bell.set()
+            return True
+        self._calls += 1
+        return False
 
     def _start(self) -> bool:
         thread = Thread(target=self._run, name="ipcfold-courier", daemon=True)
@@ -75,22 +83,25 @@ class Courier:
     def _run(self) -> None:
         seen = idle = 0
         while not self._ended:
+            self._asleep = False
             sleep(_PERIOD)
             if seen != self._calls:
                 seen, idle = self._calls, 0
                 continue
-            if self._sockets.acquire(blocking=False):
-                try:
-                    if seen == self._calls:
-                        self._deliver()
-                        idle = _IDLE  # the next call has to wake it: while one is long, it disturbs nobody
-                finally:
-                    self._sockets.release()
+            if seen & 1:
+                with self._sockets:
+                    self._busy = True
+                    try:
+                        if seen == self._calls:
+                            self._deliver()
+                    finally:
+                        self._busy = False
+                idle = _IDLE  # the next call has to wake it: while one is long, it disturbs nobody
             if idle < _IDLE:
                 idle += 1
-            else:
-                self._bell.clear()
-                self._asleep = True
-                if seen == self._calls and not self._ended:
-                    self._bell.wait()
-                self._asleep, idle = False, 0
+                continue
+            self._bell.clear()
+            self._asleep = True
+            if seen == self._calls and not self._ended:
+                self._bell.wait()
+            idle = 0

@@ -22,7 +22,6 @@ from ipcfold.unix.stream import LONGEST_SLEEP, READ_SIZE, SEND_FLAGS
 T = TypeVar("T")
 
 _READ_SIZES: Final = (READ_SIZE,)
-_AT_ONCE: Final = 256  # messages
 
 
 @final
@@ -42,15 +41,10 @@ class Exchange:
         """Whether an exception harms nothing now: nothing is under way, or it waits for bytes. Whoever uses it says when he is through."""
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Queue these messages; of many, write the first ones while the others are encoded, so that the server has work meanwhile."""
+        """Queue these messages, or raise what `Encoder.encode` does."""
+        frames = self.calling.encode(messages)
         self.idle = False
-        if len(messages) <= _AT_ONCE:
-            self.calling.send(messages)
-            return
-        for start in range(0, len(messages), _AT_ONCE):
-            self.calling.send(messages[start : start + _AT_ONCE])
-            if self.calling.outbox.size:
-                self.write()
+        self.calling.send(frames, len(messages))
 
     def close(self) -> None:
         """Queue the question to close."""

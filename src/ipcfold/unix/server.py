@@ -124,6 +124,7 @@ class Loop(Generic[C]):
     def forked(self) -> None:
         """This is a child of the process that serves."""
         self._forked = True
+        self._courier.forked()
         self.abandon()
 
     def _serve(self, door: Door) -> None:
@@ -221,16 +222,18 @@ class Loop(Generic[C]):
 
     def _fold(self, door: Door, woken: float) -> None:
         """Ask the handler for a burst of messages, which lasts as long as looking at the sockets did, at least."""
-        host = self._host
-        before = began = monotonic()
-        burst = max(_BURST, began - woken)
-        while before - began < burst and (asked := host.ask()) is not None:
+        host, handler, courier = self._host, self._handler, self._courier
+        now, owing = monotonic(), host.owing
+        until = now + max(_BURST, now - woken)
+        while now < until and (asked := host.ask()) is not None:
             message, continuation = asked
-            lent = host.owing and self._lent(door)
+            lent = owing and courier.lend()
+            if owing and not lent:
+                self._settle(door)  # nobody can write while the handler runs
             failure: BaseException | None = None
             self._interruptible = True
             try:
-                continuation = self._handler(message, continuation, continuation.carry)
+                continuation = handler(message, continuation, continuation.carry)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # the handler is somebody else's code: whatever it raises is its answer
@@ -239,22 +242,16 @@ class Loop(Generic[C]):
                 failure = error
             finally:
                 self._interruptible = False
-                if lent and not self._forked:  # nobody has them in a child
-                    self._courier.take_back()
+                if lent:
+                    courier.take_back()
             if failure is not None:
                 host.failed(failure, monotonic())
                 return
             if self._forked:
                 raise _ForkedError
-            before = monotonic()
-            host.answered(continuation, before)
-
-    def _lent(self, door: Door) -> bool:
-        """Whether somebody else can write what is owed while the handler runs; if nobody, it is written before."""
-        if self._courier.lend():
-            return True
-        self._settle(door)
-        return False
+            now = monotonic()
+            host.answered(continuation, now)
+            owing = True
 
     def _settle(self, door: Door) -> None:
         """Look after every end that something happened to."""
