@@ -70,7 +70,9 @@ def test_a_handler_that_returns_what_it_was_given_changes_nothing() -> None:
 @pytest.mark.parametrize(("word", "outcome"), [("close", Outcome.CLOSE), ("stop", Outcome.STOP)])
 def test_nothing_is_folded_after_an_end(word: str, outcome: Outcome) -> None:
     said = [ONE, Message.text(word), TWO]
-    assert fold(log, EMPTY, said) == Success(Continuation((b"one", word.encode()), tuple(said[:2]), outcome))
+    left = iter(said)
+    assert fold(log, EMPTY, left) == Success(Continuation((b"one", word.encode()), tuple(said[:2]), outcome))
+    assert list(left) == [TWO]  # nor taken
 
 
 @pytest.mark.parametrize(
@@ -144,6 +146,34 @@ def test_an_answer_that_is_none_is_judged_without_asking_it(answer: Continuation
     failed = fold(give, 6, [ONE]).failure()
     assert (failed.carry, failed.message) == (6, ONE)
     assert str(failed.error).startswith(told)
+
+
+class Interrupting:
+    """What is no message, and interrupts who asks what it is."""
+
+    def __getattribute__(self, name: str) -> NoReturn:
+        raise KeyboardInterrupt
+
+
+class Subtle(bytes):
+    """Still bytes."""
+
+
+def test_an_interrupt_while_an_answer_is_judged_is_one_of_its_message() -> None:
+    def give(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
+        peer: object = Interrupting() if message == TWO else continuation.peer
+        return Continuation(carry + 1, (message,), peer=peer)  # type: ignore[arg-type]  # what a test is about
+
+    assert fold(give, 0, [ONE, TWO, THREE]) == Success(Continuation(1, (ONE,), Outcome.STOP))
+
+
+def test_a_content_of_a_subclass_of_bytes_is_one() -> None:
+    subtle = Message.octets(Subtle(b"subtle"))
+    assert fold(log, EMPTY, [subtle]) == Success(Continuation((b"subtle",), (subtle,)))
+
+
+def test_what_is_wrong_with_an_answer_is_not_said_to_be_wrong_here() -> None:
+    assert " at " not in str(fold(log, EMPTY, [Message.text("none")]).failure())
 
 
 def test_other_limits_are_those_of_another_server() -> None:

@@ -25,23 +25,6 @@ _CONTINUE: Final = Outcome.CONTINUE
 _STOP: Final = Outcome.STOP  # looking up a member of an enumeration costs more than a variable, and this is done for every message
 
 
-def judged(answer: Continuation[C], asked: Continuation[C], prepare: Callable[[tuple[Message, ...]], P]) -> P:
-    """The responses of a handler's answer, prepared, if that is one: an answer can be anything, and so raise anything.
-
-    Types help those who check them, this helps the others.
-    """
-    if type(answer) is not Continuation:
-        raise TypeError(f"a handler returns what its continuation made, not {type(answer).__name__}")
-    if answer.peer is not asked.peer and answer.peer != asked.peer:
-        raise TypeError("a handler returns what its continuation made, not what that of another client did")
-    responses: object = getattr(answer, "responses")  # noqa: B009 - compiled, `answer.responses` raises if it is none
-    if type(responses) is not tuple:
-        raise TypeError(f"responses are a tuple of messages, not {type(responses).__name__}")
-    if type(answer.outcome) is not Outcome:
-        raise TypeError(f"an outcome is an Outcome, not {type(answer.outcome).__name__}")
-    return prepare(responses)
-
-
 Ask: TypeAlias = tuple[Message, Continuation[C]]
 """The command to ask the handler for its continuation of this message; a plain pair, as there is one a message."""
 
@@ -95,11 +78,11 @@ class Fold(Generic[C, P]):
         if asked is None:
             return None
         try:
-            prepared = judged(answer, asked[1], self._prepare)
+            prepared = self._judged(answer, asked[1].peer)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - as with what the handler itself raises
-            self.failed(error)
+            self.failed(error.with_traceback(None))  # it would lead here, and not to the mistake
             return None
         self.asked = None
         self._carry = answer.carry
@@ -107,6 +90,22 @@ class Fold(Generic[C, P]):
         if answer.outcome is _STOP:
             self.stop()
         return prepared
+
+    def _judged(self, answer: Continuation[C], peer: Peer) -> P:
+        """The responses of an answer, prepared, if it is one: it can be anything, and so raise anything.
+
+        Types help those who check them, this helps the others.
+        """
+        if type(answer) is not Continuation:
+            raise TypeError(f"a handler returns what its continuation made, not {type(answer).__name__}")
+        if answer.peer is not peer and answer.peer != peer:
+            raise TypeError("a handler returns what its continuation made, not what that of another client did")
+        responses: object = getattr(answer, "responses")  # noqa: B009 - compiled, `answer.responses` raises if it is none
+        if type(responses) is not tuple:
+            raise TypeError(f"responses are a tuple of messages, not {type(responses).__name__}")
+        if type(answer.outcome) is not Outcome:
+            raise TypeError(f"an outcome is an Outcome, not {type(answer.outcome).__name__}")
+        return self._prepare(responses)
 
     def failed(self, error: BaseException) -> None:
         """The handler had no answer: the last good carry is kept, and the fold ends."""

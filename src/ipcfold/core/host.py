@@ -12,16 +12,16 @@ from collections.abc import Callable, Iterable
 from heapq import heapify, heappop, heappush
 from typing import Final, Generic, TypeVar, final
 
-from returns.result import Failure, Result, Success
+from returns.result import Result
 
 from ipcfold.continuation import Continuation, Handler, Outcome
-from ipcfold.core.fold import Ask, Fold, judged
+from ipcfold.core.fold import Ask, Fold
 from ipcfold.core.frame import Encoder
 from ipcfold.core.serving import Absence, Serving
 from ipcfold.errors import HandlerFailed
 from ipcfold.limits import Limits
 from ipcfold.message import Message
-from ipcfold.peer import Peer
+from ipcfold.peer import NOBODY, Peer
 
 C = TypeVar("C")
 
@@ -271,21 +271,22 @@ def fold(
     >>> folded.carry, [response.content for response in folded.responses]
     (2, [b'pong', b'pong'])
     """
-    prepare = Encoder(limits or Limits()).encode
+    folding = Fold(carry, timeout=None, prepare=Encoder(limits or Limits()).encode, now=0.0)
     responses: list[Message] = []
     outcome = Outcome.CONTINUE
     for message in messages:
-        asked = Continuation(carry)
-        try:
-            continuation = handler(message, asked, carry)
-            judged(continuation, asked, prepare)
-        except KeyboardInterrupt:
-            outcome = Outcome.STOP
+        folding.offer(NOBODY, message)
+        while (asked := folding.ask()) is not None:
+            try:
+                continuation = handler(message, asked[1], asked[1].carry)
+                if folding.answered(continuation, 0.0) is not None:
+                    responses += continuation.responses
+                    outcome = continuation.outcome
+            except KeyboardInterrupt:
+                folding.interrupted()
+                outcome = Outcome.STOP
+            except BaseException as error:  # noqa: BLE001 - the handler is somebody else's code: whatever it raises is its answer
+                folding.failed(error)
+        if folding.stopped or outcome is Outcome.CLOSE:
             break
-        except BaseException as error:  # noqa: BLE001 - the handler is somebody else's code: whatever it raises is its answer
-            return Failure(HandlerFailed(carry, message, error))
-        carry, outcome = continuation.carry, continuation.outcome
-        responses += continuation.responses
-        if outcome is not Outcome.CONTINUE:
-            break
-    return Success(Continuation(carry, tuple(responses), outcome))
+    return folding.result().map(lambda last: Continuation(last, tuple(responses), outcome))
