@@ -17,7 +17,7 @@ from typing import Final, TypeVar, final
 from ipcfold.core.calling import Calling
 from ipcfold.limits import Limits
 from ipcfold.message import Message
-from ipcfold.unix.stream import LONGEST_SLEEP, READ_SIZE, SEND_FLAGS
+from ipcfold.unix.stream import LARGE, LONGEST_SLEEP, READ_SIZE, SEND_FLAGS, widen
 
 T = TypeVar("T")
 
@@ -28,13 +28,14 @@ _READ_SIZES: Final = (READ_SIZE,)
 class Exchange:
     """One calling end and its socket."""
 
-    __slots__ = ("_arrived", "_drain", "_poller", "calling", "idle", "stream")
+    __slots__ = ("_arrived", "_drain", "_poller", "_wide", "calling", "idle", "stream")
 
     def __init__(self, stream: socket.socket, heartbeat: float, limits: Limits) -> None:
         """Reading from the stream must give up after `heartbeat` seconds."""
         self.stream = stream
         self.calling = Calling(heartbeat=heartbeat, limits=limits, now=monotonic())
         self._drain = limits.drain
+        self._wide = False
         self._arrived = deque[bytes | int]()  # read, or how much was read into the room, and not given to the calling end yet
         self._poller: select.poll | None = None  # made when it is needed
         self.idle = True
@@ -45,6 +46,9 @@ class Exchange:
         frames = self.calling.encode(messages)
         self.idle = False
         self.calling.send(frames, len(messages))
+        if self.calling.outbox.size > LARGE and not self._wide:
+            self._wide = True
+            widen(self.stream)
 
     def close(self) -> None:
         """Queue the question to close."""

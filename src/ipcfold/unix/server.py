@@ -25,7 +25,7 @@ from ipcfold.unix.door import Door
 from ipcfold.unix.log import logger
 from ipcfold.unix.poller import Poller
 from ipcfold.unix.signals import handled
-from ipcfold.unix.stream import LONGEST_SLEEP, READ, READ_SIZE, SEND_FLAGS, WRITE
+from ipcfold.unix.stream import LARGE, LONGEST_SLEEP, READ, READ_SIZE, SEND_FLAGS, WRITE, widen
 
 C = TypeVar("C")
 
@@ -42,12 +42,13 @@ class _ForkedError(Exception):
 class _Client:
     """One accepted socket and its end."""
 
-    __slots__ = ("end", "interest", "lost", "stream")
+    __slots__ = ("end", "interest", "lost", "stream", "wide")
 
     def __init__(self, stream: socket.socket, end: Serving) -> None:
         self.stream = stream
         self.end = end
         self.interest = 0
+        self.wide = False
         self.lost = False  # whether it is known to have gone; reading and writing both tell
 
 
@@ -269,6 +270,9 @@ class Loop(Generic[C]):
         end, outbox = client.end, client.end.outbox
         if waiting := outbox.size:
             clogged = end.clogged
+            if waiting > LARGE and not client.wide:
+                client.wide = True
+                widen(client.stream)
             while outbox.size:
                 try:
                     outbox.sent(client.stream.send(outbox.head(), SEND_FLAGS))

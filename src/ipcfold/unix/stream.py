@@ -16,4 +16,13 @@ LONGEST_SLEEP: Final = 3600.0  # seconds; system calls have an end, and waking u
 READ: Final = 1
 WRITE: Final = 4
 
+LARGE: Final = 2**20  # bytes to write, from which on more room in the kernel pays: each end then wakes the other less often
+_ROOM: Final = 2**19  # bytes; the kernel takes it twice, for what it keeps beside them, and never more than it allows
+
+
+def widen(stream: socket.socket) -> None:
+    """Let the kernel hold more of what is written."""
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
+
+
 READ_SIZE: Final = 2**16  # bytes at most; a larger buffer costs more to make than it saves
