@@ -147,6 +147,21 @@ def test_the_repr_is_as_attrs_makes_it(error: attrs.AttrsInstance, _: str) -> No
     assert repr(error) == repr(made_by_attrs(**facts))
 
 
+@pytest.mark.parametrize(("error", "_"), EXAMPLES, ids=lambda example: type(example).__name__)
+def test_errors_are_equal_by_their_facts_and_kind(error: attrs.AttrsInstance, _: str) -> None:
+    facts = attrs.asdict(error, recurse=False)
+    assert error == type(error)(**facts)
+    assert hash(error) == hash(type(error)(**facts))
+    for name in facts:
+        assert error != type(error)(**{**facts, name: object()})
+    assert error != attrs.make_class(type(error).__name__, list(facts))(**facts)
+    assert all(error != other for other, _ in EXAMPLES if type(other) is not type(error))
+
+
+def test_an_error_hashes_by_its_kind_too() -> None:
+    assert hash(ConnectionLost(NAME)) != hash(ConnectionClosed(NAME))
+
+
 def test_every_error_has_an_example_and_is_a_frozen_value() -> None:
     shown = {type(error) for error, _ in EXAMPLES}
     for union in ("ConnectError", "SendError", "ReceiveError", "AskError", "CloseError", "Ended"):

@@ -1,7 +1,7 @@
 """Typed, functional inter-process communication: a server is a fold over messages, a client a pipeline of results."""
 
 from ipcfold.continuation import Continuation, Handler, Outcome
-from ipcfold.core.host import fold
+from ipcfold.core.offline import fold
 from ipcfold.errors import (
     AskError,
     CloseError,

@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,6 +94,27 @@ def test_out_of_memory_it_drops_who_asks_for_more_and_nobody_else(directory: Pat
         result = server.result_of_stop()
         assert result["carry"] == ["ping"] * 3
         assert str(result["log"]).count("no memory left") == dropped
+
+
+FIRST_SERVER = """
+import os, resource, sys
+from ipcfold import IPC, Name
+
+def idle(message, continuation, carry):
+    return continuation
+
+os.close(lowest := os.dup(0))
+resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + int(sys.argv[2]), lowest + 99))
+result = IPC(sys.argv[1]).listen(Name("first"), 0.01)(0, idle)
+print(type(result.swap().value_or(None)).__name__, result.swap().value_or("") and getattr(result.failure(), "reason", ""))
+"""
+
+
+@pytest.mark.parametrize("free", range(9))
+def test_without_descriptors_the_first_server_of_a_process_is_an_error(directory: Path, free: int) -> None:
+    command = [sys.executable, "-c", FIRST_SERVER, str(directory), str(free)]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
+    assert said == "NoneType" or (said.startswith("SystemFailure ") and said.endswith("Too many open files")), said
 
 
 def test_without_descriptors_there_is_an_error_at_every_door(directory: Path) -> None:

@@ -8,20 +8,19 @@ and `deadline` says when the next one is due. Nothing here walks over all peers 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import Final, Generic, TypeVar, final
 
 from returns.result import Result
 
-from ipcfold.continuation import Continuation, Handler, Outcome
+from ipcfold.continuation import Continuation
 from ipcfold.core.fold import Ask, Fold
 from ipcfold.core.frame import Encoder
 from ipcfold.core.serving import Absence, Serving
 from ipcfold.errors import HandlerFailed
 from ipcfold.limits import Limits
-from ipcfold.message import Message
-from ipcfold.peer import NOBODY, Peer
+from ipcfold.peer import Peer
 
 C = TypeVar("C")
 
@@ -255,38 +254,3 @@ class Host(Generic[C]):
         if len(self._deadlines) > 2 * len(self._due) + _SPARE:
             self._deadlines = [(due, each) for each, due in self._due.items()]
             heapify(self._deadlines)
-
-
-def fold(
-    handler: Handler[C], carry: C, messages: Iterable[Message], *, limits: Limits | None = None
-) -> Result[Continuation[C], HandlerFailed[C]]:
-    """Fold the messages of one client without any I/O, exactly as a server does.
-
-    The result holds every response the handler would have given, the last carry, and whether it would go on, close
-    that client or stop; messages after a close or a stop are not folded. `limits` are the server's, if not the default.
-
-    >>> def count(message, continuation, counter):
-    ...     return continuation.respond(counter + 1, Message.text("pong"))
-    >>> folded = fold(count, 0, [Message.text("ping"), Message.text("ping")]).unwrap()
-    >>> folded.carry, [response.content for response in folded.responses]
-    (2, [b'pong', b'pong'])
-    """
-    folding = Fold(carry, timeout=None, prepare=Encoder(limits or Limits()).encode, now=0.0)
-    responses: list[Message] = []
-    outcome = Outcome.CONTINUE
-    for message in messages:
-        folding.offer(NOBODY, message)
-        while (asked := folding.ask()) is not None:
-            try:
-                continuation = handler(message, asked[1], asked[1].carry)
-                if folding.answered(continuation, 0.0) is not None:
-                    responses += continuation.responses
-                    outcome = continuation.outcome
-            except KeyboardInterrupt:
-                folding.interrupted()
-                outcome = Outcome.STOP
-            except BaseException as error:  # noqa: BLE001 - the handler is somebody else's code: whatever it raises is its answer
-                folding.failed(error)
-        if folding.stopped or outcome is Outcome.CLOSE:
-            break
-    return folding.result().map(lambda last: Continuation(last, tuple(responses), outcome))

@@ -19,7 +19,6 @@ from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
 from ipcfold.continuation import Handler
-from ipcfold.core.host import Host
 from ipcfold.errors import (
     ConnectError,
     ConnectionRefused,
@@ -41,7 +40,6 @@ from ipcfold.unix.claim import Claim, holder_of, is_socket
 from ipcfold.unix.client import Process
 from ipcfold.unix.connect import connected
 from ipcfold.unix.credentials import same_user
-from ipcfold.unix.server import Loop
 
 C = TypeVar("C")
 
@@ -206,11 +204,16 @@ class Server:
 
     def _run(self, carry: C, handler: Handler[C], claim: Claim) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
         ipc = self.ipc
-        host = Host(carry, heartbeat=ipc.heartbeat, limits=ipc.limits, timeout=self.timeout, now=monotonic(), user=os.geteuid())
         try:
+            from ipcfold.core.host import Host  # noqa: PLC0415 - a quarter of the time to import this library, and clients never need them
+            from ipcfold.unix.server import Loop  # noqa: PLC0415
+
+            host = Host(carry, heartbeat=ipc.heartbeat, limits=ipc.limits, timeout=self.timeout, now=monotonic(), user=os.geteuid())
             loop = Loop(self.name, claim, host, handler, ipc.trust, ipc.heartbeat)
         except OSError as error:
             return Failure(SystemFailure("serve at", claim.path, error.strerror or str(error)))
+        except ImportError as error:  # compiled, what is to be imported cannot be opened either, where there is no descriptor left
+            return Failure(SystemFailure("serve at", claim.path, str(error)))
         return loop.run(self.signals, 0o600 if ipc.trust is same_user else 0o666)
 
 

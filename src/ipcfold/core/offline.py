@@ -1,0 +1,53 @@
+"""What a server would do with messages, without any: the same fold, over an iterable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from returns.result import Result
+
+from ipcfold.continuation import Continuation, Handler, Outcome
+from ipcfold.core.fold import Fold
+from ipcfold.core.frame import Encoder
+from ipcfold.errors import HandlerFailed
+from ipcfold.limits import Limits
+from ipcfold.message import Message
+from ipcfold.peer import NOBODY
+
+C = TypeVar("C")
+
+
+def fold(
+    handler: Handler[C], carry: C, messages: Iterable[Message], *, limits: Limits | None = None
+) -> Result[Continuation[C], HandlerFailed[C]]:
+    """Fold the messages of one client without any I/O, exactly as a server does.
+
+    The result holds every response the handler would have given, the last carry, and whether it would go on, close
+    that client or stop; messages after a close or a stop are not folded. `limits` are the server's, if not the default.
+
+    >>> def count(message, continuation, counter):
+    ...     return continuation.respond(counter + 1, Message.text("pong"))
+    >>> folded = fold(count, 0, [Message.text("ping"), Message.text("ping")]).unwrap()
+    >>> folded.carry, [response.content for response in folded.responses]
+    (2, [b'pong', b'pong'])
+    """
+    folding = Fold(carry, timeout=None, prepare=Encoder(limits or Limits()).encode, now=0.0)
+    responses: list[Message] = []
+    outcome = Outcome.CONTINUE
+    for message in messages:
+        folding.offer(NOBODY, message)
+        while (asked := folding.ask()) is not None:
+            try:
+                continuation = handler(message, asked[1], asked[1].carry)
+                if folding.answered(continuation, 0.0) is not None:
+                    responses += continuation.responses
+                    outcome = continuation.outcome
+            except KeyboardInterrupt:
+                folding.interrupted()
+                outcome = Outcome.STOP
+            except BaseException as error:  # noqa: BLE001 - the handler is somebody else's code: whatever it raises is its answer
+                folding.failed(error)
+        if folding.stopped or outcome is Outcome.CLOSE:
+            break
+    return folding.result().map(lambda last: Continuation(last, tuple(responses), outcome))
