@@ -24,7 +24,7 @@ class _Cause:
     """One of them. It compares and looks as attrs makes it; making that for each by itself is half of the time to import them."""
 
     def __repr__(self) -> str:
-        facts = ", ".join(f"{field.name}={fact!r}" for field, fact in zip(attrs.fields(type(self)), self._facts, strict=True))
+        facts = ", ".join(f"{field.name}={getattr(self, field.name)!r}" for field in attrs.fields(type(self)))
         return f"{type(self).__name__}({facts})"
 
     def __eq__(self, other: object) -> bool:

@@ -268,6 +268,17 @@ def test_what_a_media_type_takes_is_counted_as_long_as_it_is_kept(media_type: st
     assert taking.open
 
 
+def test_what_is_taken_makes_room_for_as_much() -> None:
+    end = talking(Limits(unread=3 * 256))
+    empty = encode(Message.octets(b""))
+    end.receive(empty * 3)
+    assert end.response() is not None
+    end.receive(empty)
+    assert end.open
+    end.receive(empty)
+    assert end.state is State.FLOODED
+
+
 @pytest.mark.parametrize("media_type", ["text/plain", "application/json", "TEXT/plain"])
 def test_usual_media_types_weigh_nothing(media_type: str) -> None:
     end = talking(Limits(unread=300 * 256))

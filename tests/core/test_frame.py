@@ -350,3 +350,45 @@ def test_a_message_over_the_limit_is_refused(size: int, refused: object) -> None
     else:
         with pytest.raises(RefusedError, match=f"{size} bytes"):
             Encoder(Limits(message=10)).encode([message])
+
+
+A_B = MediaType("a", "b")
+
+
+def test_a_new_decoder_has_nothing() -> None:
+    decoder = Decoder(LIMIT)
+    assert (decoder.buffered, decoder.fresh) == (0, False)
+
+
+def test_frames_alike_are_told_apart_wherever_the_stream_is_cut() -> None:
+    alike = [Message(A_B, bytes([number]) * 40) for number in range(3)]
+    stream = b"".join(map(encode, alike[1:]))
+    for cut in range(len(stream) + 1):
+        decoder, found = Decoder(LIMIT), list[Frame | Broken]()
+        for chunk, left in (encode(alike[0]), 0), (stream[:cut], cut % len(encode(alike[0]))), (stream[cut:], 0):
+            decoder.feed(chunk)
+            found += decoder.frames(9)
+            assert (decoder.buffered, decoder.fresh) == (left, False)
+        assert found == alike
+
+
+def test_a_lone_frame_without_its_end_mark_is_broken_also_if_it_is_like_the_last_one() -> None:
+    frame = encode(Message(A_B, b"x" * 40))
+    assert decoded([frame, frame[:-1] + b"\x00"]) == [Message(A_B, b"x" * 40), Broken("a frame does not end in the end mark")]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        # Lengths as they would be read elsewhere: from the length of the media type on, and from the second byte of that of the content.
+        [Message(A_B, b"x" * (0x0003612F - 5))],
+        [Message(A_B, b"x" * 40), Message(A_B, b"x" * 40), Message(A_B, b"x" * (0x0003612F - 50))],
+        [Message(A_B, b"x" * 40), Message(A_B, b"\x05"), Message(A_B, b"x" * 251)],
+    ],
+)
+def test_a_length_is_read_where_it_stands(sent: list[Message]) -> None:
+    decoder = Decoder(2**20)
+    decoder.feed(encode(sent[0]))
+    found = decoder.frames(9)
+    decoder.feed(b"".join(map(encode, sent[1:])))
+    assert found + decoder.frames(9) == sent

@@ -158,10 +158,10 @@ def _check(message: object) -> None:
     """A `TypeError` for what is no message."""
     found = type(message).__name__  # the types in words; not the `repr`, which may be anybody's code and take any time
     if isinstance(message, Message):
-        content, media_type = getattr(message, "content", None), getattr(message, "media_type", None)
-        if isinstance(content, bytes) and isinstance(media_type, MediaType):
+        unchecked: Any = message  # Any: as above
+        if isinstance(unchecked.content, bytes) and isinstance(unchecked.media_type, MediaType):
             return
-        found = f"a Message of {type(media_type).__name__} and {type(content).__name__}"
+        found = f"a Message of {type(unchecked.media_type).__name__} and {type(unchecked.content).__name__}"
     raise TypeError(f"a Message of a MediaType and bytes is wanted, not {found}")
 
 
@@ -244,7 +244,7 @@ class Decoder:
 
     def frames(self, most: int) -> list[Frame | Broken]:
         """The next whole frames that there are, at most so many; behind a `Broken`, nothing comes any more."""
-        if self._at == 0 and self._usual is not None and (only := self._only(self._usual)) is not None:
+        if self._usual is not None and (only := self._only(self._usual)) is not None:
             return [only]
         found: list[Frame | Broken] = []
         if self._large is not None and not self._needed:
