@@ -11,11 +11,17 @@ from hypothesis import strategies as st
 from returns.maybe import Nothing, Some
 
 from ipcfold import Limits, MediaType, Message, MessageTooLarge, ReservedMessage
-from ipcfold.core.frame import Broken, Decoder, Encoder, Frame, RefusedError, Signal, encode, refusal
+from ipcfold.core.frame import Broken, Decoder, Encoder, Frame, RefusedError, Signal, _parse_cached, encode, refusal
 from ipcfold.message import TEXT_PLAIN
 from tests.strategies import broken_frames, cuts, encoded, frames, media_types, messages, signals
 
 LIMIT = 1000
+
+
+@pytest.fixture(autouse=True)
+def parsed_anew() -> None:
+    """No media type is known from another test."""
+    _parse_cached.cache_clear()
 
 
 def decoded(chunks: list[bytes], limit: int = LIMIT) -> list[Frame | Broken]:
