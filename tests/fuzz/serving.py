@@ -96,6 +96,8 @@ class _Run:
         self._answer(Continuation(0))
         self._line.room += 2**30
         self._look_after()
+        while self.end.outbox.size:  # what came of a peer that did not read is looked at only now, and may be answered
+            self._look_after()
         if not self._line.reset and not self._witness.lost:
             self._witness.flushed()
         if not self.end.over:

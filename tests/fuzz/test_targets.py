@@ -70,6 +70,7 @@ def test_decoding(reads: bytes, pieces: list[bytes]) -> None:
 @example(b"\0\0\0\0\0\0\0\1\1\0\0\1\0\5\57")  # half a frame of a peer that reads nothing takes too long
 @example(b"\0\0\0\0\0\0\11\6\156\10\5\0")  # a peer that is asked to close reads no more
 @example(b"\0\0\0\0\0\0\12\6\156\4\0\1\5\0")  # a peer reads after its time at the end of the server
+@example(b"\0\16\0\0\0\0\0\1\1\0\2\0\0\0\1\4\4\3\0\226\0\226\0\226")  # a peer asked to close while it read nothing
 def test_serving(data: bytes) -> None:
     serving.serving(data)
 
