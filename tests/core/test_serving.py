@@ -55,6 +55,31 @@ def test_aborted_it_neither_hears_nor_says_anything_more(accepted: bool) -> None
     assert end.over
 
 
+@given(st.lists(st.sampled_from([*Signal, Event.ENDED, Event.CLOSE_WANTED, Event.BROKEN, Event.OVERDUE]), max_size=8))
+def test_it_knows_what_ended_it_once_it_is_over(happened: list[Event | Signal]) -> None:
+    end, state, ended_by = greeted(), State.GREETED, None
+    for event in happened:
+        over = state is State.OVER
+        state, _ = transition(state, event)
+        ended_by = event if state is State.OVER and not over else ended_by
+        match event:
+            case Signal():
+                end.receive(event.frame, 0)
+            case Event.ENDED:
+                end.end()
+            case Event.CLOSE_WANTED:
+                end.close(0)
+            case Event.OVERDUE:
+                end.overdue(0)
+            case _:
+                end.abort("no room", 0)
+        end.next(0)
+        end.outbox.sent(len(end.outbox.head()))  # what waits takes the place of a heartbeat
+        if ended_by is not None:
+            break
+    assert end.ended_by is ended_by
+
+
 MOVES: dict[tuple[State, Event | Signal], tuple[State, Command]] = {
     (State.GREETED, Signal.START_OK): (State.TALKING, Command.NOTHING),
     (State.GREETED, Event.CLOSE_WANTED): (State.CLOSING, Command.ASK_TO_CLOSE),

@@ -18,7 +18,7 @@ import pytest
 from ipcfold import IPC, Limits
 from ipcfold.peer import Trust
 from ipcfold.unix.credentials import same_user
-from ipcfold.unix.log import logger
+from ipcfold.unix.report import logger
 from tests.shells.handlers import EMPTY, log
 from tests.shells.serve import Records
 from tests.shells.support import NAME, PATIENCE

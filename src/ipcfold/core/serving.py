@@ -146,6 +146,7 @@ class Serving:
         "_row",
         "_since",
         "behind",
+        "ended_by",
         "fault",
         "hearing",
         "moved",
@@ -160,6 +161,8 @@ class Serving:
         self.peer = peer
         self.fault = ""
         """What this peer did wrong, if that is why its connection is over."""
+        self.ended_by: Event | Signal | None = None
+        """What ended the conversation, once it is over."""
         self._absence = absence or Absence()
         self._begun: float | None = None  # when the frame under way did, less the absence until then
         self.state = State.GREETED
@@ -341,6 +344,7 @@ class Serving:
             self.moved = True
             if state is _OVER:
                 self.hearing = False
+                self.ended_by = event
             if not self._draining:
                 self._since = now
         if said:

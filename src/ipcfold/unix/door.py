@@ -6,11 +6,11 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Final, final
 
-from ipcfold.peer import Name, Peer, Trust
+from ipcfold.peer import Peer, Trust
 from ipcfold.unix.claim import Claim
 from ipcfold.unix.credentials import peer_of, trusted
-from ipcfold.unix.log import logger
 from ipcfold.unix.poller import Poller
+from ipcfold.unix.report import Report
 from ipcfold.unix.stream import READ
 
 _ACCEPTED_AT_ONCE: Final = 64
@@ -21,14 +21,13 @@ _ACCEPT_AGAIN: Final = 0.1  # seconds, after the system had no descriptor left f
 class Door:
     """The published name of a server, and the socket that listens there."""
 
-    def __init__(self, name: Name, claim: Claim, listener: socket.socket, poller: Poller[object], period: float) -> None:
+    def __init__(self, report: Report, claim: Claim, listener: socket.socket, poller: Poller[object], period: float) -> None:
         """Every `period` seconds it is looked whether the socket is still in its place."""
-        self._name = name
         self._claim = claim
         self._listener = listener
         self._poller = poller
         self._period = period
-        self._log = logger()
+        self._report = report
         self._look_at = 0.0
         self.deadline = 0.0
         """When `tick` is to be called."""
@@ -59,7 +58,7 @@ class Door:
                 # No descriptor or memory is left. The client stays in the backlog, so the listener stays ready:
                 # watching it on would be a busy loop.
                 if not self._short:
-                    self._log.warning("%s accepts nobody for now, and goes on trying: %s", self._name, error)
+                    self._report.short(error)
                 self._short = True
                 self._poller.forget(self._listener)
                 self._accept_at = now + _ACCEPT_AGAIN
@@ -72,7 +71,7 @@ class Door:
                 continue
             reason = refusal(peer) if trusted(trust, peer) else "it is not trusted (trust)"
             if reason:
-                self._log.warning("%s turned process %d of user %d away: %s", self._name, peer.pid, peer.uid, reason)
+                self._report.refused(peer, reason)
                 stream.close()
                 continue
             stream.setblocking(False)
@@ -88,7 +87,7 @@ class Door:
             self._look_at = now + self._period
             damage = self._claim.damage()
             if damage and damage != self._damage:
-                self._log.error("%s serves on, but %s", self._name, damage)
+                self._report.damaged(damage)
             self._damage = damage
         self.deadline = self._look_at if self._accept_at is None else min(self._look_at, self._accept_at)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from math import inf
 from pathlib import Path
 from time import monotonic
-from typing import Final, TypeVar, final
+from typing import TYPE_CHECKING, Final, TypeVar, final
 
 import attrs
 from returns.curry import partial
@@ -41,6 +41,9 @@ from ipcfold.unix.client import Process
 from ipcfold.unix.connect import connected
 from ipcfold.unix.credentials import same_user
 
+if TYPE_CHECKING:
+    from ipcfold.events import Observer  # a tenth of the time to import this library, and few observe
+
 C = TypeVar("C")
 
 _GLIMPSE: Final = 0.002  # seconds between two looks for a socket, which cost next to nothing
@@ -70,12 +73,14 @@ class IPC:
       the directory be open to others: then its permissions say who can reach it. `True` is yes; whatever else it
       returns or raises (save `KeyboardInterrupt`) is no. It is called while the server waits, so it is a plain
       function and a quick one.
+    - `observe`: called with what happens to servers, as values of `ipcfold.events`, on the thread that serves.
     """
 
     directory: Path | None = attrs.field(default=None, converter=_path)
     heartbeat: float = attrs.field(default=1.0, kw_only=True, validator=attrs.validators.gt(0))
     limits: Limits = attrs.field(factory=Limits, kw_only=True)
     trust: Trust = attrs.field(default=same_user, kw_only=True)
+    observe: Observer | None = attrs.field(default=None, kw_only=True)
 
     def processes(self) -> Result[frozenset[Name], DirectoryUnusable]:
         """The names that somebody listens under now."""
@@ -206,10 +211,11 @@ class Server:
         ipc = self.ipc
         try:
             from ipcfold.core.host import Host  # noqa: PLC0415 - a quarter of the time to import this library, and clients never need them
+            from ipcfold.unix.report import Report  # noqa: PLC0415
             from ipcfold.unix.server import Loop  # noqa: PLC0415
 
             host = Host(carry, heartbeat=ipc.heartbeat, limits=ipc.limits, timeout=self.timeout, now=monotonic(), user=os.geteuid())
-            loop = Loop(self.name, claim, host, handler, ipc.trust, ipc.heartbeat)
+            loop = Loop(self.name, claim, host, handler, ipc.trust, Report(self.name, ipc.observe), ipc.heartbeat)
         except OSError as error:
             return Failure(SystemFailure("serve at", claim.path, error.strerror or str(error)))
         except ImportError as error:  # compiled, what is to be imported cannot be opened either, where there is no descriptor left

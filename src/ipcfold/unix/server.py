@@ -11,19 +11,21 @@ from math import inf
 from time import monotonic
 from typing import Any, Final, Generic, TypeVar, final
 
-from returns.result import Failure, Result
+from returns.result import Failure, Result, Success
 
-from ipcfold.continuation import Handler
+from ipcfold.continuation import Continuation, Handler
 from ipcfold.core.host import Host
 from ipcfold.core.serving import Serving, State
 from ipcfold.errors import HandlerFailed, SystemFailure, UsedAfterFork
+from ipcfold.events import Ending
+from ipcfold.message import Message
 from ipcfold.peer import Name, Trust
 from ipcfold.result import flat_map
 from ipcfold.unix.claim import Claim
 from ipcfold.unix.courier import Courier
 from ipcfold.unix.door import Door
-from ipcfold.unix.log import logger
 from ipcfold.unix.poller import Poller
+from ipcfold.unix.report import Report
 from ipcfold.unix.signals import handled
 from ipcfold.unix.stream import LARGE, LONGEST_SLEEP, READ, READ_SIZE, SEND_FLAGS, WRITE, widen
 
@@ -59,11 +61,12 @@ _running: Final[set[Loop[Any]]] = set()  # Any: of whatever carry
 class Loop(Generic[C]):
     """One run of a server."""
 
-    def __init__(self, name: Name, claim: Claim, host: Host[C], handler: Handler[C], trust: Trust, period: float) -> None:
+    def __init__(self, name: Name, claim: Claim, host: Host[C], handler: Handler[C], trust: Trust, report: Report, period: float) -> None:
         """Every `period` seconds it is looked whether the socket is still in its place."""
         self._name = name
         self._period = period
-        self._log = logger()
+        self._report = report
+        self._ending = Ending.STOPPED  # by the handler, if by nothing else
         self._claim = claim
         self._door: Door | None = None
         self._host = host
@@ -97,13 +100,14 @@ class Loop(Generic[C]):
             _running.discard(self)
 
     def _served(self, listener: socket.socket) -> Result[C, HandlerFailed[C] | SystemFailure]:
-        door = self._door = Door(self._name, self._claim, listener, self._poller, self._period)
+        door = self._door = Door(self._report, self._claim, listener, self._poller, self._period)
         try:
             door.open(monotonic())
             self._poller.watch(self._woken, READ, self._woken)
         except OSError as error:
             return Failure(SystemFailure("watch", self._claim.path, error.strerror or str(error)))
         self._courier = Courier(partial(self._settle, door))
+        self._report.listening()
         self._serve(door)
         return self._host.result()
 
@@ -140,6 +144,7 @@ class Loop(Generic[C]):
                 if self._forked:
                     raise
                 self._courier.take_back()  # if it struck before that was done
+                self._ending = Ending.INTERRUPTED
                 self._host.interrupted(monotonic())
 
     def _turn(self, door: Door) -> None:
@@ -157,14 +162,19 @@ class Loop(Generic[C]):
             elif thing is door:
                 for stream, peer in door.accepted(self._trust, host.refusal, now):
                     self._clients[peer.connection] = _Client(stream, host.connect(peer, now))
+                    self._report.connected(peer)
             else:
                 self._woken.recv(READ_SIZE)
         if self._signalled and host.accepting:
+            self._ending = Ending.SIGNALLED
             host.shutdown(now)
         if now >= due:
-            if host.accepting:
+            accepting = host.accepting
+            if accepting:
                 door.tick(now)
             host.tick(now)
+            if accepting and not host.accepting:
+                self._ending = Ending.TIMED_OUT
         host.resume(now)
         self._fold(door, now)
         host.absent(monotonic() - now)
@@ -214,16 +224,11 @@ class Loop(Generic[C]):
         if client.lost:
             return
         client.lost = True
-        peer = client.end.peer
-        self._log.info(
-            "%s lost connection %d of process %d, user %d, which went without reading what was sent to it: "
-            "it died, or that was over its limits.message or limits.unread",
-            *(self._name, peer.connection, peer.pid, peer.uid),
-        )
+        self._report.lost(client.end.peer)
 
     def _fold(self, door: Door, woken: float) -> None:
         """Ask the handler for a burst of messages, which lasts as long as looking at the sockets did, at least."""
-        host, handler, courier = self._host, self._handler, self._courier
+        host, handler, courier, observed = self._host, self._handler, self._courier, self._report.observed
         now, owing = monotonic(), host.owing
         until = now + max(_BURST, now - woken)
         while now < until and (asked := host.ask()) is not None:
@@ -232,6 +237,7 @@ class Loop(Generic[C]):
             if owing and not lent:
                 self._settle(door)  # nobody can write while the handler runs
             failure: BaseException | None = None
+            asked_at = monotonic() if observed else now
             self._interruptible = True
             try:
                 continuation = handler(message, continuation, continuation.carry)
@@ -253,11 +259,19 @@ class Loop(Generic[C]):
             now = monotonic()
             host.answered(continuation, now)
             owing = True
+            if observed:
+                self._observed(message, continuation, now - asked_at)
+
+    def _observed(self, message: Message, answer: Continuation[C], duration: float) -> None:
+        if isinstance(self._host.result(), Success):
+            self._report.folded(message, answer, duration)
 
     def _settle(self, door: Door) -> None:
         """Look after every end that something happened to."""
-        if not self._host.accepting:
+        if not self._host.accepting and not door.closed:
             door.close()  # before anybody is told, so that who is told finds the name gone
+            self._report.stopping(Ending.FAILED if isinstance(self._host.result(), Failure) else self._ending)
+        self._report.flush()
         while ends := self._host.attention():
             for end in ends:
                 client = self._clients.get(end.peer.connection)
@@ -311,13 +325,10 @@ class Loop(Generic[C]):
             self._poller.forget(client.stream)
         client.interest = 0
         client.stream.close()
-        peer = client.end.peer
-        if fault := client.end.fault:
-            log = self._log.warning if self._host.accepting else self._log.info  # at the end nobody has to wait for it
-            who = (self._name, peer.connection, peer.pid, peer.uid)
-            log("%s dropped connection %d of process %d, user %d: %s", *who, fault)
-        del self._clients[peer.connection]
-        self._host.forget(peer.connection)
+        connection = client.end.peer.connection
+        del self._clients[connection]
+        self._host.forget(connection)
+        self._report.disconnected(client.end)
 
     def _end(self) -> None:
         """A signal came: end in good order. Once more, and the handler is stuck: it is interrupted."""

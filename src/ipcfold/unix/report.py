@@ -1,0 +1,120 @@
+"""What a server says of itself: to the log, under `ipcfold`, and to its observer.
+
+What an operator has to know is logged as a warning or worse, what explains a client's failure as information, and the rest
+for debugging. Who wants to read it says where, by the standard library's `logging`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from functools import cache
+from threading import get_ident
+from typing import Final, TypeVar, final
+
+from ipcfold import events
+from ipcfold.continuation import Continuation
+from ipcfold.core.frame import Signal
+from ipcfold.core.serving import Event, Serving
+from ipcfold.events import Connected, Departure, Disconnected, Ending, Folded, Listening, Observer, Refused, Stopping
+from ipcfold.message import Message
+from ipcfold.peer import Name, Peer
+
+C = TypeVar("C")
+
+
+@cache
+def logger() -> logging.Logger:
+    """Where servers say what happens to their clients."""
+    logger = logging.getLogger("ipcfold")
+    logger.addHandler(logging.NullHandler())
+    return logger
+
+
+_WENT: Final[dict[Event | Signal | None, Departure]] = {Signal.CLOSE: Departure.CLOSED, Signal.CLOSE_OK: Departure.DISMISSED}
+
+
+@final
+class Report:
+    """Tells of one server."""
+
+    __slots__ = ("_ending", "_log", "_name", "_observe", "_thread", "_untold", "observed")
+
+    def __init__(self, name: Name, observe: Observer | None) -> None:
+        self._name = name
+        self._log = logger()
+        self._observe = observe
+        self._ending = False
+        self._thread = get_ident()
+        self._untold = deque[events.Event]()
+        self.observed: Final = observe is not None
+        """Whether to measure for `folded`, and call it."""
+
+    def listening(self) -> None:
+        """Clients can connect."""
+        self._log.debug("%s listens", self._name)
+        self._tell(Listening(self._name))
+
+    def connected(self, peer: Peer) -> None:
+        """A client was let in."""
+        self._log.debug("%s let connection %d in, process %d of user %d", self._name, peer.connection, peer.pid, peer.uid)
+        if self.observed:
+            self._tell(Connected(self._name, peer))
+
+    def refused(self, peer: Peer, reason: str) -> None:
+        """A client was turned away."""
+        self._log.warning("%s turned process %d of user %d away: %s", self._name, peer.pid, peer.uid, reason)
+        self._tell(Refused(self._name, peer, reason))
+
+    def folded(self, message: Message, answer: Continuation[C], duration: float) -> None:
+        """The handler's answer to a message was taken."""
+        self._tell(Folded(self._name, answer.peer, message, answer.responses, answer.outcome, duration))
+
+    def lost(self, peer: Peer) -> None:
+        """A client cannot be written to, or read from, any more."""
+        self._log.info(
+            "%s lost connection %d of process %d, user %d, which went without reading what was sent to it: "
+            "it died, or that was over its limits.message or limits.unread",
+            *(self._name, peer.connection, peer.pid, peer.uid),
+        )
+
+    def disconnected(self, end: Serving) -> None:
+        """A client is gone."""
+        peer, who = end.peer, (self._name, end.peer.connection, end.peer.pid, end.peer.uid)
+        departure = Departure.DROPPED
+        if end.fault:
+            level = logging.INFO if self._ending else logging.WARNING  # at the end nobody has to wait for it
+            self._log.log(level, "%s dropped connection %d of process %d, user %d: %s", *who, end.fault)
+        else:
+            departure = _WENT.get(end.ended_by, Departure.LOST)
+            self._log.debug("%s has no connection %d of process %d, user %d, any more: %s", *who, departure.value)
+        if self.observed:
+            self._tell(Disconnected(self._name, peer, departure, end.fault))
+
+    def stopping(self, ending: Ending) -> None:
+        """The name is withdrawn."""
+        self._ending = True
+        self._log.debug("%s ends: %s", self._name, ending.value)
+        self._tell(Stopping(self._name, ending))
+
+    def short(self, error: OSError) -> None:
+        """The system has no room for those at the door."""
+        self._log.warning("%s accepts nobody for now, and goes on trying: %s", self._name, error)
+
+    def damaged(self, damage: str) -> None:
+        """Somebody did something to the files of the name."""
+        self._log.error("%s serves on, but %s", self._name, damage)
+
+    def _tell(self, event: events.Event) -> None:
+        if self._observe is not None:
+            self._untold.append(event)
+            self.flush()
+
+    def flush(self) -> None:
+        """Tell what is untold, if this is the thread that serves: while the handler runs, another one may see clients go."""
+        while self._untold and self._observe is not None and get_ident() == self._thread:
+            event = self._untold.popleft()
+            try:
+                self._observe(event)
+            except BaseException:  # noqa: BLE001 - the observer is somebody else's code, and must not end a server
+                self._log.exception("%s goes on, but its observer failed at %s: mend that function", self._name, type(event).__name__)
