@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ipcfold import Continuation, Limits, Message, Peer
 from ipcfold.core.frame import Encoder, Signal, encode
 from ipcfold.core.serving import Command, Event, Serving, State, _row, transition
+from ipcfold.events import Departure
 from tests.core.written import written
 from tests.strategies import broken_frames, messages
 
@@ -56,12 +57,10 @@ def test_aborted_it_neither_hears_nor_says_anything_more(accepted: bool) -> None
 
 
 @given(st.lists(st.sampled_from([*Signal, Event.ENDED, Event.CLOSE_WANTED, Event.BROKEN, Event.OVERDUE]), max_size=8))
-def test_it_knows_what_ended_it_once_it_is_over(happened: list[Event | Signal]) -> None:
-    end, state, ended_by = greeted(), State.GREETED, None
+def test_how_a_peer_went_follows_from_what_ended_it(happened: list[Event | Signal]) -> None:
+    end, state = greeted(), State.GREETED
     for event in happened:
-        over = state is State.OVER
         state, _ = transition(state, event)
-        ended_by = event if state is State.OVER and not over else ended_by
         match event:
             case Signal():
                 end.receive(event.frame, 0)
@@ -75,9 +74,11 @@ def test_it_knows_what_ended_it_once_it_is_over(happened: list[Event | Signal]) 
                 end.abort("no room", 0)
         end.next(0)
         end.outbox.sent(len(end.outbox.head()))  # what waits takes the place of a heartbeat
-        if ended_by is not None:
+        if state is State.OVER:
+            went = {Signal.CLOSE: Departure.CLOSED, Signal.CLOSE_OK: Departure.DISMISSED, Event.ENDED: Departure.LOST}
+            assert end.departure is went.get(event, Departure.DROPPED)
+            assert bool(end.fault) is (end.departure is Departure.DROPPED)
             break
-    assert end.ended_by is ended_by
 
 
 MOVES: dict[tuple[State, Event | Signal], tuple[State, Command]] = {

@@ -165,17 +165,22 @@ def test_a_signal_is_told(directory: Path) -> None:
 def test_while_the_handler_runs_nothing_is_told(directory: Path) -> None:
     path = fifo(directory)
     with served(directory) as server:
-        with Wire.talking(directory) as slow, Wire.talking(directory) as leaving:
-            leaving.write("ping", CLOSE)  # what answers this may be written, and its end seen, while the next one blocks
-            slow.write(f"block {path}")
+        with Wire.talking(directory) as leaving, Wire.talking(directory) as first, Wire.talking(directory) as second:
+            for client in (leaving, first, second):
+                client.write("ping")
+                assert client.read(2) == f"{RECEIVED},pong"
+            first.write(f"block {path}")
+            with path.open("wb"):  # open: that one is at the handler
+                leaving.write("ping", CLOSE)  # to be answered between the two, and written while the second one blocks
+                second.write(f"block {path}")
             assert leaving.read(3) == f"{RECEIVED},pong,{CLOSE_OK}"
             assert leaving.ended()
             path.write_bytes(b"")
-            assert slow.read(2) == f"{RECEIVED},released"
-        server.until(Disconnected, 2)
+            assert second.read(2) == f"{RECEIVED},released"
+        server.until(Disconnected, 3)
     assert len(server.threads) == 1
-    told = [type(event) for event in server.events]
-    assert told.index(Disconnected) > told.index(Folded)
+    told = [event.message.content.split()[0] if isinstance(event, Folded) else type(event) for event in server.events]
+    assert told[4:11] == [b"ping", b"ping", b"ping", b"block", b"ping", Disconnected, b"block"]
 
 
 @pytest.mark.parametrize("error", [KeyError("no"), SystemExit(3), KeyboardInterrupt()])

@@ -15,6 +15,7 @@ from typing import Final, TypeAlias, final
 from ipcfold.continuation import Outcome
 from ipcfold.core.frame import Broken, Decoder, Frame, Signal
 from ipcfold.core.outbox import Outbox
+from ipcfold.events import Departure
 from ipcfold.limits import Limits
 from ipcfold.message import Message
 from ipcfold.peer import Peer
@@ -140,13 +141,13 @@ class Serving:
         "_decoder",
         "_draining",
         "_ended",
+        "_ended_by",
         "_frames",
         "_heartbeat",
         "_limits",
         "_row",
         "_since",
         "behind",
-        "ended_by",
         "fault",
         "hearing",
         "moved",
@@ -161,8 +162,6 @@ class Serving:
         self.peer = peer
         self.fault = ""
         """What this peer did wrong, if that is why its connection is over."""
-        self.ended_by: Event | Signal | None = None
-        """What ended the conversation, once it is over."""
         self._absence = absence or Absence()
         self._begun: float | None = None  # when the frame under way did, less the absence until then
         self.state = State.GREETED
@@ -180,6 +179,7 @@ class Serving:
         self._row = _ROWS[State.GREETED]
         self._draining = False
         self._ended = False
+        self._ended_by: Event | Signal = Event.ENDED
         self._heartbeat = heartbeat
         self._limits = limits
         self._since = now  # when the state, or the silence, began
@@ -207,6 +207,19 @@ class Serving:
     def over(self) -> bool:
         """Whether the socket can be closed."""
         return self.state is _OVER and not self.outbox.size
+
+    @property
+    def departure(self) -> Departure:
+        """How this peer went, once the conversation is over."""
+        if self.fault:
+            return Departure.DROPPED
+        match self._ended_by:
+            case Signal.CLOSE:
+                return Departure.CLOSED
+            case Signal.CLOSE_OK:
+                return Departure.DISMISSED
+            case _:
+                return Departure.LOST
 
     @property
     def reading(self) -> bool:
@@ -344,7 +357,7 @@ class Serving:
             self.moved = True
             if state is _OVER:
                 self.hearing = False
-                self.ended_by = event
+                self._ended_by = event
             if not self._draining:
                 self._since = now
         if said:

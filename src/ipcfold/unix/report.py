@@ -12,11 +12,9 @@ from functools import cache
 from threading import get_ident
 from typing import Final, TypeVar, final
 
-from ipcfold import events
 from ipcfold.continuation import Continuation
-from ipcfold.core.frame import Signal
-from ipcfold.core.serving import Event, Serving
-from ipcfold.events import Connected, Departure, Disconnected, Ending, Folded, Listening, Observer, Refused, Stopping
+from ipcfold.core.serving import Serving
+from ipcfold.events import Connected, Disconnected, Ending, Event, Folded, Listening, Observer, Refused, Stopping
 from ipcfold.message import Message
 from ipcfold.peer import Name, Peer
 
@@ -31,9 +29,6 @@ def logger() -> logging.Logger:
     return logger
 
 
-_WENT: Final[dict[Event | Signal | None, Departure]] = {Signal.CLOSE: Departure.CLOSED, Signal.CLOSE_OK: Departure.DISMISSED}
-
-
 @final
 class Report:
     """Tells of one server."""
@@ -46,7 +41,7 @@ class Report:
         self._observe = observe
         self._ending = False
         self._thread = get_ident()
-        self._untold = deque[events.Event]()
+        self._untold = deque[Event]()
         self.observed: Final = observe is not None
         """Whether to measure for `folded`, and call it."""
 
@@ -80,16 +75,14 @@ class Report:
 
     def disconnected(self, end: Serving) -> None:
         """A client is gone."""
-        peer, who = end.peer, (self._name, end.peer.connection, end.peer.pid, end.peer.uid)
-        departure = Departure.DROPPED
+        who = (self._name, end.peer.connection, end.peer.pid, end.peer.uid)
         if end.fault:
             level = logging.INFO if self._ending else logging.WARNING  # at the end nobody has to wait for it
             self._log.log(level, "%s dropped connection %d of process %d, user %d: %s", *who, end.fault)
         else:
-            departure = _WENT.get(end.ended_by, Departure.LOST)
-            self._log.debug("%s has no connection %d of process %d, user %d, any more: %s", *who, departure.value)
+            self._log.debug("%s has no connection %d of process %d, user %d, any more: %s", *who, end.departure.value)
         if self.observed:
-            self._tell(Disconnected(self._name, peer, departure, end.fault))
+            self._tell(Disconnected(self._name, end.peer, end.departure, end.fault))
 
     def stopping(self, ending: Ending) -> None:
         """The name is withdrawn."""
@@ -105,7 +98,7 @@ class Report:
         """Somebody did something to the files of the name."""
         self._log.error("%s serves on, but %s", self._name, damage)
 
-    def _tell(self, event: events.Event) -> None:
+    def _tell(self, event: Event) -> None:
         if self._observe is not None:
             self._untold.append(event)
             self.flush()
