@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipcfold import Continuation, Message, Outcome, Peer
-from tests.strategies import messages
+from ipcfold.testing.strategies import messages
 
 Verb = Callable[[Continuation[int], int], Continuation[int]]
 

@@ -10,7 +10,7 @@ from returns.result import Failure, Success
 
 from ipcfold import InvalidMediaType, MediaType, Message
 from ipcfold.message import OCTET_STREAM, TEXT_PLAIN
-from tests.strategies import media_types, parameter_values, tokens
+from ipcfold.testing.strategies import media_types, parameter_values, tokens
 
 
 @given(media_types())

@@ -15,9 +15,9 @@ from returns.result import Success
 from ipcfold import IPC, Message, Outcome, Peer
 from ipcfold.events import Connected, Departure, Disconnected, Ending, Event, Folded, Listening, Refused, Stopping
 from ipcfold.otel import observer
+from ipcfold.testing.strategies import messages, names
 from tests.shells.handlers import EMPTY, log
 from tests.shells.support import NAME, PATIENCE
-from tests.strategies import messages, names
 
 Measured = dict[tuple[str, tuple[str, ...]], float]
 

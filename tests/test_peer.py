@@ -7,7 +7,7 @@ from returns.maybe import Nothing, Some
 from returns.result import Failure, Success
 
 from ipcfold import InvalidName, Name, Peer
-from tests.strategies import names
+from ipcfold.testing.strategies import names
 
 
 @given(names())

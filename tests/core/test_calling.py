@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from ipcfold import Limits, Message
 from ipcfold.core.calling import Calling, Command, Event, State, _row, transition
 from ipcfold.core.frame import Signal, encode
+from ipcfold.testing.strategies import broken_frames, cuts, messages
 from tests.core.written import written
-from tests.strategies import broken_frames, cuts, messages
 
 ONE, TWO, THREE = Message.text("one"), Message.text("two"), Message.text("three")
 EVENTS: list[Event | Signal] = [*Event, *Signal]

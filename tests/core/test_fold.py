@@ -11,7 +11,7 @@ from returns.result import Failure, Success
 from ipcfold import Continuation, HandlerFailed, Limits, Message, MessageTooLarge, Outcome, Peer, ReservedMessage, cases, fold
 from ipcfold.core.fold import Fold
 from ipcfold.core.frame import Encoder, encode
-from tests.strategies import messages
+from ipcfold.testing.strategies import messages
 
 A, B, C = Peer(1, 10), Peer(2, 20), Peer(3, 30)
 ONE, TWO, THREE = Message.text("one"), Message.text("two"), Message.text("three")

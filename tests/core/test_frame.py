@@ -13,7 +13,8 @@ from returns.maybe import Nothing, Some
 from ipcfold import Limits, MediaType, Message, MessageTooLarge, ReservedMessage
 from ipcfold.core.frame import Broken, Decoder, Encoder, Frame, RefusedError, Signal, _parse_cached, encode, refusal
 from ipcfold.message import TEXT_PLAIN
-from tests.strategies import broken_frames, cuts, encoded, frames, media_types, messages, signals
+from ipcfold.testing.strategies import broken_frames, cuts, media_types, messages
+from tests.strategies import encoded, frames, signals
 
 LIMIT = 1000
 

@@ -12,8 +12,8 @@ from ipcfold import Continuation, Limits, Message, Peer
 from ipcfold.core.frame import Encoder, Signal, encode
 from ipcfold.core.serving import Command, Event, Serving, State, _row, transition
 from ipcfold.events import Departure
+from ipcfold.testing.strategies import broken_frames, messages
 from tests.core.written import written
-from tests.strategies import broken_frames, messages
 
 LIMITS = Limits(handshake=5, drain=2, frame=30, unsent=100, message=1000)
 PEER = Peer(1, 2, 3, 4)

@@ -1,0 +1,54 @@
+"""For tests of handlers, of protocols, and of what talks to servers; it needs the extra `testing`, which is Hypothesis.
+
+`simulate` plays a script with many clients, `ProtocolMachine` looks for the script that goes wrong, the strategies draw what the
+protocol can carry, and `ipcfold.testing.plugin` has fixtures for pytest.
+"""
+
+from ipcfold.testing.machine import ProtocolMachine
+from ipcfold.testing.script import Close, Connect, Elapse, Hold, Kill, Release, Send, Shutdown, Step, Write
+from ipcfold.testing.simulation import Client, Simulation, simulate
+from ipcfold.testing.strategies import (
+    Answer,
+    Fail,
+    Scripted,
+    ScriptedError,
+    broken_frames,
+    chunks,
+    cuts,
+    frames,
+    handlers,
+    media_types,
+    messages,
+    names,
+    scripts,
+)
+
+__all__ = [
+    "Answer",
+    "Client",
+    "Close",
+    "Connect",
+    "Elapse",
+    "Fail",
+    "Hold",
+    "Kill",
+    "ProtocolMachine",
+    "Release",
+    "Scripted",
+    "ScriptedError",
+    "Send",
+    "Shutdown",
+    "Simulation",
+    "Step",
+    "Write",
+    "broken_frames",
+    "chunks",
+    "cuts",
+    "frames",
+    "handlers",
+    "media_types",
+    "messages",
+    "names",
+    "scripts",
+    "simulate",
+]

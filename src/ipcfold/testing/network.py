@@ -74,8 +74,10 @@ class Network(Generic[C]):
         timeout: float | None = None,
         chunks: Sequence[int] = (),
         told: Callable[[Event], object] = lambda _: None,
+        heard: Callable[[int, Message], object] = lambda _, __: None,
     ) -> None:
-        """`chunks`: how many bytes each read brings, over and over; all there are if it is empty. `told` gets each event as it happens."""
+        """`chunks`: how many bytes each read brings, over and over; all there are if it is empty. `told` gets
+        each event as it happens, `heard` each response as it comes to a client."""
         self.now = 0.0
         """Seconds since the beginning."""
         self.lines = dict[int, Line]()
@@ -87,6 +89,7 @@ class Network(Generic[C]):
         self._heartbeat = heartbeat
         self._chunks = cycle(chunks or [ALL])
         self._told = told
+        self._heard = heard
         self._ending = Ending.STOPPED  # by the handler, if by nothing else
         self._stopping = False  # whether that was told
         self._tell(Listening(_SERVER))
@@ -123,6 +126,12 @@ class Network(Generic[C]):
         line.said += said
         line.answers += [[] for _ in said]
         return Success(None)
+
+    def write(self, client: int, data: bytes) -> None:
+        """The client writes these bytes, behind what it has said."""
+        self.client_writes(client)
+        if not self.lines[client].client_gone:
+            self.lines[client].up += data
 
     def close(self, client: int) -> None:
         """The client asks to close."""
@@ -216,6 +225,7 @@ class Network(Generic[C]):
         for number, answer in enumerate(line.answers, 1):
             while (response := calling.response_to(number)) is not None:
                 answer.append(response)
+                self._heard(client, response)
         return True
 
     def fold(self) -> bool:

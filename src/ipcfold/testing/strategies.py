@@ -1,0 +1,156 @@
+"""Hypothesis strategies: what values of the protocol, streams of bytes, handlers and scripts can look like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from string import ascii_letters, digits
+from typing import Final, final
+
+import attrs
+from hypothesis import strategies as st
+from returns.maybe import Nothing
+
+from ipcfold.continuation import Continuation, Outcome
+from ipcfold.core.frame import Signal, encode, refusal
+from ipcfold.limits import Limits
+from ipcfold.message import MediaType, Message
+from ipcfold.peer import Name
+from ipcfold.testing.script import Close, Connect, Elapse, Hold, Kill, Release, Send, Step, Write
+
+_TOKEN_CHARACTERS: Final = "!#$%&'*+-.^_`|~" + digits + ascii_letters
+_SIGNALS: Final = [signal.content for signal in Signal]
+_CLIENTS: Final = ("ann", "bob", "cat")
+
+
+def names() -> st.SearchStrategy[Name]:
+    """Names of servers."""
+    return st.text(ascii_letters + digits + "_-", min_size=1, max_size=30).map(Name)
+
+
+def tokens() -> st.SearchStrategy[str]:
+    """Types, subtypes, and names of parameters."""
+    return st.text(_TOKEN_CHARACTERS, min_size=1, max_size=20)
+
+
+def parameter_values() -> st.SearchStrategy[str]:
+    """Values of parameters, in need of quotes or not."""
+    return st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E) | st.just("\t"), max_size=20)
+
+
+def media_types() -> st.SearchStrategy[MediaType]:
+    """Media types, with parameters and without."""
+    parameters = st.lists(st.tuples(tokens(), parameter_values()), max_size=3).map(tuple)
+    return st.builds(MediaType, tokens(), tokens(), parameters)
+
+
+def messages() -> st.SearchStrategy[Message]:
+    """Any message that may be sent: those equal to a signal of the protocol are not among them, those nearly equal are."""
+    contents = st.binary(max_size=80) | st.sampled_from([*_SIGNALS, b"\xce", b""])
+    return st.one_of(
+        st.builds(Message, media_types(), contents),
+        st.builds(Message.octets, contents),
+        st.text(max_size=40).map(Message.text),
+    ).filter(lambda message: refusal(message, Limits()) == Nothing)
+
+
+def frames() -> st.SearchStrategy[bytes]:
+    """Whole frames, as they stand on the wire: of messages and of signals."""
+    return messages().map(encode) | st.sampled_from([signal.frame for signal in Signal])
+
+
+def broken_frames() -> st.SearchStrategy[bytes]:
+    """Bytes that are a frame but for one thing: the end mark, or the media type."""
+
+    def wrong_mark(message: Message, mark: int) -> bytes:
+        return encode(message)[:-1] + bytes([mark])
+
+    def wrong_type(media_type: bytes) -> bytes:
+        return len(media_type).to_bytes(2) + media_type + b"\x00\x00\x00\x00\xce"
+
+    no_types = [b"", b"text", b"text/", b"/plain", b"text /plain", b"t\xe9xt/plain", b"a/b; c"]
+    marks = st.integers(0, 255).filter(lambda mark: mark != 0xCE)
+    return st.builds(wrong_mark, messages(), marks) | st.builds(wrong_type, st.sampled_from(no_types))
+
+
+def cuts(data: bytes) -> st.SearchStrategy[list[bytes]]:
+    """Ways a stream may cut these bytes into what single reads return."""
+    positions = st.lists(st.integers(0, len(data)), max_size=12).map(sorted)
+    return positions.map(lambda found: [data[start:end] for start, end in zip([0, *found], [*found, len(data)], strict=True)])
+
+
+def chunks() -> st.SearchStrategy[list[int]]:
+    """Sizes of reads for `simulate`: how the streams of a whole script are cut."""
+    return st.lists(st.integers(1, 100), max_size=4)
+
+
+@final
+@attrs.frozen
+class Answer:
+    """What a scripted handler says to one message."""
+
+    responses: tuple[Message, ...] = ()
+    outcome: Outcome = Outcome.CONTINUE
+
+
+@final
+@attrs.frozen
+class Fail:
+    """A scripted handler raises a `ScriptedError`."""
+
+
+@final
+class ScriptedError(Exception):
+    """What a scripted handler raises."""
+
+
+@final
+@attrs.frozen
+class Scripted:
+    """A handler that answers as it is told, message by message, then only goes on; it carries the messages it folded, from `()` on."""
+
+    answers: tuple[Answer | Fail, ...]
+
+    def __call__(
+        self, message: Message, continuation: Continuation[tuple[Message, ...]], carry: tuple[Message, ...]
+    ) -> Continuation[tuple[Message, ...]]:
+        """Fold one message."""
+        answer = self.answers[len(carry)] if len(carry) < len(self.answers) else Answer()
+        if isinstance(answer, Fail):
+            raise ScriptedError(f"message {len(carry) + 1} is to fail")
+        responded = continuation.respond((*carry, message), *answer.responses)
+        match answer.outcome:
+            case Outcome.CONTINUE:
+                return responded
+            case Outcome.CLOSE:
+                return responded.close(responded.carry)
+            case Outcome.STOP:
+                return responded.stop(responded.carry)
+
+
+def handlers() -> st.SearchStrategy[Scripted]:
+    """Handlers for tests of what talks to servers, whichever is behind the name: they respond, close, stop and fail."""
+    answers = st.builds(Answer, st.lists(messages(), max_size=3).map(tuple), st.sampled_from(Outcome))
+    return st.lists(answers | st.builds(Fail), max_size=8).map(lambda told: Scripted(tuple(told)))
+
+
+def scripts(
+    said: st.SearchStrategy[Message] | None = None, *, clients: Sequence[str] = _CLIENTS, max_size: int = 20
+) -> st.SearchStrategy[list[Step]]:
+    """Scripts for `simulate`: clients that say what the strategy gives, and all that can happen to them.
+
+    They are held and released, close, are killed in the middle of a frame, write what is no frame; time passes. They never end the
+    server: append a `Shutdown` for that.
+    """
+    client = st.sampled_from(list(clients))
+    send = st.builds(lambda who, what: Send(who, *what), client, st.lists(messages() if said is None else said, min_size=1, max_size=3))
+    trouble = st.one_of(
+        st.builds(Connect, client),
+        st.builds(Hold, client),
+        st.builds(Release, client),
+        st.builds(Close, client),
+        st.builds(Kill, client, st.integers(0, 60)),
+        st.builds(Write, client, broken_frames()),
+        st.builds(Elapse, st.sampled_from([0.5, 1.0, 10.0, 100.0])),
+    )
+    step: st.SearchStrategy[Step] = st.one_of(send, send, trouble)
+    return st.lists(step, max_size=max_size)
