@@ -4,12 +4,14 @@
 """
 
 import os
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+
+from ipcfold import IPC
+
+pytest_plugins = ["ipcfold.testing.plugin", "pytester"]
 
 collect_ignore = [
     "typesafety/right.py",  # for mypy's eyes only
@@ -26,7 +28,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
 @pytest.fixture
-def directory() -> Iterator[Path]:
+def directory(ipc: IPC) -> Path:
     """A directory for sockets: of mode 0700, and with a path short enough."""
-    with tempfile.TemporaryDirectory(prefix="ipc") as made:
-        yield Path(made)
+    assert ipc.directory is not None
+    return ipc.directory

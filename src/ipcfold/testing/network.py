@@ -55,6 +55,18 @@ class Line:
     """What was responded to each message said, as far as it has come."""
 
     @property
+    def moving(self) -> bool:
+        """Whether anything is under way, or about to be."""
+        calling, serving = self.calling, self.serving
+        gone = self.client_gone or self.server_gone or not calling.open or not serving.hearing
+        return bool(gone or self.up or self.down or calling.outbox.size or serving.outbox.size)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing will happen on it any more."""
+        return self.server_gone and self.serving.over and (self.dead or not self.calling.open)
+
+    @property
     def heard(self) -> list[Message]:
         """All the responses that have come."""
         return [response for answer in self.answers for response in answer]
@@ -81,6 +93,7 @@ class Network(Generic[C]):
         self.now = 0.0
         """Seconds since the beginning."""
         self.lines = dict[int, Line]()
+        self._live = dict[int, Line]()  # those that are not over
         self.events = list[Event]()
         """What a server tells its observer."""
         self._limits = limits or Limits()
@@ -110,6 +123,7 @@ class Network(Generic[C]):
         else:
             self.lines[number] = Line(calling, self.host.connect(peer, self.now))
             self._tell(Connected(_SERVER, peer))
+        self._live[number] = self.lines[number]
         return number
 
     def send(self, client: int, *messages: Message) -> Result[None, MessageTooLarge | ReservedMessage]:
@@ -277,8 +291,10 @@ class Network(Generic[C]):
         moving = True
         while moving:
             moving = self.fold() or self.host.ready
-            for client, line in self.lines.items():
-                if not line.held:
+            for client, line in list(self._live.items()):
+                if line.over:
+                    del self._live[client]
+                elif line.moving and not line.held:
                     moving |= self.exchange(client)
 
     def exchange(self, client: int) -> bool:

@@ -1,0 +1,126 @@
+"""The machine finds the shortest conversation in which a protocol goes wrong, and nothing wrong in one that is right."""
+
+from typing import Generic, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import invariant, run_state_machine_as_test
+
+from ipcfold import Continuation, Handler, Limits, Message, Peer
+from ipcfold.testing import Client, ProtocolMachine
+
+C = TypeVar("C")
+
+LOCK, UNLOCK = Message.text("lock"), Message.text("unlock")
+GRANTED, BUSY = Message.text("granted"), Message.text("busy")
+HARD = settings(
+    max_examples=300,
+    database=None,
+    derandomize=True,
+    phases=[Phase.generate, Phase.shrink],  # and none to explain
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def naive(message: Message, continuation: Continuation[bool], locked: bool) -> Continuation[bool]:  # noqa: FBT001 - the carry
+    """A lock that anybody can unlock."""
+    if message == LOCK:
+        return continuation.respond(True, BUSY if locked else GRANTED)
+    return continuation.continue_(False)
+
+
+def right(message: Message, continuation: Continuation[Peer | None], holder: Peer | None) -> Continuation[Peer | None]:
+    """A lock that only its holder can unlock."""
+    if message == LOCK:
+        return continuation.respond(holder, BUSY) if holder else continuation.respond(continuation.peer, GRANTED)
+    return continuation.continue_(None if holder == continuation.peer else holder)
+
+
+def holds(client: Client) -> bool:
+    """Whether this client believes that it has the lock."""
+    held = False
+    for message, answer in zip(client.sent, client.answers, strict=True):
+        held = GRANTED in answer or (held and message != UNLOCK)
+    return held and client.departure is None
+
+
+class Locks(ProtocolMachine[C], Generic[C]):
+    """Clients that lock and unlock as they like."""
+
+    def messages(self, client: Client) -> st.SearchStrategy[Message]:
+        return st.sampled_from([LOCK, UNLOCK])
+
+    @invariant()
+    def only_one_has_it(self) -> None:
+        assert sum(map(holds, self.seen)) <= 1
+
+
+class Naive(Locks[bool]):
+    def server(self) -> tuple[bool, Handler[bool]]:
+        return False, naive
+
+
+class Right(Locks[Peer | None]):
+    def server(self) -> tuple[Peer | None, Handler[Peer | None]]:
+        return None, right
+
+
+TestRight = Right.TestCase
+
+
+class Counting(ProtocolMachine[int]):
+    """A count that must stay below two, and a client that says nothing once it got an answer."""
+
+    limits = Limits(connections=2)
+
+    def server(self) -> tuple[int, Handler[int]]:
+        return 0, lambda _, continuation, count: continuation.respond(count + 1, GRANTED)
+
+    def messages(self, client: Client) -> st.SearchStrategy[Message]:
+        return st.nothing() if client.responses else st.just(LOCK)
+
+    def check(self, carry: int) -> None:
+        assert carry < 2, "two are too many"
+
+
+class Failing(ProtocolMachine[int]):
+    """A handler that does not know what it gets."""
+
+    def server(self) -> tuple[int, Handler[int]]:
+        return 0, fail
+
+    def messages(self, client: Client) -> st.SearchStrategy[Message]:
+        return st.sampled_from([LOCK, UNLOCK])
+
+
+def fail(message: Message, continuation: Continuation[int], count: int) -> Continuation[int]:
+    if message == LOCK:
+        return continuation.continue_(count + 1)
+    raise KeyError(message.content)
+
+
+def found(machine: type[ProtocolMachine[C]], error: type[BaseException]) -> list[str]:
+    """What clients do, and how the handler fails, in the example that the machine ends with."""
+    with pytest.raises(error) as raised:
+        run_state_machine_as_test(machine, settings=HARD)
+    lines = [line for note in raised.value.__notes__ for line in note.splitlines() if " s  " in line]
+    return [" ".join(line.split()[2:]) for line in lines if "sends" in line or "ends:" in line]
+
+
+def test_a_lock_that_anybody_can_unlock_is_proved_wrong_by_the_shortest_conversation() -> None:
+    said = [(who, what) for who, _, _, what in map(str.split, found(Naive, AssertionError))]
+    assert [what for _, what in said] == ["b'lock'", "b'unlock'", "b'lock'"]
+    assert said[0][0] not in {said[1][0], said[2][0]}
+
+
+def test_what_must_hold_of_the_carry_is_looked_at_after_each_message() -> None:
+    first, second = found(Counting, AssertionError)
+    assert first == "ann sends text/plain b'lock'"
+    assert second.endswith("sends text/plain b'lock'")
+
+
+def test_a_handler_that_fails_is_found() -> None:
+    sent, failed, *_ = found(Failing, KeyError)
+    assert sent == "ann sends text/plain b'unlock'"
+    assert "ends: the handler failed with KeyError(b'unlock')" in failed

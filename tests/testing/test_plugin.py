@@ -1,0 +1,82 @@
+"""The fixtures, as somebody else's tests use them."""
+
+import pytest
+
+CONFTEST = 'pytest_plugins = ["ipcfold.testing.plugin"]'
+
+COUNT = """
+from ipcfold import Continuation, Message, Name
+from ipcfold.events import Folded
+from ipcfold.testing import Send, simulate
+from returns.result import Failure, Success
+
+def count(message, continuation, counter):
+    if message.content == b"fail":
+        raise KeyError("on purpose")
+    return continuation.respond(counter + 1, Message.text("pong"))
+"""
+
+
+def run(pytester: pytest.Pytester, tests: str) -> pytest.RunResult:
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(COUNT + tests)
+    return pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=40)
+
+
+def test_servers_run_for_one_test_each_and_end_with_it(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+def test_serve(serve, ipc):
+    server = serve(count, 0)
+    assert server.connect().ask(Message.text("ping")) == Success(Message.text("pong"))
+    assert [event.message for event in server.events if isinstance(event, Folded)] == [Message.text("ping")]
+    other = serve(count, 40, Name("other"))
+    assert ipc.processes() == Success(frozenset({server.name, other.name}))
+    assert other.stop() == Success(40)
+    assert other.stop() == Success(40)
+    assert ipc.processes() == Success(frozenset({server.name}))
+
+def test_of_its_own(serve, ipc):
+    assert ipc.processes() == Success(frozenset())
+    server = serve(count, 0)
+    server.connect().send(Message.text("fail"))
+    assert isinstance(server.stop(), Failure)  # asked about, so that it fails no test
+""",
+    )
+    result.assert_outcomes(passed=2)
+
+
+def test_what_went_wrong_is_reported(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+def test_failing(serve):
+    serve(count, 0).connect().send(Message.text("fail"))
+
+def test_taken(serve):
+    serve(count, 0)
+    serve(count, 0)
+
+def test_simulated():
+    simulate(count, 0, [Send("ann", Message.text("another"))])
+    assert simulate(count, 0, [Send("ann", Message.text("ping"))]).carry == 2
+
+def test_quiet():
+    simulate(count, 0, [Send("ann", Message.text("not to be seen"))])
+""",
+    )
+    result.assert_outcomes(passed=3, failed=1, errors=2)
+    result.stdout.fnmatch_lines(
+        [
+            "*KeyError: 'on purpose'*",
+            "*AssertionError: the handler failed with KeyError('on purpose') at *: mend the handler and start from there*",
+            "*ipcfold server server*",
+            "Connected(*",
+            "*AssertionError: the name 'server' is held by process *",
+            "*ipcfold simulation*",
+            "*folds text/plain b'ping' of ann, responds text/plain b'pong': the carry is 1",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*not to be seen*")
+    result.stdout.no_fnmatch_line("*b'another'*carry is*")

@@ -1,0 +1,219 @@
+"""A simulated server does what a real one does, whatever its clients do."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import ExitStack
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from returns.result import Failure, Success
+
+from ipcfold import IPC, Continuation, HandlerFailed, Limits, Message, Outcome, cases, fold
+from ipcfold.events import Connected, Departure, Disconnected, Ending, Folded, Listening, Refused, Stopping
+from ipcfold.testing import (
+    Close,
+    Connect,
+    Elapse,
+    Hold,
+    Kill,
+    Release,
+    Scripted,
+    Send,
+    Shutdown,
+    Simulation,
+    Step,
+    Write,
+    broken_frames,
+    chunks,
+    handlers,
+    messages,
+    scripts,
+    simulate,
+)
+from ipcfold.testing.plugin import serving
+
+Log = tuple[tuple[int, Message], ...]
+EMPTY: Log = ()
+NOTHING: tuple[Message, ...] = ()
+ONE, TWO = Message.text("one"), Message.text("two")
+
+
+def log(message: Message, continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
+    """Keep who said what, and answer twice."""
+    return continuation.respond((*carry, (continuation.peer.connection, message)), message, Message.text(str(len(carry))))
+
+
+def ending(simulation: Simulation[Log]) -> list[Ending]:
+    return [event.ending for event in simulation.events if isinstance(event, Stopping)]
+
+
+@given(scripts(), chunks(), st.booleans())
+def test_whatever_clients_do_the_carry_is_what_was_folded_and_each_knows_its_part(
+    script: list[Step],
+    sizes: list[int],
+    stopped: bool,  # noqa: FBT001 - drawn
+) -> None:
+    simulation = simulate(log, EMPTY, [*script, *([Shutdown()] if stopped else [])], chunks=sizes)
+    folded = [event for event in simulation.events if isinstance(event, Folded)]
+    assert simulation.result == Success(tuple((event.peer.connection, event.message) for event in folded))
+    assert simulation.outcome is (Outcome.STOP if stopped else Outcome.CONTINUE)
+    by_client = defaultdict(list)
+    for event in folded:
+        by_client[event.peer.connection].append(event)
+    for client in simulation.clients.values():
+        mine = by_client[client.peer.connection]
+        assert tuple(event.message for event in mine) == client.sent[: len(mine)]
+        assert client.acknowledged <= len(mine)
+        for event, answer in zip(mine, client.answers, strict=False):
+            assert answer == event.responses[: len(answer)]
+        if client.departure is None:
+            assert client.acknowledged == len(mine) == len(client.sent)
+            assert client.answers == tuple(event.responses for event in mine)
+    came = [event.peer for event in simulation.events if isinstance(event, Connected)]
+    went = [event.peer for event in simulation.events if isinstance(event, Disconnected)]
+    assert len(came) == len(simulation.clients)
+    if stopped:
+        assert sorted(map(str, came)) == sorted(map(str, went))
+
+
+@given(handlers(), st.lists(messages(), max_size=10), chunks())
+def test_for_one_client_it_is_fold(handler: Scripted, said: list[Message], sizes: list[int]) -> None:
+    simulation = simulate(handler, NOTHING, [Connect("ann"), Send("ann", *said)], chunks=sizes)
+    match cases(fold(handler, NOTHING, said)):
+        case Success(last):
+            assert simulation.result == Success(last.carry)
+            assert simulation.clients["ann"].responses == last.responses
+            assert simulation.clients["ann"].departure is (None if last.outcome is Outcome.CONTINUE else Departure.DISMISSED)
+        case Failure(failed):
+            assert isinstance(simulation.result, Failure)
+            assert simulation.carry == failed.carry
+            assert simulation.clients["ann"].departure is Departure.DISMISSED
+
+
+sends = st.builds(lambda who, what: Send(who, *what), st.sampled_from(["ann", "bob"]), st.lists(messages(), max_size=3))
+
+
+@settings(max_examples=15)
+@given(st.lists(sends, max_size=6))
+def test_a_real_server_does_the_same(script: list[Send]) -> None:
+    simulation = simulate(log, EMPTY, script)
+    with TemporaryDirectory(prefix="ipc") as directory, serving(IPC(directory)) as serve:
+        server = serve(log, EMPTY)
+        heard = {name: list[Message]() for name in simulation.clients}
+        with ExitStack() as open_until:
+            processes = {name: open_until.enter_context(server.connect()) for name in simulation.clients}
+            for step in script:
+                processes[step.client].send(*step.messages).unwrap()
+                heard[step.client] += [processes[step.client].wait().unwrap() for _ in range(2 * len(step.messages))]
+        assert server.stop() == simulation.result
+        assert {name: list(client.responses) for name, client in simulation.clients.items()} == heard
+
+
+@given(st.integers(1, 30), st.booleans())
+def test_half_a_frame_of_a_killed_client_is_not_folded(lost: int, held: bool) -> None:  # noqa: FBT001 - drawn
+    script: list[Step] = [Connect("ann"), *([Hold("ann")] if held else []), Send("ann", ONE, TWO), Kill("ann", lost), Send("bob", ONE)]
+    simulation = simulate(log, EMPTY, script)
+    frame = 2 + len("text/plain") + 4 + 3 + 1
+    whole = 2 - -(-lost // frame) if held else 2
+    assert [message for who, message in simulation.carry if who == 1] == [ONE, TWO][: max(0, whole)]
+    assert simulation.clients["ann"].departure is Departure.LOST
+    assert simulation.clients["bob"].answers != ()
+
+
+@given(broken_frames())
+def test_who_writes_what_is_no_frame_is_dropped_and_the_others_go_on(data: bytes) -> None:
+    simulation = simulate(log, EMPTY, [Send("ann", ONE), Write("ann", data), Send("ann", TWO), Send("bob", TWO)])
+    assert simulation.carry == ((1, ONE), (2, TWO))
+    (gone,) = [event for event in simulation.events if isinstance(event, Disconnected)]
+    assert (gone.departure, simulation.clients["ann"].departure) == (Departure.DROPPED, Departure.LOST)
+    assert gone.reason in str(simulation)
+
+
+def test_who_is_held_is_overtaken_and_hears_nothing() -> None:
+    simulation = simulate(log, EMPTY, [Connect("ann"), Hold("ann"), Send("ann", ONE), Send("bob", TWO), Release("ann"), Send("ann", TWO)])
+    assert simulation.carry == ((2, TWO), (1, ONE), (1, TWO))
+    assert simulation.clients["ann"].acknowledged == 2
+
+
+@pytest.mark.parametrize(
+    ("script", "limits", "reason"),
+    [
+        ([Connect("ann"), Write("ann", b"\x00\x0atext"), Elapse(61)], Limits(), "one frame of it took more than 60 s (limits.frame)"),
+        ([Connect("ann"), Write("ann", b"\x00\x01x" + b"\xff" * 5)], Limits(), "it broke the protocol: a content of 4294967295 bytes"),
+    ],
+)
+def test_what_a_limit_says_is_why_a_client_goes(script: Sequence[Step], limits: Limits, reason: str) -> None:
+    simulation = simulate(log, EMPTY, script, limits=limits)
+    (gone,) = [event for event in simulation.events if isinstance(event, Disconnected)]
+    assert gone.reason.startswith(reason)
+
+
+def test_one_too_many_is_turned_away() -> None:
+    simulation = simulate(log, EMPTY, [Connect("ann"), Send("bob", ONE), Send("ann", TWO)], limits=Limits(connections=1))
+    (refused,) = [event for event in simulation.events if isinstance(event, Refused)]
+    assert refused.reason == "there are 1 already (limits.connections)"
+    assert simulation.clients["bob"].departure is Departure.LOST
+    assert simulation.clients["bob"].sent == ()
+    assert simulation.carry == ((1, TWO),)
+
+
+def test_what_must_not_be_sent_is_not_and_the_transcript_says_why() -> None:
+    simulation = simulate(log, EMPTY, [Send("ann", ONE, Message.octets(b"x" * 101))], limits=Limits(message=100))
+    assert simulation.clients["ann"].sent == ()
+    assert "ann  cannot send: a message of 101 bytes is over the limit of 100" in str(simulation)
+
+
+@given(st.floats(0.1, 1e6))
+def test_the_timeout_runs_in_the_time_of_the_script(timeout: float) -> None:
+    before = simulate(log, EMPTY, [Send("ann", ONE), Elapse(timeout * 0.9)], timeout=timeout, heartbeat=timeout / 5)
+    after = simulate(log, EMPTY, [Send("ann", ONE), Elapse(timeout * 1.1)], timeout=timeout, heartbeat=timeout / 5)
+    assert (before.outcome, after.outcome) == (Outcome.CONTINUE, Outcome.STOP)
+    assert ending(after) == [Ending.TIMED_OUT]
+    assert after.clients["ann"].departure is Departure.DISMISSED
+
+
+@pytest.mark.parametrize("error", [KeyError("no"), SystemExit(1)])
+def test_a_handler_that_fails_ends_it_with_the_last_good_carry(error: BaseException) -> None:
+    def fail(message: Message, continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
+        if message == TWO:
+            raise error
+        return log(message, continuation, carry)
+
+    simulation = simulate(fail, EMPTY, [Send("ann", ONE, TWO, ONE), Send("bob", ONE)])
+    assert simulation.result == Failure(HandlerFailed(((1, ONE),), TWO, error))
+    assert simulation.carry == ((1, ONE),)
+    assert simulation.outcome is Outcome.STOP
+    assert ending(simulation) == [Ending.FAILED]
+    assert simulation.clients["ann"].acknowledged == 1
+    assert repr(error) in str(simulation)
+
+
+def test_a_handler_that_is_interrupted_ends_it_in_good_order() -> None:
+    def interrupt(message: Message, continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
+        raise KeyboardInterrupt
+
+    simulation = simulate(interrupt, EMPTY, [Send("ann", ONE)])
+    assert simulation.result == Success(EMPTY)
+    assert ending(simulation) == [Ending.INTERRUPTED]
+
+
+def test_a_script_of_nothing() -> None:
+    simulation = simulate(log, EMPTY, [])
+    assert (simulation.result, simulation.events, str(simulation)) == (Success(EMPTY), (Listening(simulation.events[0].name),), "")
+
+
+def test_the_transcript_tells_of_the_end() -> None:
+    simulation = simulate(log, EMPTY, [Connect("ann"), Close("ann"), Connect("bob"), Elapse(2), Shutdown()])
+    assert str(simulation).splitlines() == [
+        "   0.00 s  ann     connects",
+        "   0.00 s  ann     closes",
+        "   0.00 s  server  has no ann any more: it closed",
+        "   0.00 s  bob     connects",
+        "   2.00 s  time    went on by 2 s",
+        "   2.00 s  server  gets a signal to end",
+        "   2.00 s  server  ends: a signal came",
+        "   2.00 s  server  has no bob any more: it was asked to close",
+    ]
+    assert repr(simulation) == "<Simulation <Success: ()> of 2 clients; str() is the transcript>"
