@@ -7,13 +7,14 @@ bytes come and whatever a validator raises, and that the JSON given by default t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from types import UnionType
+from contextlib import suppress
+from functools import partial
+from types import NoneType, UnionType
 from typing import Any, Final, Generic, Protocol, Self, TypeVar, Union, final, get_args, get_origin
 
 import attrs
 from cattrs import Converter, transform_error
 from cattrs.preconf.json import make_converter
-from cattrs.strategies import configure_tagged_union
 from cattrs.v import format_exception
 from returns.result import Failure, Result, Success
 from typing_extensions import TypeForm
@@ -88,28 +89,67 @@ def _fit(codec: Codec[Any]) -> Format:  # Any: of whatever type
     converter = codec.converter.copy()
     if not isinstance(converter, Converter):
         raise TypeError(f"a converter of cattrs.preconf is wanted, not {codec.converter!r:.80}")
-    form = getattr(codec.form, "__value__", codec.form)  # of a `type` statement
-    members = get_args(form) if get_origin(form) in {Union, UnionType} else ()
-    if members and all(isinstance(member, type) and attrs.has(member) for member in members):
-        _tag(converter, codec.form, tuple(member.__name__ for member in members))
+    converter.register_structure_hook_factory(_is_choice, partial(_union_reader, converter))
+    converter.register_unstructure_hook_factory(_is_choice, partial(_union_writer, converter))
     converter.get_structure_hook(codec.form)
     converter.get_unstructure_hook(codec.form)
     return converter
 
 
-def _tag(converter: Converter, union: object, tags: tuple[str, ...]) -> None:
-    """Let values of this union say which of its classes they are of."""
-    if len(set(tags)) < len(tags):
-        raise ValueError(f"classes of the same name cannot be told apart in a message: {', '.join(tags)}")
-    configure_tagged_union(union, converter, tag_name=_TAG)
-    tagged = converter.get_structure_hook(union)
+def _members(form: Any) -> list[Any]:  # Any: types have no one type, here and below
+    """The types that make up this one, if it is a union; else itself."""
+    form = getattr(form, "__value__", form)  # of a `type` statement
+    if get_origin(form) not in {Union, UnionType}:
+        return [form]
+    return [member for part in get_args(form) for member in _members(part)]
 
-    def structure(value: Any, target: Any) -> Any:  # only for the words: cattrs says "required field missing" for any of this
-        if not isinstance(value, dict) or value.get(_TAG) not in tags:
-            raise ValueError(f"{_TAG} is none of {', '.join(tags)}")
-        return tagged(value, target)
 
-    converter.register_structure_hook(union, structure)
+def _is_choice(form: Any) -> bool:
+    return bool(_classes(form))
+
+
+def _classes(form: Any) -> list[Any]:
+    """The classes between which this type is a choice: a union of attrs classes, and perhaps `None`; else none."""
+    classes = [member for member in _members(form) if member is not NoneType]
+    return classes if len(classes) > 1 and all(attrs.has(member) for member in classes) else []
+
+
+# Unions are tagged wherever they stand, recursive ones too; the strategy that cattrs has for it is for those that one lists.
+
+
+def _union_reader(converter: Converter, union: Any) -> Callable[[Any, Any], Any]:
+    classes = {member.__name__: member for member in _classes(union)}
+    if len(classes) < len(_classes(union)):
+        raise ValueError(f"classes of the same name cannot be told apart in a message: {union}")
+    for member in classes.values():
+        with suppress(RecursionError):  # it has this union within, and is being made
+            converter.get_structure_hook(member, cache_result=False)
+    optional = NoneType in _members(union)
+
+    def structure(value: Any, _: Any) -> Any:
+        if value is None and optional:
+            return None
+        tag = value.get(_TAG) if isinstance(value, dict) else None
+        if not isinstance(tag, str) or tag not in classes:
+            raise ValueError(f"{_TAG} is none of {', '.join(classes)}")
+        return converter.structure({key: item for key, item in value.items() if key != _TAG}, classes[tag])
+
+    return structure
+
+
+def _union_writer(converter: Converter, union: Any) -> Callable[[Any], Any]:
+    classes = {get_origin(member) or member: member for member in _classes(union)}
+    optional = NoneType in _members(union)
+
+    def unstructure(value: Any) -> Any:
+        if value is None and optional:
+            return None
+        member = classes.get(type(value))
+        if member is None:
+            raise ValueError(f"a {type(value).__name__} is none of {', '.join(kind.__name__ for kind in classes)}")
+        return {**converter.unstructure(value, member), _TAG: member.__name__}
+
+    return unstructure
 
 
 def _writes_text(codec: Codec[Any]) -> bool:
