@@ -15,6 +15,7 @@ PUBLIC = {
         Ended ConnectError SendError ReceiveError AskError CloseError ListenError
     """,
     "ipcfold.pointfree": "flat_map send wait ask close",
+    "ipcfold.codec": "Codec Format Undecodable Unencodable TypedContinuation TypedHandler typed ask send wait",
 }
 
 
@@ -25,7 +26,7 @@ def test_the_public_names(module: str) -> None:
     assert all(hasattr(exported, name) for name in exported.__all__)
 
 
-@pytest.mark.parametrize("left_out", ["logging", "platformdirs", "ipcfold.unix.server"])
+@pytest.mark.parametrize("left_out", ["logging", "platformdirs", "ipcfold.unix.server", "cattrs"])
 def test_what_only_some_need_is_not_imported(left_out: str) -> None:
     program = f"import sys, ipcfold; sys.exit({left_out!r} in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=20)

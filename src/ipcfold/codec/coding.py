@@ -124,15 +124,14 @@ def _union_reader(converter: Converter, union: Any) -> Callable[[Any, Any], Any]
     for member in classes.values():
         with suppress(RecursionError):  # it has this union within, and is being made
             converter.get_structure_hook(member, cache_result=False)
-    optional = NoneType in _members(union)
+    names, optional = tuple(classes), NoneType in _members(union)  # a tuple, as what comes need not be hashable
 
     def structure(value: Any, _: Any) -> Any:
         if value is None and optional:
             return None
-        tag = value.get(_TAG) if isinstance(value, dict) else None
-        if not isinstance(tag, str) or tag not in classes:
-            raise ValueError(f"{_TAG} is none of {', '.join(classes)}")
-        return converter.structure({key: item for key, item in value.items() if key != _TAG}, classes[tag])
+        if not isinstance(value, dict) or value.get(_TAG) not in names:
+            raise ValueError(f"{_TAG} is none of {', '.join(names)}")
+        return converter.structure({key: item for key, item in value.items() if key != _TAG}, classes[value[_TAG]])
 
     return structure
 
