@@ -21,6 +21,7 @@ PUBLIC = {
         simulate Simulation Client Step Connect Send Close Kill Write Hold Release Elapse Shutdown ProtocolMachine
         names media_types messages frames broken_frames cuts chunks handlers Scripted ScriptedError Answer Fail scripts
     """,
+    "ipcfold.codec": "Codec Format Undecodable Unencodable TypedContinuation TypedHandler typed ask send wait",
 }
 
 
@@ -31,7 +32,7 @@ def test_the_public_names(module: str) -> None:
     assert all(hasattr(exported, name) for name in exported.__all__)
 
 
-@pytest.mark.parametrize("left_out", ["logging", "platformdirs", "ipcfold.unix.server", "ipcfold.events"])
+@pytest.mark.parametrize("left_out", ["logging", "platformdirs", "ipcfold.unix.server", "ipcfold.events", "cattrs"])
 def test_what_only_some_need_is_not_imported(left_out: str) -> None:
     program = f"import sys, ipcfold; sys.exit({left_out!r} in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=20)

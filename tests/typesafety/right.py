@@ -1,7 +1,9 @@
 """What mypy must accept, with the types it must infer. Nothing here runs."""
 
-from typing import assert_type
+from typing import Generic, TypeVar, assert_type
 
+import attrs
+from cattrs.preconf.msgpack import make_converter
 from returns.maybe import Maybe
 from returns.pipeline import flow
 from returns.result import Failure, Result, Success
@@ -47,6 +49,8 @@ from ipcfold import (
     cases,
     fold,
 )
+from ipcfold import codec as typed_verbs
+from ipcfold.codec import Codec, TypedContinuation, Undecodable, Unencodable, typed
 from ipcfold.pointfree import ask, close, flat_map, send, wait
 
 
@@ -162,3 +166,92 @@ def carried(result: Result[int, ListenError[int]]) -> int:
                     return carry
                 case DirectoryUnusable() | PathTooLong() | NameTaken() | UsedAfterFork() | SystemFailure():
                     return -1
+
+
+# Typed messages: the type of a codec is found, also of a union, and so is that of a pipeline, wherever in it the verb stands
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Resize:
+    width: int
+
+
+@attrs.frozen
+class Rotate:
+    degrees: float
+
+
+@attrs.frozen
+class Box(Generic[T]):
+    content: T
+
+
+Job = Resize | Rotate
+jobs, totals = Codec(Job), Codec(int)
+assert_type(jobs, Codec[Resize | Rotate])
+assert_type(Codec(Resize), Codec[Resize])
+assert_type(Codec(Resize | Rotate), Codec[Resize | Rotate])
+assert_type(Codec(Box[int]), Codec[Box[int]])
+assert_type(Codec(Job, MediaType("application", "vnd.msgpack"), make_converter()), Codec[Resize | Rotate])
+assert_type(jobs.encode(Resize(1)), Result[Message, Unencodable])
+assert_type(jobs.decode(Message.text("")), Result[Resize | Rotate, Undecodable])
+
+
+def widest(job: Job, continuation: TypedContinuation[int, Job], most: int) -> TypedContinuation[int, Job]:
+    match job:
+        case Resize(width=width):
+            return continuation.respond(max(most, width), job).continue_(max(most, width))
+        case Rotate():
+            assert_type(job, Rotate)
+            return continuation.respond(most, job, Resize(most)).close(most)
+
+
+def counted(job: Job, continuation: TypedContinuation[int, int], count: int) -> TypedContinuation[int, int]:
+    return continuation.respond(count + 1, count + 1)
+
+
+def refused(error: Undecodable, continuation: TypedContinuation[int, int], count: int) -> TypedContinuation[int, int]:
+    return continuation.respond(count, -1).close(count)
+
+
+assert_type(typed(jobs, widest), Handler[int])
+assert_type(typed(jobs, counted, responses=totals, undecodable=refused), Handler[int])
+assert_type(IPC().listen(Name("x"))(0, typed(jobs, counted, responses=totals)), Result[int, ListenError[int]])
+assert_type(fold(typed(jobs, widest), 0, []), Result[Continuation[int], HandlerFailed[int]])
+lines: Handler[list[int]] = typed(totals, lambda total, continuation, carry: continuation.respond([*carry, total], len(carry)))
+
+Asked = ConnectError | Unencodable | AskError | Undecodable
+Waited = ConnectError | Unencodable | SendError | ReceiveError | Undecodable
+
+assert_type(flow(Name("x"), IPC().get, flat_map(typed_verbs.ask(jobs, Resize(1)))), Result[Resize | Rotate, Asked])
+assert_type(flow(Name("x"), IPC().get, flat_map(typed_verbs.ask(jobs, Resize(1), 1.0, responses=totals))), Result[int, Asked])
+assert_type(
+    flow(Name("x"), IPC().get, flat_map(typed_verbs.send(jobs, Resize(1), Rotate(1.0))), flat_map(typed_verbs.ask(jobs, Resize(1)))),
+    Result[Resize | Rotate, Asked],
+)
+assert_type(
+    flow(Name("x"), IPC().get, flat_map(typed_verbs.send(totals, 1)), flat_map(typed_verbs.wait(jobs, 1.0))),
+    Result[Resize | Rotate, Waited],
+)
+
+
+def resized(name: Name) -> Result[Job, Waited]:
+    return flow(name, IPC().get, flat_map(typed_verbs.send(totals, 1)), flat_map(typed_verbs.wait(jobs)))
+
+
+def asked(result: Result[Job, Unencodable | Undecodable | TimedOut]) -> str:
+    match cases(result):
+        case Success(job):
+            match job:
+                case Resize(width=width):
+                    return f"{width}"
+                case Rotate(degrees=degrees):
+                    return f"{degrees}"
+        case Failure(error):
+            match error:
+                case Undecodable(message=message, reason=reason):
+                    return f"{message.content!r} {reason}"
+                case Unencodable() | TimedOut():
+                    return str(error)

@@ -1,9 +1,12 @@
 """What mypy must refuse: each line with a mark behind it that says the code, and no other. Nothing here runs."""
 
+import attrs
 from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
 from ipcfold import IPC, Continuation, Handler, InvalidName, ListenError, Message, Name, Process, ReceiveError, TimedOut, cases, fold
+from ipcfold import codec as typed_verbs
+from ipcfold.codec import Codec, TypedContinuation, typed
 from ipcfold.pointfree import flat_map, send, wait
 
 
@@ -87,3 +90,47 @@ def some(result: Result[Message, ReceiveError]) -> str:  # refused: return
 from returns.curry import partial
 
 partial(narrow, "x")  # refused: arg-type
+
+
+# Values that are not of the codec's type, handlers of others, and a union that is not exhausted
+
+
+@attrs.frozen
+class Resize:
+    width: int
+
+
+@attrs.frozen
+class Rotate:
+    degrees: float
+
+
+jobs, totals = Codec(Resize | Rotate), Codec(int)
+
+
+def counted(job: Resize | Rotate, continuation: TypedContinuation[int, int], count: int) -> TypedContinuation[int, int]:
+    return continuation.respond(count + 1, Resize(1))  # refused: arg-type
+
+
+def halved(job: Resize | Rotate, continuation: TypedContinuation[int, int], count: int) -> TypedContinuation[int, int]:
+    match job:  # refused: exhaustive-match
+        case Resize():
+            return continuation.stop(count)
+    return continuation
+
+
+def raw(job: Resize | Rotate, continuation: TypedContinuation[int, int], count: int) -> TypedContinuation[int, int]:
+    return continuation.respond(count, Message.text("pong"))  # refused: arg-type
+
+
+Codec(3)  # refused: arg-type
+jobs.encode(1)  # refused: arg-type
+jobs.media_type = None  # refused: misc assignment
+typed(totals, counted)  # refused: arg-type
+typed(jobs, counted)  # refused: arg-type
+typed(jobs, counted, responses=jobs)  # refused: arg-type
+IPC().listen(Name("x"))("text", typed(jobs, counted, responses=totals))  # refused: arg-type
+typed_verbs.send(jobs, Resize(1), 2)  # refused: misc
+typed_verbs.ask(jobs, 1)  # refused: misc
+wide: Codec[Resize | Rotate | int] = jobs  # refused: assignment
+answer: Result[Resize, TimedOut] = flow(Name("x"), IPC().get, flat_map(typed_verbs.ask(jobs, Resize(1))))  # refused: arg-type assignment

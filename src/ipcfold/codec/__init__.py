@@ -1,0 +1,10 @@
+"""Typed messages: values of attrs classes on both ends, turned into contents and back by cattrs.
+
+It needs the extra `codec`: `pip install ipcfold[codec]`.
+"""
+
+from ipcfold.codec.coding import Codec, Format, Undecodable, Unencodable
+from ipcfold.codec.handling import TypedContinuation, TypedHandler, typed
+from ipcfold.codec.verbs import ask, send, wait
+
+__all__ = ["Codec", "Format", "TypedContinuation", "TypedHandler", "Undecodable", "Unencodable", "ask", "send", "typed", "wait"]

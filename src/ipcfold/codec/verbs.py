@@ -1,0 +1,78 @@
+"""The verbs of `ipcfold.pointfree` for values: they compose in the same pipelines.
+
+flow(name, flat_map(ipc.wait), flat_map(ask(codec, Resize("cat.jpg", 320))))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol, TypeVar, overload
+
+from returns.pipeline import flow
+from returns.result import Result
+
+from ipcfold.codec.coding import Codec, Undecodable, Unencodable, encoded
+from ipcfold.errors import AskError, ReceiveError, SendError
+from ipcfold.message import Message
+from ipcfold.result import flat_map
+from ipcfold.unix.client import Process
+
+T = TypeVar("T")
+R = TypeVar("R")
+T_co = TypeVar("T_co", covariant=True)
+T_contra = TypeVar("T_contra", contravariant=True)
+
+
+# A codec as those who only read with it see it, and as those who write and read. Where a codec itself is asked for, whose type
+# is both what goes in and what comes out, mypy does not find that type in the middle of a pipeline.
+
+
+class Decoder(Protocol[T_co]):
+    """What reads messages."""
+
+    def decode(self, message: Message, /) -> Result[T_co, Undecodable]: ...
+
+
+class Transcoder(Decoder[T_co], Protocol[T_contra, T_co]):
+    """What reads messages, and writes them."""
+
+    def encode(self, value: T_contra, /) -> Result[Message, Unencodable]: ...
+
+
+def send(codec: Codec[T], *values: T) -> Callable[[Process], Result[Process, Unencodable | SendError]]:
+    """`Process.send` of these values; if one of them does not encode, nothing is sent."""
+    return lambda process: flow(encoded(codec, values), flat_map(partial(_sent, process)))
+
+
+def wait(codec: Decoder[T], timeout: float | None = None) -> Callable[[Process], Result[T, ReceiveError | Undecodable]]:
+    """`Process.wait`, for at most `timeout` seconds, and the response decoded."""
+    return lambda process: flow(process.wait(timeout), flat_map(codec.decode))
+
+
+@overload
+def ask(
+    codec: Transcoder[T, R], value: T, timeout: float | None = None
+) -> Callable[[Process], Result[R, Unencodable | AskError | Undecodable]]: ...
+@overload
+def ask(
+    codec: Codec[T], value: T, timeout: float | None = None, *, responses: Decoder[R]
+) -> Callable[[Process], Result[R, Unencodable | AskError | Undecodable]]: ...
+def ask(
+    codec: Transcoder[T, Any],  # Any: the overloads are the types
+    value: T,
+    timeout: float | None = None,
+    *,
+    responses: Decoder[Any] | None = None,
+) -> Callable[[Process], Result[Any, Unencodable | AskError | Undecodable]]:
+    """`Process.ask` of this value, for at most `timeout` seconds, and the response decoded, by `responses` if it is of another type."""
+    read: Decoder[Any] = codec if responses is None else responses
+    return lambda process: flow(
+        codec.encode(value),
+        flat_map(partial(process.ask, timeout=timeout)),
+        flat_map(read.decode),
+    )
+
+
+def _sent(process: Process, messages: tuple[Message, ...]) -> Result[Process, SendError]:
+    return process.send(*messages)

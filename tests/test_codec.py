@@ -1,0 +1,547 @@
+"""Typed messages: what is encoded decodes to the same value, and whatever else comes is a value that says why it does not."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from enum import Enum, IntEnum
+from functools import reduce
+from pathlib import Path
+from types import GenericAlias
+from typing import Any, Generic, TypeVar
+
+import attrs
+import cattrs
+import pytest
+from cattrs.preconf.json import make_converter as json_converter
+from cattrs.preconf.msgpack import make_converter as msgpack_converter
+from hypothesis import example, given
+from hypothesis import strategies as st
+from returns.pipeline import flow
+from returns.result import Failure, Success
+from typing_extensions import TypeAliasType
+
+from ipcfold import IPC, Continuation, HandlerFailed, MediaType, Message, Name, Outcome, Peer, Process, TimedOut, cases, fold
+from ipcfold.codec import Codec, TypedContinuation, Undecodable, Unencodable, ask, send, typed, wait
+from ipcfold.pointfree import flat_map
+from tests.strategies import messages
+
+T = TypeVar("T")
+
+JSON = MediaType("application", "json")
+MSGPACK = MediaType("application", "vnd.msgpack")
+PATIENCE = 20.0
+
+
+class Colour(Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Level(IntEnum):
+    LOW = 1
+    HIGH = 2
+
+
+@attrs.frozen
+class Resize:
+    path: str
+    width: int = attrs.field(validator=attrs.validators.gt(0))
+
+
+@attrs.frozen
+class Rotate:
+    path: str
+    degrees: float
+
+
+@attrs.frozen
+class Box(Generic[T]):
+    content: T
+
+
+@attrs.frozen
+class Number:
+    value: int
+
+
+@attrs.frozen
+class Sum:
+    left: "Number | Sum"
+    right: "Number | Sum"
+
+
+@attrs.frozen
+class Order:
+    job: Resize | Rotate
+    after: "Order | None" = None
+    others: tuple[Resize | Rotate | None, ...] = ()
+
+
+Job = Resize | Rotate
+SomeResize = Resize
+AliasedJob = TypeAliasType("AliasedJob", Resize | Rotate)
+
+resizes = Codec(Resize)
+jobs = Codec(Job)
+sums = Codec(Number | Sum)
+orders = Codec(Order)
+packed = Codec(Job, MSGPACK, msgpack_converter())
+
+
+def paths() -> st.SearchStrategy[str]:
+    return st.text(st.characters(exclude_categories=()))  # lone surrogates, too
+
+
+def resize_values() -> st.SearchStrategy[Resize]:
+    return st.builds(Resize, paths(), st.integers(min_value=1))
+
+
+def job_values() -> st.SearchStrategy[Resize | Rotate]:
+    return resize_values() | st.builds(Rotate, paths(), st.floats(allow_nan=False))
+
+
+def sum_values() -> st.SearchStrategy[Number | Sum]:
+    numbers: st.SearchStrategy[Number | Sum] = st.builds(Number, st.integers())
+    return st.recursive(numbers, lambda parts: st.builds(Sum, parts, parts))
+
+
+def order_values() -> st.SearchStrategy[Order]:
+    others = st.lists(job_values() | st.none(), max_size=3).map(tuple)
+    first: st.SearchStrategy[Order] = st.builds(Order, job_values(), others=others)
+    return st.recursive(first, lambda after: st.builds(Order, job_values(), after, others), max_leaves=3)
+
+
+@st.composite
+def typed_values(draw: st.DrawFn) -> tuple[Any, Any]:  # Any: a type and a value of it, of whatever type
+    """A class made of fields of many types, and one of its values."""
+    leaves: list[tuple[Any, st.SearchStrategy[Any]]] = [
+        (bool, st.booleans()),
+        (int, st.integers()),
+        (float, st.floats(allow_nan=False)),
+        (str, paths()),
+        (bytes, st.binary()),
+        (datetime, st.datetimes()),
+        (Colour, st.sampled_from(Colour)),
+        (Level, st.sampled_from(Level)),
+        (Job, job_values()),
+    ]
+    kinds: st.SearchStrategy[tuple[Any, st.SearchStrategy[Any]]] = st.recursive(
+        st.sampled_from(leaves),
+        lambda inner: st.one_of(
+            inner.map(lambda item: (GenericAlias(list, (item[0],)), st.lists(item[1], max_size=3))),
+            inner.map(lambda item: (GenericAlias(tuple, (item[0], ...)), st.lists(item[1], max_size=3).map(tuple))),
+            inner.map(lambda item: (GenericAlias(dict, (str, item[0])), st.dictionaries(paths(), item[1], max_size=3))),
+            inner.map(lambda item: (GenericAlias(dict, (int, item[0])), st.dictionaries(st.integers(), item[1], max_size=3))),
+            inner.map(lambda item: (item[0] | None, item[1] | st.none())),
+        ),
+        max_leaves=4,
+    )
+    fields = draw(st.lists(kinds, max_size=4))
+    made = attrs.make_class("Made", {f"field_{number}": attrs.field(type=kind) for number, (kind, _) in enumerate(fields)}, frozen=True)
+    return made, made(*(draw(values) for _, values in fields))
+
+
+def json_values() -> st.SearchStrategy[object]:
+    """What JSON may hold, with the names of the types above much more often than by chance."""
+    words = st.sampled_from(
+        ["_type", "Resize", "Rotate", "Sum", "Number", "path", "width", "degrees", "left", "right", "value", "job", "after"]
+    )
+    leaves = st.none() | st.booleans() | st.integers() | st.floats() | paths() | words
+    return st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words | paths(), inner, max_size=4))
+
+
+# What is encoded decodes to the same
+
+
+@given(typed_values())
+def test_a_value_of_any_class_comes_back(made: tuple[Any, Any]) -> None:
+    kind, value = made
+    codec = Codec(kind)
+    message = codec.encode(value).unwrap()
+    assert message.media_type == JSON
+    assert json.loads(message.content) is not None
+    assert codec.decode(message) == Success(value)
+
+
+@given(job_values(), sum_values(), order_values())
+def test_unions_come_back_wherever_they_stand(job: Resize | Rotate, total: Number | Sum, order: Order) -> None:
+    assert jobs.decode(jobs.encode(job).unwrap()) == Success(job)
+    assert sums.decode(sums.encode(total).unwrap()) == Success(total)
+    assert orders.decode(orders.encode(order).unwrap()) == Success(order)
+
+
+@given(st.builds(Rotate, st.text(), st.floats(allow_nan=False)) | st.builds(Resize, st.text(), st.integers(1, 2**63)))
+def test_another_format_carries_the_same(job: Resize | Rotate) -> None:
+    message = packed.encode(job).unwrap()
+    assert message.media_type == MSGPACK
+    assert packed.decode(message) == Success(job)
+
+
+@pytest.mark.parametrize(
+    ("codec", "value", "content"),
+    [
+        (resizes, Resize("a", 1), {"path": "a", "width": 1}),
+        (jobs, Resize("a", 1), {"_type": "Resize", "path": "a", "width": 1}),
+        (Codec(AliasedJob), Resize("a", 1), {"_type": "Resize", "path": "a", "width": 1}),
+        (Codec(AliasedJob | Number), Number(1), {"_type": "Number", "value": 1}),
+        (Codec(Resize | Rotate | None), None, None),
+        (Codec(Resize | None), Resize("a", 1), {"path": "a", "width": 1}),
+        (Codec(Box[int]), Box(1), {"content": 1}),
+        (Codec(Box[Job] | Number), Box(Resize("a", 1)), {"_type": "Box", "content": {"_type": "Resize", "path": "a", "width": 1}}),
+        (Codec(list[int]), [1, 2], [1, 2]),
+    ],
+)
+def test_what_a_content_looks_like(codec: Codec[Any], value: object, content: object) -> None:
+    message = codec.encode(value).unwrap()
+    assert json.loads(message.content) == content
+    assert codec.decode(message) == Success(value)
+
+
+# Whatever comes is a value
+
+
+def judged(codec: Codec[T], message: Message) -> None:
+    match cases(codec.decode(message)):
+        case Success(value):
+            again = codec.encode(value).unwrap()  # contents are compared, since a NaN equals nothing
+            assert codec.encode(codec.decode(again).unwrap()) == Success(again)
+        case Failure(error):
+            assert (error.message, error.media_type) == (message, codec.media_type)
+            assert str(error).isprintable()
+            assert 0 < len(error.reason) < 250
+
+
+@given(st.binary())
+@example(b"")
+@example(b"\xff")
+@example(b"[" * 100_000)
+@example(b'{"left":' * 100_000)
+@example(b'{"_type":"Number","value":' + b"1" * 5000 + b"}")
+@example(b'{"_type":"Number","value":1e999}')
+@example(b'{"_type":"Number","value":NaN}')
+@example(b'{"_type":["Number"],"value":1}')
+@example(b'{"_type":"Rotate","path":"a","degrees":NaN}')
+@example(b'{"_type":"Rotate","path":"a","degrees":-1e999}')
+@example(b'{"_type":"Rotate","path":"\\ud800","degrees":1}')
+@example(b"\x81" * 100_000)
+@example(b"\xdd\xff\xff\xff\xff")
+def test_any_bytes_are_a_value_or_say_why_not(content: bytes) -> None:
+    judged(jobs, Message(JSON, content))
+    judged(sums, Message(JSON, content))
+    judged(packed, Message(MSGPACK, content))
+
+
+@given(json_values())
+def test_any_json_is_a_value_or_says_why_not(held: object) -> None:
+    content = json.dumps(held).encode()
+    judged(resizes, Message(JSON, content))
+    judged(jobs, Message(JSON, content))
+    judged(sums, Message(JSON, content))
+    judged(orders, Message(JSON, content))
+
+
+@given(messages())
+def test_any_message_of_another_media_type_is_undecodable(message: Message) -> None:
+    error = jobs.decode(message).failure()
+    assert error.reason.startswith("it is ")
+    judged(jobs, message)
+
+
+@pytest.fixture
+def usual_depth() -> Iterator[None]:
+    """Python's own limit of recursion, which mypy raises for the process that it checks types in."""
+    raised = sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)
+    yield
+    sys.setrecursionlimit(raised)
+
+
+@pytest.mark.usefixtures("usual_depth")
+def test_values_nested_too_deeply_are_refused_both_ways() -> None:
+    deep: Number | Sum = Number(1)
+    for _ in range(5000):
+        deep = Sum(deep, Number(1))
+    assert "recursion" in sums.encode(deep).failure().reason
+    level = b'{"_type":"Sum","right":{"_type":"Number","value":1},"left":'
+    content = level * 900 + b'{"_type":"Number","value":1}' + b"}" * 900
+    assert "recursion" in sums.decode(Message(JSON, content)).failure().reason
+
+
+@pytest.mark.parametrize("parameters", ["", "; charset=utf-8", "; charset=latin-1; version=2"])
+def test_parameters_of_the_media_type_are_not_compared(parameters: str) -> None:
+    message = Message.of(f"Application/JSON{parameters}", b'{"path": "a", "width": 1}').unwrap()
+    assert resizes.decode(message) == Success(Resize("a", 1))
+
+
+@pytest.mark.parametrize("media_type", ["text/json", "application/xml"])
+def test_both_parts_of_the_media_type_are_compared(media_type: str) -> None:
+    message = Message.of(media_type, b'{"path": "a", "width": 1}').unwrap()
+    assert resizes.decode(message).failure().reason == f"""it is {media_type}, '{{"path": "a", "width": 1}}'"""
+
+
+NO_TAG = "_type is none of Resize, Rotate @ $"
+
+
+@pytest.mark.parametrize(
+    ("codec", "content", "reason"),
+    [
+        (resizes, b'{"path": "a"}', "required field missing @ $.width"),
+        (resizes, b'{"path": "a", "width": "wide"}', "invalid value for type, expected int @ $.width"),
+        (resizes, b'{"path": "a", "width": 0}', "'width' must be > 0: 0 @ $"),
+        (resizes, b'{"path": "a", "width": 1, "\\n\\u202e": 1}', r"extra fields found (\n\u202e) @ $"),
+        (resizes, b"{", "Expecting property name enclosed in double quotes: line 1 column 2 (char 1) @ $"),
+        (resizes, "{}".encode("utf-16"), "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte @ $"),
+        (jobs, b"{}", NO_TAG),
+        (jobs, b"[]", NO_TAG),
+        (jobs, b"null", NO_TAG),
+        (jobs, b'{"_type": "Order"}', NO_TAG),
+        (jobs, b'{"_type": {}}', NO_TAG),
+        (jobs, b'{"_type": "Rotate", "path": "a", "degrees": []}', "invalid value for type, expected float @ $.degrees"),
+        (
+            Codec(list[int]),
+            b'["a", "b", "c", "d", "e"]',
+            ", ".join(f"invalid value for type, expected int @ $[{index}]" for index in range(3)) + ", and 2 more",
+        ),
+        (resizes, b'{"' + b"a" * 300 + b'": 1, "path": "a", "width": 1}', f"extra fields found ({'a' * 220}..."),
+        (Codec(int), b"true", "invalid type (expected int) @ $"),
+    ],
+)
+def test_the_reason_says_what_and_where(codec: Codec[Any], content: bytes, reason: str) -> None:
+    error = codec.decode(Message(JSON, content)).failure()
+    assert error == Undecodable(Message(JSON, content), JSON, reason)
+    assert str(error) == f"the message does not decode as application/json ({reason}): make both ends agree on its codec"
+
+
+# JSON by default is exact; a converter that is given is used as it is
+
+
+@pytest.mark.parametrize(
+    ("codec", "content", "value"),
+    [
+        (Codec(int), "3", 3),
+        (Codec(int), '"3"', 3),  # as the key of an object must be written
+        (Codec(float), "3", 3.0),
+        (Codec(float), '"3.5"', 3.5),
+        (Codec(Level), "2", Level.HIGH),
+        (Codec(dict[int, float]), '{"3": 1}', {3: 1.0}),
+    ],
+)
+def test_what_is_taken(codec: Codec[Any], content: str, value: object) -> None:
+    taken = codec.decode(Message(JSON, content.encode())).unwrap()
+    assert (taken, type(taken)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("codec", "contents"),
+    [
+        (Codec(int), ["3.0", "3.7", "true", "null", '" 3"', '"03"', '"3.0"', "[]"]),
+        (Codec(float), ["true", "null", '"three"', '"3"']),
+        (Codec(str), ["3", "true", "null", "{}"]),
+        (Codec(bool), ["0", "1", '"false"', "null"]),
+        (Codec(Level), ["3", "true", "1.0"]),
+    ],
+)
+def test_no_value_is_taken_for_another(codec: Codec[Any], contents: list[str]) -> None:
+    assert [content for content in contents if not isinstance(codec.decode(Message(JSON, content.encode())), Failure)] == []
+
+
+def test_a_given_converter_is_used_as_it_is_and_left_as_it_was() -> None:
+    converter = json_converter()
+    given_one = Codec(Job, converter=converter)
+    content = b'{"_type": "Resize", "path": 5, "width": 3.7, "unknown": true}'
+    assert given_one.decode(Message(JSON, content)) == Success(Resize("5", 3))
+    assert converter.loads('{"path": "a", "degrees": 1}', Job) == Rotate("a", 1.0)  # type: ignore[arg-type]  # of cattrs, which takes unions
+
+
+def test_a_type_that_cannot_be_converted_raises_where_it_is_named() -> None:
+    with pytest.raises(cattrs.StructureHandlerNotFoundError):
+        Codec(complex)
+    with pytest.raises(cattrs.StructureHandlerNotFoundError):
+        Codec(Box[complex] | Number)
+
+
+def test_classes_of_one_name_are_no_union() -> None:
+    @attrs.frozen
+    class Resize:
+        path: str
+
+    with pytest.raises(ValueError, match="same name"):
+        Codec(SomeResize | Resize)
+
+
+def test_what_is_no_converter_of_cattrs_raises() -> None:
+    class Pretending:
+        def copy(self) -> "Pretending":
+            return self
+
+        def dumps(self, obj: object, unstructure_as: object = None) -> str:
+            return json.dumps((obj, unstructure_as))
+
+        def loads(self, data: str, cl: object) -> object:
+            return json.loads(data), cl
+
+    with pytest.raises(TypeError, match="converter of cattrs"):
+        Codec(Number, converter=Pretending())
+
+
+# What does not encode
+
+
+@pytest.mark.parametrize(
+    ("codec", "value", "reason"),
+    [
+        (jobs, Number(1), "a Number is none of Resize, Rotate @ $"),
+        (jobs, None, "a NoneType is none of Resize, Rotate @ $"),
+        (resizes, Number(1), "unknown error ('Number' object has no attribute 'path') @ $"),
+        (Codec(Number), Number(10**5000), "Exceeds the limit (4300 digits) for integer string conversion"),
+        (packed, Resize("a", 2**64), "unknown error (Integer value out of range) @ $"),
+        (packed, Resize("\ud800", 1), r"'utf-8' codec can't encode character '\ud800' in position 0: surrogates not allowed @ $"),
+    ],
+)
+def test_what_does_not_encode_says_why(codec: Codec[Any], value: object, reason: str) -> None:
+    error = codec.encode(value).failure()
+    assert (error.value, error.media_type) == (value, codec.media_type)
+    assert error.reason.startswith(reason)
+    text = f"a {type(value).__name__} does not encode as {codec.media_type} ({error.reason}): use a value that its codec describes"
+    assert str(error) == text
+
+
+class UnshowableError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+def refuse(instance: object, attribute: object, value: int) -> None:
+    if value < 0:
+        raise UnshowableError
+
+
+@attrs.frozen
+class Guarded:
+    value: int = attrs.field(validator=refuse)
+
+
+def test_an_exception_that_cannot_be_shown_is_a_reason_too() -> None:
+    reason = Codec(Guarded).decode(Message(JSON, b'{"value": -1}')).failure().reason
+    assert reason == "ClassValidationError"
+
+
+def test_the_errors_are_frozen_values() -> None:
+    undecodable, unencodable = Undecodable(Message.text("a"), JSON, "b"), Unencodable(1, JSON, "b")
+    assert {undecodable, unencodable} == {Undecodable(Message.text("a"), JSON, "b"), Unencodable(1, JSON, "b")}
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        undecodable.reason = "c"  # type: ignore[misc]  # what this test is about
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        unencodable.reason = "c"  # type: ignore[misc]
+
+
+# The handler of values
+
+numbers = Codec(int)
+
+
+def encoded(codec: Codec[T], *values: T) -> list[Message]:
+    return [codec.encode(value).unwrap() for value in values]
+
+
+def add(number: int, continuation: TypedContinuation[int, int], total: int) -> TypedContinuation[int, int]:
+    return continuation.respond(total + number, total + number)
+
+
+@given(st.lists(st.integers()), st.integers())
+def test_a_typed_handler_folds_as_a_plain_reduce_does(given_numbers: list[int], start: int) -> None:
+    folded = fold(typed(numbers, add), start, encoded(numbers, *given_numbers)).unwrap()
+    assert folded.carry == reduce(int.__add__, given_numbers, start)
+    assert [numbers.decode(response).unwrap() for response in folded.responses] == [
+        start + sum(given_numbers[: count + 1]) for count in range(len(given_numbers))
+    ]
+
+
+Verb = Callable[[Any, int], Any]  # Any: the verbs of both continuations
+VERBS: list[tuple[Verb, Verb]] = [
+    (TypedContinuation.continue_, Continuation.continue_),
+    (TypedContinuation.close, Continuation.close),
+    (TypedContinuation.stop, Continuation.stop),
+    (
+        lambda typed_one, carry: typed_one.respond(carry, carry, -carry),
+        lambda plain, carry: plain.respond(carry, *encoded(numbers, carry, -carry)),
+    ),
+]
+
+
+@given(st.lists(st.tuples(st.sampled_from(VERBS), st.integers())))
+def test_verbs_compose_as_those_of_a_continuation(said: list[tuple[tuple[Verb, Verb], int]]) -> None:
+    peer = Peer(1, 2, 3, 4)
+
+    def handler(number: int, continuation: TypedContinuation[int, int], carry: int) -> TypedContinuation[int, int]:
+        assert continuation == TypedContinuation(carry, peer=peer)
+        return reduce(lambda so_far, step: step[0][0](so_far, step[1]), said, continuation)
+
+    plain = reduce(lambda so_far, step: step[0][1](so_far, step[1]), said, Continuation(7, peer=peer))
+    assert typed(numbers, handler)(encoded(numbers, 1)[0], Continuation(7, peer=peer), 7) == plain
+
+
+def test_what_does_not_decode_leaves_the_carry_and_is_answered_with_the_reason() -> None:
+    message = Message(JSON, b'"two"')
+    folded = fold(typed(numbers, add), 1, [message, *encoded(numbers, 2)]).unwrap()
+    text = str(numbers.decode(message).failure())
+    assert folded == Continuation(3, (Message.text(text), *encoded(numbers, 3)), Outcome.CONTINUE)
+    assert text in str(numbers.decode(Message.text(text)).failure()).replace("\\", "")
+
+
+def test_what_does_not_decode_goes_to_the_handler_for_it() -> None:
+    def refuse_it(error: Undecodable, continuation: TypedContinuation[int, int], total: int) -> TypedContinuation[int, int]:
+        return continuation.respond(total - 1, len(error.message.content)).close(total - 2)
+
+    folded = fold(typed(numbers, add, undecodable=refuse_it), 0, [Message.text("four")]).unwrap()
+    assert folded == Continuation(-2, tuple(encoded(numbers, 4)), Outcome.CLOSE)
+
+
+def test_responses_may_be_of_another_type() -> None:
+    def wide(job: Resize | Rotate, continuation: TypedContinuation[int, Number], count: int) -> TypedContinuation[int, Number]:
+        match job:
+            case Resize(width=width):
+                return continuation.respond(count + 1, Number(width))
+            case Rotate():
+                return continuation.stop(count)
+
+    folded = fold(typed(jobs, wide, responses=Codec(Number)), 0, encoded(jobs, Resize("a", 5), Rotate("a", 1.0))).unwrap()
+    assert folded == Continuation(1, tuple(encoded(Codec(Number), Number(5))), Outcome.STOP)
+
+
+def test_a_response_that_does_not_encode_is_a_fault_of_the_handler() -> None:
+    def enlarge(number: int, continuation: TypedContinuation[int, int], total: int) -> TypedContinuation[int, int]:
+        return continuation.respond(total + 1, number) if number else continuation.respond(total + 1, 10**5000)
+
+    messages_sent = encoded(numbers, 1, 0)
+    failed = fold(typed(numbers, enlarge), 0, messages_sent).failure()
+    assert isinstance(failed, HandlerFailed)
+    assert (failed.carry, failed.message) == (1, messages_sent[1])
+    assert "a int does not encode" in str(failed.error)
+
+
+# Over a socket
+
+
+def test_values_over_a_socket(directory: Path) -> None:
+    ipc, name, results = IPC(directory), Name("numbers"), Codec(Number)
+
+    def serve(number: int, continuation: TypedContinuation[int, Number], total: int) -> TypedContinuation[int, Number]:
+        return continuation.stop(total) if number == 0 else continuation.respond(total + number, Number(total + number))
+
+    with ThreadPoolExecutor(1) as pool:
+        served = pool.submit(lambda: ipc.listen(name, PATIENCE)(0, typed(numbers, serve, responses=results)))
+        connected = ipc.wait(name, PATIENCE)
+        assert flow(connected, flat_map(ask(numbers, 40, PATIENCE, responses=results))) == Success(Number(40))
+        assert flow(connected, flat_map(send(numbers, 1, 1)), flat_map(wait(results, PATIENCE))) == Success(Number(41))
+        refused = flow(connected, flat_map(ask(jobs, Rotate("a", 1.0), PATIENCE, responses=results))).failure()
+        assert isinstance(refused, Undecodable)
+        assert refused.message.content.decode().startswith("the message does not decode")
+        assert flow(connected, flat_map(wait(numbers, PATIENCE))).map(type).alt(type) == Failure(Undecodable)  # a Number: 42
+        assert flow(connected, flat_map(ask(numbers, 10**5000, PATIENCE))).alt(type) == Failure(Unencodable)
+        assert flow(connected, flat_map(send(numbers, 8, 10**5000))).alt(type) == Failure(Unencodable)
+        assert flow(connected, flat_map(wait(numbers, 0.0))).alt(type) == Failure(TimedOut)
+        assert flow(connected, flat_map(send(numbers, 0))).map(type) == Success(Process)
+        assert served.result(PATIENCE) == Success(42)
