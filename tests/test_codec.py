@@ -25,7 +25,7 @@ from typing_extensions import TypeAliasType
 from ipcfold import IPC, Continuation, HandlerFailed, MediaType, Message, Name, Outcome, Peer, Process, TimedOut, cases, fold
 from ipcfold.codec import Codec, TypedContinuation, Undecodable, Unencodable, ask, send, typed, wait
 from ipcfold.pointfree import flat_map
-from tests.strategies import messages
+from ipcfold.testing import messages
 
 T = TypeVar("T")
 
