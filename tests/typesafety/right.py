@@ -4,6 +4,7 @@ from typing import Generic, TypeVar, assert_type
 
 import attrs
 from cattrs.preconf.msgpack import make_converter
+from hypothesis.strategies import SearchStrategy
 from returns.maybe import Maybe
 from returns.pipeline import flow
 from returns.result import Failure, Result, Success
@@ -51,7 +52,11 @@ from ipcfold import (
 )
 from ipcfold import codec as typed_verbs
 from ipcfold.codec import Codec, TypedContinuation, Undecodable, Unencodable, typed
+from ipcfold.events import Connected, Departure, Disconnected, Event, Folded, Listening, Refused, Stopping
+from ipcfold.otel import observer
 from ipcfold.pointfree import ask, close, flat_map, send, wait
+from ipcfold.testing import Client, Elapse, Kill, ProtocolMachine, Send, Simulation, messages, simulate
+from ipcfold.testing.plugin import Running, Serve
 
 
 # A server
@@ -255,3 +260,45 @@ def asked(result: Result[Job, Unencodable | Undecodable | TimedOut]) -> str:
                     return f"{message.content!r} {reason}"
                 case Unencodable() | TimedOut():
                     return str(error)
+
+
+# Observers and tests of one's own
+
+
+def tell(event: Event) -> str:
+    match event:
+        case Listening() | Connected() | Refused():
+            return "came"
+        case Folded(duration=seconds):
+            assert_type(seconds, float)
+            return "folded"
+        case Disconnected(departure=departure):
+            assert_type(departure, Departure)
+            return departure.value
+        case Stopping(ending=ending):
+            return ending.value
+
+
+happened: list[Event] = []
+IPC(observe=tell)
+IPC(observe=happened.append)
+IPC(observe=observer())
+assert_type(simulate(count, 0, [Send("ann", Message.text("ping")), Kill("ann", lost=3), Elapse(1)]), Simulation[int])
+assert_type(simulate(count, 0, []).carry, int)
+assert_type(simulate(count, 0, []).clients["ann"].answers, tuple[tuple[Message, ...], ...])
+
+
+class Counting(ProtocolMachine[int]):
+    def server(self) -> tuple[int, Handler[int]]:
+        return 0, count
+
+    def messages(self, client: Client) -> SearchStrategy[Message]:
+        return messages()
+
+    def check(self, carry: int) -> None:
+        assert_type(self.carry, int)
+
+
+def test_served(serve: Serve) -> None:
+    assert_type(serve(count, 0), Running[int])
+    assert_type(serve(count, 0, Name("x")).stop(), Result[int, ListenError[int]])

@@ -7,7 +7,9 @@ from returns.result import Failure, Result, Success
 from ipcfold import IPC, Continuation, Handler, InvalidName, ListenError, Message, Name, Process, ReceiveError, TimedOut, cases, fold
 from ipcfold import codec as typed_verbs
 from ipcfold.codec import Codec, TypedContinuation, typed
+from ipcfold.events import Event, Folded
 from ipcfold.pointfree import flat_map, send, wait
+from ipcfold.testing import ProtocolMachine, Send, simulate
 
 
 def count(message: Message, continuation: Continuation[int], counter: int) -> Continuation[int]:
@@ -83,6 +85,25 @@ def some(result: Result[Message, ReceiveError]) -> str:  # refused: return
             match error:  # refused: exhaustive-match
                 case TimedOut():
                     return "late"
+
+
+# Observers and tests that do not fit
+
+
+def half_told(event: Event) -> str:  # refused: return
+    match event:  # refused: exhaustive-match
+        case Folded():
+            return "folded"
+
+
+IPC(observe=narrow)  # refused: arg-type
+simulate(count, "text", [])  # refused: arg-type
+simulate(count, 0, [Message.text("ping")])  # refused: list-item
+Send("ann", "ping")  # refused: arg-type
+
+
+class Wrong(ProtocolMachine[int]):
+    def check(self, carry: str) -> None: ...  # refused: override
 
 
 # The returns plugin is on: without it, this partial application would go through
