@@ -81,7 +81,7 @@ class Counting(ProtocolMachine[int]):
         return st.nothing() if client.responses else st.just(LOCK)
 
     def check(self, carry: int) -> None:
-        assert carry < 2, "two are too many"
+        assert carry == self.carry < 2, "two are too many"
 
 
 class Failing(ProtocolMachine[int]):

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
+from contextvars import Context
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -197,6 +198,28 @@ def test_a_handler_that_is_interrupted_ends_it_in_good_order() -> None:
     simulation = simulate(interrupt, EMPTY, [Send("ann", ONE)])
     assert simulation.result == Success(EMPTY)
     assert ending(simulation) == [Ending.INTERRUPTED]
+
+
+def test_an_answer_that_is_none_is_a_failure_and_its_message_is_not_folded() -> None:
+    def confuse(message: Message, continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
+        return Continuation(carry, message)  # type: ignore[arg-type]  # what the test is about
+
+    simulation = simulate(confuse, EMPTY, [Send("ann", ONE)])
+    assert isinstance(simulation.result.failure().error, TypeError)
+    assert [event for event in simulation.events if isinstance(event, Folded)] == []
+    assert ending(simulation) == [Ending.FAILED]
+
+
+def test_a_second_signal_ends_it_no_more_than_the_first() -> None:
+    simulation = simulate(log, EMPTY, [Send("ann", ONE), Shutdown(), Shutdown(), Send("ann", TWO)])
+    assert ending(simulation) == [Ending.SIGNALLED]
+    assert simulation.carry == ((1, ONE),)
+
+
+def test_outside_of_tests_nothing_is_kept_or_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    simulation = Context().run(simulate, log, EMPTY, [Send("ann", ONE)])
+    assert simulation.carry == ((1, ONE),)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_script_of_nothing() -> None:

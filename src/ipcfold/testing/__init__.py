@@ -6,7 +6,8 @@ protocol can carry, and `ipcfold.testing.plugin` has fixtures for pytest.
 
 from ipcfold.testing.machine import ProtocolMachine
 from ipcfold.testing.script import Close, Connect, Elapse, Hold, Kill, Release, Send, Shutdown, Step, Write
-from ipcfold.testing.simulation import Client, Simulation, simulate
+from ipcfold.testing.simulation import Simulation, simulate
+from ipcfold.testing.stage import Client
 from ipcfold.testing.strategies import (
     Answer,
     Fail,

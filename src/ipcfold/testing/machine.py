@@ -34,7 +34,7 @@ from ipcfold.limits import Limits
 from ipcfold.message import Message
 from ipcfold.result import cases
 from ipcfold.testing.script import Close, Connect, Elapse, Hold, Kill, Release, Send, Step
-from ipcfold.testing.simulation import Client, Stage
+from ipcfold.testing.stage import Client, Stage
 
 C = TypeVar("C")
 

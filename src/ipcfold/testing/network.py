@@ -144,8 +144,7 @@ class Network(Generic[C]):
     def write(self, client: int, data: bytes) -> None:
         """The client writes these bytes, behind what it has said."""
         self.client_writes(client)
-        if not self.lines[client].client_gone:
-            self.lines[client].up += data
+        self.lines[client].up += data
 
     def close(self, client: int) -> None:
         """The client asks to close."""
