@@ -15,43 +15,27 @@ from returns.result import Failure, Result, Success
 
 from ipcfold.continuation import Continuation, Handler
 from ipcfold.core.host import Host
-from ipcfold.core.serving import Serving, State
 from ipcfold.errors import HandlerFailed, SystemFailure, UsedAfterFork
 from ipcfold.events import Ending
 from ipcfold.message import Message
 from ipcfold.peer import Name, Trust
 from ipcfold.result import flat_map
 from ipcfold.unix.claim import Claim
+from ipcfold.unix.clients import Client, Clients
 from ipcfold.unix.courier import Courier
 from ipcfold.unix.door import Door
 from ipcfold.unix.poller import Poller
 from ipcfold.unix.report import Report
 from ipcfold.unix.signals import handled
-from ipcfold.unix.stream import LARGE, LONGEST_SLEEP, READ, READ_SIZE, SEND_FLAGS, WRITE, widen
+from ipcfold.unix.stream import LONGEST_SLEEP, READ, READ_SIZE
 
 C = TypeVar("C")
-
-_TALKING: Final = State.TALKING
 
 _BURST: Final = 0.001  # seconds of folding after which to look at the sockets again: somebody else may have come
 
 
 class _ForkedError(Exception):
     """The handler returned in a child that it forked, which must not serve."""
-
-
-@final
-class _Client:
-    """One accepted socket and its end."""
-
-    __slots__ = ("end", "interest", "lost", "stream", "wide")
-
-    def __init__(self, stream: socket.socket, end: Serving) -> None:
-        self.stream = stream
-        self.end = end
-        self.interest = 0
-        self.wide = False
-        self.lost = False  # whether it is known to have gone; reading and writing both tell
 
 
 _running: Final[set[Loop[Any]]] = set()  # Any: of whatever carry
@@ -74,11 +58,11 @@ class Loop(Generic[C]):
         self._trust = trust
         self._owner = os.getpid()
         self._forked = False  # rather than to compare process ids, which come back
-        self._clients: dict[int, _Client] = {}
         self._courier = Courier(lambda: None)  # until there is a door
         self._signalled = False
         self._interruptible = False  # whether the handler runs, which alone can be interrupted without harm
         self._poller = Poller[object]()
+        self._clients = Clients(host, self._poller, report)
         self._woken, self._wake = socket.socketpair()
         self._woken.setblocking(False)
         self._wake.setblocking(False)
@@ -118,8 +102,7 @@ class Loop(Generic[C]):
 
     def abandon(self) -> None:
         """Close every descriptor; in a forked child these are copies, and what the parent sees does not change."""
-        for client in self._clients.values():
-            client.stream.close()
+        self._clients.abandon()
         if self._door is not None:
             self._door.abandon()
         self._poller.close()
@@ -148,21 +131,17 @@ class Loop(Generic[C]):
                 self._host.interrupted(monotonic())
 
     def _turn(self, door: Door) -> None:
-        host, poller, due = self._host, self._poller, self._due(door)
+        host, clients, due = self._host, self._clients, self._due(door)
         patience = 0.0 if host.ready else min(max(0.0, due - monotonic()), LONGEST_SLEEP)
         # A process that was stopped wakes up out of time and empty-handed: it looks at what came before it says who is late.
-        happened = poller.poll(patience) or poller.poll(0.0)
+        happened = self._poller.poll(patience) or self._poller.poll(0.0)
         now = monotonic()
         for thing, events in happened:
-            if isinstance(thing, _Client):
-                if thing.interest & WRITE and events & ~READ:
-                    self._look_after(thing)
-                if thing.interest & READ and events & ~WRITE:  # which writing may have changed, or ended
-                    self._read(thing, now)
+            if isinstance(thing, Client):
+                clients.happened(thing, events, now)
             elif thing is door:
                 for stream, peer in door.accepted(self._trust, host.refusal, now):
-                    self._clients[peer.connection] = _Client(stream, host.connect(peer, now))
-                    self._report.connected(peer)
+                    clients.add(stream, host.connect(peer, now))
             else:
                 self._woken.recv(READ_SIZE)
         if self._signalled and host.accepting:
@@ -185,46 +164,6 @@ class Loop(Generic[C]):
         if not self._host.accepting:
             return inf if due is None else due
         return door.deadline if due is None else min(due, door.deadline)
-
-    def _read(self, client: _Client, now: float) -> None:
-        """Read; for whom no memory is left goes, and the others and the carry stay."""
-        try:
-            self._receive(client, now)
-        except MemoryError:
-            pass  # what its traceback holds on to is free only behind this
-        else:
-            return
-        client.end.abort("there is no memory left for what it sends", now)
-        self._drop(client)
-
-    def _receive(self, client: _Client, now: float) -> None:
-        end = client.end
-        if end.waiting or end.behind:
-            return
-        room, data = end.room(), b""
-        try:
-            if room is None:
-                data = client.stream.recv(READ_SIZE)
-                count = len(data)
-            else:
-                count = client.stream.recv_into(room)
-        except BlockingIOError:
-            return
-        except OSError:  # reset: as dead as one that ended
-            self._lose(client)
-            count = 0
-        if not count:
-            self._host.end(end.peer.connection, now)
-        elif room is None:
-            self._host.receive(end.peer.connection, data, now)
-        else:
-            self._host.filled(end.peer.connection, count, now)
-
-    def _lose(self, client: _Client) -> None:
-        if client.lost:
-            return
-        client.lost = True
-        self._report.lost(client.end.peer)
 
     def _fold(self, door: Door, woken: float) -> None:
         """Ask the handler for a burst of messages, which lasts as long as looking at the sockets did, at least."""
@@ -272,63 +211,7 @@ class Loop(Generic[C]):
             door.close()  # before anybody is told, so that who is told finds the name gone
             self._report.stopping(Ending.FAILED if isinstance(self._host.result(), Failure) else self._ending)
         self._report.flush()
-        while ends := self._host.attention():
-            for end in ends:
-                client = self._clients.get(end.peer.connection)
-                if client is not None:
-                    self._look_after(client)
-                else:  # an interrupt came between accepting it and keeping it
-                    self._host.forget(end.peer.connection)
-
-    def _look_after(self, client: _Client) -> None:
-        end, outbox = client.end, client.end.outbox
-        if waiting := outbox.size:
-            clogged = end.clogged
-            if waiting > LARGE and not client.wide:
-                client.wide = True
-                widen(client.stream)
-            while outbox.size:
-                try:
-                    outbox.sent(client.stream.send(outbox.head(), SEND_FLAGS))
-                except BlockingIOError:
-                    break
-                except (BrokenPipeError, ConnectionResetError):
-                    outbox.mute()  # it reads no more; what it wrote before is still folded
-                    self._lose(client)
-                except OSError:  # the system has no room for it: it goes, rather than wait for what was lost
-                    self._drop(client)
-                    return
-            if (clogged or end.state is not _TALKING) and outbox.size < waiting:
-                self._host.wrote(end.peer.connection, monotonic())
-        if end.hearing and client.interest == READ and not outbox.size:
-            return  # as mostly
-        if end.over:
-            self._drop(client)
-        elif (interest := (READ if end.reading else 0) | (WRITE if outbox.size else 0)) != client.interest:
-            self._watch(client, interest)
-
-    def _watch(self, client: _Client, interest: int) -> None:
-        if not client.interest:
-            try:
-                self._poller.watch(client.stream, interest, client)
-            except OSError:  # the system watches no more sockets: this client must go, the others stay
-                self._drop(client)
-                return
-        elif not interest:
-            self._poller.forget(client.stream)
-        else:
-            self._poller.change(client.stream, interest, client)
-        client.interest = interest
-
-    def _drop(self, client: _Client) -> None:
-        if client.interest:
-            self._poller.forget(client.stream)
-        client.interest = 0
-        client.stream.close()
-        connection = client.end.peer.connection
-        del self._clients[connection]
-        self._host.forget(connection)
-        self._report.disconnected(client.end)
+        self._clients.settle()
 
     def _end(self) -> None:
         """A signal came: end in good order. Once more, and the handler is stuck: it is interrupted."""

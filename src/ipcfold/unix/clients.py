@@ -1,0 +1,159 @@
+"""The sockets of a server's clients: reading, writing, and letting go of them."""
+
+from __future__ import annotations
+
+import socket
+from time import monotonic
+from typing import Final, Generic, TypeVar, final
+
+from ipcfold.core.host import Host
+from ipcfold.core.serving import Serving, State
+from ipcfold.unix.poller import Poller
+from ipcfold.unix.report import Report
+from ipcfold.unix.stream import LARGE, READ, READ_SIZE, SEND_FLAGS, WRITE, widen
+
+C = TypeVar("C")
+
+_TALKING: Final = State.TALKING
+
+
+@final
+class Client:
+    """One accepted socket and its end."""
+
+    __slots__ = ("end", "interest", "lost", "stream", "wide")
+
+    def __init__(self, stream: socket.socket, end: Serving) -> None:
+        self.stream = stream
+        self.end = end
+        self.interest = 0
+        self.wide = False
+        self.lost = False  # whether it is known to have gone; reading and writing both tell
+
+
+@final
+class Clients(Generic[C]):
+    """All of them, by the number of their connection."""
+
+    def __init__(self, host: Host[C], poller: Poller[object], report: Report) -> None:
+        self._host = host
+        self._poller = poller
+        self._report = report
+        self._clients = dict[int, Client]()
+
+    def add(self, stream: socket.socket, end: Serving) -> None:
+        """One was let in."""
+        self._clients[end.peer.connection] = Client(stream, end)
+        self._report.connected(end.peer)
+
+    def happened(self, client: Client, events: int, now: float) -> None:
+        """The poller says so of this one."""
+        if client.interest & WRITE and events & ~READ:
+            self._look_after(client)
+        if client.interest & READ and events & ~WRITE:  # which writing may have changed, or ended
+            self._read(client, now)
+
+    def settle(self) -> None:
+        """Look after every end that something happened to."""
+        while ends := self._host.attention():
+            for end in ends:
+                client = self._clients.get(end.peer.connection)
+                if client is not None:
+                    self._look_after(client)
+                else:  # an interrupt came between accepting it and keeping it
+                    self._host.forget(end.peer.connection)
+
+    def abandon(self) -> None:
+        """Close every socket; in a forked child these are copies, and what the parent sees does not change."""
+        for client in self._clients.values():
+            client.stream.close()
+
+    def _read(self, client: Client, now: float) -> None:
+        """Read; for whom no memory is left goes, and the others and the carry stay."""
+        try:
+            self._receive(client, now)
+        except MemoryError:
+            pass  # what its traceback holds on to is free only behind this
+        else:
+            return
+        client.end.abort("there is no memory left for what it sends", now)
+        self._drop(client)
+
+    def _receive(self, client: Client, now: float) -> None:
+        end = client.end
+        if end.waiting or end.behind:
+            return
+        room, data = end.room(), b""
+        try:
+            if room is None:
+                data = client.stream.recv(READ_SIZE)
+                count = len(data)
+            else:
+                count = client.stream.recv_into(room)
+        except BlockingIOError:
+            return
+        except OSError:  # reset: as dead as one that ended
+            self._lose(client)
+            count = 0
+        if not count:
+            self._host.end(end.peer.connection, now)
+        elif room is None:
+            self._host.receive(end.peer.connection, data, now)
+        else:
+            self._host.filled(end.peer.connection, count, now)
+
+    def _lose(self, client: Client) -> None:
+        if client.lost:
+            return
+        client.lost = True
+        self._report.lost(client.end.peer)
+
+    def _look_after(self, client: Client) -> None:
+        end, outbox = client.end, client.end.outbox
+        if waiting := outbox.size:
+            clogged = end.clogged
+            if waiting > LARGE and not client.wide:
+                client.wide = True
+                widen(client.stream)
+            while outbox.size:
+                try:
+                    outbox.sent(client.stream.send(outbox.head(), SEND_FLAGS))
+                except BlockingIOError:
+                    break
+                except (BrokenPipeError, ConnectionResetError):
+                    outbox.mute()  # it reads no more; what it wrote before is still folded
+                    self._lose(client)
+                except OSError:  # the system has no room for it: it goes, rather than wait for what was lost
+                    self._drop(client)
+                    return
+            if (clogged or end.state is not _TALKING) and outbox.size < waiting:
+                self._host.wrote(end.peer.connection, monotonic())
+        if end.hearing and client.interest == READ and not outbox.size:
+            return  # as mostly
+        if end.over:
+            self._drop(client)
+        elif (interest := (READ if end.reading else 0) | (WRITE if outbox.size else 0)) != client.interest:
+            self._watch(client, interest)
+
+    def _watch(self, client: Client, interest: int) -> None:
+        if not client.interest:
+            try:
+                self._poller.watch(client.stream, interest, client)
+            except OSError:  # the system watches no more sockets: this client must go, the others stay
+                self._drop(client)
+                return
+        elif not interest:
+            self._poller.forget(client.stream)
+        else:
+            self._poller.change(client.stream, interest, client)
+        client.interest = interest
+
+    def _drop(self, client: Client) -> None:
+        if client.interest:
+            self._poller.forget(client.stream)
+        client.interest = 0
+        client.stream.close()
+        connection = client.end.peer.connection
+        del self._clients[connection]
+        self._host.forget(connection)
+        self._report.disconnected(client.end)
