@@ -1,6 +1,6 @@
 """The verbs without their subject, to be composed in a pipeline.
 
-flow(name, flat_map(ipc.wait), flat_map(send(Message.text("ping"))), flat_map(wait()))
+`flow(name, flat_map(ipc.wait), flat_map(send(Message.text("ping"))), flat_map(wait()))`
 """
 
 from __future__ import annotations
