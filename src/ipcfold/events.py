@@ -73,7 +73,7 @@ class Connected:
 @final
 @attrs.frozen
 class Refused:
-    """A client was turned away, for this reason; its `connection` is the number it would have had."""
+    """A client was turned away, for this reason."""
 
     name: Name
     peer: Peer

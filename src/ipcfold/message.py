@@ -131,7 +131,8 @@ def _encoded(content: str) -> bytes:
     return content.encode("utf-8", "surrogatepass")
 
 
-def _shortened(content: bytes) -> str:
+def shortened(content: bytes) -> str:
+    """What a person wants to see of a content."""
     return repr(content) if len(content) <= 64 else f"{content[:64]!r}... ({len(content)} bytes)"
 
 
@@ -145,7 +146,7 @@ class Message:
     """
 
     media_type: MediaType
-    content: bytes = attrs.field(repr=_shortened)
+    content: bytes = attrs.field(repr=shortened)
 
     def __init__(self, media_type: MediaType, content: bytes) -> None:
         # By hand, since one is made for each message: as attrs sets the fields of a frozen class it takes half as long again.

@@ -12,60 +12,26 @@ from typing import TypeVar
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from returns.result import Failure, Result, Success
+from returns.result import Failure, Success
 
-from ipcfold import IPC, HandlerFailed, Limits, ListenError, Message, Outcome
+from ipcfold import IPC, HandlerFailed, Limits, Message, Outcome
 from ipcfold.events import Connected, Departure, Disconnected, Ending, Event, Folded, Listening, Refused, Stopping
+from ipcfold.testing.plugin import Running, serving
 from tests.shells.handlers import EMPTY, Log, log
 from tests.shells.support import CLOSE, CLOSE_OK, NAME, PATIENCE, RECEIVED, Wire, fifo, running
 
 E = TypeVar("E", Listening, Connected, Refused, Folded, Disconnected, Stopping)
 
 
-class Served:
-    """A server on a thread, and what its observer is told."""
-
-    def __init__(self, directory: Path, pool: ThreadPoolExecutor, *, timeout: float | None = None, limits: Limits | None = None) -> None:
-        self.events = list[Event]()
-        self.threads = set[int]()
-        self.directory = directory
-        self._told = threading.Condition()
-        self._limits = limits or Limits()
-        self._timeout = timeout
-        self._server = pool.submit(self._serve)
-        self.until(Listening)
-
-    def _serve(self) -> Result[Log, ListenError[Log]]:
-        return IPC(self.directory, observe=self._observe, limits=self._limits).listen(NAME, self._timeout)(EMPTY, log)
-
-    def _observe(self, event: Event) -> None:
-        with self._told:
-            self.threads.add(threading.get_ident())
-            self.events.append(event)
-            self._told.notify_all()
-
-    def until(self, kind: type[E], count: int = 1) -> list[E]:
-        """All events of that kind, once there are so many."""
-        with self._told:
-            assert self._told.wait_for(lambda: len(self.of(kind)) >= count, PATIENCE), self.events
-            return self.of(kind)
-
-    def of(self, kind: type[E]) -> list[E]:
-        return [event for event in self.events if isinstance(event, kind)]
-
-    def result(self) -> Result[Log, ListenError[Log]]:
-        return self._server.result(PATIENCE)
-
-
 @contextmanager
-def served(directory: Path, *, timeout: float | None = None, limits: Limits | None = None) -> Iterator[Served]:
-    """A server that is stopped at the end, if nothing has ended it."""
-    with ThreadPoolExecutor(1) as pool:
-        server = Served(directory, pool, timeout=timeout, limits=limits)
-        try:
-            yield server
-        finally:
-            IPC(directory).get(NAME).map(lambda process: process.send(Message.text("stop")))
+def served(directory: Path, limits: Limits | None = None) -> Iterator[Running[Log]]:
+    """A server of the log."""
+    with serving(IPC(directory, limits=limits or Limits())) as serve:
+        yield serve(log, EMPTY)
+
+
+def of(server: Running[Log], kind: type[E]) -> list[E]:
+    return [event for event in server.events if isinstance(event, kind)]
 
 
 def test_a_conversation_is_told_from_beginning_to_end(directory: Path) -> None:
@@ -77,9 +43,9 @@ def test_a_conversation_is_told_from_beginning_to_end(directory: Path) -> None:
         assert isinstance(other.send(Message.text("stop-now")), Success)
         assert other.wait() == Success(Message.text("bye"))
         assert isinstance(other.wait(), Failure)
-        assert server.result() == Success(("ping", "stop-now"))
-    first, second = (event.peer for event in server.of(Connected))
-    (ping, stop) = server.of(Folded)
+        assert server.stop() == Success(("ping", "stop-now"))
+    first, second = (event.peer for event in of(server, Connected))
+    (ping, stop) = of(server, Folded)
     assert (first.connection, second.connection) == (1, 2)
     assert server.events == [
         Listening(NAME),
@@ -103,10 +69,10 @@ def test_what_is_folded_is_what_is_told_and_who_comes_goes(conversations: list[l
                 with IPC(directory).get(NAME).unwrap() as process:
                     for content in contents:
                         process.send(Message.text(content))
-        carry = server.result().unwrap()
-        assert tuple(event.message.content.decode() for event in server.of(Folded)) == carry
-        assert [event.peer for event in server.of(Connected)] == [event.peer for event in server.of(Disconnected)]
-        assert all(event.departure in {Departure.CLOSED, Departure.DISMISSED} for event in server.of(Disconnected))
+        carry = server.stop().unwrap()
+        assert tuple(event.message.content.decode() for event in of(server, Folded)) == carry
+        assert [event.peer for event in of(server, Connected)] == [event.peer for event in of(server, Disconnected)]
+        assert all(event.departure in {Departure.CLOSED, Departure.DISMISSED} for event in of(server, Disconnected))
 
 
 def test_who_goes_without_closing_is_lost(directory: Path) -> None:
@@ -133,7 +99,7 @@ def test_who_is_turned_away_is_told_with_the_reason(directory: Path) -> None:
             assert second.ended()
             (refused,) = server.until(Refused)
             assert refused.reason == "there are 1 already (limits.connections)"
-            assert len(server.of(Connected)) == 1
+            assert len(of(server, Connected)) == 1
         server.until(Disconnected)  # else whoever stops it is turned away, too
 
 
@@ -145,16 +111,18 @@ def test_why_it_ends_is_told_and_what_was_not_folded_is_not(directory: Path, con
             assert client.read(2) == f"{RECEIVED},{CLOSE}"
             client.write(CLOSE_OK)
             assert client.ended()
-        result = server.result()
+        result = server.stop()
         assert result == Success(("quiet",)) or isinstance(result.failure(), HandlerFailed)
-        assert [event.message.content for event in server.of(Folded)] == [b"quiet"]
-        assert server.of(Stopping) == [Stopping(NAME, ending)]
+        assert [event.message.content for event in of(server, Folded)] == [b"quiet"]
+        assert of(server, Stopping) == [Stopping(NAME, ending)]
 
 
 def test_a_timeout_is_told(directory: Path) -> None:
-    with served(directory, timeout=0.01) as server:
-        assert server.result() == Success(EMPTY)
-    assert server.events == [Listening(NAME), Stopping(NAME, Ending.TIMED_OUT)]
+    told = list[Event]()
+    with ThreadPoolExecutor(1) as pool:
+        server = IPC(directory, observe=told.append).listen(NAME, 0.01)
+        assert pool.submit(lambda: server(EMPTY, log)).result(PATIENCE) == Success(EMPTY)
+    assert told == [Listening(NAME), Stopping(NAME, Ending.TIMED_OUT)]
 
 
 def test_a_signal_is_told(directory: Path) -> None:
@@ -163,8 +131,9 @@ def test_a_signal_is_told(directory: Path) -> None:
 
 
 def test_while_the_handler_runs_nothing_is_told(directory: Path) -> None:
-    path = fifo(directory)
-    with served(directory) as server:
+    path, threads = fifo(directory), set[int]()
+    with serving(IPC(directory, observe=lambda _: threads.add(threading.get_ident()))) as serve:
+        server = serve(log, EMPTY)
         with Wire.talking(directory) as leaving, Wire.talking(directory) as first, Wire.talking(directory) as second:
             for client in (leaving, first, second):
                 client.write("ping")
@@ -178,7 +147,7 @@ def test_while_the_handler_runs_nothing_is_told(directory: Path) -> None:
             path.write_bytes(b"")
             assert second.read(2) == f"{RECEIVED},released"
         server.until(Disconnected, 3)
-    assert len(server.threads) == 1
+    assert len(threads) == 1
     told = [event.message.content.split()[0] if isinstance(event, Folded) else type(event) for event in server.events]
     assert told[4:11] == [b"ping", b"ping", b"ping", b"block", b"ping", Disconnected, b"block"]
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, run_state_machine_as_test
 
 from ipcfold import Continuation, Handler, Limits, Message, Peer
+from ipcfold.events import Departure
 from ipcfold.testing import Client, ProtocolMachine
 
 C = TypeVar("C")
@@ -94,6 +95,22 @@ class Failing(ProtocolMachine[int]):
         return st.sampled_from([LOCK, UNLOCK])
 
 
+class Mourning(ProtocolMachine[int]):
+    """A handler that cannot do with messages of clients that have died meanwhile."""
+
+    def server(self) -> tuple[int, Handler[int]]:
+        return 0, self.count
+
+    def count(self, message: Message, continuation: Continuation[int], count: int) -> Continuation[int]:
+        assert message == LOCK
+        speaking = next(client for client in self.seen if client.peer == continuation.peer)
+        assert speaking.departure is not Departure.LOST, "whom should this be answered?"
+        return continuation.continue_(count + 1)
+
+    def messages(self, client: Client) -> st.SearchStrategy[Message]:
+        return st.just(LOCK)
+
+
 def fail(message: Message, continuation: Continuation[int], count: int) -> Continuation[int]:
     if message == LOCK:
         return continuation.continue_(count + 1)
@@ -118,6 +135,12 @@ def test_a_lock_that_anybody_can_unlock_is_proved_wrong_by_the_shortest_conversa
 
 def test_what_must_hold_of_the_carry_is_looked_at_after_each_message() -> None:
     assert found(Counting, AssertionError) == ["ann sends text/plain b'lock'", "bob sends text/plain b'lock'"]
+
+
+def test_what_somebody_said_who_has_died_is_tried() -> None:
+    first, held, failed = found(Mourning, AssertionError)  # what she said before makes her somebody whom one can hold
+    assert first == held == "ann sends text/plain b'lock'"
+    assert "whom should this be answered?" in failed
 
 
 def test_a_handler_that_fails_is_found() -> None:

@@ -1,6 +1,15 @@
 """The fixtures, as somebody else's tests use them."""
 
+from pathlib import Path
+
 import pytest
+from returns.result import Success
+
+from ipcfold import IPC, Limits, Message
+from ipcfold.events import Event, Folded
+from ipcfold.testing.plugin import serving
+from tests.shells.handlers import EMPTY, log
+from tests.shells.support import fifo
 
 CONFTEST = 'pytest_plugins = ["ipcfold.testing.plugin"]'
 
@@ -45,6 +54,29 @@ def test_of_its_own(serve, ipc):
 """,
     )
     result.assert_outcomes(passed=2)
+
+
+def test_a_stuck_handler_fails_the_test_and_shows_where_it_is(directory: Path) -> None:
+    path = fifo(directory)
+    with serving(IPC(directory), patience=0.2) as serve:
+        server = serve(log, EMPTY)
+        server.connect().ask(Message.text(f"block {path}"), 0.1)
+        with pytest.raises(AssertionError, match=r"got no further within 0\.2 s(.|\n)*read_bytes"):
+            server.stop()
+        path.write_bytes(b"")
+
+
+def test_a_server_that_is_full_ends_and_its_own_observer_is_told(directory: Path) -> None:
+    told = list[Event]()
+    with serving(IPC(directory, limits=Limits(connections=1, drain=0.1), observe=told.append)) as serve:
+        server = serve(log, EMPTY)
+        process = server.connect()
+        process.send(Message.text("quiet")).unwrap()
+        assert server.stop() == Success(("quiet",))
+    assert told == server.events
+    assert [event.message for event in told if isinstance(event, Folded)] == [Message.text("quiet")]
+    with pytest.raises(AssertionError, match="nobody listens under 'server'"):
+        server.connect()
 
 
 def test_what_went_wrong_is_reported(pytester: pytest.Pytester) -> None:

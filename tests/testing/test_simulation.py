@@ -4,11 +4,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
 from contextvars import Context
+from math import inf, nan
 from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.errors import UnsatisfiedAssumption
 from returns.result import Failure, Success
 
 from ipcfold import IPC, Continuation, HandlerFailed, Limits, Message, Outcome, cases, fold
@@ -128,7 +130,7 @@ def test_who_writes_what_is_no_frame_is_dropped_and_the_others_go_on(data: bytes
     simulation = simulate(log, EMPTY, [Send("ann", ONE), Write("ann", data), Send("ann", TWO), Send("bob", TWO)])
     assert simulation.carry == ((1, ONE), (2, TWO))
     (gone,) = [event for event in simulation.events if isinstance(event, Disconnected)]
-    assert (gone.departure, simulation.clients["ann"].departure) == (Departure.DROPPED, Departure.LOST)
+    assert gone.departure is simulation.clients["ann"].departure is Departure.DROPPED
     assert gone.reason in str(simulation)
 
 
@@ -155,7 +157,7 @@ def test_one_too_many_is_turned_away() -> None:
     simulation = simulate(log, EMPTY, [Connect("ann"), Send("bob", ONE), Send("ann", TWO)], limits=Limits(connections=1))
     (refused,) = [event for event in simulation.events if isinstance(event, Refused)]
     assert refused.reason == "there are 1 already (limits.connections)"
-    assert simulation.clients["bob"].departure is Departure.LOST
+    assert simulation.clients["bob"].departure is Departure.DROPPED
     assert simulation.clients["bob"].sent == ()
     assert simulation.carry == ((1, TWO),)
 
@@ -191,13 +193,63 @@ def test_a_handler_that_fails_ends_it_with_the_last_good_carry(error: BaseExcept
     assert repr(error) in str(simulation)
 
 
-def test_a_handler_that_is_interrupted_ends_it_in_good_order() -> None:
+@pytest.mark.parametrize("error", [KeyboardInterrupt, pytest.fail.Exception, UnsatisfiedAssumption])
+def test_what_is_for_whoever_runs_the_test_goes_through(error: type[BaseException]) -> None:
     def interrupt(message: Message, continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
-        raise KeyboardInterrupt
+        raise error
 
-    simulation = simulate(interrupt, EMPTY, [Send("ann", ONE)])
-    assert simulation.result == Success(EMPTY)
-    assert ending(simulation) == [Ending.INTERRUPTED]
+    with pytest.raises(error):
+        simulate(interrupt, EMPTY, [Send("ann", ONE)])
+
+
+def test_who_comes_when_it_has_ended_finds_no_server() -> None:
+    simulation = simulate(log, EMPTY, [Shutdown(), Send("ann", ONE)])
+    assert simulation.carry == EMPTY
+    assert simulation.clients["ann"].departure is Departure.DROPPED
+    assert [type(event) for event in simulation.events] == [Listening, Stopping]
+    assert "finds no server" in str(simulation)
+
+
+@pytest.mark.parametrize("seconds", [-1.0, inf, nan])
+def test_time_goes_on_and_not_for_ever(seconds: float) -> None:
+    with pytest.raises(ValueError, match="time goes on"):
+        Elapse(seconds)
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_read_brings_something(size: int) -> None:
+    with pytest.raises(ValueError, match="at least one byte"):
+        simulate(log, EMPTY, [], chunks=[3, size])
+
+
+@pytest.mark.parametrize("name", ["server", "time"])
+def test_who_has_a_name_of_the_transcript_is_no_client(name: str) -> None:
+    with pytest.raises(ValueError, match="use another name"):
+        simulate(log, EMPTY, [Connect(name)])
+
+
+def test_the_transcript_says_what_did_not_happen() -> None:
+    held: list[Step] = [Connect("ann"), Hold("ann"), Close("ann"), Send("ann", ONE), Release("ann")]
+    gone: list[Step] = [Send("ann", ONE), Connect("ann"), Release("ann")]
+    said = [line.split("  ")[-1].strip() for line in str(simulate(log, EMPTY, held + gone)).splitlines()]
+    assert said == [
+        "connects",
+        "is held",
+        "closes",
+        "sends nothing",
+        "is released",
+        "has no ann any more: it closed",
+        "is gone: Send does nothing",
+    ]
+
+
+def test_a_transcript_is_brief() -> None:
+    def keep(message: Message, continuation: Continuation[bytes], carry: bytes) -> Continuation[bytes]:
+        return continuation.continue_(carry + message.content)
+
+    simulation = simulate(keep, b"", [Send("ann", Message.octets(b"x" * 1000))])
+    assert len(str(simulation)) < 600
+    assert "... (1000 bytes)" in str(simulation)
 
 
 def test_an_answer_that_is_none_is_a_failure_and_its_message_is_not_folded() -> None:

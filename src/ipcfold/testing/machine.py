@@ -20,6 +20,7 @@ the carry are Hypothesis's own: an `@invariant()` has `self.carry` and, in `self
 
 from __future__ import annotations
 
+import sys
 from abc import abstractmethod
 from typing import Final, Generic, TypeVar
 
@@ -53,7 +54,7 @@ class ProtocolMachine(RuleBasedStateMachine, Generic[C]):
     def __init__(self) -> None:
         super().__init__()
         carry, handler = self.server()
-        self._connections = dict[int, str]()
+        self._names = dict[int, str]()
         self._stage = Stage(handler, carry, limits=self.limits, heartbeat=_RARELY, folded=self.check)
 
     # What a subclass says
@@ -81,12 +82,18 @@ class ProtocolMachine(RuleBasedStateMachine, Generic[C]):
         """What each client said and saw, also those that are gone."""
         return self._stage.clients
 
-    # What can happen; who is gone comes back as somebody new
+    # What can happen. Rules have no preconditions, and choose from as many clients whoever is there: then Hypothesis shrinks best.
 
     @rule(client=_clients, data=st.data())
     def send(self, client: int, data: st.DataObject) -> None:
-        """A client says something that it may."""
-        name = self._connected(client)
+        """A client says something that it may; it connects, if it is a new one, or was gone."""
+        name = self._names.get(client)
+        if name in self._stage.held and name not in self._stage.present:
+            return  # what it said before it died is still under way
+        if name not in self._stage.present:
+            count = len(self._stage.names)
+            name = self._names[client] = _NAMES[count] if count < len(_NAMES) else f"client{count + 1}"
+            self._play(Connect(name))
         allowed = self.messages(self._stage.client(name))
         if not allowed.is_empty:
             self._play(Send(name, data.draw(allowed, label=f"{name} sends")))
@@ -94,22 +101,26 @@ class ProtocolMachine(RuleBasedStateMachine, Generic[C]):
     @rule(client=_clients)
     def hold(self, client: int) -> None:
         """Nothing of this client arrives for now."""
-        self._play(Hold(self._connected(client)))
+        if (name := self._names.get(client)) in self._stage.present:
+            self._play(Hold(name))
 
     @rule(client=_clients)
     def release(self, client: int) -> None:
-        """What was held arrives."""
-        self._play(Release(self._connected(client)))
+        """What was held arrives, also what somebody said who has died since."""
+        if (name := self._names.get(client)) in self._stage.held:
+            self._play(Release(name))
 
     @rule(client=_clients)
     def close(self, client: int) -> None:
         """A client closes."""
-        self._play(Close(self._connected(client)))
+        if (name := self._names.get(client)) in self._stage.present:
+            self._play(Close(name))
 
     @rule(client=_clients, lost=st.integers(0, 40))
     def kill(self, client: int, lost: int) -> None:
         """A client dies, maybe in the middle of a frame."""
-        self._play(Kill(self._connected(client), lost))
+        if (name := self._names.get(client)) in self._stage.present:
+            self._play(Kill(name, lost))
 
     @rule(seconds=st.sampled_from([0.5, 2.0, 70.0]))
     def elapse(self, seconds: float) -> None:
@@ -117,17 +128,13 @@ class ProtocolMachine(RuleBasedStateMachine, Generic[C]):
         self._play(Elapse(seconds))
 
     def teardown(self) -> None:
-        """Show what happened."""
-        note("\n".join(self._stage.transcript))
-
-    def _connected(self, client: int) -> str:
-        """The name of the connection that this client has now; the first to connect is the first of the names."""
-        name = self._connections.get(client)
-        if name is None or (self._stage.accepting and self._stage.client(name).departure is not None):
-            count = len(self.seen)
-            name = self._connections[client] = _NAMES[count] if count < len(_NAMES) else f"client{count + 1}"
-            self._play(Connect(name))
-        return name
+        """Whoever is held is released, if nothing went wrong before; then what happened is shown."""
+        try:
+            if sys.exc_info()[0] is None:
+                for client in self._stage.held:
+                    self._play(Release(client))
+        finally:
+            note("\n".join(self._stage.transcript))
 
     def _play(self, step: Step) -> None:
         self._stage.play(step)

@@ -8,67 +8,103 @@ A test that fails shows what its servers did, and the transcript of its last sim
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import sys
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from tempfile import TemporaryDirectory
-from threading import Event as Flag
+from threading import Condition, Thread, get_ident
+from traceback import format_stack
 from typing import Any, Final, Generic, Protocol, TypeVar, final
 
 import attrs
 import pytest
-from returns.result import Failure, Result
+from returns.result import Failure, Result, Success
 
-from ipcfold import IPC, Continuation, Handler, HandlerFailed, ListenError, MediaType, Message, Name, Process
-from ipcfold.events import Event
+from ipcfold import IPC, Handler, HandlerFailed, ListenError, Name, Process, cases
+from ipcfold.events import Connected, Disconnected, Event, Folded, Listening, Refused, Stopping
 from ipcfold.testing.simulation import kept
+from ipcfold.unix.server import Loop, running
 
 C = TypeVar("C")
+T = TypeVar("T")
+E = TypeVar("E", Listening, Connected, Refused, Folded, Disconnected, Stopping)
 
 _SERVER: Final = Name("server")
-_STOP: Final = Message(MediaType("application", "vnd.ipcfold.test-stop"), b"")
-_PATIENCE: Final = 30.0  # seconds until something is stuck that takes milliseconds
 
 
 @final
 class Running(Generic[C]):
     """A server on a thread."""
 
-    def __init__(self, ipc: IPC, name: Name, handler: Handler[C], carry: C, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, ipc: IPC, name: Name, handler: Handler[C], carry: C, patience: float) -> None:
         """Made by `serve`."""
+        self._patience = patience
         self.name = name
         self.events = list[Event]()
         """What happened at it so far, as its observer is told."""
         self._ipc = ipc
-        self._told = Flag()
         self._asked = False
-        server = attrs.evolve(ipc, observe=self._observe).listen(name)
-        self._future: Future[Result[C, ListenError[C]]] = pool.submit(lambda: server(carry, _stoppable(handler)))
-        self._future.add_done_callback(lambda _: self._told.set())
-        self._told.wait(_PATIENCE)
+        self._told = Condition()
+        self._loop: Loop[Any] | None = None  # Any: as the set of those that run has it
+        self._result: Result[C, ListenError[C]] | None = None
+        self._thread = Thread(target=self._run, args=(handler, carry), name=f"ipcfold server {name}", daemon=True)
+        self._thread.start()
+        self._until(lambda: True if self.events or self._result is not None else None)
 
     def connect(self) -> Process:
-        """A new connection to it."""
-        return self._ipc.get(self.name).unwrap()
+        """A new connection to it; a test fails here if there is no such server any more."""
+        match cases(self._ipc.get(self.name)):
+            case Success(process):
+                return process
+            case Failure(error):
+                raise AssertionError(str(error))
+
+    def until(self, kind: type[E], count: int = 1) -> list[E]:
+        """The events of one kind, once there are so many."""
+        return self._until(lambda: found if len(found := [event for event in self.events if isinstance(event, kind)]) >= count else None)
 
     def stop(self) -> Result[C, ListenError[C]]:
-        """End it in good order, if it has not ended; what it returned."""
+        """End it in good order, as a signal does, if it has not ended; what it returned."""
         self._asked = True
-        if not self._future.done():
-            self._ipc.get(self.name).map(lambda process: process.send(_STOP))
-        return self._future.result(_PATIENCE)
+        if self._loop is not None:
+            self._loop.end()
+        result = self._until(lambda: self._result)
+        self._thread.join(self._patience)
+        return result
 
     def finish(self) -> None:
         """End it, and raise if it failed and nobody knows."""
         asked = self._asked
-        result = self.stop()
-        if isinstance(result, Failure) and not asked:
-            error = result.failure()
-            raise AssertionError(str(error)) from (error.error if isinstance(error, HandlerFailed) else None)
+        match cases(self.stop()):
+            case Failure(error) if not asked:
+                raise AssertionError(str(error)) from (error.error if isinstance(error, HandlerFailed) else None)
+            case _:
+                pass
+
+    def _run(self, handler: Handler[C], carry: C) -> None:
+        result = attrs.evolve(self._ipc, observe=self._observe).listen(self.name)(carry, handler)
+        with self._told:
+            self._loop, self._result = None, result
+            self._told.notify_all()
 
     def _observe(self, event: Event) -> None:
-        self.events.append(event)
-        self._told.set()
+        with self._told:
+            if isinstance(event, Listening):
+                self._loop = next(loop for loop in running if loop.thread == get_ident())
+            self.events.append(event)
+            self._told.notify_all()
+        if self._ipc.observe is not None:
+            self._ipc.observe(event)
+
+    def _until(self, found: Callable[[], T | None]) -> T:
+        with self._told:
+            self._told.wait_for(lambda: found() is not None, self._patience)
+            result = found()
+        if result is None:
+            frame = sys._current_frames().get(self._thread.ident or 0)  # noqa: SLF001 - the documented way to another thread's stack
+            where = "".join(format_stack(frame)) if frame is not None else "it has ended"
+            raise AssertionError(f"the server {str(self.name)!r} got no further within {self._patience:g} s:\n{where}")
+        return result
 
 
 class Serve(Protocol):
@@ -76,15 +112,6 @@ class Serve(Protocol):
 
     def __call__(self, handler: Handler[C], carry: C, name: Name = ...) -> Running[C]:
         """A server of this handler and first carry, listening; its name is `server` if none is given."""
-
-
-def _stoppable(handler: Handler[C]) -> Handler[C]:
-    """The handler, and an end to it from outside: only the main thread gets signals."""
-
-    def handle(message: Message, continuation: Continuation[C], carry: C) -> Continuation[C]:
-        return continuation.stop(carry) if message == _STOP else handler(message, continuation, carry)
-
-    return handle
 
 
 _SERVERS: Final = pytest.StashKey[list[Running[Any]]]()  # Any: of whatever carry
@@ -98,16 +125,19 @@ def ipc() -> Iterator[IPC]:
 
 
 @contextmanager
-def serving(ipc: IPC, servers: list[Running[Any]] | None = None) -> Iterator[Serve]:  # Any: as above
-    """What the fixture `serve` gives, for one's own fixtures and for examples of Hypothesis; `servers` gets each one."""
-    with ThreadPoolExecutor(64) as pool, ExitStack() as ending:
+def serving(ipc: IPC, servers: list[Running[Any]] | None = None, *, patience: float = 20.0) -> Iterator[Serve]:  # Any: as above
+    """What the fixture `serve` gives, for one's own fixtures and for examples of Hypothesis.
+
+    `servers` gets each one; `patience`: seconds to wait for what takes milliseconds, before the test fails and shows where it is stuck.
+    """
+    with ExitStack() as ending:
 
         def serve(handler: Handler[C], carry: C, name: Name = _SERVER) -> Running[C]:
-            running = Running(ipc, name, handler, carry, pool)
+            server = Running(ipc, name, handler, carry, patience)
             if servers is not None:
-                servers.append(running)
-            ending.callback(running.finish)
-            return running
+                servers.append(server)
+            ending.callback(server.finish)
+            return server
 
         yield serve
 
@@ -135,7 +165,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     if report.failed:
         report.sections += [
-            (f"ipcfold server {running.name}", "\n".join(map(str, running.events))) for running in item.stash.get(_SERVERS, [])
+            (f"ipcfold server {server.name}", "\n".join(map(str, server.events))) for server in item.stash.get(_SERVERS, [])
         ]
         report.sections += [("ipcfold simulation", str(simulation)) for simulation in (kept.get() or [])[-1:]]
     return report

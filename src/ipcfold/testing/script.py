@@ -6,6 +6,7 @@ gone, further steps of it do nothing, as a `Process` that is over would.
 
 from __future__ import annotations
 
+from math import inf
 from typing import TypeAlias, final
 
 import attrs
@@ -47,7 +48,7 @@ class Kill:
     """A client dies: of what it had written and the server not read, the last so many bytes never were (half a frame may remain)."""
 
     client: str
-    lost: int = 0
+    lost: int = attrs.field(default=0, validator=attrs.validators.ge(0))
 
 
 @final
@@ -80,7 +81,12 @@ class Release:
 class Elapse:
     """Time passes, in seconds."""
 
-    seconds: float
+    seconds: float = attrs.field()
+
+    @seconds.validator
+    def _check(self, _: attrs.Attribute[float], seconds: float) -> None:
+        if not 0 <= seconds < inf:
+            raise ValueError(f"time goes on, and not for ever: {seconds} are no seconds to elapse")
 
 
 @final

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from reprlib import Repr
 from typing import Final, Generic, TypeVar, final
 
 import attrs
@@ -13,7 +14,7 @@ from ipcfold.core.calling import State
 from ipcfold.errors import HandlerFailed
 from ipcfold.events import Connected, Departure, Disconnected, Event, Folded, Listening, Refused, Stopping
 from ipcfold.limits import Limits
-from ipcfold.message import Message
+from ipcfold.message import Message, shortened
 from ipcfold.peer import Peer
 from ipcfold.result import cases
 from ipcfold.testing.network import Line, Network
@@ -21,8 +22,19 @@ from ipcfold.testing.script import ClientStep, Close, Connect, Elapse, Hold, Kil
 
 C = TypeVar("C")
 
-_LONGEST: Final = 60  # characters of a content or a carry in a transcript
 _SERVER: Final = "server"
+_TIME: Final = "time"
+
+
+class _Brief(Repr):
+    """What stands of a carry in a transcript: a large one is not even written whole."""
+
+    def repr_bytes(self, value: bytes, _: int) -> str:
+        return shortened(value)
+
+
+_brief: Final = _Brief()
+_brief.maxother = _brief.maxstring = 60
 
 
 @final
@@ -92,6 +104,21 @@ class Stage(Generic[C]):
         return self._network.host.accepting
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Of all clients that there have been."""
+        return tuple(self._numbers)
+
+    @property
+    def present(self) -> tuple[str, ...]:
+        """The clients whose connection is on, for them."""
+        return tuple(name for name, number in self._numbers.items() if _departure(self._network.lines[number]) is None)
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """The clients that are held, also those that died so."""
+        return tuple(name for name, number in self._numbers.items() if self._network.lines[number].held)
+
+    @property
     def clients(self) -> tuple[Client, ...]:
         """What each client said and saw until now."""
         return tuple(map(self.client, self._numbers))
@@ -102,7 +129,7 @@ class Stage(Generic[C]):
         match step:
             case Elapse(seconds):
                 network.elapse(seconds)
-                self._say("time", f"went on by {seconds:g} s")
+                self._say(_TIME, f"went on by {seconds:g} s")
             case Shutdown():
                 self._say(_SERVER, "gets a signal to end")
                 network.shutdown()
@@ -134,19 +161,22 @@ class Stage(Generic[C]):
                 self._say(name, "is released")
             line.held = False
         elif line.client_gone or not line.calling.open:
+            if not isinstance(step, Connect):
+                self._say(name, f"is gone: {type(step).__name__} does nothing")
             return
         match step:
             case Connect() | Release():
                 pass
             case Send(_, messages):
+                before = len(line.said)
                 match cases(network.send(number, *messages)):
                     case Success():
-                        self._say(name, f"sends {_all_shown(messages)}")
+                        self._say(name, f"sends {_all_shown(line.said[before:]) or 'nothing'}")
                     case Failure(refused):
                         self._say(name, f"cannot send: {refused}")
                 network.client_writes(number)
             case Write(_, data):
-                self._say(name, f"writes {data!r:.{_LONGEST}}")
+                self._say(name, f"writes {shortened(data)}")
                 network.write(number, data)
             case Close():
                 self._say(name, "closes")
@@ -162,10 +192,14 @@ class Stage(Generic[C]):
     def _number(self, name: str) -> int:
         """The number of this client, which connects if it has none."""
         if name not in self._numbers:
+            if name in {_SERVER, _TIME}:
+                raise ValueError(f"in a transcript {name!r} is not a client: use another name")
             number = self._numbers[name] = len(self._numbers) + 1
             self._names[number] = name
             self._say(name, "connects")
             self._network.connect()
+            if not self.accepting:
+                self._say(name, "finds no server")
             self._network.settle()
         return self._numbers[name]
 
@@ -179,7 +213,7 @@ class Stage(Generic[C]):
                 responded = f", responds {_all_shown(responses)}" if responses else ""
                 decided = "" if outcome is Outcome.CONTINUE else f", says {outcome.value}"
                 told = f"{_shown(message)} of {self._names[peer.connection]}{responded}{decided}"
-                self._say(_SERVER, f"folds {told}: the carry is {self.carry!r:.{_LONGEST}}")
+                self._say(_SERVER, f"folds {told}: the carry is {_brief.repr(self.carry)}")
                 self._folded(self.carry)
             case Disconnected(peer=peer, departure=departure, reason=reason):
                 why = departure.value + (f", {reason}" if reason else "")
@@ -208,7 +242,7 @@ def last_carry(result: Result[C, HandlerFailed[C]]) -> C:
 
 
 def _shown(message: Message) -> str:
-    return f"{message.media_type} {message.content!r:.{_LONGEST}}"
+    return f"{message.media_type} {shortened(message.content)}"
 
 
 def _all_shown(messages: Iterable[Message]) -> str:
@@ -226,4 +260,4 @@ def _departure(line: Line) -> Departure | None:
         case State.DISMISSED:
             return Departure.DISMISSED
         case State.LOST | State.BROKEN | State.FLOODED | State.INTERRUPTED:
-            return Departure.LOST
+            return line.serving.departure if line.serving.departure is Departure.DROPPED else Departure.LOST

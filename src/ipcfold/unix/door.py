@@ -64,8 +64,9 @@ class Door:
                 self._accept_at = now + _ACCEPT_AGAIN
                 self.deadline = min(self._look_at, self._accept_at)
                 return
+            self._accepted += 1
             try:
-                peer = peer_of(stream, self._accepted + 1)
+                peer = peer_of(stream, self._accepted)
             except OSError:
                 stream.close()
                 continue
@@ -75,7 +76,6 @@ class Door:
                 stream.close()
                 continue
             stream.setblocking(False)
-            self._accepted += 1
             yield stream, peer
 
     def tick(self, now: float) -> None:

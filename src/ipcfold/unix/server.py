@@ -6,8 +6,10 @@ import os
 import signal
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 from math import inf
+from threading import get_ident
 from time import monotonic
 from typing import Any, Final, Generic, TypeVar, final
 
@@ -38,7 +40,8 @@ class _ForkedError(Exception):
     """The handler returned in a child that it forked, which must not serve."""
 
 
-_running: Final[set[Loop[Any]]] = set()  # Any: of whatever carry
+running: Final[set[Loop[Any]]] = set()  # Any: of whatever carry
+"""Those of this process."""
 
 
 @final
@@ -57,6 +60,7 @@ class Loop(Generic[C]):
         self._handler = handler
         self._trust = trust
         self._owner = os.getpid()
+        self.thread = get_ident()
         self._forked = False  # rather than to compare process ids, which come back
         self._courier = Courier(lambda: None)  # until there is a door
         self._signalled = False
@@ -69,7 +73,7 @@ class Loop(Generic[C]):
 
     def run(self, signals: Iterable[signal.Signals], mode: int) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
         """Serve until the fold ends, at a socket of that mode."""
-        _running.add(self)
+        running.add(self)
         try:
             # Whoever sees the socket may send a signal, so those are looked after first.
             with handled(signals, self._end, self._interrupt, self.wake):
@@ -81,7 +85,7 @@ class Loop(Generic[C]):
                 self._courier.end()
             self._claim.withdraw()
             self.abandon()
-            _running.discard(self)
+            running.discard(self)
 
     def _served(self, listener: socket.socket) -> Result[C, HandlerFailed[C] | SystemFailure]:
         door = self._door = Door(self._report, self._claim, listener, self._poller, self._period)
@@ -94,6 +98,12 @@ class Loop(Generic[C]):
         self._report.listening()
         self._serve(door)
         return self._host.result()
+
+    def end(self) -> None:
+        """End in good order, as a signal does; from any thread."""
+        self._signalled = True
+        with suppress(OSError):  # it is over already
+            self._wake.send(b"\0")
 
     @property
     def wake(self) -> int:
@@ -228,7 +238,7 @@ class Loop(Generic[C]):
 
 def _abandon() -> None:
     """Close a forked child's copies: with them open, a dead server would look alive for as long as the child lives."""
-    loops = list(_running)
+    loops = list(running)
     if loops:
         waking = signal.set_wakeup_fd(-1)
         if all(waking != loop.wake for loop in loops):  # somebody else's
