@@ -42,8 +42,8 @@ def complaint(done: subprocess.CompletedProcess[bytes]) -> str:
     return line
 
 
-def started(directory: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    """The command, to be ended by the test."""
+def started(directory: Path, *arguments: str, group: bool = False) -> subprocess.Popen[bytes]:
+    """The command, to be ended by the test; in a process group of its own, as a terminal has it, if wanted."""
     return subprocess.Popen(
         [*COMMAND, *arguments],
         stdin=subprocess.DEVNULL,
@@ -51,6 +51,7 @@ def started(directory: Path, *arguments: str) -> subprocess.Popen[bytes]:
         stderr=subprocess.PIPE,
         env=environment(directory),
         cwd=ROOT,
+        start_new_session=group,
     )
 
 

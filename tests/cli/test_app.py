@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from importlib.metadata import version
@@ -13,7 +14,7 @@ import pytest
 from ipcfold.cli.app import app
 from ipcfold.cli.output import printable
 from ipcfold.cli.status import Status
-from tests.cli.support import COMMAND, ECHO, ROOT, complaint, environment, in_terminal, ipcfold
+from tests.cli.support import COMMAND, ECHO, ROOT, complaint, environment, in_terminal, ipcfold, started
 
 COMMANDS = ("list", "watch", "ask", "send", "listen", "ping", "bench", "demo", "completion")
 
@@ -146,6 +147,16 @@ def test_the_demo_shows_each_exchange_and_the_carry(directory: Path) -> None:
     assert (shown.returncode, shown.stderr) == (0, b"")
     assert sum("->" in line for line in lines) == sum("is number" in line for line in lines) == 42
     assert lines[-1] == "the server carried 42"
+
+
+def test_ctrl_c_ends_the_demo_and_its_processes(directory: Path) -> None:
+    showing = started(directory, "demo", group=True)
+    assert showing.stdout is not None
+    assert showing.stdout.readline().startswith(b"server, process ")
+    os.killpg(showing.pid, signal.SIGINT)
+    _, errors = showing.communicate(timeout=20)  # which lasts until the last of them has let go of the pipe
+    assert errors == b""
+    assert showing.returncode in (Status.INTERRUPTED, Status.DONE)  # done if it was faster
 
 
 def test_the_demo_as_json(directory: Path) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import get_context
@@ -62,6 +62,7 @@ def _played(tell: Tell, failed: list[Complaint]) -> Result[int, ListenError[int]
             for client in clients:
                 failed.extend(client.result())
         finally:
+            wait(clients)  # also when this is interrupted: it takes a moment, and one that came late would miss the server for long
             stopped = flow(IPC(directory).wait(_NAME, _PATIENCE), flat_map(_stop))
         match cases(stopped):
             case Failure(error):
