@@ -104,7 +104,7 @@ def test_in_a_terminal_it_says_how_to_end_it(directory: Path) -> None:
         shown.until("echo: Ctrl-C ends this server\n")
         IPC(directory).wait(ECHO, PATIENCE).unwrap().close()
         shown.interrupt()
-        assert shown.end() == (0, "echo: Ctrl-C ends this server\nNone\n")
+        assert shown.end() == (0, "echo: Ctrl-C ends this server\n\nNone\n")
 
 
 def test_what_the_server_logs_is_told(directory: Path) -> None:

@@ -18,7 +18,7 @@ from returns.result import Failure, Result, Success
 from ipcfold.cli.content import told
 from ipcfold.cli.exchange import Deadline, asked, connected, sent
 from ipcfold.cli.latency import Latency, milliseconds
-from ipcfold.cli.output import Json, concluded, in_order, say, say_json
+from ipcfold.cli.output import Json, concluded, in_order, note, say, say_json, watched
 from ipcfold.cli.parameters import AsJson, Ipc, MaybeCount, MaybeSeconds, ServerName, Size, Source
 from ipcfold.cli.status import Complaint, Misused, Status
 from ipcfold.errors import AskError, InvalidMediaType, MessageTooLarge, SendError, SystemFailure, TimedOut
@@ -62,6 +62,7 @@ def bench(
     try:
         status = concluded(flow(_message(content, size, ipc.limits.message), flat_map(measured)), lambda _: None)
     except KeyboardInterrupt:
+        note("")  # the terminal is behind the ^C that it shows
         status = Status.INTERRUPTED
     if run.times:
         _show_json(run, verb) if as_json else _show(run, verb)
@@ -123,7 +124,7 @@ def _forget_responses(process: Process) -> None:
 @contextmanager
 def _progress() -> Iterator[Progress]:
     """Show on the standard error how far it is, to who watches."""
-    if not sys.stderr.isatty():
+    if not watched(sys.stderr):
         yield lambda _: None
         return
     from rich.console import Console  # noqa: PLC0415 - for people only

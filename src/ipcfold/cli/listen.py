@@ -45,6 +45,7 @@ def listen(
     show = _show_json if as_json else _show
     match cases(_served(ipc, name, handler, carry, timeout)):
         case Success(carried):
+            note("")  # the terminal may be behind the ^C that it shows
             show(carried)
             return Status.DONE
         case Failure(HandlerFailed(carry=carried) as error):

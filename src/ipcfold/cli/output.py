@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeAlias, TypeVar
 
 from returns.result import Failure, Result, Success
 
@@ -61,9 +61,9 @@ def say_json(value: Json) -> None:
     say(json.dumps(value))
 
 
-def watched() -> bool:
-    """Whether a person sees the standard output, in a terminal that can more than print lines."""
-    return sys.stdout.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+def watched(stream: TextIO | None = None) -> bool:
+    """Whether a person sees the stream (the standard output), in a terminal that can more than print lines."""
+    return (stream or sys.stdout).isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
 def printable(text: str) -> str:

@@ -12,7 +12,7 @@ from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
 from ipcfold.cli.latency import Latency, milliseconds
-from ipcfold.cli.output import complained, say, say_json
+from ipcfold.cli.output import complained, note, say, say_json
 from ipcfold.cli.parameters import AsJson, Ipc, MaybeCount, Seconds, ServerName
 from ipcfold.cli.status import Status
 from ipcfold.errors import CloseError, ConnectError
@@ -49,6 +49,7 @@ def ping(
             except KeyboardInterrupt:
                 if not pings.times:
                     raise
+                note("")  # the terminal is behind the ^C that it shows
     if pings.times:
         figures = Latency.of(pings.times)
         if as_json:
