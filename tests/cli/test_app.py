@@ -84,10 +84,11 @@ def test_an_output_that_is_full_is_told(echo: Path) -> None:
             assert (done.returncode, len(done.stderr.splitlines())) == (Status.SYSTEM, 1)
 
 
-def test_streams_that_are_closed(echo: Path) -> None:
-    for closed in ("<&-", ">&-", "2>&-"):
-        shell = f'"{sys.executable}" -m ipcfold send echo x {closed}'
-        assert subprocess.run(["/bin/sh", "-c", shell], env=environment(echo), cwd=ROOT, timeout=20, check=False).returncode == 0
+@pytest.mark.parametrize(("name", "status"), [("echo", Status.DONE), ("nobody", Status.NO_SERVER)])
+def test_streams_that_are_closed_or_full(echo: Path, name: str, status: Status) -> None:
+    for closed in ("<&- 2>/dev/null", ">&- 2>/dev/null", "2>&-", "2>/dev/full"):
+        shell = f'"{sys.executable}" -m ipcfold send {name} x {closed}'
+        assert subprocess.run(["/bin/sh", "-c", shell], env=environment(echo), cwd=ROOT, timeout=20, check=False).returncode == status
 
 
 def test_no_colours_where_they_are_not_wanted(echo: Path) -> None:

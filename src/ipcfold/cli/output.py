@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO, TypeAlias, TypeVar
 
 from returns.result import Failure, Result, Success
@@ -41,7 +41,8 @@ def complained(error: Complaint) -> Status:
 
 def complain(text: str) -> None:
     """One line on the standard error, whatever is in the text."""
-    sys.stderr.write(f"ipcfold: {printable(' '.join(text.split()))}\n")
+    with suppress(OSError):  # there is nobody left to tell
+        sys.stderr.write(f"ipcfold: {printable(' '.join(text.split()))}\n")
 
 
 def note(text: str) -> None:
