@@ -20,7 +20,7 @@ import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,13 +29,15 @@ from docs.draw import PLACE, described, diagrams
 from sybil import Document
 from sybil.parsers.markdown import PythonCodeBlockParser
 
+from ipcfold.cli.app import app
 from tests.test_exports import PUBLIC
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = {str(page.relative_to(ROOT)): page for page in (ROOT / "README.md", *sorted(DOCS.rglob("*.md")))}
 LANGUAGES = {"python", "console", "sh", "ini", "toml"}
-OF_OTHERS = {"loginctl", "journalctl", "systemctl"}
+OF_OTHERS = {"loginctl", "journalctl", "systemctl", "source"}
+IN_ONE_SESSION = {"docs/how-to/command-line.md"}  # all the blocks of a page: tests/cli runs it
 MODULES_OF_OTHERS = {"pytest", "venv"}
 PATIENCE = 50.0  # seconds
 
@@ -64,8 +66,9 @@ def pages_with(language: str) -> list[str]:
     return [key for key, page in PAGES.items() if any(blocks(page, language))]
 
 
-def all_blocks(language: str) -> list[object]:
-    return [pytest.param(key, block, id=f"{key}-{number}") for key in PAGES for number, block in enumerate(blocks(PAGES[key], language), 1)]
+def all_blocks(language: str, but: Collection[str] = ()) -> list[object]:
+    pages = {key: page for key, page in PAGES.items() if key not in but}
+    return [pytest.param(key, block, id=f"{key}-{number}") for key in pages for number, block in enumerate(blocks(pages[key], language), 1)]
 
 
 def write(page: str, directory: Path) -> list[Path]:
@@ -106,7 +109,7 @@ def test_programs_are_typed(page: str, directory: Path) -> None:
     assert checked.stdout.startswith("Success"), checked.stdout
 
 
-@pytest.mark.parametrize(("page", "block"), all_blocks("console"))
+@pytest.mark.parametrize(("page", "block"), all_blocks("console", but=IN_ONE_SESSION))
 def test_sessions_print_what_they_show(page: str, block: Block, directory: Path) -> None:
     write(page, directory)
     lines = block.source.splitlines()
@@ -152,6 +155,8 @@ def test_commands_name_what_there_is(page: str, block: Block) -> None:
             match [Path(words[0]).name, *words[1:]]:
                 case ["pip", "install", *wanted]:
                     assert extras(wanted) <= set(project()["optional-dependencies"]), line
+                case ["ipcfold", command, *_]:
+                    assert command in set(app), line
                 case ["python" | "python3", "-m", module, *arguments]:
                     assert module in MODULES_OF_OTHERS or known(module, arguments), line
                 case _:

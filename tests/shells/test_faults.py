@@ -171,7 +171,7 @@ def test_a_signal_s_handler_that_looks_and_forks_at_any_step_takes_no_name_away(
         if not places:
             break
         functions.add(places[0].split()[1])
-    assert functions >= {"exists", "_listens", "of", "_is_held", "publish", "withdraw", "release"}
+    assert functions >= {"exists", "_listener", "of", "_is_held", "publish", "withdraw", "release"}
 
 
 def test_a_signal_s_handler_that_looks_while_its_process_does_gets_an_answer(directory: Path) -> None:

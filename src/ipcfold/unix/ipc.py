@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, final
 
 import attrs
 from returns.curry import partial
-from returns.maybe import Nothing
+from returns.maybe import Maybe, Nothing, Some
 from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
@@ -84,11 +84,11 @@ class IPC:
 
     def processes(self) -> Result[frozenset[Name], DirectoryUnusable]:
         """The names that somebody listens under now."""
-        return located(self.directory, self.trust).bind(self._listed)
+        return self.peers().map(frozenset)
 
     def exists(self, name: Name) -> Result[bool, DirectoryUnusable]:
         """Whether somebody listens under the name now."""
-        return located(self.directory, self.trust).bind(lambda directory: self._listens(directory, name))
+        return located(self.directory, self.trust).bind(partial(self._listener, name)).map(lambda found: found is not Nothing)
 
     def get(self, name: Name) -> Result[Process, ConnectError]:
         """The server of that name, connected; fails at once if there is none."""
@@ -120,6 +120,10 @@ class IPC:
         """
         return Server(self, name, timeout, tuple(signals))
 
+    def peers(self) -> Result[dict[Name, Peer], DirectoryUnusable]:
+        """Who listens now, by name; part of listing. Of who holds a name only the process is known from here."""
+        return located(self.directory, self.trust).bind(self._listed)
+
     def _connected(self, name: Name, timeout: float) -> Result[Process, ConnectError]:
         return flow(
             located(self.directory, self.trust),
@@ -127,37 +131,38 @@ class IPC:
             flat_map(partial(_reached, self, name, timeout)),
         )
 
-    def _listed(self, directory: Path) -> Result[frozenset[Name], DirectoryUnusable]:
+    def _listed(self, directory: Path) -> Result[dict[Name, Peer], DirectoryUnusable]:
         try:
             files = os.listdir(directory)
         except FileNotFoundError:
-            return Success(frozenset())
+            return Success({})
         except OSError as error:
             return Failure(DirectoryUnusable(directory, f"it cannot be read: {error.strerror}"))
         names = (Name.maybe(file.removesuffix(".sock")).value_or(None) for file in files if file.endswith(".sock"))
-        listening = set[Name]()
+        listening = dict[Name, Peer]()
         for name in names:
             if name is not None:
-                match cases(self._listens(directory, name)):
+                match cases(self._listener(name, directory)):
                     case Failure(hidden):
                         return Failure(hidden)
                     case Success(found):
-                        listening |= {name} if found else set()
-        return Success(frozenset(listening))
+                        listening |= {name: found.unwrap()} if found is not Nothing else {}
+        return Success(listening)
 
-    def _listens(self, directory: Path, name: Name) -> Result[bool, DirectoryUnusable]:
+    def _listener(self, name: Name, directory: Path) -> Result[Maybe[Peer], DirectoryUnusable]:
         path = socket_path(name, directory).value_or(None)
         if path is None or not is_socket(path):
-            return Success(False)
-        if holder_of(path) is not Nothing:
-            return Success(True)
+            return Success(Nothing)
+        holder = holder_of(path)
+        if holder is not Nothing:
+            return Success(holder.map(lambda pid: Peer(pid=pid)))
         match cases(_stranger(self, name, path, _GLANCE)):
-            case Success():
-                return Success(True)
+            case Success(peer):
+                return Success(Some(peer))
             case Failure(SystemFailure(reason=reason)) if reason in _EXHAUSTED:  # it was not even asked
                 return Failure(DirectoryUnusable(directory, f"whether anybody listens under {str(name)!r} cannot be seen: {reason}"))
             case Failure():
-                return Success(False)
+                return Success(Nothing)
 
 
 @final

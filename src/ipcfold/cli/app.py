@@ -1,0 +1,109 @@
+"""The commands, and what they have in common: where to look, and that whatever happens ends in a status and a line, never a traceback.
+
+Each command is a function of a module that is imported when the command is called.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+from cyclopts import App, CycloptsError, Parameter
+
+from ipcfold.cli.output import complain, complained
+from ipcfold.cli.status import Misused, Status
+from ipcfold.unix.ipc import IPC
+
+_COMMANDS: Final = {
+    "list": "show:list_",
+    "watch": "show:watch",
+    "ask": "talk:ask",
+    "send": "talk:send",
+    "listen": "listen:listen",
+    "ping": "ping:ping",
+    "bench": "bench:bench",
+    "demo": "demo:demo",
+    "completion": "completion:completion",
+}
+_STATUSES: Final = ", ".join(f"{status:d} {status.name.lower().replace('_', ' ')}" for status in Status)
+
+
+def _version() -> str:
+    from importlib.metadata import version  # noqa: PLC0415 - few ask for it
+
+    return version("ipcfold")
+
+
+app: Final = App(
+    name="ipcfold",
+    help="Talk to the servers of ipcfold on this machine.",
+    help_format="plaintext",
+    help_epilogue=f"Exit status: {_STATUSES}.",
+    version=_version,
+    result_action="return_value",
+    exit_on_error=False,
+    print_error=False,
+    suppress_keyboard_interrupt=False,
+)
+for _place, (_name, _function) in enumerate(_COMMANDS.items()):
+    app.command(f"ipcfold.cli.{_function}", name=_name, sort_key=_place, help_epilogue="")
+
+
+@app.meta.default
+def _launch(
+    *words: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    directory: Annotated[Path | None, Parameter(help="Where the sockets are, rather than in the directory of this user.")] = None,
+) -> int:
+    if not words:
+        return complained(Misused("a command is wanted: see `ipcfold --help`"))
+    command, bound, unparsed = app.parse_args(words)
+    given = {"ipc": IPC(directory)} if "ipc" in unparsed else {}
+    return command(*bound.args, **bound.kwargs, **given) or 0
+
+
+def run(words: Sequence[str]) -> int:
+    """Do what these arguments say; the exit status."""
+    for stream, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, stream) is None:  # it was closed, and what is opened next must not take its place
+            setattr(sys, stream, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - it stays open
+    status = _heard(words)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        status = Status.UNHEARD
+    except OSError as error:
+        status = _unwritten(error)
+    else:
+        return status
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter tries again as it ends, and complains
+    return status
+
+
+def _heard(words: Sequence[str]) -> int:
+    try:
+        if {"--help", "-h"} & set(words):
+            app.resolved_commands()  # which imports them, for what their functions say
+            if not sys.stdout.isatty():
+                app.help_formatter = "plain"
+        return app.meta(words) or Status.DONE
+    except CycloptsError as error:
+        command = " ".join(["ipcfold", *(error.command_chain or ())])
+        return complained(Misused(f"{error} See `{command} --help`"))
+    except KeyboardInterrupt:
+        return Status.INTERRUPTED
+    except BrokenPipeError:
+        return Status.UNHEARD
+    except SystemExit as end:
+        if end.code == 1:  # which rich makes of a BrokenPipeError
+            return Status.UNHEARD
+        raise
+    except OSError as error:  # what else the system refuses is a Failure already
+        return _unwritten(error)
+
+
+def _unwritten(error: OSError) -> Status:
+    complain(f"could not write to the standard output: {error.strerror}; see where it goes")
+    return Status.SYSTEM

@@ -1,0 +1,157 @@
+"""`ipcfold bench`: how fast a server folds messages, seen from one client."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import inf
+from shutil import get_terminal_size
+from time import perf_counter
+from typing import Annotated, Final, Literal, TypeAlias
+
+from cyclopts import Parameter
+from returns.curry import partial
+from returns.pipeline import flow
+from returns.result import Failure, Result, Success
+
+from ipcfold.cli.content import told
+from ipcfold.cli.exchange import Deadline, asked, connected, sent
+from ipcfold.cli.latency import Latency, milliseconds
+from ipcfold.cli.output import Json, concluded, in_order, note, say, say_json, watched
+from ipcfold.cli.parameters import AsJson, Ipc, MaybeCount, MaybeSeconds, ServerName, Size, Source
+from ipcfold.cli.status import Complaint, Misused, Status
+from ipcfold.errors import AskError, InvalidMediaType, MessageTooLarge, SendError, SystemFailure, TimedOut
+from ipcfold.message import Message
+from ipcfold.peer import Name
+from ipcfold.result import cases, flat_map
+from ipcfold.unix.client import Process
+
+Progress: TypeAlias = Callable[[float], None]
+Exchange: TypeAlias = Callable[[Message, Deadline, Process], Result[object, AskError | SendError | TimedOut]]
+
+_EXCHANGES: Final[dict[str, Exchange]] = {"send": sent, "ask": asked}
+_SECONDS: Final = 3.0  # to measure for, where nothing is said
+_SIZE: Final = 64  # bytes of a message, where nothing is said
+_REFRESH: Final = 0.1  # seconds from one look of the progress bar to the next: it must not disturb what is measured
+
+
+def bench(
+    name: ServerName,
+    content: Annotated[str | None, Parameter(name="CONTENT", help="What to say; else as many bytes as --size says.")] = None,
+    /,
+    *,
+    verb: Annotated[Literal["send", "ask"], Parameter(help="Wait for the acknowledgement of each message, or for the response.")] = "send",
+    count: Annotated[MaybeCount, Parameter(help="How many messages; else as many as the seconds have room for.")] = None,
+    seconds: Annotated[MaybeSeconds, Parameter(help="For how long; else 3 if there is no --count.")] = None,
+    size: Annotated[Size, Parameter(help="How many bytes each message has; else 64.")] = None,
+    timeout: Annotated[MaybeSeconds, Parameter(help="Seconds to wait for each message; else as long as it takes.")] = None,
+    as_json: AsJson = False,
+    ipc: Ipc,
+) -> Status:
+    """Send messages, one after another, and show how long they took.
+
+    The server folds every one of them, which changes its carry: use a server that is there for that.
+    """
+    lasting = _SECONDS if seconds is None and count is None else inf if seconds is None else seconds
+    run = Run(_EXCHANGES[verb], timeout, inf if count is None else count, lasting)
+
+    def measured(message: Message) -> Result[None, Complaint]:
+        return flow(Name.of(name), flat_map(partial(connected, ipc, None, Deadline(None))), flat_map(partial(run.measured, message)))
+
+    try:
+        status = concluded(flow(_message(content, size, ipc.limits.message), flat_map(measured)), lambda _: None)
+    except KeyboardInterrupt:
+        note("")  # the terminal is behind the ^C that it shows
+        status = Status.INTERRUPTED
+    if run.times:
+        _show_json(run, verb) if as_json else _show(run, verb)
+    return status
+
+
+def _message(
+    content: str | None, size: int | None, limit: int
+) -> Result[Message, Misused | SystemFailure | MessageTooLarge | InvalidMediaType]:
+    if content is not None and size is not None:
+        return Failure(Misused("CONTENT has its own size: give it, or --size"))
+    if content is not None:
+        return told(content, Source(), limit)
+    octets = _SIZE if size is None else size
+    return Failure(MessageTooLarge(octets, limit)) if octets > limit else Success(Message.octets(b"x" * octets))
+
+
+class Run:
+    """What is measured, and how long each message took so far."""
+
+    def __init__(self, exchange: Exchange, timeout: float | None, count: float, lasting: float) -> None:
+        self._exchange = exchange
+        self._timeout = timeout
+        self._count = count
+        self._lasting = lasting
+        self.message = Message.octets(b"")
+        self.times = list[float]()
+        self.seconds = 0.0
+
+    def measured(self, message: Message, process: Process) -> Result[None, AskError | SendError | TimedOut]:
+        """Measure until there are enough, or one fails."""
+        self.message = message
+        start = perf_counter()
+        shown = start
+        with _progress() as progress:
+            while len(self.times) < self._count and self.seconds < self._lasting:
+                before = perf_counter()
+                exchanged = self._exchange(message, Deadline(self._timeout), process)
+                now = perf_counter()
+                match cases(exchanged):
+                    case Failure(error):
+                        return Failure(error)
+                    case Success():
+                        self.times.append(now - before)
+                        self.seconds = now - start
+                _forget_responses(process)
+                if now - shown > _REFRESH:
+                    shown = now
+                    progress(max(len(self.times) / self._count, self.seconds / self._lasting))
+        return Success(None)
+
+
+def _forget_responses(process: Process) -> None:
+    """Those that nobody asked for would be kept until they are over a limit."""
+    while process.wait(0).value_or(None) is not None:
+        pass
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """Show on the standard error how far it is, to who watches."""
+    if not watched(sys.stderr):
+        yield lambda _: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - for people only
+    from rich.progress import Progress as Bar  # noqa: PLC0415
+
+    with in_order(), Bar(console=Console(stderr=True), auto_refresh=False, transient=True) as bar:
+        task = bar.add_task("measuring", total=1.0)
+        bar.refresh()
+        yield lambda share: bar.update(task, completed=share, refresh=True)
+
+
+def _show_json(run: Run, verb: str) -> None:
+    latency = Latency.of(run.times)
+    bars = [{"up_to": bar.up_to, "count": bar.count} for bar in latency.histogram]
+    rate = latency.count / run.seconds
+    facts: dict[str, Json] = {**latency.facts, "seconds": run.seconds, "per_second": rate, "histogram": bars}
+    say_json({"verb": verb, "bytes": len(run.message.content), **facts})
+
+
+def _show(run: Run, verb: str) -> None:
+    latency = Latency.of(run.times)
+    rate = latency.count / run.seconds
+    say(f"{latency.count} messages of {len(run.message.content)} bytes in {run.seconds:.2f} s ({verb}): {rate:.0f} a second")
+    say(f"{latency}\n")
+    most = max(bar.count for bar in latency.histogram)
+    cells = get_terminal_size().columns - 24
+    block = "█" if (sys.stdout.encoding or "").lower().startswith("utf") else "#"
+    for bar in latency.histogram:
+        blocks = block * -(-bar.count * cells // most)
+        say(" ".join(filter(None, [f"{milliseconds(bar.up_to):>8} ms", blocks, str(bar.count)])))

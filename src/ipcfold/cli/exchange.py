@@ -1,0 +1,92 @@
+"""One message to a server and what comes of it, within the seconds that there are."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import inf
+from time import monotonic
+from types import FrameType
+from typing import Never, TypeVar, final
+
+import attrs
+from returns.result import Failure, Result
+
+from ipcfold.errors import AskError, ConnectError, SendError, TimedOut
+from ipcfold.message import Message
+from ipcfold.peer import Name
+from ipcfold.unix.client import Process
+from ipcfold.unix.ipc import IPC
+
+E = TypeVar("E")
+
+
+def _after(seconds: float | None) -> float:
+    return inf if seconds is None else monotonic() + seconds
+
+
+@final
+@attrs.frozen
+class Deadline:
+    """When to give up: so many seconds after this is made, or never."""
+
+    timeout: float | None
+    _end: float = attrs.field(init=False, default=attrs.Factory(lambda self: _after(self.timeout), takes_self=True))
+
+    @property
+    def left(self) -> float | None:
+        """The seconds until then, `None` for ever."""
+        return None if self._end == inf else max(0.0, self._end - monotonic())
+
+    def told(self, error: E) -> E | TimedOut:
+        """The error; if it is that the time has passed, then with all of the time rather than what was left of it for the last step."""
+        if isinstance(error, TimedOut) and self.timeout is not None and self.left == 0:
+            return attrs.evolve(error, timeout=self.timeout)
+        return error
+
+
+def connected(ipc: IPC, wait: float | None, deadline: Deadline, name: Name) -> Result[Process, ConnectError]:
+    """The server if it is up, or as soon as it is: in `wait` seconds, and not after the deadline."""
+    left = inf if deadline.left is None else deadline.left
+    if wait is not None:
+        return ipc.wait(name, min(wait, left)).alt(deadline.told)
+    handshake = max(min(ipc.limits.handshake, left), 1e-3)
+    return attrs.evolve(ipc, limits=attrs.evolve(ipc.limits, handshake=handshake)).get(name).alt(deadline.told)
+
+
+def asked(message: Message, deadline: Deadline, process: Process) -> Result[Message, AskError]:
+    """The server's response to the message."""
+    return process.ask(message, deadline.left).alt(deadline.told)
+
+
+def sent(message: Message, deadline: Deadline, process: Process) -> Result[None, SendError | TimedOut]:
+    """That the server has folded the message."""
+    try:
+        with _alarm(deadline.left):
+            return process.send(message).map(lambda _: None)
+    except _LateError:
+        return Failure(TimedOut(process.name, deadline.timeout or 0.0, "the acknowledgement of"))
+
+
+class _LateError(Exception):
+    """The time is over."""
+
+
+@contextmanager
+def _alarm(seconds: float | None) -> Iterator[None]:
+    """Raise after so many seconds, in whatever is going on; the connection that it strikes is not to be used any more."""
+    if seconds is None:
+        yield
+        return
+
+    def ring(_: int, __: FrameType | None) -> Never:
+        raise _LateError
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-6))  # zero would mean never
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

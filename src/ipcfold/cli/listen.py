@@ -1,0 +1,120 @@
+"""`ipcfold listen`: a server whose handler is a function of some module."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import logging
+import sys
+from contextlib import suppress
+from operator import attrgetter
+from typing import TYPE_CHECKING, Annotated, cast
+
+from cyclopts import Parameter
+from returns.curry import partial
+from returns.pipeline import flow
+from returns.result import Failure, Result, Success
+
+from ipcfold.cli.output import complained, note, printable, say
+from ipcfold.cli.parameters import AsJson, FreeName, Ipc, MaybeSeconds
+from ipcfold.cli.status import Complaint, Misused, Status
+from ipcfold.errors import HandlerFailed, ListenError
+from ipcfold.peer import Name
+from ipcfold.result import cases, flat_map
+from ipcfold.unix.ipc import IPC
+
+if TYPE_CHECKING:
+    from ipcfold.continuation import Handler
+
+
+def listen(
+    name: FreeName,
+    handler: Annotated[str, Parameter(name="MODULE:HANDLER", help="A function in a module, which may be in the working directory.")],
+    /,
+    *,
+    carry: Annotated[str, Parameter(help="What is carried first: a Python literal, or JSON.")] = "None",
+    timeout: Annotated[MaybeSeconds, Parameter(help="Seconds without a message after which the server stops.")] = None,
+    as_json: AsJson = False,
+    ipc: Ipc,
+) -> Status:
+    """Fold a handler over every message, and print what is carried at the end.
+
+    The handler ends the server, or Ctrl-C does, SIGTERM, SIGHUP, or the timeout.
+    """
+    show = _show_json if as_json else _show
+    match cases(_served(ipc, name, handler, carry, timeout)):
+        case Success(carried):
+            note("")  # the terminal may be behind the ^C that it shows
+            show(carried)
+            return Status.DONE
+        case Failure(HandlerFailed(carry=carried) as error):
+            show(carried)
+            return complained(error)
+        case Failure(error):
+            return complained(error)
+
+
+def _served(ipc: IPC, name: str, handler: str, carry: str, timeout: float | None) -> Result[object, Complaint]:
+    """The last carry of a server that has ended."""
+    logging.basicConfig(format="ipcfold: %(message)s")
+
+    def serve(checked: Name) -> Result[object, Complaint]:
+        return flow(literal(carry), flat_map(partial(start, checked)))
+
+    def start(checked: Name, first: object) -> Result[object, Complaint]:
+        return flow(imported(handler), flat_map(partial(run, checked, first)))
+
+    def run(checked: Name, first: object, found: Handler[object]) -> Result[object, ListenError[object]]:
+        note(f"{name}: Ctrl-C ends this server")
+        return ipc.listen(checked, timeout)(first, found)
+
+    return flow(Name.of(name), flat_map(serve))
+
+
+def literal(text: str) -> Result[object, Misused]:
+    """What a text means as JSON, or else as a Python literal.
+
+    >>> literal("(1, None)"), literal("[1, null]")
+    (<Success: (1, None)>, <Success: [1, None]>)
+    """
+    for read in (json.loads, ast.literal_eval):
+        with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            return Success(read(text))
+    return Failure(Misused(f"{text!r:.80} is neither a Python literal nor JSON: a text has quotes of its own, as in --carry '\"text\"'"))
+
+
+def imported(path: str) -> Result[Handler[object], Misused]:
+    """The function that `module:name` is, found from the working directory on."""
+    module, _, name = path.partition(":")
+    if not (module and name):
+        return Failure(Misused(f"{path!r:.80} is not MODULE:HANDLER: write the module's name, a colon, and the function's"))
+    sys.path.insert(0, "")
+    try:
+        found: object = attrgetter(name)(importlib.import_module(module))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the module is somebody else's, and may do anything as it is imported
+        return Failure(Misused(f"the handler {path} cannot be imported: {error!r}; see that the module and the function are there"))
+    if not callable(found):
+        return Failure(Misused(f"{path} is {found!r:.80}, which cannot be called: name a function"))
+    return Success(cast("Handler[object]", found))  # cast: what it takes is seen when it is called
+
+
+def _show(carry: object) -> None:
+    say(printable(_repr(carry)))
+
+
+def _show_json(carry: object) -> None:
+    """As JSON; what JSON has not is shown as Python does, in a text."""
+    try:
+        say(json.dumps(carry, default=_repr, allow_nan=False))
+    except (TypeError, ValueError, RecursionError):
+        say(json.dumps(_repr(carry)))
+
+
+def _repr(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception as error:  # noqa: BLE001 - its class is somebody else's, too
+        return f"<a {type(value).__name__}, of which repr raises {type(error).__name__}>"

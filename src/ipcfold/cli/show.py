@@ -1,0 +1,143 @@
+"""`ipcfold list` and `ipcfold watch`: who listens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pwd import getpwuid
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+
+from cyclopts import Parameter
+from returns.result import Failure, Success
+
+from ipcfold.cli.output import Json, complained, concluded, console, in_order, note, say, say_json, watched
+from ipcfold.cli.parameters import AsJson, Ipc, Seconds
+from ipcfold.cli.status import Status
+from ipcfold.errors import DirectoryUnusable
+from ipcfold.result import cases
+from ipcfold.unix.ipc import IPC
+from ipcfold.unix.listing import Listener, listeners
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Listeners: TypeAlias = tuple[Listener, ...]
+
+_UNKNOWN: Final = "-"
+
+
+def list_(*, as_json: AsJson = False, ipc: Ipc) -> Status:
+    """List who listens.
+
+    Name, process, user, connections, and since when; - is what the system does not tell.
+    """
+    return concluded(listeners(ipc), _show_json if as_json else _show)
+
+
+def watch(
+    *,
+    interval: Annotated[Seconds, Parameter(help="Seconds from one look to the next.")] = 1.0,
+    as_json: AsJson = False,
+    ipc: Ipc,
+) -> Status:
+    """List who listens, again and again, until Ctrl-C."""
+    try:
+        if watched() and not as_json:
+            return complained(_live(ipc, interval))
+        return complained(_changes(ipc, interval, _show_json if as_json else _show_block))
+    except KeyboardInterrupt:  # the way it is meant to end
+        return Status.DONE
+
+
+def _live(ipc: IPC, interval: float) -> DirectoryUnusable:
+    """Keep a table on the terminal; why that cannot go on."""
+    from rich.live import Live  # noqa: PLC0415 - for people only
+
+    with in_order(), Live(console=console(), auto_refresh=False) as live:
+        return _changes(ipc, interval, lambda found: live.update(_table(found), refresh=True))
+
+
+def _changes(ipc: IPC, interval: float, show: Callable[[Listeners], None]) -> DirectoryUnusable:
+    """Show who listens whenever that has changed; why it cannot be seen any more."""
+    before: Listeners | None = None
+    while True:
+        match cases(listeners(ipc)):
+            case Failure(error):
+                return error
+            case Success(found):
+                if found != before:
+                    show(found)
+                before = found
+        time.sleep(interval)
+
+
+def _show(found: Listeners) -> None:
+    if not watched():
+        for listener in found:
+            say("\t".join(_cells(listener)))
+    elif found:
+        console().print(_table(found))
+    else:
+        note("nobody listens")
+
+
+def _show_block(found: Listeners) -> None:
+    """The list and an empty line, which tells one list from the next."""
+    say("".join("\t".join(_cells(listener)) + "\n" for listener in found))
+
+
+def _show_json(found: Listeners) -> None:
+    say_json([_facts(listener) for listener in found])
+
+
+def _table(found: Listeners) -> Table:
+    from rich.table import Table  # noqa: PLC0415 - for people only
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("NAME", overflow="fold")
+    table.add_column("PID", justify="right", no_wrap=True)
+    table.add_column("USER", overflow="fold")
+    table.add_column("CONNECTIONS", justify="right", no_wrap=True)
+    table.add_column("SINCE", no_wrap=True)
+    if not found:
+        table.caption, table.caption_justify = "nobody listens", "left"
+    for listener in found:
+        name, pid, user, connections, _ = _cells(listener)
+        table.add_row(name, pid, user, connections, time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(listener.since)))
+    return table
+
+
+def _cells(listener: Listener) -> tuple[str, str, str, str, str]:
+    peer = listener.peer
+    return (
+        str(listener.name),
+        str(peer.pid or _UNKNOWN),
+        _user(peer.uid),
+        listener.connections.map(str).value_or(_UNKNOWN),
+        _moment(listener.since),
+    )
+
+
+def _facts(listener: Listener) -> Json:
+    peer = listener.peer
+    return {
+        "name": str(listener.name),
+        "pid": peer.pid or None,
+        "uid": peer.uid,
+        "user": _user(peer.uid),
+        "connections": listener.connections.value_or(None),
+        "since": _moment(listener.since),
+    }
+
+
+def _moment(since: float) -> str:
+    return datetime.fromtimestamp(since).astimezone().isoformat(timespec="seconds")
+
+
+def _user(uid: int) -> str:
+    """The user's name, or the number of one who has none here."""
+    try:
+        return getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

@@ -1,0 +1,75 @@
+"""Who listens, with what the system tells about each: whose process, since when, and how many are connected."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, final
+
+import attrs
+from returns.maybe import Maybe
+from returns.result import Result
+
+from ipcfold.errors import DirectoryUnusable
+from ipcfold.peer import Name, Peer
+from ipcfold.unix.address import located, socket_path
+from ipcfold.unix.ipc import IPC
+
+_TABLE: Final = Path("/proc/net/unix")  # of Linux, see proc_net(5): the sockets of this network namespace
+_ACCEPTS: Final = 0x10000  # among a socket's flags there: it listens
+_CONNECTED: Final = b"03"  # a socket's state there; one that was not accepted yet has another
+
+
+@final
+@attrs.frozen
+class Listener:
+    """A server that listens now.
+
+    - `peer`: its process (pid 0 where the system does not tell) and its user.
+    - `since`: when it began to listen, in seconds since the epoch.
+    - `connections`: how many it has accepted and not ended; nothing where the system does not tell, as outside Linux, where
+      the server is in another network namespace, or where the path is too long for a socket.
+    """
+
+    name: Name
+    peer: Peer
+    since: float
+    connections: Maybe[int]
+
+
+def listeners(ipc: IPC) -> Result[tuple[Listener, ...], DirectoryUnusable]:
+    """Who listens now, by the order of names."""
+    connections = _connections()  # first: to see that a server of another make listens, one connects to it
+    return located(ipc.directory, ipc.trust).bind(
+        lambda directory: ipc.peers().map(
+            lambda peers: tuple(found for name in sorted(peers) for found in _described(name, peers[name], directory, connections))
+        )
+    )
+
+
+def _described(name: Name, peer: Peer, directory: Path, connections: dict[bytes, int]) -> Iterator[Listener]:
+    """The listener, unless it withdrew its name meanwhile."""
+    path = socket_path(name, directory).unwrap()
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return
+    bound = path.with_suffix(".bind")  # where a socket of ours was before it had its name, which is what the kernel goes by
+    count = connections.get(os.fsencode(bound), connections.get(os.fsencode(path)))
+    known = peer if peer.uid >= 0 else Peer(0, peer.pid, status.st_uid, status.st_gid)
+    yield Listener(name, known, status.st_mtime, Maybe.from_optional(count))
+
+
+def _connections() -> dict[bytes, int]:
+    """How many are connected to each path that somebody listens at."""
+    try:
+        lines = _TABLE.read_bytes().splitlines()[1:]
+    except OSError:
+        return {}
+    sockets = [fields for line in lines if len(fields := line.split(maxsplit=7)) == 8]  # the last one is the path, if there is one
+    counts = {path: 0 for *_, flags, _, _, _, path in sockets if int(flags, 16) & _ACCEPTS}
+    for *_, state, _, path in sockets:
+        if state == _CONNECTED and path in counts:
+            counts[path] += 1
+    return counts

@@ -1,0 +1,166 @@
+"""What all commands have in common: help, wrong arguments, outputs that are gone, completion, and a short start."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from ipcfold.cli.app import app
+from ipcfold.cli.output import printable
+from ipcfold.cli.status import Status
+from tests.cli.support import COMMAND, ECHO, ROOT, complaint, environment, in_terminal, ipcfold, started
+
+COMMANDS = ("list", "watch", "ask", "send", "listen", "ping", "bench", "demo", "completion")
+
+
+def test_help_tells_of_the_commands_and_the_statuses(directory: Path) -> None:
+    done = ipcfold(directory, "--help")
+    text = done.stdout.decode()
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "\x1b" not in text
+    assert "│" not in text
+    assert all(f"  {command}: " in text for command in COMMANDS)
+    words = " ".join(text.split())
+    assert all(f"{status:d} {status.name.lower().replace('_', ' ')}" in words for status in Status)
+
+
+@pytest.mark.parametrize("command", [(), *((command,) for command in COMMANDS)], ids=str)
+def test_help_fits_in_80_columns(directory: Path, command: tuple[str, ...]) -> None:
+    status, shown = in_terminal(directory, *command, "--help")
+    assert (status, max(map(len, shown.splitlines()))) == (0, 80)
+    assert "Usage: ipcfold" in shown
+
+
+@pytest.mark.parametrize(
+    "words",
+    [(), ("dance",), ("demo", "--fast"), ("ask",), ("ask", "a", "b", "c"), ("list", "--directory"), ("ping", "a", "--count", "x")],
+    ids=str,
+)
+def test_a_wrong_argument_gets_one_line(directory: Path, words: tuple[str, ...]) -> None:
+    done = ipcfold(directory, *words)
+    assert (done.returncode, "--help" in complaint(done)) == (Status.MISUSED, True)
+
+
+def test_the_version(directory: Path) -> None:
+    assert ipcfold(directory, "--version").stdout.decode() == f"{version('ipcfold')}\n"
+
+
+def test_without_the_extra_it_says_how_to_install_it() -> None:
+    for missing in ("cyclopts", "rich"):
+        program = f"import sys; sys.modules['{missing}'] = None; from ipcfold.cli import main; sys.argv[1:] = ['--help']; sys.exit(main())"
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=20, check=False)
+        assert (done.returncode, "pip install 'ipcfold[cli]'" in complaint(done)) == (Status.INCOMPLETE, True)
+
+
+def test_who_lists_into_a_pipe_imports_nothing_for_a_terminal(directory: Path) -> None:
+    program = "import sys; from ipcfold.cli.app import run; run(['list']); sys.exit(any(name in sys.modules for name in sys.argv[1:]))"
+    slow = ("rich", "asyncio", "multiprocessing", "cyclopts.help", "importlib.metadata", "ipcfold.unix.server", "ipcfold.cli.bench")
+    subprocess.run([sys.executable, "-c", program, *slow], check=True, timeout=20, env=environment(directory))
+
+
+@pytest.mark.parametrize("words", [("ask", "echo", "x"), ("list",), ("--help",), ("ping", "echo", "--count", "1"), ("demo",)], ids=str)
+def test_an_output_that_nobody_reads_ends_it_without_a_word(echo: Path, words: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [*COMMAND, *words], stdout=writing, stderr=subprocess.PIPE, env=environment(echo), cwd=ROOT, timeout=50, check=False
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (Status.UNHEARD, b"")
+
+
+def test_an_output_that_is_full_is_told(echo: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        for words in (("ask", "echo", "x"), ("list",), ("bench", "echo", "--count", "1")):
+            done = subprocess.run(
+                [*COMMAND, *words], stdout=full, stderr=subprocess.PIPE, env=environment(echo), cwd=ROOT, timeout=20, check=False
+            )
+            assert (done.returncode, len(done.stderr.splitlines())) == (Status.SYSTEM, 1)
+
+
+@pytest.mark.parametrize(("name", "status"), [("echo", Status.DONE), ("nobody", Status.NO_SERVER)])
+def test_streams_that_are_closed_or_full(echo: Path, name: str, status: Status) -> None:
+    for closed in ("<&- 2>/dev/null", ">&- 2>/dev/null", "2>&-", "2>/dev/full"):
+        shell = f'"{sys.executable}" -m ipcfold send {name} x {closed}'
+        assert subprocess.run(["/bin/sh", "-c", shell], env=environment(echo), cwd=ROOT, timeout=20, check=False).returncode == status
+
+
+def test_no_colours_where_they_are_not_wanted(echo: Path) -> None:
+    for others in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        status, shown = in_terminal(echo, "list", **others)
+        assert (status, "echo" in shown) == (0, True)
+
+
+def test_printable_text_is_left_as_it_is() -> None:
+    assert printable("ä\t漢\n") == "ä\t漢\n"
+    assert printable("\x00\x7f\x85\u202e\ud800") == "\\x00\\x7f\\x85\\u202e\\ud800"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_script_for_each_shell(shell: str, directory: Path) -> None:
+    done = ipcfold(directory, "completion", shell)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert all(command in done.stdout.decode() for command in COMMANDS)
+    if shutil.which(shell) is not None:
+        subprocess.run([shell, "-n"], input=done.stdout, check=True, timeout=20)
+
+
+def test_bash_completes_commands_options_and_the_names_of_servers(echo: Path, tmp_path: Path) -> None:
+    bash = shutil.which("bash")
+    assert bash is not None
+    (tmp_path / "ipcfold").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ipcfold "$@"\n')
+    (tmp_path / "ipcfold").chmod(0o755)
+    script = ipcfold(echo, "completion", "bash").stdout.decode()
+
+    def completed(*words: str) -> list[str]:
+        line = 'COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=(); _ipcfold; printf "%s\\n" "${COMPREPLY[@]}"'
+        done = subprocess.run(
+            [bash, "-c", f"{script}\n{line}", "bash", *words],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=20,
+            env=environment(echo, PATH=f"{tmp_path}:{os.environ['PATH']}"),
+            cwd=ROOT,
+        )
+        return done.stdout.split()
+
+    assert completed("ipcfold", "li") == ["list", "listen"]
+    assert completed("ipcfold", "ask", "") == [str(ECHO)]
+    assert completed("ipcfold", "bench", "echo", "--verb", "") == ["send", "ask"]
+    assert "--timeout" in completed("ipcfold", "ask", "echo", "--t")
+    assert completed("ipcfold", "--directory", "/nowhere", "ask", "") == []
+
+
+def test_the_commands_are_these() -> None:
+    assert tuple(command for command in app if not command.startswith("-")) == COMMANDS
+
+
+def test_the_demo_shows_each_exchange_and_the_carry(directory: Path) -> None:
+    shown = ipcfold(directory, "demo")
+    lines = shown.stdout.decode().splitlines()
+    assert (shown.returncode, shown.stderr) == (0, b"")
+    assert sum("->" in line for line in lines) == sum("is number" in line for line in lines) == 42
+    assert lines[-1] == "the server carried 42"
+
+
+def test_ctrl_c_ends_the_demo_and_its_processes(directory: Path) -> None:
+    showing = started(directory, "demo", group=True)
+    assert showing.stdout is not None
+    assert showing.stdout.readline().startswith(b"server, process ")
+    os.killpg(showing.pid, signal.SIGINT)
+    _, errors = showing.communicate(timeout=20)  # which lasts until the last of them has let go of the pipe
+    assert errors == b""
+    assert showing.returncode in (Status.INTERRUPTED, Status.DONE)  # done if it was faster
+
+
+def test_the_demo_as_json(directory: Path) -> None:
+    *lines, last = map(json.loads, ipcfold(directory, "demo", "--json").stdout.splitlines())
+    assert (len(lines), last) == (84, {"carried": 42})
+    assert {"who", "pid", "what"} == set(lines[0])

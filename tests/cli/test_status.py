@@ -1,0 +1,142 @@
+"""Every error has one exit status and one line, and the page on the command says which."""
+
+import re
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from ipcfold import HandlerFailed, Message, NoServer
+from ipcfold.cli.output import complain
+from ipcfold.cli.status import Complaint, Misused, Status, sentence, status_of
+from tests.cli.support import ECHO, ROOT, complaint, echoing, ipcfold
+from tests.shells.support import NAME, START, Wire, listening, running
+from tests.test_errors import EXAMPLES
+
+PAGE = ROOT / "docs" / "how-to" / "command-line.md"
+ERRORS: list[Complaint] = [Misused("a name is wanted"), *(error for error, _ in EXAMPLES)]  # type: ignore[list-item]  # each is one of them
+CLASSES = {getattr(member, "__origin__", member) for member in get_args(Complaint)}
+
+
+def test_there_is_an_example_of_every_error() -> None:
+    assert {type(error) for error in ERRORS} == CLASSES
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_every_error_has_a_status_and_one_line(error: Complaint, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(error) not in (Status.DONE, Status.INCOMPLETE, Status.INTERRUPTED, Status.UNHEARD, Status.TERMINATED)
+    complain(sentence(error))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("ipcfold: ")
+    if not isinstance(error, NoServer | HandlerFailed):
+        assert line == f"ipcfold: {error}"
+
+
+def test_the_page_says_which_status_each_error_has() -> None:
+    rows = re.findall(r"^\| (\d+) \| (.*?) \| (.*?) \|$", PAGE.read_text(), re.MULTILINE)
+    assert [(int(number), meaning) for number, meaning, _ in rows] == [(int(status), status.meaning) for status in Status]
+    told = {(name, int(number)) for number, _, names in rows for name in re.findall(r"`(\w+)`", names)}
+    assert told == {(type(error).__name__, int(status_of(error))) for error in ERRORS if not isinstance(error, Misused)}
+
+
+def test_a_failing_handler_is_told_with_its_place() -> None:
+    def handler() -> None:
+        raise KeyError("a\nb")
+
+    with pytest.raises(KeyError) as raised:
+        handler()
+    text = sentence(HandlerFailed(1, Message.text("x"), raised.value))
+    assert text.startswith(f"the handler failed with KeyError('a\\nb') at {__file__}:")
+    assert "\n" not in text
+    assert sentence(HandlerFailed(1, Message.text("x"), TypeError("no"))).startswith("the handler failed with TypeError('no'): mend it")
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (Status.MISUSED, ("ask", "no name", "x")),
+        (Status.MISUSED, ("ask", "echo", "x", "--type", "text")),
+        (Status.MISUSED, ("send", "echo", "innmind/ipc:heartbeat")),
+        (Status.MISUSED, ("ask", "echo", "x", "--timeout", "-1")),
+        (Status.MISUSED, ("ask", "echo", "x", "--wait", "nan")),
+        (Status.MISUSED, ("ask", "echo", "x", "--file", "y")),
+        (Status.MISUSED, ("bench", "echo", "x", "--size", "3")),
+        (Status.MISUSED, ("bench", "echo", "--count", "0")),
+        (Status.MISUSED, ("bench", "echo", "--size", "-1")),
+        (Status.NO_SERVER, ("ask", "nobody", "x")),
+        (Status.NO_SERVER, ("ping", "nobody")),
+        (Status.NO_SERVER, ("bench", "nobody")),
+        (Status.TIMED_OUT, ("send", "nobody", "x", "--wait", "0")),
+        (Status.NAME_TAKEN, ("listen", "echo", "tests.cli.handlers:echo")),
+        (Status.DIRECTORY, ("list", "--directory", "/nowhere")),
+        (Status.DIRECTORY, ("--directory", "/nowhere", "watch")),
+        (Status.DIRECTORY, ("ask", "x" * 300, "x")),
+        (Status.TOO_LARGE, ("bench", "echo", "--size", str(2**26 + 1))),
+        (Status.TOO_LARGE, ("send", "echo", "--file", "/dev/zero")),
+        (Status.SYSTEM, ("ask", "echo", "--file", "/nowhere/content")),
+        (Status.SYSTEM, ("ask", "echo", "--file", "/")),
+    ],
+    ids=lambda words: "-".join(words)[:40] if isinstance(words, tuple) else words.name,
+)
+def test_what_can_go_wrong_before_anything_is_sent(echo: Path, status: Status, words: tuple[str, ...]) -> None:
+    done = ipcfold(echo, *words)
+    assert (done.returncode, bool(complaint(done))) == (status, True)
+
+
+@pytest.mark.parametrize(
+    ("status", "content"), [(Status.CLOSED, "stop"), (Status.UNACKNOWLEDGED, "raise"), (Status.UNACKNOWLEDGED, "signal")], ids=str
+)
+def test_what_a_server_may_do(directory: Path, status: Status, content: str) -> None:
+    with running(directory):
+        done = ipcfold(directory, "ask", str(NAME), content)
+        assert (done.returncode, bool(complaint(done))) == (status, True)
+
+
+def test_a_server_that_is_full(directory: Path) -> None:
+    with running(directory, "", "connections=1"), Wire.talking(directory):
+        done = ipcfold(directory, "ask", str(NAME), "ping")
+        assert (done.returncode, "limits.connections" in complaint(done)) == (Status.REFUSED, True)
+
+
+def serve(listener: socket.socket, talk: Callable[[Wire], object]) -> None:
+    with Wire(listener.accept()[0]) as wire:
+        talk(wire)
+
+
+def babble(wire: Wire) -> None:
+    wire.stream.sendall(b"\0" * 100)
+    wire.read()
+
+
+def acknowledge_and_go(wire: Wire) -> None:
+    wire.write(START)
+    wire.read(2)
+    wire.write("innmind/ipc:message.received")
+
+
+@pytest.mark.parametrize(("status", "talk"), [(Status.LOST, acknowledge_and_go), (Status.BROKEN, babble)])
+def test_a_server_of_another_make(directory: Path, status: Status, talk: Callable[[Wire], object]) -> None:
+    with listening(directory) as listener:
+        serving = threading.Thread(target=serve, args=(listener, talk))
+        serving.start()
+        done = ipcfold(directory, "ask", str(NAME), "ping")
+        serving.join()
+        assert (done.returncode, bool(complaint(done))) == (status, True)
+
+
+def test_a_message_that_is_dropped(directory: Path) -> None:
+    with running(directory, "", "message=100"):
+        done = ipcfold(directory, "ask", str(NAME), "x" * 101)
+        assert (done.returncode, "limits.message" in complaint(done)) == (Status.UNACKNOWLEDGED, True)
+
+
+def test_a_handler_that_fails_leaves_the_last_good_carry(directory: Path) -> None:
+    with echoing(directory, "--carry", "{'a': (1, None)}", "--json", handler="tests.cli.handlers:keep") as server:
+        assert ipcfold(directory, "send", str(ECHO), "raise").returncode == Status.UNACKNOWLEDGED
+        output, errors = server.communicate(timeout=20)
+    assert (server.returncode, output) == (Status.HANDLER_FAILED, b'{"a": [1, null]}\n')
+    (line,) = errors.decode().splitlines()
+    assert "KeyError('a\\nb')" in line
