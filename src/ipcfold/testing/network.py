@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from itertools import cycle
 from typing import Final, Generic, TypeVar, final
 
-import attrs
 from hypothesis.errors import HypothesisException
 from returns.result import Failure, Result, Success
 
@@ -24,6 +23,7 @@ from ipcfold.events import Connected, Disconnected, Ending, Event, Folded, Liste
 from ipcfold.limits import Limits
 from ipcfold.message import Message
 from ipcfold.peer import Name, Peer
+from ipcfold.testing.line import Line
 
 C = TypeVar("C")
 
@@ -31,46 +31,6 @@ ALL: Final = 2**40  # bytes at once
 _SERVER: Final = Name("simulated")
 _USER: Final = 1000
 _FIRST_PID: Final = 1000
-
-
-@attrs.define(eq=False)
-class Line:
-    """A client, the server's end for it, and the bytes between."""
-
-    calling: Calling
-    serving: Serving
-    up: bytearray = attrs.field(factory=bytearray)
-    """What was written to the server and not read."""
-    down: bytearray = attrs.field(factory=bytearray)
-    """What was written to the client and not read."""
-    client_gone: bool = False
-    server_gone: bool = False
-    dead: bool = False
-    """Whether the client was killed: it does nothing any more."""
-    cut: bool = False
-    """Whether the wire broke: neither end was told."""
-    held: bool = False
-    """Whether `settle` leaves it alone."""
-    said: list[Message] = attrs.field(factory=list)
-    answers: list[list[Message]] = attrs.field(factory=list)
-    """What was responded to each message said, as far as it has come."""
-
-    @property
-    def moving(self) -> bool:
-        """Whether anything is under way, or about to be."""
-        calling, serving = self.calling, self.serving
-        gone = self.client_gone or self.server_gone or not calling.open or not serving.hearing
-        return bool(gone or self.up or self.down or calling.outbox.size or serving.outbox.size)
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing will happen on it any more."""
-        return self.server_gone and self.serving.over and (self.dead or not self.calling.open)
-
-    @property
-    def heard(self) -> list[Message]:
-        """All the responses that have come."""
-        return [response for answer in self.answers for response in answer]
 
 
 @final

@@ -17,7 +17,8 @@ from ipcfold.limits import Limits
 from ipcfold.message import Message, shortened
 from ipcfold.peer import Peer
 from ipcfold.result import cases
-from ipcfold.testing.network import Line, Network
+from ipcfold.testing.line import Line
+from ipcfold.testing.network import Network
 from ipcfold.testing.script import ClientStep, Close, Connect, Elapse, Hold, Kill, Release, Send, Shutdown, Step, Write
 
 C = TypeVar("C")
