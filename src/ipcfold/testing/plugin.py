@@ -112,6 +112,7 @@ class Serve(Protocol):
 
     def __call__(self, handler: Handler[C], carry: C, name: Name = ...) -> Running[C]:
         """A server of this handler and first carry, listening; its name is `server` if none is given."""
+        ...
 
 
 _SERVERS: Final = pytest.StashKey[list[Running[Any]]]()  # Any: of whatever carry

@@ -14,6 +14,11 @@ import attrs
 from ipcfold.message import Message
 
 
+def _passes(_: object, __: attrs.Attribute[float], seconds: float) -> None:
+    if not 0 <= seconds < inf:
+        raise ValueError(f"time goes on, and not for ever: {seconds} are no seconds to elapse")
+
+
 @final
 @attrs.frozen
 class Connect:
@@ -31,7 +36,8 @@ class Send:
     messages: tuple[Message, ...]
 
     def __init__(self, client: str, *messages: Message) -> None:
-        self.__attrs_init__(client, messages)
+        object.__setattr__(self, "client", client)  # it is frozen
+        object.__setattr__(self, "messages", messages)
 
 
 @final
@@ -81,12 +87,7 @@ class Release:
 class Elapse:
     """Time passes, in seconds."""
 
-    seconds: float = attrs.field()
-
-    @seconds.validator
-    def _check(self, _: attrs.Attribute[float], seconds: float) -> None:
-        if not 0 <= seconds < inf:
-            raise ValueError(f"time goes on, and not for ever: {seconds} are no seconds to elapse")
+    seconds: float = attrs.field(validator=_passes)
 
 
 @final
