@@ -33,7 +33,7 @@ def logger() -> logging.Logger:
 class Report:
     """Tells of one server."""
 
-    __slots__ = ("_ending", "_log", "_name", "_observe", "_thread", "_untold", "observed")
+    __slots__ = ("_ending", "_log", "_name", "_observe", "_thread", "observed", "untold")
 
     def __init__(self, name: Name, observe: Observer | None) -> None:
         self._name = name
@@ -41,7 +41,8 @@ class Report:
         self._observe = observe
         self._ending = False
         self._thread = get_ident()
-        self._untold = deque[Event]()
+        self.untold = deque[Event]()
+        """What is to be told by `flush`."""
         self.observed: Final = observe is not None
         """Whether to measure for `folded`, and call it."""
 
@@ -100,13 +101,13 @@ class Report:
 
     def _tell(self, event: Event) -> None:
         if self._observe is not None:
-            self._untold.append(event)
+            self.untold.append(event)
             self.flush()
 
     def flush(self) -> None:
         """Tell what is untold, if this is the thread that serves: while the handler runs, another one may see clients go."""
-        while self._untold and self._observe is not None and get_ident() == self._thread:
-            event = self._untold.popleft()
+        while self.untold and self._observe is not None and get_ident() == self._thread:
+            event = self.untold.popleft()
             try:
                 self._observe(event)
             except BaseException:  # noqa: BLE001 - the observer is somebody else's code, and must not end a server

@@ -220,7 +220,8 @@ class Loop(Generic[C]):
         if not self._host.accepting and not door.closed:
             door.close()  # before anybody is told, so that who is told finds the name gone
             self._report.stopping(Ending.FAILED if isinstance(self._host.result(), Failure) else self._ending)
-        self._report.flush()
+        if self._report.untold:
+            self._report.flush()
         self._clients.settle()
 
     def _end(self) -> None:
