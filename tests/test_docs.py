@@ -109,6 +109,16 @@ def test_programs_are_typed(page: str, directory: Path) -> None:
     assert checked.stdout.startswith("Success"), checked.stdout
 
 
+@pytest.mark.parametrize("page", pages_with("python"))
+def test_programs_are_run(page: str) -> None:
+    """By a session of the page, or as a module of what is run; README's are run by a test of their own, and pytest finds a conftest."""
+    run = "".join(block.source for block in blocks(PAGES[page], "console"))
+    imported = "".join(block.source for block in blocks(PAGES[page], "python"))
+    names = [block.name.removesuffix(".py") for block in blocks(PAGES[page], "python") if block.name not in {"", "conftest.py"}]
+    idle = [name for name in names if not re.search(rf"\b{name}\b", run) and f"from {name} import" not in imported]
+    assert idle == [] or page == "README.md"
+
+
 @pytest.mark.parametrize(("page", "block"), all_blocks("console", but=IN_ONE_SESSION))
 def test_sessions_print_what_they_show(page: str, block: Block, directory: Path) -> None:
     write(page, directory)

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import sys
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
 from hypothesis import note
@@ -40,6 +41,15 @@ C = TypeVar("C")
 
 _NAMES: Final = ("ann", "bob", "cat", "dan", "eve", "fay", "gus", "hal")
 _RARELY: Final = 1000.0  # seconds: nobody's handler or client can notice a heartbeat, and hundreds of them take time
+_TROUBLE: Final[dict[str, Callable[[str], Step]]] = {
+    "half a second passes": lambda _: Elapse(0.5),
+    "more than a minute passes": lambda _: Elapse(70.0),
+    "is held": Hold,
+    "is released": Release,
+    "closes": Close,
+    "dies": Kill,
+    "dies in the middle of a frame": lambda name: Kill(name, 9),
+}
 _clients: Final = st.runner().flatmap(lambda machine: st.integers(0, machine.most - 1))
 
 
@@ -82,7 +92,7 @@ class ProtocolMachine(RuleBasedStateMachine, Generic[C]):
         """What each client said and saw, also those that are gone."""
         return self._stage.clients
 
-    # What can happen. Rules have no preconditions, and choose from as many clients whoever is there: then Hypothesis shrinks best.
+    # What can happen. Two rules, without preconditions, which choose among as many clients whoever is there: that shrinks best.
 
     @rule(client=_clients, data=st.data())
     def send(self, client: int, data: st.DataObject) -> None:
@@ -98,34 +108,12 @@ class ProtocolMachine(RuleBasedStateMachine, Generic[C]):
         if not allowed.is_empty:
             self._play(Send(name, data.draw(allowed, label=f"{name} sends")))
 
-    @rule(client=_clients)
-    def hold(self, client: int) -> None:
-        """Nothing of this client arrives for now."""
-        if (name := self._names.get(client)) in self._stage.present:
-            self._play(Hold(name))
-
-    @rule(client=_clients)
-    def release(self, client: int) -> None:
-        """What was held arrives, also what somebody said who has died since."""
-        if (name := self._names.get(client)) in self._stage.held:
-            self._play(Release(name))
-
-    @rule(client=_clients)
-    def close(self, client: int) -> None:
-        """A client closes."""
-        if (name := self._names.get(client)) in self._stage.present:
-            self._play(Close(name))
-
-    @rule(client=_clients, lost=st.integers(0, 40))
-    def kill(self, client: int, lost: int) -> None:
-        """A client dies, maybe in the middle of a frame."""
-        if (name := self._names.get(client)) in self._stage.present:
-            self._play(Kill(name, lost))
-
-    @rule(seconds=st.sampled_from([0.5, 2.0, 70.0]))
-    def elapse(self, seconds: float) -> None:
-        """Time passes."""
-        self._play(Elapse(seconds))
+    @rule(client=_clients, what=st.sampled_from(list(_TROUBLE)))
+    def trouble(self, client: int, what: str) -> None:
+        """Something happens to a client, or time passes; what was held may be released after its client has died."""
+        name, step = self._names.get(client, ""), _TROUBLE[what]
+        if what.endswith("passes") or name in (self._stage.held if step is Release else self._stage.present):
+            self._play(step(name))
 
     def teardown(self) -> None:
         """Whoever is held is released, if nothing went wrong before; then what happened is shown."""
