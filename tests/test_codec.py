@@ -545,3 +545,14 @@ def test_values_over_a_socket(directory: Path) -> None:
         assert flow(connected, flat_map(wait(numbers, 0.0))).alt(type) == Failure(TimedOut)
         assert flow(connected, flat_map(send(numbers, 0))).map(type) == Success(Process)
         assert served.result(PATIENCE) == Success(42)
+
+
+def test_a_typed_handler_that_returns_nothing_is_told_what_is_wanted() -> None:
+    failed = fold(typed(numbers, lambda *_: None), 0, encoded(numbers, 1)).failure()  # type: ignore[arg-type]  # what it is about
+    assert str(failed.error) == "a handler returns what its continuation made, not NoneType"
+
+
+@pytest.mark.parametrize("arguments", [{"media_type": "application/json"}, {"converter": 1}])
+def test_a_codec_of_something_else_raises_where_it_is_made(arguments: dict[str, Any]) -> None:  # Any: anything
+    with pytest.raises(TypeError):
+        Codec(int, **arguments)

@@ -29,6 +29,12 @@ def test_no_name_reaches_out_of_the_directory(text: str) -> None:
         Name(text)
 
 
+def test_a_name_that_is_none_says_so() -> None:
+    with pytest.raises(ValueError, match="is not a name: use letters") as raised:
+        Name("a b")
+    assert str(raised.value) == str(Name.of("a b").failure())
+
+
 def test_names_have_an_order() -> None:
     assert sorted([Name("b"), Name("a")]) == [Name("a"), Name("b")]
 

@@ -10,6 +10,10 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Final
 
+from ipcfold.extras import needs
+
+needs("opentelemetry", "otel")
+
 from opentelemetry.metrics import MeterProvider, get_meter
 
 from ipcfold.events import Connected, Disconnected, Event, Folded, Listening, Observer, Refused, Stopping

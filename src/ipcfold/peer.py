@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final, TypeAlias, final
 
@@ -10,6 +11,11 @@ from returns.maybe import Maybe
 from returns.result import Failure, Result, Success
 
 from ipcfold.errors import InvalidName
+
+
+def _is_name(_: Name, __: attrs.Attribute[str], value: str) -> None:
+    if not re.fullmatch("[A-Za-z0-9_-]+", value):
+        raise ValueError(str(InvalidName(value)))
 
 
 @final
@@ -23,7 +29,7 @@ class Name:
     "'../thumbnails' is not a name: use letters, digits, '_' and '-', at least one of them"
     """
 
-    value: str = attrs.field(validator=attrs.validators.matches_re("[A-Za-z0-9_-]+"))
+    value: str = attrs.field(validator=_is_name)
 
     @classmethod
     def of(cls, value: str) -> Result[Name, InvalidName]:

@@ -99,3 +99,11 @@ def test_watch_ends_with_the_directory(directory: Path) -> None:
     inner.rmdir()
     _, errors = watching.communicate(timeout=20)
     assert (watching.returncode, len(errors.splitlines())) == (Status.DIRECTORY, 1)
+
+
+def test_watch_ends_as_soon_as_nobody_reads_it(directory: Path) -> None:
+    with started(directory, "watch", "--interval", "3600") as watching:
+        assert watching.stdout is not None
+        assert watching.stdout.readline() == b"\n"
+        watching.stdout.close()
+        assert watching.wait(20) == Status.UNHEARD

@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 
-from ipcfold import HandlerFailed, Message, NoServer
+from ipcfold import ConnectionRefused, DirectoryUnusable, HandlerFailed, Message, NoServer, PeerUntrusted
 from ipcfold.cli.output import complain
 from ipcfold.cli.status import Complaint, Misused, Status, sentence, status_of
 from tests.cli.support import ECHO, ROOT, complaint, echoing, ipcfold
@@ -31,7 +31,8 @@ def test_every_error_has_a_status_and_one_line(error: Complaint, capsys: pytest.
     complain(sentence(error))
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("ipcfold: ")
-    if not isinstance(error, NoServer | HandlerFailed):
+    assert "IPC(" not in line  # there is none in a shell
+    if not isinstance(error, NoServer | HandlerFailed | ConnectionRefused | PeerUntrusted | DirectoryUnusable):
         assert line == f"ipcfold: {error}"
 
 

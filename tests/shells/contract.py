@@ -622,7 +622,7 @@ class ClientContract:
             if child == 0:
                 forked = Failure(UsedAfterFork(NAME, os.getppid()))
                 said = (process.send(Message.text("a")), process.wait(), process.ask(Message.text("a")), process.close())
-                os._exit(0 if said == (forked,) * 4 else 1)
+                os._exit(0 if said == (forked,) * 4 and process.closed else 1)
             assert os.waitpid(child, 0)[1] == 0
             assert process.ask(Message.text("ping")) == Success(Message.text("pong"))
             process.close()
@@ -670,6 +670,11 @@ class ClientContract:
 
 class SpokenToContract:
     """A client, spoken to by hand: each test is a server that says the wrong thing, or the right one late."""
+
+    def test_waiting_for_a_server_that_stays_full_says_so(self, directory: Path) -> None:
+        with running(directory, "", "connections=1"), Wire.talking(directory):
+            for timeout in (0.1, 0.2, 0.3):
+                assert IPC(directory).wait(NAME, timeout) == Failure(ConnectionRefused(NAME))
 
     @pytest.mark.parametrize(
         ("said", "error"),

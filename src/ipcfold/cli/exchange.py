@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import inf
 from time import monotonic
@@ -19,6 +19,7 @@ from ipcfold.peer import Name
 from ipcfold.unix.client import Process
 from ipcfold.unix.ipc import IPC
 
+A = TypeVar("A")
 E = TypeVar("E")
 
 
@@ -67,6 +68,16 @@ def sent(message: Message, deadline: Deadline, process: Process) -> Result[None,
             return process.send(message).map(lambda _: None)
     except _LateError:
         return Failure(TimedOut(process.name, deadline.timeout or 0.0, "the acknowledgement of"))
+
+
+def closing(use: Callable[[Process], Result[A, E]]) -> Callable[[Process], Result[A, E]]:
+    """The use of a connection that is closed in good order behind it."""
+
+    def used(process: Process) -> Result[A, E]:
+        with process:
+            return use(process)
+
+    return used
 
 
 class _LateError(Exception):

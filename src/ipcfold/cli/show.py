@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import select
+import sys
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -69,7 +71,16 @@ def _changes(ipc: IPC, interval: float, show: Callable[[Listeners], None]) -> Di
                 if found != before:
                     show(found)
                 before = found
-        time.sleep(interval)
+        _rest(interval)
+
+
+def _rest(seconds: float) -> None:
+    """Wait, or raise `BrokenPipeError` as soon as nobody reads any more: a list that does not change is not written."""
+    sys.stdout.flush()
+    reader = select.poll()
+    reader.register(sys.stdout, 0)  # no event that is asked for, but the end is always told
+    if reader.poll(seconds * 1000):
+        raise BrokenPipeError
 
 
 def _show(found: Listeners) -> None:

@@ -136,6 +136,12 @@ def sentence(error: Complaint) -> str:
     match error:
         case NoServer():
             return f"nobody listens under {str(error.name)!r} at {error.path}: start its server, or see `ipcfold list`"
+        case ConnectionRefused():
+            return f"{str(error).rpartition(';')[0]}; use --wait to try again"
+        case PeerUntrusted(peer=peer):
+            return f"the server {str(error.name)!r} is process {peer.pid} of user {peer.uid}: here only one's own user and root are trusted"
+        case DirectoryUnusable():
+            return str(error).replace(", or set IPC(trust=...)", "")  # which is for programs
         case HandlerFailed(error=raised):
             trace = traceback.extract_tb(raised.__traceback__)
             place = f" at {trace[-1].filename}:{trace[-1].lineno}" if trace else ""

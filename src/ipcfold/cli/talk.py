@@ -12,7 +12,7 @@ from returns.pipeline import flow
 from returns.result import Result
 
 from ipcfold.cli.content import text, told
-from ipcfold.cli.exchange import Deadline, asked, connected, sent
+from ipcfold.cli.exchange import Deadline, asked, closing, connected, sent
 from ipcfold.cli.output import concluded, note, printable, say, say_json, watched
 from ipcfold.cli.parameters import AsJson, Content, Ipc, Patience, ServerName, Source
 from ipcfold.cli.status import Complaint, Status
@@ -84,7 +84,7 @@ def _exchanged(
         return flow(
             Name.of(name),
             flat_map(partial(connected, ipc, patience.wait, deadline)),
-            flat_map(partial(exchange, message, deadline)),
+            flat_map(closing(partial(exchange, message, deadline))),
         )
 
     return flow(told(content, source, ipc.limits.message), flat_map(exchanged))

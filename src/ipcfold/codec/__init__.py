@@ -3,6 +3,10 @@
 It needs the extra `codec`: `pip install ipcfold[codec]`.
 """
 
+from ipcfold.extras import needs
+
+needs("cattrs", "codec")
+
 from ipcfold.codec.coding import Codec, Format, Undecodable, Unencodable
 from ipcfold.codec.handling import TypedContinuation, TypedHandler, typed
 from ipcfold.codec.verbs import ask, send, wait

@@ -86,9 +86,9 @@ def _exactly(kind: type, taken: tuple[type, ...]) -> Callable[[Any, Any], Any]: 
 
 def _fit(codec: Codec[Any]) -> Format:  # Any: of whatever type
     """A converter of the codec's own that knows its type. A type that cannot be converted raises now, not at the first message."""
-    converter = codec.converter.copy()
-    if not isinstance(converter, Converter):
+    if not isinstance(codec.converter, Converter):
         raise TypeError(f"a converter of cattrs.preconf is wanted, not {codec.converter!r:.80}")
+    converter = codec.converter.copy()
     converter.register_structure_hook_factory(_is_choice, partial(_union_reader, converter))
     converter.register_unstructure_hook_factory(_is_choice, partial(_union_writer, converter))
     converter.get_structure_hook(codec.form)
@@ -183,7 +183,7 @@ class Codec(Generic[T]):
     """
 
     form: TypeForm[T]
-    media_type: MediaType = _JSON
+    media_type: MediaType = attrs.field(default=_JSON, validator=attrs.validators.instance_of(MediaType))
     converter: Format = attrs.field(factory=_json, repr=False)
 
     _fitted: Format = attrs.field(init=False, repr=False, default=attrs.Factory(_fit, takes_self=True))

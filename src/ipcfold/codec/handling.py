@@ -98,6 +98,8 @@ def typed(
 
 
 def _written(codec: Codec[R], answer: TypedContinuation[C, R]) -> Continuation[C]:
+    if type(answer) is not TypedContinuation:  # types help those who check them, this helps the others
+        raise TypeError(f"a handler returns what its continuation made, not {type(answer).__name__}")
     match cases(encoded(codec, answer.responses)):
         case Success(messages):
             return Continuation(answer.carry, messages, answer.outcome, answer.peer)

@@ -4,6 +4,10 @@
 protocol can carry, and `ipcfold.testing.plugin` has fixtures for pytest.
 """
 
+from ipcfold.extras import needs
+
+needs("hypothesis", "testing")
+
 from ipcfold.testing.machine import ProtocolMachine
 from ipcfold.testing.script import Close, Connect, Elapse, Hold, Kill, Release, Send, Shutdown, Step, Write
 from ipcfold.testing.simulation import Simulation, simulate

@@ -100,7 +100,7 @@ class Process:
     @property
     def closed(self) -> bool:
         """Whether the connection is known to be over, whoever ended it."""
-        return self._closed or not self._exchange.calling.open
+        return self._closed or self._forked or not self._exchange.calling.open
 
     def send(self, *messages: Message) -> Result[Process, SendError]:
         """Send the messages at once; success means that the server has folded every one of them.

@@ -48,6 +48,7 @@ C = TypeVar("C")
 
 _GLIMPSE: Final = 0.002  # seconds between two looks for a socket, which cost next to nothing
 _PAUSE: Final = 0.01  # between two tries to connect to one
+_LONGEST_PAUSE: Final = 0.32  # the same, to one that refuses again and again
 _AFRESH: Final = 0.1  # after which to look from the directory on again, which may have changed
 _DYING: Final = 1.0  # seconds that a killed server may take: its lock goes a moment before its socket
 _GLANCE: Final = 0.1  # seconds that a server of another make has to greet, to be among those that listen
@@ -78,9 +79,9 @@ class IPC:
 
     directory: Path | None = attrs.field(default=None, converter=_path)
     heartbeat: float = attrs.field(default=1.0, kw_only=True, validator=attrs.validators.gt(0))
-    limits: Limits = attrs.field(factory=Limits, kw_only=True)
-    trust: Trust = attrs.field(default=same_user, kw_only=True)
-    observe: Observer | None = attrs.field(default=None, kw_only=True)
+    limits: Limits = attrs.field(factory=Limits, kw_only=True, validator=attrs.validators.instance_of(Limits))
+    trust: Trust = attrs.field(default=same_user, kw_only=True, validator=attrs.validators.is_callable())
+    observe: Observer | None = attrs.field(default=None, kw_only=True, validator=attrs.validators.optional(attrs.validators.is_callable()))
 
     def processes(self) -> Result[frozenset[Name], DirectoryUnusable]:
         """The names that somebody listens under now."""
@@ -100,16 +101,21 @@ class IPC:
         A server that is full, or ends while we connect, is tried again.
         """
         deadline = None if timeout is None else monotonic() + timeout
+        pause, refused = _PAUSE, None
         while True:
             left = self.limits.handshake if deadline is None else max(0.0, deadline - monotonic())
             attempt = self._connected(name, min(left, self.limits.handshake))
             match cases(attempt):
                 case Failure(NoServer() | ConnectionRefused() | TimedOut() as error):
-                    if deadline is not None and monotonic() >= deadline:
-                        return attempt if isinstance(error, ConnectionRefused) else Failure(TimedOut(name, timeout or 0.0, "the server"))
+                    if isinstance(error, NoServer):
+                        pause, refused = _PAUSE, None
+                    elif isinstance(error, ConnectionRefused):
+                        pause, refused = min(2 * pause, _LONGEST_PAUSE), error  # it logs each time
+                    if deadline is not None and monotonic() >= deadline:  # the last try may have had no time to be refused
+                        return Failure(refused or TimedOut(name, timeout or 0.0, "the server"))
                 case _:
                     return attempt
-            _rest(error, inf if deadline is None else deadline)
+            _rest(error, pause, inf if deadline is None else deadline)
 
     def listen(self, name: Name, timeout: float | None = None, *, signals: Iterable[signal.Signals] = DEFAULT_SIGNALS) -> Server:
         """A server for that name, not started yet.
@@ -228,10 +234,10 @@ class Server:
         return loop.run(self.signals, 0o600 if ipc.trust is same_user else 0o666)
 
 
-def _rest(error: ConnectError, deadline: float) -> None:
+def _rest(error: ConnectError, pause: float, deadline: float) -> None:
     """Wait until it is worth to try again, after this error."""
     if not isinstance(error, NoServer) or os.path.lexists(error.path):
-        time.sleep(max(0.0, min(_PAUSE, deadline - monotonic())))
+        time.sleep(max(0.0, min(pause, deadline - monotonic())))
         return
     until = min(monotonic() + _AFRESH, deadline)
     while (left := until - monotonic()) > 0 and not os.path.lexists(error.path):
