@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from ipcfold.cli.output import complain, complained
 from ipcfold.cli.status import Misused, Status
@@ -49,7 +49,8 @@ app: Final = App(
     suppress_keyboard_interrupt=False,
 )
 for _place, (_name, _function) in enumerate(_COMMANDS.items()):
-    app.command(f"ipcfold.cli.{_function}", name=_name, sort_key=_place, help_epilogue="")
+    _usage = f"Usage: ipcfold {_name} [OPTIONS] NAME [CONTENT]" if _name in {"ask", "send", "bench"} else None  # else it says ARGS
+    app.command(f"ipcfold.cli.{_function}", name=_name, sort_key=_place, help_epilogue="", usage=_usage)
 
 
 @app.meta.default
@@ -89,6 +90,9 @@ def _heard(words: Sequence[str]) -> int:
             if not sys.stdout.isatty():
                 app.help_formatter = "plain"
         return app.meta(words) or Status.DONE
+    except UnusedCliTokensError as error:
+        more = " ".join(error.unused_tokens or ())
+        return complained(Misused(f"{more!r} is more than is wanted: put what belongs together in quotes, see `ipcfold --help`"))
     except CycloptsError as error:
         command = " ".join(["ipcfold", *(error.command_chain or ())])
         return complained(Misused(f"{error} See `{command} --help`"))

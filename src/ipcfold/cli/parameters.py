@@ -52,13 +52,11 @@ Content: TypeAlias = Annotated[
 class Source:
     """Where a content comes from that is no argument, and what it is."""
 
-    file: Annotated[Path | None, Parameter(help="Read it from a file.")] = None
-    stdin: Annotated[bool, Parameter(name=["--stdin", "-"], negative=(), show_default=False, help="Read it from the standard input.")] = (
-        False
-    )
+    file: Annotated[Path | None, Parameter(help="Read the content from this file.")] = None
+    stdin: Annotated[bool, Parameter(name=["--stdin", "-"], negative=(), show_default=False, help="Read it from standard input.")] = False
     media_type: Annotated[
         str | None,
-        Parameter(name="--type", help="Its media type; else text/plain if it is UTF-8, or application/octet-stream."),
+        Parameter(name="--type", help="The content's media type; else text/plain if it is UTF-8, or application/octet-stream."),
     ] = None
 
 
