@@ -98,9 +98,9 @@ class ProtocolMachine(RuleBasedStateMachine, Generic[C]):
     def send(self, client: int, data: st.DataObject) -> None:
         """A client says something that it may; it connects, if it is a new one, or was gone."""
         name = self._names.get(client)
-        if name in self._stage.held and name not in self._stage.present:
-            return  # what it said before it died is still under way
         if name not in self._stage.present:
+            if name in self._stage.held or not self._stage.accepting:
+                return  # what it said before it died is still under way; or there is no server any more
             count = len(self._stage.names)
             name = self._names[client] = _NAMES[count] if count < len(_NAMES) else f"client{count + 1}"
             self._play(Connect(name))
