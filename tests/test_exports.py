@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from ipcfold.extras import needs
+
 PUBLIC = {
     "ipcfold": """
         IPC Name MediaType Message Continuation Handler Outcome Peer Process Server Limits fold cases
@@ -38,6 +40,12 @@ def test_what_is_not_installed_is_named_with_its_extra(module: str, of_others: s
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=False)
     told = f"ModuleNotFoundError: this part of ipcfold needs {of_others}: pip install 'ipcfold[{module}]'"
     assert done.stderr.splitlines()[-1] == told
+
+
+def test_what_is_installed_is_no_matter() -> None:
+    needs("attrs", "any")
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'ipcfold\[any\]'"):
+        needs("a_module_of_nobody", "any")
 
 
 @pytest.mark.parametrize("left_out", ["logging", "platformdirs", "ipcfold.unix.server", "ipcfold.events", "cattrs"])
