@@ -434,7 +434,7 @@ def test_the_errors_are_frozen_values() -> None:
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         undecodable.reason = "c"  # type: ignore[misc]  # what this test is about
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
-        unencodable.reason = "c"  # type: ignore[misc]
+        unencodable.reason = "c"  # type: ignore[misc]  # that it is frozen is what the test is about
 
 
 # The handler of values

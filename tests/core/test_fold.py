@@ -121,7 +121,7 @@ for _ in range(100_000):
 
 @pytest.mark.parametrize(
     ("answer", "told"),
-    [
+    [  # none of them is what a handler may return: that their types are wrong is what the test is about
         pytest.param(Riddle(), "a handler returns what its continuation made, not Riddle", id="a riddle"),
         pytest.param(NESTED, "a handler returns what its continuation made, not list", id="nested"),
         pytest.param(Continuation(7, peer=A), "a handler returns what its continuation made, not what that of another", id="another's"),

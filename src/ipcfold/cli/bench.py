@@ -128,7 +128,7 @@ def _progress() -> Iterator[Progress]:
         yield lambda _: None
         return
     from rich.console import Console  # noqa: PLC0415 - for people only
-    from rich.progress import Progress as Bar  # noqa: PLC0415
+    from rich.progress import Progress as Bar  # noqa: PLC0415 - as above
 
     with in_order(), Bar(console=Console(stderr=True), auto_refresh=False, transient=True) as bar:
         task = bar.add_task("measuring", total=1.0)

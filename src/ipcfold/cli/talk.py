@@ -110,9 +110,9 @@ def _show_indented(content: str) -> bool:
     """Show JSON as people read it; whether it is some."""
     import json  # noqa: PLC0415 - for people only, as is rich
 
-    from rich.highlighter import JSONHighlighter  # noqa: PLC0415
+    from rich.highlighter import JSONHighlighter  # noqa: PLC0415 - as above
 
-    from ipcfold.cli.output import console  # noqa: PLC0415
+    from ipcfold.cli.output import console  # noqa: PLC0415 - as above
 
     try:
         indented = json.dumps(json.loads(content), indent=2, ensure_ascii=False)

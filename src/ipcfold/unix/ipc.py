@@ -222,8 +222,8 @@ class Server:
         ipc = self.ipc
         try:
             from ipcfold.core.host import Host  # noqa: PLC0415 - a quarter of the time to import this library, and clients never need them
-            from ipcfold.unix.report import Report  # noqa: PLC0415
-            from ipcfold.unix.server import Loop  # noqa: PLC0415
+            from ipcfold.unix.report import Report  # noqa: PLC0415 - as above
+            from ipcfold.unix.server import Loop  # noqa: PLC0415 - as above
 
             host = Host(carry, heartbeat=ipc.heartbeat, limits=ipc.limits, timeout=self.timeout, now=monotonic(), user=os.geteuid())
             loop = Loop(self.name, claim, host, handler, ipc.trust, Report(self.name, ipc.observe), ipc.heartbeat)
