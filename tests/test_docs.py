@@ -30,6 +30,7 @@ from sybil import Document
 from sybil.parsers.markdown import PythonCodeBlockParser
 
 from ipcfold.cli.app import app
+from tests.environment import PLAIN
 from tests.test_exports import PUBLIC
 
 ROOT = Path(__file__).parents[1]
@@ -104,7 +105,7 @@ def test_programs_are_typed(page: str, directory: Path) -> None:
     programs = [str(path) for path in write(page, directory) if path.suffix == ".py"]
     command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "mypy.ini"), *programs]
     checked = subprocess.run(
-        command, capture_output=True, text=True, timeout=PATIENCE, check=False, env={**os.environ, "MYPYPATH": str(directory)}
+        command, capture_output=True, text=True, timeout=PATIENCE, check=False, env={**PLAIN, "MYPYPATH": str(directory)}
     )
     assert checked.stdout.startswith("Success"), checked.stdout
 
@@ -138,7 +139,7 @@ def test_sessions_print_what_they_show(page: str, block: Block, directory: Path)
 
 def session(script: str, directory: Path) -> list[str]:
     """The lines that it prints; whatever it leaves running is killed."""
-    environment = {**os.environ, "IPCFOLD_DIRECTORY": str(directory), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment = {**PLAIN, "IPCFOLD_DIRECTORY": str(directory), "PATH": f"{Path(sys.executable).parent}:{PLAIN['PATH']}"}
     command = [shutil.which("bash") or "bash", "-c", script]
     with subprocess.Popen(
         command, cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
@@ -191,7 +192,7 @@ def known(module: str, arguments: list[str]) -> bool:
     if not options:
         return True
     command = [sys.executable, "-m", module, "--help"]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
+    told = subprocess.run(command, cwd=ROOT, env=PLAIN, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
     return all(re.search(rf"{option}\b", told) for option in options)
 
 
@@ -207,7 +208,7 @@ def test_units_are_those_of_systemd(page: str, block: Block, directory: Path) ->
         (directory / block.name).write_text(block.source.replace(program.split()[0], "/bin/true"))
         command = [verifier, "--user", "verify", str(directory / block.name)]
         verified = subprocess.run(
-            command, capture_output=True, text=True, timeout=PATIENCE, check=False, env={**os.environ, "XDG_RUNTIME_DIR": str(directory)}
+            command, capture_output=True, text=True, timeout=PATIENCE, check=False, env={**PLAIN, "XDG_RUNTIME_DIR": str(directory)}
         )
         assert (verified.returncode, verified.stderr) == (0, "")
 

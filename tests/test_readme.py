@@ -1,6 +1,5 @@
 """What README and the pages beside it show is true: its programs run as the processes that they are, and what they name is there."""
 
-import os
 import re
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from sybil.parsers.markdown import CodeBlockParser
 
 import ipcfold
 from ipcfold import IPC, Name
+from tests.environment import PLAIN
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -31,7 +31,7 @@ def programs() -> dict[str, str]:
 
 
 def run(program: Path) -> subprocess.Popen[str]:
-    environment = {**os.environ, "IPCFOLD_DIRECTORY": str(program.parent)}
+    environment = {**PLAIN, "IPCFOLD_DIRECTORY": str(program.parent)}
     return subprocess.Popen([sys.executable, str(program)], env=environment, stdout=subprocess.PIPE, text=True)
 
 
@@ -61,7 +61,7 @@ def test_the_server_answers_42_clients_and_returns_42_at_the_43rd(written: Path)
 
 def test_the_programs_are_typed(written: Path) -> None:
     command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "mypy.ini"), *map(str, written.glob("*.py"))]
-    checked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    checked = subprocess.run(command, env=PLAIN, capture_output=True, text=True, timeout=60, check=False)
     assert checked.stdout.startswith("Success"), checked.stdout
 
 

@@ -15,16 +15,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ipcfold import IPC, Name
+from tests.environment import PLAIN
 from tests.shells.support import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "ipcfold")
 ECHO = Name("echo")
-_ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES")}
 
 
 def environment(directory: Path, **others: str) -> Mapping[str, str]:
-    return _ENVIRONMENT | {"IPCFOLD_DIRECTORY": str(directory), "TERM": "xterm", "PYTHONIOENCODING": "utf-8", **others}
+    return PLAIN | {"IPCFOLD_DIRECTORY": str(directory), "TERM": "xterm", "PYTHONIOENCODING": "utf-8", **others}
 
 
 def ipcfold(directory: Path, *arguments: str | bytes | Path, stdin: bytes = b"", **others: str) -> subprocess.CompletedProcess[bytes]:
