@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -109,6 +110,16 @@ def test_a_script_for_each_shell(shell: str, directory: Path) -> None:
     assert all(command in done.stdout.decode() for command in COMMANDS)
     if shutil.which(shell) is not None:
         subprocess.run([shell, "-n"], input=done.stdout, check=True, timeout=20)
+
+
+def test_the_page_names_the_file_of_zsh_as_zsh_looks_for_it(directory: Path) -> None:
+    """By the name of the function in it, and a file of another name is passed over in silence."""
+    page = (ROOT / "docs" / "how-to" / "command-line.md").read_text()
+    named = re.search(r"^ipcfold completion zsh > \S+/(\w+) ", page, re.MULTILINE)
+    defined = re.search(r"^(\w+)\(\)", ipcfold(directory, "completion", "zsh").stdout.decode(), re.MULTILINE)
+    assert named is not None
+    assert defined is not None
+    assert named[1] == defined[1]
 
 
 def test_bash_completes_commands_options_and_the_names_of_servers(echo: Path, tmp_path: Path) -> None:

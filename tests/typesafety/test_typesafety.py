@@ -11,7 +11,9 @@ CONFIG = HERE.parents[1] / "mypy.ini"
 
 def refused(file: Path) -> dict[int, set[str]]:
     """The codes of mypy's errors by line."""
-    output, errors, _ = api.run(["--config-file", str(CONFIG), "--no-error-summary", "--hide-error-context", str(file)])
+    output, errors, _ = api.run(
+        ["--config-file", str(CONFIG), "--no-error-summary", "--no-color-output", "--hide-error-context", str(file)]
+    )
     assert not errors
     found: dict[int, set[str]] = {}
     for line in output.splitlines():
