@@ -48,6 +48,7 @@ from tests.shells.support import (
     START,
     START_OK,
     Wire,
+    descriptors,
     fifo,
     frame,
     listening,
@@ -284,7 +285,7 @@ class ServerContract:
             assert server.peak_memory() - before < 16 * 2**20
 
     def test_fifteen_hundred_clients_at_once_are_each_answered(self, directory: Path) -> None:
-        with running(directory, program=self.program) as server:
+        with descriptors(3000), running(directory, program=self.program) as server:
             clients = [Wire.to(directory) for _ in range(1500)]
             for client in clients:
                 client.write(START_OK, "ping")

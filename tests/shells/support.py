@@ -6,6 +6,7 @@ a few lines of its own, so that the library is not tested against itself.
 
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -29,6 +30,17 @@ CLOSE = "innmind/ipc:connection.close"
 CLOSE_OK = "innmind/ipc:connection.close-ok"
 
 NAME = Name("server")
+
+
+@contextmanager
+def descriptors(wanted: int) -> Iterator[None]:
+    """So many open files for this process, of which shells allow 1,024 (or, on macOS, 256) unless they are asked for more."""
+    before, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before, wanted), most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))
 
 
 def frame(content: str, media_type: str = "text/plain") -> bytes:
