@@ -10,7 +10,9 @@ from returns.maybe import Nothing, Some
 from returns.result import Success
 
 from ipcfold import IPC, Name
+from ipcfold.testing.plugin import Serve
 from ipcfold.unix.listing import Listener, listeners
+from tests.shells.handlers import EMPTY, log
 from tests.shells.support import NAME, PATIENCE, Wire, listening, running
 
 
@@ -19,23 +21,22 @@ def one(directory: Path) -> Listener:
     return found
 
 
-def test_the_process_the_user_the_time_and_the_connections(directory: Path) -> None:
+def test_the_process_the_user_the_time_and_the_connections(directory: Path, serve: Serve) -> None:
     before = int(time.time())
-    with running(directory) as server:
-        clients = list[object]()
-        for count in range(4):
-            found = one(directory)
-            assert (found.name, found.peer.pid, found.peer.uid, found.peer.gid) == (NAME, server.pid, os.geteuid(), os.getegid())
-            assert before <= found.since <= time.time()
-            assert found.connections == Some(count)
-            clients.append(IPC(directory).get(NAME).unwrap())
+    server = serve(log, EMPTY)
+    clients = list[object]()
+    for count in range(4):
+        found = one(directory)
+        assert (found.name, found.peer.pid, found.peer.uid, found.peer.gid) == (server.name, os.getpid(), os.geteuid(), os.getegid())
+        assert before <= found.since <= time.time()
+        assert found.connections == Some(count)
+        clients.append(server.connect())
 
 
 def test_they_come_by_the_order_of_names(directory: Path) -> None:
-    with running(directory, name=Name("b")), running(directory, name=Name("B")), running(directory, name=Name("a")):
+    with running(directory, name=Name("b")) as b, running(directory, name=Name("B")) as large, running(directory, name=Name("a")) as a:
         found = listeners(IPC(directory)).unwrap()
-        assert [str(each.name) for each in found] == ["B", "a", "b"]
-        assert len({each.peer.pid for each in found}) == 3
+        assert [(str(each.name), each.peer.pid) for each in found] == [("B", large.pid), ("a", a.pid), ("b", b.pid)]
 
 
 def test_who_waits_to_be_accepted_is_not_connected(directory: Path) -> None:
