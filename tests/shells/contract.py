@@ -135,10 +135,15 @@ class ServerContract:
             assert server.stop() == ["ping", "ping"]
 
     def test_what_a_client_said_before_it_went_is_folded(self, directory: Path) -> None:
+        gate = fifo(directory)
         with running(directory, program=self.program) as server:
             with Wire.talking(directory) as leaving:
-                leaving.write("one", "two", "three", "stop")
-            assert server.carry() == ["one", "two", "three", "stop"]
+                leaving.write("one", "two", f"block {gate}")
+            gate.write_bytes(b"")  # which waits until the handler is at it
+            with Wire.talking(directory) as client:
+                client.write("four")
+                assert client.read() == RECEIVED
+            assert server.stop() == ["one", "two", f"block {gate}", "four"]
 
     def test_who_ends_only_its_own_half_hears_the_rest(self, directory: Path) -> None:
         with running(directory, program=self.program) as server, Wire.talking(directory) as client:
