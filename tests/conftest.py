@@ -4,6 +4,7 @@
 """
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,11 @@ settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("mutants", settings.get_profile("ci"), phases=[Phase.explicit, Phase.generate], print_blob=False)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+# A job in the background ignores SIGINT, and one of nohup SIGHUP, and so would every process that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture

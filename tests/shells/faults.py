@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import NoReturn, Self
@@ -16,6 +17,7 @@ from typing import NoReturn, Self
 import attrs
 
 from ipcfold import unix
+from tests.shells import forks
 from tests.shells.support import PATIENCE
 
 Say = Callable[[str], None]
@@ -41,12 +43,11 @@ class Fault:
 class Child:
     """A forked process that does one piece of work and says what came of it; killed at the end of its `with` block if it still runs."""
 
-    def __init__(self, work: Callable[[Say], object], fault: Fault | None = None) -> None:
+    def __init__(self, work: Callable[..., object], fault: Fault | None = None, descriptors: Sequence[int] = ()) -> None:
+        """The work gets a `Say`, then its own numbers of the descriptors."""
         said, say = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            _live(work, fault, say)
-        os.close(say)  # so that the pipe ends with the child: those forked later do not have it
+        self.pid = forks.fork(partial(_live, work, fault), [say, *descriptors])
+        os.close(say)  # so that the pipe ends with the child
         self._said = open(said, encoding="utf-8")  # noqa: SIM115 - `__exit__` closes it
         self._code: int | None = None
 
@@ -56,7 +57,7 @@ class Child:
 
     def paused(self) -> bool:
         """Wait until it pauses; false if it ends instead."""
-        _, status = os.waitpid(self.pid, os.WUNTRACED)
+        status = forks.wait(self.pid, os.WUNTRACED)
         if not os.WIFSTOPPED(status):
             self._code = os.waitstatus_to_exitcode(status)
         return self._code is None
@@ -70,7 +71,7 @@ class Child:
     def ended(self) -> tuple[int, str]:
         """Wait for its end: the exit code (the negative number of the signal that killed it), and what it still had to say."""
         if self._code is None:
-            self._code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            self._code = os.waitstatus_to_exitcode(forks.wait(self.pid))
         return self._code, self._said.read()
 
     def result(self) -> str:
@@ -94,15 +95,14 @@ def released_at_once(number: int, work: Callable[[], object]) -> Iterator[list[C
     """So many children that do the same work, all from the same moment on."""
     gate, release = os.pipe()
 
-    def wait_then_work(say: Say) -> object:
-        os.close(release)
+    def wait_then_work(say: Say, gate: int) -> object:
         say("ready")
-        os.read(gate, 1)  # nobody writes: it ends once no process has the other end any more
+        os.read(gate, 1)  # nobody writes: it ends once the other end is closed
         return work()
 
     with ExitStack() as stack:
         stack.callback(os.close, gate)
-        children = [stack.enter_context(Child(wait_then_work)) for _ in range(number)]
+        children = [stack.enter_context(Child(wait_then_work, descriptors=[gate])) for _ in range(number)]
         assert [child.heard() for child in children] == ["ready"] * number
         os.close(release)
         yield children
@@ -133,20 +133,19 @@ class _Tracer:
         return self
 
 
-def _live(work: Callable[[Say], object], fault: Fault | None, pipe: int) -> NoReturn:
+def _live(work: Callable[..., object], fault: Fault | None, pipe: int, *descriptors: int) -> NoReturn:
     def say(line: str, end: str = "\n") -> None:
         os.write(pipe, f"{line}{end}".encode())
 
     code = _FAILED
     try:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # pytest-timeout's is the parent's affair
         signal.alarm(int(PATIENCE))
         sys.settrace(_Tracer(fault, say) if fault is not None else None)
-        result = work(say)
+        result = work(say, *descriptors)
         sys.settrace(None)
         say(str(result), end="")
         code = 0
-    finally:  # whatever happened, it must not go on as a second pytest
+    finally:
         if code != 0:
             say(traceback.format_exc())
         os._exit(code)

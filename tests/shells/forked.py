@@ -1,13 +1,13 @@
 """Forked children that are somebody else: another user, or a process with the pid of a dead one.
 
-They are forked rather than started, since the interpreter and the sources may lie where other users cannot read. So
-a test must have no thread when it forks, and what it has open the child has, too.
+They are forked rather than started, since the interpreter and the sources may lie where other users cannot read.
 """
 
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -19,6 +19,7 @@ from ipcfold import IPC, Limits
 from ipcfold.peer import Trust
 from ipcfold.unix.credentials import same_user
 from ipcfold.unix.report import logger
+from tests.shells import forks
 from tests.shells.handlers import EMPTY, log
 from tests.shells.serve import Records
 from tests.shells.support import NAME, PATIENCE
@@ -56,17 +57,20 @@ class Line:
 class Forked:
     """A child that does some work, as that user if one is given; what the work returns it says last."""
 
-    def __init__(self, work: Callable[[Line], str], user: int | None = None, group: int | None = None, *, pid: int | None = None) -> None:
+    def __init__(
+        self,
+        work: Callable[..., str],
+        user: int | None = None,
+        group: int | None = None,
+        *,
+        pid: int | None = None,
+        descriptors: Sequence[int] = (),
+    ) -> None:
+        """The work gets its end of the line, then its own numbers of the descriptors; with `pid` it is done by a process of that pid only."""
         here, there = socket.socketpair()
-        if pid is not None:
-            _LAST_PID.write_text(str(pid - 1))
-        self.pid = os.fork()
-        if self.pid == 0:
-            here.close()
-            if pid not in (None, os.getpid()):  # somebody was quicker; whoever forked it sees that, too
-                os._exit(0)
-            _do(work, Line(there), user, group if group is not None else user)
-        there.close()
+        with there:
+            identity = (user, group if group is not None else user)
+            self.pid = forks.fork(partial(_do, work, identity, pid), [there.fileno(), *descriptors], pid=pid)
         self._line = Line(here)
         self._ended = False
 
@@ -88,7 +92,7 @@ class Forked:
 
     def gone(self) -> None:
         """Wait for its end; afterwards its pid is free."""
-        os.waitpid(self.pid, 0)
+        forks.wait(self.pid)
         self._ended = True
 
     def end(self) -> None:
@@ -105,15 +109,18 @@ class Forked:
         self.end()
 
 
-def _do(work: Callable[[Line], str], line: Line, user: int | None, group: int | None) -> NoReturn:
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+def _do(work: Callable[..., str], identity: tuple[int | None, int | None], pid: int | None, stream: int, *descriptors: int) -> NoReturn:
+    if pid not in (None, os.getpid()):  # somebody was quicker; whoever forked it sees that, too
+        os._exit(0)
     signal.alarm(round(2 * PATIENCE))  # should the test that would end it be gone
+    line = Line(socket.socket(fileno=stream))
+    user, group = identity
     try:
         if user is not None and group is not None:
             os.setgroups([])
             os.setresgid(group, group, group)
             os.setresuid(user, user, user)
-        line.say(work(line))
+        line.say(work(line, *descriptors))
     except pytest.skip.Exception as skipped:
         line.say(f"skipped: {skipped}")
     except BaseException as error:  # noqa: BLE001 - whatever it is, it must not get out into the test's own frames

@@ -6,6 +6,7 @@ moment: they try every one. Only the races in the end leave it to the system who
 
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -68,14 +69,24 @@ def answers(directory: Path) -> int:
         return process.peer.pid
 
 
-def test_a_server_killed_at_any_step_over_anything_left_leaves_the_name_free(directory: Path) -> None:
+def keep(directory: Path, copy: Path) -> None:
+    """Keep what a killed server left: its very sockets, as nobody can make a copy of them, and copies of its files."""
+    copy.mkdir()
+    for path in directory.iterdir():
+        (os.link if path.is_socket() else shutil.copy2)(path, copy / path.name)
+
+
+def test_a_server_killed_at_any_step_over_anything_left_leaves_the_name_free(directory: Path, tmp_path: Path) -> None:
     """What a start finds is what kills left, so from each such state on, the next kill is tried at every step, until no state is new."""
-    ways: dict[frozenset[str], tuple[int, ...]] = {frozenset(): ()}
+    states: dict[frozenset[str], Path] = {frozenset(): tmp_path / "nothing"}
+    keep(directory, states[frozenset()])
     functions = set[str]()
-    for before in (states := [frozenset[str]()]):
+    for before in (found := [*states]):
         for line in count(1):
-            for earlier in ways[before]:
-                assert killed(directory, earlier)
+            keep(states[before], directory / "left")
+            for path in (directory / "left").iterdir():
+                path.rename(directory / path.name)
+            (directory / "left").rmdir()
             assert left(directory) == before
             place = killed(directory, line)
             if not place:  # it came to its end, whatever it found
@@ -83,17 +94,18 @@ def test_a_server_killed_at_any_step_over_anything_left_leaves_the_name_free(dir
                 break
             functions.add(place.split()[1])
             after, at = left(directory), f"killed at {place}, with {set(before)} there"
+            if after not in states:
+                states[after] = tmp_path / str(len(states))
+                keep(directory, states[after])
+                found.append(after)
             assert IPC(directory).processes() == Success(frozenset()), at
             assert IPC(directory).exists(NAME) == Success(False), at
             assert IPC(directory).get(NAME) == Failure(NoServer(NAME, directory / SOCKET)), at
             assert left(directory) == after, at
             assert served(directory, 7) == Success(7), at
             assert left(directory) == frozenset(), at
-            if after not in ways:
-                ways[after] = (*ways[before], line)
-                states.append(after)
     assert functions >= {"of", "publish", "run", "_serve", "withdraw", "release", "_stranger", "connected"}
-    assert set(states) == {frozenset(), *map(frozenset, ({LOCK}, {LOCK, BIND}, {LOCK, SOCKET}, {LOCK, BIND, SOCKET}))}
+    assert set(found) == {frozenset(), *map(frozenset, ({LOCK}, {LOCK, BIND}, {LOCK, SOCKET}, {LOCK, BIND, SOCKET}))}
 
 
 def test_a_contender_killed_at_any_step_leaves_a_live_server_alone(directory: Path) -> None:

@@ -85,7 +85,8 @@ def test_a_client_says_nothing_to_a_foreign_server(directory: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(directory / "server.sock"))
 
-        def serve(line: Line) -> str:
+        def serve(line: Line, descriptor: int) -> str:
+            listener = socket.socket(fileno=descriptor)
             listener.settimeout(PATIENCE)
             listener.listen()  # the credentials of a listening socket are those of whoever calls this
             line.say("listens")
@@ -97,7 +98,7 @@ def test_a_client_says_nothing_to_a_foreign_server(directory: Path) -> None:
                     heard += wire.read()
             return repr(heard)
 
-        with Forked(serve, NOBODY) as foreign:
+        with Forked(serve, NOBODY, descriptors=[listener.fileno()]) as foreign:
             assert foreign.hear() == "listens"
             ipc, untrusted = IPC(directory), PeerUntrusted(NAME, Peer(0, foreign.pid, NOBODY, NOBODY))
             assert ipc.get(NAME) == Failure(untrusted)
@@ -191,11 +192,12 @@ def test_trust_decides_for_each_peer(directory: Path, refused: str) -> None:
         return str(IPC(directory, trust=anybody).get(NAME).map(lambda process: process.ask(PING).unwrap()))
 
     with Forked(ask, NOBODY) as good, Forked(ask, OTHER if refused == "uid" else NOBODY, OTHER if refused == "gid" else NOBODY) as bad:
+        unwanted = bad.pid
         verdicts: dict[str, Callable[[Peer], bool]] = {
             "uid": lambda peer: peer.uid != OTHER,
             "gid": lambda peer: peer.gid != OTHER,
-            "pid": lambda peer: peer.pid != bad.pid,
-            "who makes it raise": lambda peer: peer.pid != bad.pid or bool(1 // 0),
+            "pid": lambda peer: peer.pid != unwanted,
+            "who makes it raise": lambda peer: peer.pid != unwanted or bool(1 // 0),
         }
         with Forked(serving(directory, verdicts[refused])) as server:
             IPC(directory, trust=anybody).wait(NAME, PATIENCE).unwrap().close()
