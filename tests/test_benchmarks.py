@@ -17,6 +17,8 @@ from benchmarks.workloads.rounds import Field, Measure, in_turns
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.shells.support import PATIENCE
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="they need epoll and /proc")
 
 ROOT = Path(__file__).parents[1]
@@ -32,7 +34,9 @@ class Failing:
 
 def run(*options: str) -> str:
     """What the command prints."""
-    done = subprocess.run([sys.executable, "-m", "benchmarks", *options], cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", *options], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 

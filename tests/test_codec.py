@@ -26,12 +26,12 @@ from ipcfold import IPC, Continuation, HandlerFailed, MediaType, Message, Name, 
 from ipcfold.codec import Codec, TypedContinuation, Undecodable, Unencodable, ask, send, typed, wait
 from ipcfold.pointfree import flat_map
 from ipcfold.testing import messages
+from tests.shells.support import PATIENCE
 
 T = TypeVar("T")
 
 JSON = MediaType("application", "json")
 MSGPACK = MediaType("application", "vnd.msgpack")
-PATIENCE = 20.0
 
 
 class Colour(Enum):

@@ -31,6 +31,7 @@ from sybil.parsers.markdown import PythonCodeBlockParser
 
 from ipcfold.cli.app import app
 from tests.environment import PLAIN
+from tests.shells.support import PATIENCE
 from tests.test_exports import PUBLIC
 
 ROOT = Path(__file__).parents[1]
@@ -40,7 +41,6 @@ LANGUAGES = {"python", "console", "sh", "ini", "toml"}
 OF_OTHERS = {"loginctl", "journalctl", "systemctl", "source"}
 IN_ONE_SESSION = {"docs/how-to/command-line.md"}  # all the blocks of a page: tests/cli runs it
 MODULES_OF_OTHERS = {"pytest", "venv"}
-PATIENCE = 50.0  # seconds
 
 
 class Block(NamedTuple):

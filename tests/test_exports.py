@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from ipcfold.extras import needs
+from tests.shells.support import PATIENCE
 
 PUBLIC = {
     "ipcfold": """
@@ -37,7 +38,7 @@ def test_the_public_names(module: str) -> None:
 @pytest.mark.parametrize(("module", "of_others"), [("codec", "cattrs"), ("testing", "hypothesis"), ("otel", "opentelemetry")])
 def test_what_is_not_installed_is_named_with_its_extra(module: str, of_others: str) -> None:
     program = f"import sys; sys.modules[{of_others!r}] = None; import ipcfold.{module}"  # which is how Python is told that there is none
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE, check=False)
     told = f"ModuleNotFoundError: this part of ipcfold needs {of_others}: pip install 'ipcfold[{module}]'"
     assert done.stderr.splitlines()[-1] == told
 
@@ -51,4 +52,4 @@ def test_what_is_installed_is_no_matter() -> None:
 @pytest.mark.parametrize("left_out", ["logging", "platformdirs", "ipcfold.unix.server", "ipcfold.events", "cattrs"])
 def test_what_only_some_need_is_not_imported(left_out: str) -> None:
     program = f"import sys, ipcfold; sys.exit({left_out!r} in sys.modules)"
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=20)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=PATIENCE)

@@ -19,6 +19,11 @@ def echo(message: Message, continuation: Continuation[int | None], carry: int | 
     return continuation.respond((carry or 0) + 1, message)
 
 
+def five(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
+    """Count to five, and stop."""
+    return continuation.stop(carry + 1) if carry == 4 else continuation.continue_(carry + 1)
+
+
 def keep(message: Message, continuation: Continuation[object], carry: object) -> Continuation[object]:
     """Carry what the message names."""
     match message.content:

@@ -30,7 +30,13 @@ def environment(directory: Path, **others: str) -> Mapping[str, str]:
 def ipcfold(directory: Path, *arguments: str | bytes | Path, stdin: bytes = b"", **others: str) -> subprocess.CompletedProcess[bytes]:
     """What the command wrote to its pipes, and its exit status."""
     return subprocess.run(
-        [*COMMAND, *arguments], input=stdin, capture_output=True, env=environment(directory, **others), cwd=ROOT, timeout=50, check=False
+        [*COMMAND, *arguments],
+        input=stdin,
+        capture_output=True,
+        env=environment(directory, **others),
+        cwd=ROOT,
+        timeout=PATIENCE,
+        check=False,
     )
 
 

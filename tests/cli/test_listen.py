@@ -64,8 +64,8 @@ def test_a_handler_of_the_working_directory(directory: Path) -> None:
     with subprocess.Popen(
         [script, "listen", "mine", "mine:handler", "--carry", "41", "--directory", directory], cwd=directory, stdout=-1
     ) as server:
-        assert ipcfold(directory, "send", "mine", "x", "--wait", "20").returncode == 0
-        assert server.communicate(timeout=20)[0] == b"42\n"
+        assert ipcfold(directory, "send", "mine", "x", "--wait", str(PATIENCE)).returncode == 0
+        assert server.communicate(timeout=PATIENCE)[0] == b"42\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -73,7 +73,7 @@ def test_a_signal_ends_it_with_the_carry(directory: Path, number: signal.Signals
     with echoing(directory) as server:
         assert ipcfold(directory, "send", "echo", "one").returncode == 0
         server.send_signal(number)
-        assert server.communicate(timeout=20) == (b"1\n", b"")
+        assert server.communicate(timeout=PATIENCE) == (b"1\n", b"")
         assert server.returncode == 0
 
 

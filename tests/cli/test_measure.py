@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from ipcfold.cli.latency import Latency
 from ipcfold.cli.status import Status
-from tests.cli.support import complaint, echoing, ipcfold, started, terminal
-from tests.shells.support import NAME, running
+from tests.cli.support import complaint, echoing, ipcfold, terminal
+from tests.shells.support import NAME, PATIENCE, running
 
 TIMES = st.lists(st.floats(1e-7, 1e3), min_size=1, max_size=200)
 
@@ -53,10 +53,10 @@ def test_ping_changes_no_carry(directory: Path) -> None:
 
 
 def test_ping_goes_on_while_the_server_is_away_and_ends_with_statistics(directory: Path) -> None:
-    with terminal(directory, "ping", str(NAME), "--interval", "0.02", "--timeout", "20") as shown:
+    with terminal(directory, "ping", str(NAME), "--interval", "0.02", "--timeout", str(PATIENCE)) as shown:
         assert shown.end()[0] == Status.NO_SERVER
     first = running(directory)
-    with first, terminal(directory, "ping", str(NAME), "--interval", "0.02", "--timeout", "20") as shown:
+    with first, terminal(directory, "ping", str(NAME), "--interval", "0.02", "--timeout", str(PATIENCE)) as shown:
         shown.until("2: ")
         first.__exit__(None, None, None)
         shown.until("ipcfold: nobody listens")
@@ -80,7 +80,7 @@ def test_bench_sends_as_many_as_it_says(directory: Path, verb: str) -> None:
         assert facts["per_second"] == pytest.approx(50 / facts["seconds"])
         assert sum(bar["count"] for bar in facts["histogram"]) == 50
         server.send_signal(signal.SIGTERM)
-        assert server.communicate(timeout=20)[0] == b"50\n"
+        assert server.communicate(timeout=PATIENCE)[0] == b"50\n"
 
 
 def test_bench_lasts_as_long_as_it_says_and_leaves_responses_alone(directory: Path) -> None:
@@ -93,7 +93,7 @@ def test_bench_lasts_as_long_as_it_says_and_leaves_responses_alone(directory: Pa
 
 def test_bench_shows_a_bar_while_it_runs_and_a_histogram_then(directory: Path) -> None:
     with echoing(directory):
-        with terminal(directory, "bench", "echo", "hi", "--seconds", "0.5") as shown:
+        with terminal(directory, "bench", "echo", "hi", "--count", "200") as shown:
             shown.until("measuring")
             status, text = shown.end()
         assert status == 0
@@ -115,14 +115,10 @@ def test_bench_that_is_interrupted_shows_what_there_is(directory: Path) -> None:
 
 
 def test_bench_of_a_server_that_ends_shows_what_there_is(directory: Path) -> None:
-    with echoing(directory) as server:
-        measuring = started(directory, "bench", "echo", "--seconds", "100", "--json")
-        while ipcfold(directory, "list").stdout.split(b"\t")[3] != b"1":
-            pass
-        server.send_signal(signal.SIGTERM)
-        output, errors = measuring.communicate(timeout=20)
-    assert (measuring.returncode, len(errors.splitlines())) == (Status.UNACKNOWLEDGED, 1)
-    assert json.loads(output)["count"] > 0
+    with echoing(directory, "--carry", "0", handler="tests.cli.handlers:five"):
+        done = ipcfold(directory, "bench", "echo", "--seconds", "100", "--json")
+    assert (done.returncode, len(done.stderr.splitlines())) == (Status.UNACKNOWLEDGED, 1)
+    assert json.loads(done.stdout)["count"] == 5
 
 
 def test_bench_asks_no_longer_than_it_may(directory: Path) -> None:

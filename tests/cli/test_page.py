@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.cli.support import environment
 from tests.cli.test_status import PAGE
+from tests.shells.support import PATIENCE
 
 
 def blocks(language: str) -> list[str]:
@@ -30,7 +31,7 @@ def test_what_the_page_shows_is_what_comes(directory: Path) -> None:
         text=True,
         env=environment(directory, PATH=path),
         cwd=directory,
-        timeout=50,
+        timeout=PATIENCE,
         check=True,
     )
     shown = [text.strip("\n") for text in done.stdout.split("@\n")][1:]

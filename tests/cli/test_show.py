@@ -10,7 +10,7 @@ from pathlib import Path
 from ipcfold import Name
 from ipcfold.cli.status import Status
 from tests.cli.support import ROOT, in_terminal, ipcfold, started, terminal
-from tests.shells.support import Wire, running
+from tests.shells.support import PATIENCE, Wire, running
 
 USER = pwd.getpwuid(os.geteuid()).pw_name
 
@@ -86,7 +86,7 @@ def test_watch_in_a_pipe_shows_each_change(directory: Path) -> None:
         assert json.loads(machine.stdout.readline())[0]["name"] == "server"
     for watching in (plain, machine):
         watching.send_signal(signal.SIGINT)
-        watching.communicate(timeout=20)
+        watching.communicate(timeout=PATIENCE)
         assert watching.returncode == 0
 
 
@@ -97,7 +97,7 @@ def test_watch_ends_with_the_directory(directory: Path) -> None:
     assert watching.stdout is not None
     assert watching.stdout.readline() == b"\n"
     inner.rmdir()
-    _, errors = watching.communicate(timeout=20)
+    _, errors = watching.communicate(timeout=PATIENCE)
     assert (watching.returncode, len(errors.splitlines())) == (Status.DIRECTORY, 1)
 
 
@@ -106,4 +106,4 @@ def test_watch_ends_as_soon_as_nobody_reads_it(directory: Path) -> None:
         assert watching.stdout is not None
         assert watching.stdout.readline() == b"\n"
         watching.stdout.close()
-        assert watching.wait(20) == Status.UNHEARD
+        assert watching.wait(PATIENCE) == Status.UNHEARD

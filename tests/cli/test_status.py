@@ -13,7 +13,7 @@ from ipcfold import ConnectionRefused, DirectoryUnusable, HandlerFailed, Message
 from ipcfold.cli.output import complain
 from ipcfold.cli.status import Complaint, Misused, Status, sentence, status_of
 from tests.cli.support import ECHO, ROOT, complaint, echoing, ipcfold
-from tests.shells.support import NAME, START, Wire, listening, running
+from tests.shells.support import NAME, PATIENCE, START, Wire, listening, running
 from tests.test_errors import EXAMPLES
 
 PAGE = ROOT / "docs" / "how-to" / "command-line.md"
@@ -137,7 +137,7 @@ def test_a_message_that_is_dropped(directory: Path) -> None:
 def test_a_handler_that_fails_leaves_the_last_good_carry(directory: Path) -> None:
     with echoing(directory, "--carry", "{'a': (1, None)}", "--json", handler="tests.cli.handlers:keep") as server:
         assert ipcfold(directory, "send", str(ECHO), "raise").returncode == Status.UNACKNOWLEDGED
-        output, errors = server.communicate(timeout=20)
+        output, errors = server.communicate(timeout=PATIENCE)
     assert (server.returncode, output) == (Status.HANDLER_FAILED, b'{"a": [1, null]}\n')
     (line,) = errors.decode().splitlines()
     assert "KeyError('a\\nb')" in line

@@ -15,7 +15,7 @@ from ipcfold.cli.content import text, told
 from ipcfold.cli.parameters import Source
 from ipcfold.cli.status import Status
 from tests.cli.support import complaint, in_terminal, ipcfold, started
-from tests.shells.support import NAME, fifo, running
+from tests.shells.support import NAME, PATIENCE, fifo, running
 
 LIMIT = Limits().message
 
@@ -87,12 +87,12 @@ def test_send_succeeds_once_the_message_is_folded(directory: Path) -> None:
 def test_the_timeout_is_for_all_of_it(directory: Path, verb: str, said: str) -> None:
     with running(directory) as server:
         path = fifo(directory)
-        late = ipcfold(directory, verb, str(NAME), f"block {path}", "--timeout", "0.5")
+        late = ipcfold(directory, verb, str(NAME), f"block {path}", "--timeout", "2")
         assert (late.returncode, complaint(late)) == (
             Status.TIMED_OUT,
-            f"ipcfold: the {said} of 'server' did not come within 0.5 s: allow more time, or look at what that server does",
+            f"ipcfold: the {said} of 'server' did not come within 2 s: allow more time, or look at what that server does",
         )
-        full = ipcfold(directory, verb, str(NAME), "ping", "--timeout", "0.3", "--wait", "20")  # the server is at its handler
+        full = ipcfold(directory, verb, str(NAME), "ping", "--timeout", "0.3", "--wait", str(PATIENCE))  # the server is at its handler
         assert full.returncode == Status.TIMED_OUT
         assert "within 0.3 s" in complaint(full)
         os.close(os.open(path, os.O_WRONLY))
@@ -102,9 +102,9 @@ def test_the_timeout_is_for_all_of_it(directory: Path, verb: str, said: str) -> 
 def test_waiting_for_a_server(directory: Path) -> None:
     late = ipcfold(directory, "ask", str(NAME), "ping", "--wait", "0.1")
     assert (late.returncode, "did not come within 0.1 s" in complaint(late)) == (Status.TIMED_OUT, True)
-    waiting = started(directory, "ask", str(NAME), "ping", "--wait", "20")
+    waiting = started(directory, "ask", str(NAME), "ping", "--wait", str(PATIENCE))
     with running(directory):
-        assert waiting.communicate(timeout=20) == (b"pong", b"")
+        assert waiting.communicate(timeout=PATIENCE) == (b"pong", b"")
         assert waiting.returncode == 0
 
 
@@ -128,7 +128,7 @@ def test_ctrl_c_ends_it_without_a_word(directory: Path) -> None:
         asking = started(directory, "ask", str(NAME), f"block {fifo(directory)}")
         opened = os.open(directory / "fifo", os.O_WRONLY)  # which waits until the handler is at it
         asking.send_signal(signal.SIGINT)
-        assert asking.communicate(timeout=20) == (b"", b"")
+        assert asking.communicate(timeout=PATIENCE) == (b"", b"")
         assert asking.returncode == Status.INTERRUPTED
         os.close(opened)
         assert server.stop()

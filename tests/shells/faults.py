@@ -8,7 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -85,8 +85,9 @@ class Child:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._code is None:
-            self.signal(signal.SIGKILL)
-            self.ended()
+            with suppress(ProcessLookupError, ChildProcessError):  # which must not hide why this is left
+                self.signal(signal.SIGKILL)
+                self.ended()
         self._said.close()
 
 

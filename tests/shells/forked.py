@@ -66,7 +66,7 @@ class Forked:
         pid: int | None = None,
         descriptors: Sequence[int] = (),
     ) -> None:
-        """The work gets its end of the line, then its own numbers of the descriptors; with `pid` it is done by a process of that pid only."""
+        """The work gets its end of the line, then its numbers of the descriptors. With `pid`, only a process of that pid does it."""
         here, there = socket.socketpair()
         with there:
             identity = (user, group if group is not None else user)

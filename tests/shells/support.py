@@ -21,7 +21,7 @@ from typing import Self
 
 from ipcfold import IPC, Name
 
-PATIENCE = 20.0  # seconds until a test gives up on something that must come
+PATIENCE = 120.0  # seconds until a test gives up on something that must come: only a hang takes so long, however busy the machine is
 START = "innmind/ipc:connection.start"
 START_OK = "innmind/ipc:connection.start-ok"
 RECEIVED = "innmind/ipc:message.received"
@@ -64,10 +64,10 @@ class Wire:
 
     @classmethod
     def talking(cls, directory: Path, name: Name = NAME) -> Self:
-        """A client that was greeted and accepted."""
+        """A client that was greeted and accepted. It accepts at once, so that it keeps any limit however busy the machine is."""
         wire = cls.to(directory, name)
-        assert wire.read() == START
         wire.write(START_OK)
+        assert wire.read() == START
         return wire
 
     def write(self, *contents: str) -> None:
@@ -256,6 +256,20 @@ def listening(directory: Path, name: Name = NAME) -> Iterator[socket.socket]:
         listener.settimeout(PATIENCE)
         yield listener
     (directory / f"{name}.sock").unlink(missing_ok=True)
+
+
+def flood(wire: Wire, data: bytes, turn: Callable[[], object]) -> None:
+    """Write until the other end has read nothing in twenty of its turns; each call of `turn` lets it take one."""
+    wire.stream.setblocking(False)
+    left, idle = memoryview(data), 0
+    while idle < 20:
+        try:
+            left = left[wire.stream.send(left[:65536]) :]
+            idle = 0
+        except BlockingIOError:
+            idle += 1
+            turn()
+        assert left, "it read everything"
 
 
 def fifo(directory: Path) -> Path:

@@ -104,6 +104,9 @@ def test_a_server_killed_at_any_step_over_anything_left_leaves_the_name_free(dir
             assert left(directory) == after, at
             assert served(directory, 7) == Success(7), at
             assert left(directory) == frozenset(), at
+            if before and place.endswith(SERVING):  # from here on it is as with nothing there, which was tried first
+                assert after == {LOCK, SOCKET}, at
+                break
     assert functions >= {"of", "publish", "run", "_serve", "withdraw", "release", "_stranger", "connected"}
     assert set(found) == {frozenset(), *map(frozenset, ({LOCK}, {LOCK, BIND}, {LOCK, SOCKET}, {LOCK, BIND, SOCKET}))}
 

@@ -1,3 +1,3 @@
-"""What the tests use of cloudpickle 3.1, which has no types of its own."""
+# What the tests use of cloudpickle 3.1, which has no types of its own.
 
 def dumps(obj: object, protocol: int | None = None) -> bytes: ...

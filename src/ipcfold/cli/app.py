@@ -70,16 +70,19 @@ def run(words: Sequence[str]) -> int:
     for stream, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, stream) is None:  # it was closed, and what is opened next must not take its place
             setattr(sys, stream, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - it stays open
-    status = _heard(words)
     try:
+        status = _heard(words)
         sys.stdout.flush()
     except BrokenPipeError:
         status = Status.UNHEARD
-    except OSError as error:
-        status = _unwritten(error)
-    else:
-        return status
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter tries again as it ends, and complains
+    except OSError as error:  # what else the system refuses is a Failure already
+        complain(f"could not write to the standard output: {error.strerror}; see where it goes")
+        status = Status.SYSTEM
+    for output in (sys.stdout, sys.stderr):
+        try:
+            output.flush()
+        except OSError:  # it is told, or nobody can be told; the interpreter would try again as it ends, and fail
+            os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
     return status
 
 
@@ -98,16 +101,7 @@ def _heard(words: Sequence[str]) -> int:
         return complained(Misused(f"{error} See `{command} --help`"))
     except KeyboardInterrupt:
         return Status.INTERRUPTED
-    except BrokenPipeError:
-        return Status.UNHEARD
     except SystemExit as end:
         if end.code == 1:  # which rich makes of a BrokenPipeError
             return Status.UNHEARD
         raise
-    except OSError as error:  # what else the system refuses is a Failure already
-        return _unwritten(error)
-
-
-def _unwritten(error: OSError) -> Status:
-    complain(f"could not write to the standard output: {error.strerror}; see where it goes")
-    return Status.SYSTEM

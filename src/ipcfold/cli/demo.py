@@ -1,4 +1,4 @@
-"""`ipcfold demo`: the main job on show. A server process that counts, client processes that talk to it, the value it carried."""
+"""`ipcfold demo`: a server process that counts, client processes that talk to it, and the value that the server carried."""
 
 from __future__ import annotations
 
@@ -27,34 +27,46 @@ Tell: TypeAlias = Callable[[str, int, str], None]
 
 _NAME: Final = Name("demo")
 _CLIENTS: Final = 3
-_QUESTIONS: Final = 14
+_COUNTED: Final = 12  # messages that a client sends at once
+_QUESTIONS: Final = 2
+_TOLD: Final = (
+    f"One server process counts the messages of {_CLIENTS} client processes. "
+    f"Each client sends {_COUNTED} at once, then asks {_QUESTIONS} times for the count."
+)
+_SHOWN: Final = f"each of the {_CLIENTS} x {_COUNTED + _QUESTIONS} messages was counted once, whichever process it came from"
 _PATIENCE: Final = 30.0  # seconds to start a process on a slow machine
 
 
 def demo(*, as_json: AsJson = False) -> Status:
     """Start a server and clients, and show what they say to each other."""
     failed = list[Complaint]()
+    if not as_json:
+        say(_TOLD)
     match cases(_played(_tell_json if as_json else _tell, failed)):
         case Success(carry) if as_json:
             say_json({"carried": carry})
         case Success(carry):
-            say(f"the server carried {carry}")
+            say(f"the server carried {carry}: {_SHOWN}" if not failed else f"the server carried {carry}")
         case Failure(error):
             failed.append(error)
     return max(map(complained, failed), default=Status.DONE)
 
 
 def count(tell: Tell, message: Message, continuation: Continuation[int], counter: int) -> Continuation[int]:
-    """Count and answer each message; stop at the one that says so."""
-    if message.content == b"stop":
-        return continuation.stop(counter)
-    tell("server", os.getpid(), f"{message.content.decode()} from process {continuation.peer.pid} is number {counter + 1}")
-    return continuation.respond(counter + 1, Message.text(f"pong {counter + 1}"))
+    """Count each message, answer questions with the count, and stop at the message that says so."""
+    match message.content:
+        case b"stop":
+            return continuation.stop(counter)
+        case b"how many?":
+            tell("server", os.getpid(), f"answers process {continuation.peer.pid}: {counter + 1}")
+            return continuation.respond(counter + 1, Message.text(f"{counter + 1}"))
+        case _:
+            return continuation.continue_(counter + 1)
 
 
 def _played(tell: Tell, failed: list[Complaint]) -> Result[int, ListenError[int]]:
     """What the server carried; what went wrong with the clients is added to `failed`."""
-    with TemporaryDirectory(prefix="ipcfold") as directory, ProcessPoolExecutor(1 + _CLIENTS, mp_context=get_context("spawn")) as pool:
+    with TemporaryDirectory(prefix="ipcfold") as directory, _processes() as pool:
         with _uninterrupted():
             server = pool.submit(_serve, directory, tell)
             clients = [pool.submit(_talk, directory, number, tell) for number in range(1, _CLIENTS + 1)]
@@ -70,6 +82,11 @@ def _played(tell: Tell, failed: list[Complaint]) -> Result[int, ListenError[int]
             case Success(process):
                 process.wait()  # for the server to close, which is its answer to that
         return server.result(_PATIENCE)
+
+
+def _processes() -> ProcessPoolExecutor:
+    """One for each task: a client that is through does not become another."""
+    return ProcessPoolExecutor(1 + _CLIENTS, mp_context=get_context("spawn"), max_tasks_per_child=1)
 
 
 @contextmanager
@@ -90,20 +107,26 @@ def _stop(process: Process) -> Result[Process, SendError]:
     return process.send(Message.text("stop"))
 
 
-def _talk(directory: str, number: int, tell: Tell) -> list[ConnectError | AskError]:
-    """Ask the questions of one client; what went wrong."""
+def _talk(directory: str, number: int, tell: Tell) -> list[ConnectError | SendError | AskError]:
+    """Send the messages of one client and ask its questions; what went wrong."""
+    told = partial(tell, f"client {number}", os.getpid())
     match cases(IPC(directory).wait(_NAME, _PATIENCE)):
         case Failure(error):
             return [error]
         case Success(process):
             with process:
-                for question in range(1, _QUESTIONS + 1):
-                    asked: Result[Message, AskError] = process.ask(Message.text(f"ping {question}"), _PATIENCE)
+                match cases(process.send(*[Message.text("one more")] * _COUNTED)):
+                    case Failure(unsent):
+                        return [unsent]
+                    case Success():
+                        told(f"sent {_COUNTED} messages: they are acknowledged, so the server has counted them")
+                for _ in range(_QUESTIONS):
+                    asked: Result[Message, AskError] = process.ask(Message.text("how many?"), _PATIENCE)
                     match cases(asked):
                         case Failure(wrong):
                             return [wrong]
                         case Success(response):
-                            tell(f"client {number}", os.getpid(), f"ping {question} -> {response.content.decode()}")
+                            told(f"asked: how many? -> {response.content.decode()}")
     return []
 
 

@@ -126,7 +126,7 @@ def ipc() -> Iterator[IPC]:
 
 
 @contextmanager
-def serving(ipc: IPC, servers: list[Running[Any]] | None = None, *, patience: float = 20.0) -> Iterator[Serve]:  # Any: as above
+def serving(ipc: IPC, servers: list[Running[Any]] | None = None, *, patience: float = 60.0) -> Iterator[Serve]:  # Any: as above
     """What the fixture `serve` gives, for one's own fixtures and for examples of Hypothesis.
 
     `servers` gets each one; `patience`: seconds to wait for what takes milliseconds, before the test fails and shows where it is stuck.
