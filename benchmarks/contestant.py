@@ -102,7 +102,7 @@ def check(answer: Answer, content: bytes) -> None:
         raise WrongAnswer
 
 
-class Crowd(ABC):
+class ClientPool(ABC):
     """Many connections held by one process."""
 
     @abstractmethod
@@ -148,13 +148,13 @@ class Contestant(ABC):
     def connect(self, address: str) -> Client:
         """A client of the server; an `OSError` while it is not up."""
 
-    def crowd(self, address: str, clients: int, content: bytes) -> Crowd:
+    def crowd(self, address: str, clients: int, content: bytes) -> ClientPool:
         """So many connections that send this content."""
-        from benchmarks.crowd import StreamCrowd  # noqa: PLC0415 - that module needs this one
+        from benchmarks.client_pool import StreamClientPool  # noqa: PLC0415 - that module needs this one
 
         if self.wire is None:
             raise NotImplementedError(f"{self.title} has no generator of load")
-        return StreamCrowd(self.wire, address, clients, content)
+        return StreamClientPool(self.wire, address, clients, content)
 
     def visits(self, address: str, content: bytes, count: int) -> float:
         """Seconds for so many times connecting, one trip, and closing."""

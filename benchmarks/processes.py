@@ -17,7 +17,7 @@ from typing import Final, Protocol, TypeVar, final
 
 import attrs
 
-from benchmarks.contestant import SOCKET, Client, Contestant, Crowd, patiently
+from benchmarks.contestant import SOCKET, Client, ClientPool, Contestant, patiently
 from benchmarks.system import allow_many_files, cores, place
 
 T_co = TypeVar("T_co", covariant=True)
@@ -39,7 +39,7 @@ class Seat:
         self.contestant = contestant
         self.address = address
         self._client: Client | None = None
-        self._crowd: Crowd | None = None
+        self._crowd: ClientPool | None = None
 
     @property
     def client(self) -> Client:
@@ -52,7 +52,7 @@ class Seat:
         """One more client."""
         return patiently(lambda: self.contestant.connect(self.address), self.address)
 
-    def crowd(self, clients: int, content: bytes) -> Crowd:
+    def crowd(self, clients: int, content: bytes) -> ClientPool:
         """So many clients, connected at the first use."""
         if self._crowd is None:
             self._crowd = patiently(lambda: self.contestant.crowd(self.address, clients, content), self.address)

@@ -1,7 +1,7 @@
 """The diagrams of these pages, drawn from the code: `python -m docs.draw` writes them to `docs/diagrams`.
 
 The states are those of the two tables of transitions, asked for every state and every event. The sequences are what a
-`Host` and its `Calling` ends say to each other in memory, frame by frame. Each is a text for Mermaid, of which an SVG is
+`ServerCore` and its `ClientConnection` ends say to each other in memory, frame by frame. Each is a text for Mermaid, of which an SVG is
 drawn that needs neither scripts nor a network; the text stands in it as its description, where the tests look for it.
 """
 
@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Final, TypeVar, final
 
 from ipcfold import Continuation, Limits, Message, Peer
-from ipcfold.core import calling, serving
+from ipcfold.core import client_connection, server_connection
 from ipcfold.core.frame import Decoder, Frame, Signal
-from ipcfold.core.host import Host
+from ipcfold.core.server import ServerCore
 
 S = TypeVar("S", bound=Enum)
 E = TypeVar("E", bound=Enum)
@@ -85,17 +85,17 @@ def _label(labels: Iterable[tuple[str, str]]) -> str:
 
 
 @final
-class Stage:
+class ScriptPlayer:
     """A host and its clients in memory, and the record of what they say."""
 
     def __init__(self, *names: str) -> None:
-        self.host: Host[int] = Host(0, heartbeat=1.0, limits=_LIMITS, timeout=None, now=0.0)
+        self.core: ServerCore[int] = ServerCore(0, heartbeat=1.0, limits=_LIMITS, timeout=None, now=0.0)
         self.lines = [f"participant {name}" for name in (*names[:1], "server", *names[1:])]
-        self.clients: dict[str, calling.Calling] = {}
-        self._served: dict[str, serving.Serving] = {}
+        self.clients: dict[str, client_connection.ClientConnection] = {}
+        self._served: dict[str, server_connection.ServerConnection] = {}
         for number, name in enumerate(names, 1):
-            self.clients[name] = calling.Calling(heartbeat=1.0, limits=_LIMITS, now=0.0)
-            self._served[name] = self.host.connect(Peer(number), 0.0)
+            self.clients[name] = client_connection.ClientConnection(heartbeat=1.0, limits=_LIMITS, now=0.0)
+            self._served[name] = self.core.connect(Peer(number), 0.0)
 
     def send(self, name: str, *contents: str) -> None:
         """A client sends these texts at once."""
@@ -112,7 +112,7 @@ class Stage:
         self._up(name)
         self.lines.append(f"Note over {name}: killed")
         del self.clients[name]
-        self.host.end(self._served[name].peer.connection, 0.0)
+        self.core.end(self._served[name].peer.connection, 0.0)
 
     def states(self) -> None:
         """Note which state each end is in."""
@@ -126,13 +126,13 @@ class Stage:
         return "\n".join(["sequenceDiagram", *(f"    {line}" for line in self.lines), ""])
 
     def _fold(self) -> bool:
-        asked = self.host.ask()
+        asked = self.core.ask()
         if asked is None:
             return False
         message, continuation = asked
         answer = count(message, continuation, continuation.carry)
         self.lines.append(f"Note over server: fold {_said(message)}: carry {continuation.carry} → {answer.carry}")
-        self.host.answered(answer, 0.0)
+        self.core.answered(answer, 0.0)
         return True
 
     def _up(self, name: str) -> bool:
@@ -140,7 +140,7 @@ class Stage:
         data = _taken(client.outbox.head, client.outbox.sent)
         self.lines += [f"{name}->>server: {_said(frame)}" for frame in _frames(data)]
         if data and end.hearing:
-            self.host.receive(end.peer.connection, data, 0.0)
+            self.core.receive(end.peer.connection, data, 0.0)
         return bool(data)
 
     def _down(self, name: str) -> bool:
@@ -183,7 +183,7 @@ def _said(frame: Frame) -> str:
 
 def handshake() -> str:
     """Connecting, one message, its response."""
-    stage = Stage("client")
+    stage = ScriptPlayer("client")
     stage.talk()
     stage.states()
     stage.send("client", "ping")
@@ -239,8 +239,8 @@ def killed() -> str:
     return stage.text()
 
 
-def _greeted(*names: str) -> Stage:
-    stage = Stage(*names)
+def _greeted(*names: str) -> ScriptPlayer:
+    stage = ScriptPlayer(*names)
     begin = len(stage.lines)
     stage.talk()
     del stage.lines[begin:]
@@ -250,8 +250,8 @@ def _greeted(*names: str) -> Stage:
 def diagrams() -> dict[str, str]:
     """The texts by their names."""
     return {
-        "serving": states(serving.State.GREETED, serving.Event, serving.transition, said=_word(Signal.START)),
-        "calling": states(calling.State.CONNECTED, calling.Event, calling.transition),
+        "serving": states(server_connection.State.GREETED, server_connection.Event, server_connection.transition, said=_word(Signal.START)),
+        "calling": states(client_connection.State.CONNECTED, client_connection.Event, client_connection.transition),
         "handshake": handshake(),
         "batch": batch(),
         "closed-by-the-client": closed_by_the_client(),

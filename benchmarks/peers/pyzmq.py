@@ -8,7 +8,7 @@ from typing import ClassVar, Final, final
 
 import zmq
 
-from benchmarks.contestant import ACKNOWLEDGEMENT, PATIENCE, Answer, Client, Contestant, Crowd, WrongAnswer, acknowledged
+from benchmarks.contestant import ACKNOWLEDGEMENT, PATIENCE, Answer, Client, ClientPool, Contestant, WrongAnswer, acknowledged
 
 _UNCOPIED: Final = 65536  # its own threshold for copying sends, too
 
@@ -83,7 +83,7 @@ class AcknowledgedDealerClient(DealerClient):
 
 
 @final
-class DealerCrowd(Crowd):
+class DealerCrowd(ClientPool):
     """Many sockets and a poller."""
 
     def __init__(self, address: str, clients: int, content: bytes) -> None:

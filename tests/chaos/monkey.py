@@ -11,10 +11,10 @@ from typing import Final, final
 
 from tests.chaos import log
 from tests.chaos.children import Child
+from tests.chaos.hostile import HostileClients
 from tests.chaos.ledger import SUCCESS, Run, violations
+from tests.chaos.processes import Processes
 from tests.chaos.settings import Settings
-from tests.chaos.strangers import Strangers
-from tests.chaos.troupe import Troupe
 
 _PAUSE: Final = 0.02  # seconds between two deeds, in the mean
 _LONGEST_STOP: Final = 0.5  # seconds that a process is stopped
@@ -33,8 +33,8 @@ class Monkey:
         self._place = place
         self._say = say
         self._random = Random(f"{settings.seed} monkey")  # noqa: S311 - repeatable, not secret
-        self._troupe = Troupe(place, settings.seed)
-        self._strangers = Strangers(self._troupe.whole, self._random)
+        self._processes = Processes(place, settings.seed)
+        self._hostile = HostileClients(self._processes.whole, self._random)
         self._deeds: dict[Callable[[], None], int] = {  # with how often each is done
             self._renew_server: 3,
             self._stop_server: 4,
@@ -48,26 +48,26 @@ class Monkey:
     def run(self) -> None:
         """The whole run; no process is left behind."""
         try:
-            self._troupe.start(self._settings.clients)
+            self._processes.start(self._settings.clients)
             began = monotonic()
             self._say(f"ends since {self._rage(began)}")
             self.figures["seconds"] = round(monotonic() - began)
-            self._troupe.end()
+            self._processes.end()
         finally:
-            self._strangers.leave()
-            self._troupe.kill()
+            self._hostile.leave()
+            self._processes.kill()
         self._settle()
 
     def _rage(self, began: float) -> str:
         """Disturb them until it is time; why it is."""
         said = began
         while (now := monotonic()) < began + self._settings.seconds:
-            folded = self._troupe.folded
+            folded = self._processes.folded
             if folded >= self._settings.messages:
                 return "the messages are folded"
-            if self._troupe.dead_within(self._random.expovariate(1 / _PAUSE)):
+            if self._processes.dead_within(self._random.expovariate(1 / _PAUSE)):
                 return "somebody died"  # and failed, which the end shows
-            self._troupe.go_on(now)
+            self._processes.go_on(now)
             (deed,) = self._random.choices(list(self._deeds), list(self._deeds.values()))
             deed()
             if now > said + _PROGRESS:
@@ -76,37 +76,37 @@ class Monkey:
         return "the seconds are over"
 
     def _renew_server(self) -> None:
-        self._troupe.renew_server()
+        self._processes.renew_server()
         self.figures["servers ended and started again"] += 1
 
     def _stop_server(self) -> None:
-        self._stop(self._troupe.server)
+        self._stop(self._processes.server)
         self.figures["servers stopped"] += 1
 
     def _kill_client(self) -> None:
-        self._troupe.replace(self._any_client())
+        self._processes.replace(self._any_client())
         self.figures["clients killed"] += 1
 
     def _stop_client(self) -> None:
-        self._stop(self._troupe.clients[self._any_client()])
+        self._stop(self._processes.clients[self._any_client()])
         self.figures["clients stopped"] += 1
 
     def _stop(self, child: Child) -> None:
-        self._troupe.stop(child, self._random.uniform(0, _LONGEST_STOP))
+        self._processes.stop(child, self._random.uniform(0, _LONGEST_STOP))
 
     def _strange(self) -> None:
-        self._strangers.come()
+        self._hostile.come()
         self.figures["hostile connections"] += 1
 
     def _signal_client(self) -> None:
         number = self._any_client()
-        if self._troupe.log(number).exists():  # it is ready for signals
-            self._troupe.clients[number].signal(signal.SIGUSR1)
+        if self._processes.log(number).exists():  # it is ready for signals
+            self._processes.clients[number].signal(signal.SIGUSR1)
             self.figures["signals sent to clients"] += 1
 
     def _signal_server(self) -> None:
         for _ in range(self._random.randint(1, _STORM)):
-            self._troupe.server.signal(self._random.choice((signal.SIGUSR1, signal.SIGUSR2)))
+            self._processes.server.signal(self._random.choice((signal.SIGUSR1, signal.SIGUSR2)))
             self.figures["signals sent to the server"] += 1
 
     def _any_client(self) -> int:
@@ -114,10 +114,10 @@ class Monkey:
 
     def _settle(self) -> None:
         """Compare what the clients know with what the server folded."""
-        self.figures += self._troupe.figures
-        self.violations += self._troupe.failures
+        self.figures += self._processes.figures
+        self.violations += self._processes.failures
         logs = {path.stem: log.read(path) for path in self._place.glob("*.log")}
-        carry = json.loads(self._troupe.result.read_text())["carry"] if self._troupe.result.exists() else {"oddities": [], "runs": {}}
+        carry = json.loads(self._processes.result.read_text())["carry"] if self._processes.result.exists() else {"oddities": [], "runs": {}}
         folded = {key: [Run(*run) for run in runs] for key, runs in carry["runs"].items()}
         self.violations += [f"the server got {oddity}" for oddity in carry["oddities"]]
         self.violations += violations(logs, folded)

@@ -1,6 +1,7 @@
 """Both ends in conversation, over a wire that splits, delays and cuts, on a fake clock.
 
-The machine drives a `Network`: a `Host` and any number of `Calling` ends; the handler does what the content of a message says.
+The machine drives a `Network`: a `ServerCore` and any number of `ClientConnection`s.
+The handler does what the content of a message says.
 What must hold, whatever happens: the carry is a plain reduce over the messages asked, each client's messages are
 folded once and in order, what a client knows to be acknowledged was folded, and responses are those of the
 handler, in order; and nothing is written after an end.
@@ -14,7 +15,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precon
 from returns.result import Success
 
 from ipcfold import Continuation, Limits, Message
-from ipcfold.core.calling import State
+from ipcfold.core.client_connection import State
 from ipcfold.events import Event, Folded
 from ipcfold.testing.network import Network
 
@@ -47,12 +48,12 @@ class Conversation(RuleBasedStateMachine):
 
     # What can happen
 
-    @precondition(lambda self: self.network.host.accepting)
+    @precondition(lambda self: self.network.core.accepting)
     @rule(target=clients)
     def connect(self) -> int:
         return self.network.connect()
 
-    @precondition(lambda self: self.network.host.accepting)
+    @precondition(lambda self: self.network.core.accepting)
     @rule(target=clients)
     def connect_and_greet(self) -> int:
         number = self.network.connect()
@@ -66,7 +67,7 @@ class Conversation(RuleBasedStateMachine):
 
     @rule(client=clients)
     def client_waits(self, client: int) -> None:
-        self.network.lines[client].calling.tick(self.network.now)
+        self.network.links[client].client.tick(self.network.now)
 
     @rule(client=clients)
     def client_closes(self, client: int) -> None:
@@ -123,27 +124,27 @@ class Conversation(RuleBasedStateMachine):
     @invariant()
     def messages_are_folded_once_and_in_order_and_before_they_are_acknowledged(self) -> None:
         folded = self.folded_by_client()
-        for client, line in self.network.lines.items():
-            assert folded[client] == [message.content for message in line.said][: len(folded[client])]
-            assert line.calling.acknowledged <= len(folded[client])
-            assert line.calling.sent == len(line.said)
+        for client, link in self.network.links.items():
+            assert folded[client] == [message.content for message in link.said][: len(folded[client])]
+            assert link.client.acknowledged <= len(folded[client])
+            assert link.client.sent == len(link.said)
 
     @invariant()
     def responses_are_those_of_the_handler(self) -> None:
         folded = self.folded_by_client()
-        for client, line in self.network.lines.items():
+        for client, link in self.network.links.items():
             expected = [each for content in folded[client] for each in responses_to(Message.octets(content))]
-            assert line.heard == expected[: len(line.heard)]
+            assert link.heard == expected[: len(link.heard)]
 
     @invariant()
     def what_waits_for_a_client_is_bounded(self) -> None:
-        for line in self.network.lines.values():
-            assert line.serving.outbox.size <= LIMITS.unsent + 500
+        for link in self.network.links.values():
+            assert link.server.outbox.size <= LIMITS.unsent + 500
 
     @invariant()
     def no_end_is_broken_by_the_other(self) -> None:
-        for line in self.network.lines.values():
-            assert line.calling.state is not State.BROKEN
+        for link in self.network.links.values():
+            assert link.client.state is not State.BROKEN
 
     def teardown(self) -> None:
         """Let everything arrive: then whoever was not cut off knows all that was folded, and the host ends."""
@@ -152,11 +153,11 @@ class Conversation(RuleBasedStateMachine):
         self.network.settle()
         self.check_all()
         folded = self.folded_by_client()
-        for client, line in self.network.lines.items():
-            if not line.cut and line.calling.state is State.DISMISSED:
-                assert line.calling.acknowledged == len(folded[client])
-                assert len(line.heard) == sum(len(responses_to(Message.octets(content))) for content in folded[client])
-        assert all(line.server_gone for line in self.network.lines.values())
+        for client, link in self.network.links.items():
+            if not link.cut and link.client.state is State.DISMISSED:
+                assert link.client.acknowledged == len(folded[client])
+                assert len(link.heard) == sum(len(responses_to(Message.octets(content))) for content in folded[client])
+        assert all(link.server_gone for link in self.network.links.values())
         assert self.network.over
 
     def check_all(self) -> None:

@@ -4,11 +4,11 @@ from enum import Enum, auto
 from typing import Final, final
 
 from ipcfold import Limits, Message
-from ipcfold.core.calling import Calling, State
+from ipcfold.core.client_connection import ClientConnection, State
 from ipcfold.core.frame import Frame, Signal
 from ipcfold.limits import LARGEST_CONTENT
 from tests.fuzz.models import Line, Stream
-from tests.fuzz.tape import HEARTBEAT, Tape, limits, own_messages, piece
+from tests.fuzz.program import HEARTBEAT, Program, limits, own_messages, piece
 
 _KEPT_BESIDE: Final = 256  # what a kept response counts beside its content
 
@@ -53,10 +53,10 @@ OPS: Final = tuple(Op)
 
 def calling(data: bytes) -> None:
     """The end counts acknowledgements, attributes responses, and says what it has to and no more."""
-    tape = Tape(data)
-    run = _Run(tape)
-    while tape.left:
-        run.step(tape.choice(OPS), tape)
+    program = Program(data)
+    run = _Run(program)
+    while program.left:
+        run.step(program.choice(OPS), program)
     run.finish()
 
 
@@ -146,36 +146,36 @@ class _Model:
 
 @final
 class _Run:
-    def __init__(self, tape: Tape) -> None:
-        self._limits = limits(tape)
-        self._line = Line(tape.size())
+    def __init__(self, program: Program) -> None:
+        self._limits = limits(program)
+        self._line = Line(program.size())
         self._now = 0.0
-        self._end = Calling(heartbeat=HEARTBEAT, limits=self._limits, now=0.0)
+        self._end = ClientConnection(heartbeat=HEARTBEAT, limits=self._limits, now=0.0)
         self._model = _Model(self._limits)
         self._said = Stream(LARGEST_CONTENT)
 
-    def step(self, op: Op, tape: Tape) -> None:
+    def step(self, op: Op, program: Program) -> None:
         match op:
             case Op.HEAR:
-                self._line.say(piece(tape))
+                self._line.say(piece(program))
                 self._read(2**20)
             case Op.SAY:
-                self._line.say(piece(tape))
+                self._line.say(piece(program))
             case Op.READ:
-                self._read(tape.size())
+                self._read(program.size())
             case Op.SEND:
-                messages = own_messages(tape, self._limits)
+                messages = own_messages(program, self._limits)
                 self._model.sending(messages)
                 self._end.send(self._end.encode(messages), len(messages))
             case Op.RESPONSE:
                 assert self._end.response() == self._model.taken(None)
             case Op.RESPONSE_TO:
-                number = 1 + tape.byte() % (self._end.sent + 1)
+                number = 1 + program.byte() % (self._end.sent + 1)
                 assert self._end.response_to(number) == self._model.taken(number)
             case Op.TAKE:
-                self._line.room += tape.size()
+                self._line.room += program.size()
             case Op.WAIT:
-                self._now += tape.seconds()
+                self._now += program.seconds()
             case Op.FINISH:
                 self._line.finish()
             case Op.RESET:

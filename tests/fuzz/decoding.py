@@ -11,7 +11,7 @@ from returns.maybe import Nothing
 from ipcfold import Limits
 from ipcfold.core.frame import Broken, Decoder, Frame, Signal, encode, refusal
 from tests.fuzz.models import LONGEST_HEADER, LONGEST_SIGNAL, Stream
-from tests.fuzz.tape import Tape, limits, piece
+from tests.fuzz.program import Program, limits, piece
 
 IN_PIECES: Final = b"\0"
 VERBATIM: Final = b"\1"
@@ -20,11 +20,11 @@ _BYTEWISE: Final = 2000  # longer streams are not read byte by byte, for the tim
 
 def decoding(data: bytes) -> None:
     """Decoding is the same however the stream is cut, keeps little, and agrees with the plainest parser."""
-    tape = Tape(data)
-    verbatim = tape.choice((IN_PIECES, VERBATIM)) == VERBATIM
-    limit = limits(tape).message
-    reads = [tape.byte() or 300 for _ in range(3)]
-    stream = tape.take(len(data)) if verbatim else _pieces(tape)
+    program = Program(data)
+    verbatim = program.choice((IN_PIECES, VERBATIM)) == VERBATIM
+    limit = limits(program).message
+    reads = [program.byte() or 300 for _ in range(3)]
+    stream = program.take(len(data)) if verbatim else _pieces(program)
     expected = Stream(limit)
     expected.add(stream)
     for cut in ([stream], _cut(stream, reads), _cut(stream, [1]) if len(stream) <= _BYTEWISE else []):
@@ -35,10 +35,10 @@ def decoding(data: bytes) -> None:
     _inverse(expected.frames, limit)
 
 
-def _pieces(tape: Tape) -> bytes:
+def _pieces(program: Program) -> bytes:
     stream = bytearray()
-    while tape.left:
-        stream += piece(tape)
+    while program.left:
+        stream += piece(program)
     return bytes(stream)
 
 

@@ -8,8 +8,8 @@ from typing import Final
 
 from ipcfold import Limits
 from ipcfold.core.frame import Signal
+from tests.fuzz.program import Program, limits, outcome, own_messages, piece
 from tests.fuzz.server import Client, Server
-from tests.fuzz.tape import Tape, limits, outcome, own_messages, piece
 
 _USERS: Final = (0, 0, 0, 1)  # the server's own is 0
 _IDLE: Final = (None, 16.0)
@@ -57,20 +57,20 @@ OPS: Final = tuple(Op)
 
 def hosting(data: bytes) -> None:
     """All that holds for one end holds for each, the peers take turns, and each answer is in the carry."""
-    tape = Tape(data)
-    chosen = limits(tape)
-    server = Server(chosen, tape.choice(_IDLE))
-    while tape.left:
-        step(server, tape.choice(OPS), tape, chosen)
+    program = Program(data)
+    chosen = limits(program)
+    server = Server(chosen, program.choice(_IDLE))
+    while program.left:
+        step(server, program.choice(OPS), program, chosen)
         server.settle()
     server.finish()
 
 
-def step(server: Server, op: Op, tape: Tape, limits: Limits) -> None:
+def step(server: Server, op: Op, program: Program, limits: Limits) -> None:
     """One thing happens."""
     match op:
         case Op.CONNECT:
-            server.connect(tape.choice(_USERS), tape.size())
+            server.connect(program.choice(_USERS), program.size())
         case Op.GREET:
             if (client := server.connect(0, 2**30)) is not None:
                 client.line.say(Signal.START_OK.frame)
@@ -78,35 +78,35 @@ def step(server: Server, op: Op, tape: Tape, limits: Limits) -> None:
         case Op.ASK:
             server.ask()
         case Op.ANSWER:
-            server.answer(own_messages(tape, limits), outcome(tape))
+            server.answer(own_messages(program, limits), outcome(program))
         case Op.WAIT:
-            server.wait(tape.seconds())
+            server.wait(program.seconds())
         case Op.ABSENT:
-            server.look_away(tape.seconds())
+            server.look_away(program.seconds())
         case Op.FAIL:
-            server.fail(tape.byte())
+            server.fail(program.byte())
         case Op.INTERRUPT:
             server.interrupt()
         case Op.SHUTDOWN:
             server.shutdown()
         case _ if server.clients:
-            _peer(server, op, tape.choice(server.clients), tape)
+            _peer(server, op, program.choice(server.clients), program)
         case _:
             pass
 
 
-def _peer(server: Server, op: Op, client: Client, tape: Tape) -> None:
+def _peer(server: Server, op: Op, client: Client, program: Program) -> None:
     """What only one peer has to do with."""
     match op:
         case Op.HEAR:
-            client.line.say(piece(tape))
+            client.line.say(piece(program))
             server.read(client, 2**20)
         case Op.SAY:
-            client.line.say(piece(tape))
+            client.line.say(piece(program))
         case Op.READ:
-            server.read(client, tape.size())
+            server.read(client, program.size())
         case Op.TAKE:
-            client.line.room += tape.size()
+            client.line.room += program.size()
             server.look_after(client)
         case Op.FINISH:
             client.line.finish()

@@ -5,7 +5,7 @@ from typing import Final
 
 from ipcfold.core.frame import Signal
 from tests.fuzz import calling, decoding, hosting, serving
-from tests.fuzz.tape import PIECES, SIGNALS, Piece
+from tests.fuzz.program import PIECES, SIGNALS, Piece
 from tests.wire.recordings import Recording, Side, recordings
 
 LIMITS: Final = bytes(4)  # the first choice of each

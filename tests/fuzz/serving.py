@@ -6,10 +6,10 @@ from typing import Final, final
 from ipcfold import Peer
 from ipcfold.continuation import Continuation, Outcome
 from ipcfold.core.frame import encode
-from ipcfold.core.serving import Absence, Serving, State
+from ipcfold.core.server_connection import PausedTime, ServerConnection, State
+from tests.fuzz.connection_model import ConnectionModel
 from tests.fuzz.models import Line
-from tests.fuzz.tape import HEARTBEAT, Tape, limits, outcome, own_messages, piece
-from tests.fuzz.witness import Witness
+from tests.fuzz.program import HEARTBEAT, Program, limits, outcome, own_messages, piece
 
 
 class Op(Enum):
@@ -44,42 +44,42 @@ OPS: Final = tuple(Op)
 
 def serving(data: bytes) -> None:
     """The end asks for each message once and in order, says what it has to and no more, and ends for its reasons."""
-    tape = Tape(data)
-    run = _Run(tape)
-    while tape.left and not run.end.over:
-        run.step(tape.choice(OPS), tape)
+    program = Program(data)
+    run = _Run(program)
+    while program.left and not run.end.over:
+        run.step(program.choice(OPS), program)
     run.finish()
 
 
 @final
 class _Run:
-    def __init__(self, tape: Tape) -> None:
-        self._limits = limits(tape)
-        self._line = Line(tape.size())
+    def __init__(self, program: Program) -> None:
+        self._limits = limits(program)
+        self._line = Line(program.size())
         self._now = 0.0
-        self._absence = Absence()
+        self._paused = PausedTime()
         self._asked = False
-        self.end = Serving(Peer(1), heartbeat=HEARTBEAT, limits=self._limits, now=0.0, absence=self._absence)
-        self._witness = Witness(self.end, self._limits, 0.0)
+        self.end = ServerConnection(Peer(1), heartbeat=HEARTBEAT, limits=self._limits, now=0.0, paused=self._paused)
+        self._model = ConnectionModel(self.end, self._limits, 0.0)
 
-    def step(self, op: Op, tape: Tape) -> None:
+    def step(self, op: Op, program: Program) -> None:
         match op:
             case Op.HEAR:
-                self._line.say(piece(tape))
+                self._line.say(piece(program))
                 self._read(2**20)
             case Op.SAY:
-                self._line.say(piece(tape))
+                self._line.say(piece(program))
             case Op.READ:
-                self._read(tape.size())
+                self._read(program.size())
             case Op.ANSWER:
-                self._answer(Continuation(0, own_messages(tape, self._limits), outcome(tape)))
+                self._answer(Continuation(0, own_messages(program, self._limits), outcome(program)))
             case Op.TAKE:
-                self._line.room += tape.size()
+                self._line.room += program.size()
             case Op.WAIT:
-                self._wait(tape.seconds())
+                self._wait(program.seconds())
             case Op.ABSENT:
-                seconds = tape.seconds()
-                self._absence.seconds += seconds
+                seconds = program.seconds()
+                self._paused.seconds += seconds
                 self._now += seconds
             case Op.FINISH:
                 self._line.finish()
@@ -98,8 +98,8 @@ class _Run:
         self._look_after()
         while self.end.outbox.size:  # what came of a peer that did not read is looked at only now, and may be answered
             self._look_after()
-        if not self._line.reset and not self._witness.lost:
-            self._witness.flushed()
+        if not self._line.reset and not self._model.lost:
+            self._model.flushed()
         if not self.end.over:
             self._drain()
             self._look_after()
@@ -125,35 +125,35 @@ class _Run:
         if data is None:
             return
         if data:
-            self._witness.received(data)
+            self._model.received(data)
             self.end.receive(data, self._now)
         else:
-            self._witness.ended()
+            self._model.ended()
             self.end.end()
         self._advance()
 
     def _answer(self, continuation: Continuation[int]) -> None:
         if self._asked:
             self._asked = False
-            self._witness.answered(continuation)
+            self._model.answered(continuation)
             self.end.reply(list(map(encode, continuation.responses)), continuation.outcome, self._now)
             self._advance()
 
     def _close(self) -> None:
         if self.end.state is not State.OVER:
-            self._witness.closing()
+            self._model.closing()
             self.end.close(self._now)
 
     def _drain(self) -> None:
         self._close()
-        self._witness.draining(self._now)
+        self._model.draining(self._now)
         self.end.drain(self._now)
 
     def _wait(self, seconds: float) -> None:
         self._now += seconds
         if self.end.deadline <= self._now:
             self.end.overdue(self._now)
-        self._witness.ticked(self._now, self._absence.seconds)
+        self._model.ticked(self._now, self._paused.seconds)
 
     def _advance(self) -> None:
         """As the host does after everything that happened."""
@@ -166,16 +166,16 @@ class _Run:
             assert self.end.waiting
             assert not self.end.behind
             self._asked = True
-            self._witness.asked(message)
+            self._model.asked(message)
 
     def _look_after(self) -> None:
         """As the shell does: write, and say so where it matters."""
         end, outbox = self.end, self.end.outbox
         clogged, waiting = end.clogged, outbox.size
-        self._witness.check(self._now, self._absence.seconds)
-        self._witness.wrote(self._line.write(outbox))
+        self._model.check(self._now, self._paused.seconds)
+        self._model.wrote(self._line.write(outbox))
         if outbox.size < waiting and (clogged or end.state is not State.TALKING):
-            self._witness.progressed(self._now)
+            self._model.progressed(self._now)
             end.wrote(self._now)
             self._advance()
-            self._witness.check(self._now, self._absence.seconds)
+            self._model.check(self._now, self._paused.seconds)

@@ -5,15 +5,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz import calling, decoding, hosting, serving
+from tests.fuzz.program import PIECES, TYPES
 from tests.fuzz.seeds import LARGE_RESPONSES, LIMITS, attacks, seeds
-from tests.fuzz.tape import PIECES, TYPES
 from tests.fuzz.targets import TARGETS
 
 EXAMPLES = 600
 
 
 def pieces() -> st.SearchStrategy[bytes]:
-    """Pieces of a stream, as the tape has them: mostly messages and signals, so that conversations go on."""
+    """Pieces of a stream, as the program has them: mostly messages and signals, so that conversations go on."""
     valid = st.builds(lambda content: bytes([2, 0, len(content)]) + content, st.binary(max_size=40))
     signals = st.builds(lambda number: bytes([1, number]), st.integers(0, 5))
     typed = st.builds(lambda kind, rest: bytes([2, kind]) + rest, st.integers(0, len(TYPES) - 1), st.binary(min_size=1, max_size=4))

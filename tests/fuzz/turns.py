@@ -6,8 +6,8 @@ from returns.result import Failure, Success
 
 from ipcfold import HandlerFailed, cases
 from ipcfold.core.fold import Ask
-from ipcfold.core.host import Host
-from ipcfold.core.serving import Serving
+from ipcfold.core.server import ServerCore
+from ipcfold.core.server_connection import ServerConnection
 
 _SPARE: Final = 64
 
@@ -18,9 +18,9 @@ class Turns:
 
     def __init__(self) -> None:
         self.folded = 0
-        self.asked: tuple[Serving, Ask[int]] | None = None
+        self.asked: tuple[ServerConnection, Ask[int]] | None = None
         """Whose message the handler has."""
-        self._queue: list[Serving] = []
+        self._queue: list[ServerConnection] = []
         self._failed = False
 
     @property
@@ -28,13 +28,13 @@ class Turns:
         """Whether there is nothing to fold."""
         return not self._queue and self.asked is None
 
-    def notice(self, end: Serving) -> None:
+    def notice(self, end: ServerConnection) -> None:
         """Something happened to this end: it may have a message that waits now."""
         asked = None if self.asked is None else self.asked[0]
         if end.waiting and end is not asked and end not in self._queue:
             self._queue.append(end)
 
-    def ask(self, host: Host[int]) -> tuple[Serving, Ask[int]] | None:
+    def ask(self, host: ServerCore[int]) -> tuple[ServerConnection, Ask[int]] | None:
         """The handler is free, if it is."""
         ask = host.ask()
         if self.asked is not None or not self._queue:
@@ -66,7 +66,7 @@ class Turns:
         """The fold ended: only what was asked is still answered."""
         self._queue.clear()
 
-    def check(self, host: Host[int], most: int) -> None:
+    def check(self, host: ServerCore[int], most: int) -> None:
         """What must hold; `most`: how many connections there were at once."""
         assert host.scheduled <= 2 * most + _SPARE
         assert host.ready == (bool(self._queue) and self.asked is None)

@@ -34,7 +34,7 @@ def anybody(_: object) -> bool:
     return True
 
 
-class Line:
+class Channel:
     """One end of a line between a test and its child: a text at a time."""
 
     def __init__(self, stream: socket.socket) -> None:
@@ -71,7 +71,7 @@ class Forked:
         with there:
             identity = (user, group if group is not None else user)
             self.pid = forks.fork(partial(_do, work, identity, pid), [there.fileno(), *descriptors], pid=pid)
-        self._line = Line(here)
+        self._line = Channel(here)
         self._ended = False
 
     def say(self, text: str) -> None:
@@ -113,7 +113,7 @@ def _do(work: Callable[..., str], identity: tuple[int | None, int | None], pid: 
     if pid not in (None, os.getpid()):  # somebody was quicker; whoever forked it sees that, too
         os._exit(0)
     signal.alarm(round(2 * PATIENCE))  # should the test that would end it be gone
-    line = Line(socket.socket(fileno=stream))
+    line = Channel(socket.socket(fileno=stream))
     user, group = identity
     try:
         if user is not None and group is not None:
@@ -135,10 +135,10 @@ def as_nobody(work: Callable[[], object]) -> str:
         return child.hear()
 
 
-def serving(directory: Path, trust: Trust = same_user, limits: Limits | None = None) -> Callable[[Line], str]:
+def serving(directory: Path, trust: Trust = same_user, limits: Limits | None = None) -> Callable[[Channel], str]:
     """The work of a server of these tests, which says each record of its log at once and the result in the end."""
 
-    def work(line: Line) -> str:
+    def work(line: Channel) -> str:
         logger().addHandler(Records(line.say))
         ipc = IPC(directory, heartbeat=0.05, limits=limits or Limits(), trust=trust)
         return str(ipc.listen(NAME)(EMPTY, log))
@@ -154,7 +154,7 @@ def need_pids() -> None:
         pytest.skip(f"a pid cannot be had again at will: {error}")
 
 
-def reborn(pid: int, work: Callable[[Line], str]) -> Forked:
+def reborn(pid: int, work: Callable[[Channel], str]) -> Forked:
     """A child with the pid of a process that is gone."""
     deadline = monotonic() + PATIENCE / 2
     while monotonic() < deadline:

@@ -21,7 +21,7 @@ from ipcfold.peer import Trust
 from ipcfold.pointfree import ask, flat_map
 from ipcfold.unix.address import LONGEST_PATH
 from ipcfold.unix.credentials import same_user
-from tests.shells.forked import Forked, Line, anybody
+from tests.shells.forked import Channel, Forked, anybody
 from tests.shells.support import NAME, PATIENCE, running
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def test_sockets_and_locks_are_for_their_owner_alone(directory: Path) -> None:
 @pytest.mark.parametrize("umask", [0, 0o022, 0o077, 0o777], ids=oct)
 @pytest.mark.parametrize(("trust", "wanted"), [(same_user, 0o600), (anybody, 0o666)], ids=["by default", "with trust"])
 def test_no_file_is_ever_open_to_more_than_it_should_be(directory: Path, umask: int, trust: Trust, wanted: int) -> None:
-    def traced(_: Line) -> str:
+    def traced(_: Channel) -> str:
         seen: dict[str, list[int]] = {"lock": [], "bind": [], "sock": []}
 
         def look(frame: FrameType, _: str, __: object) -> "TraceFunction | None":

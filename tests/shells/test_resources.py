@@ -18,7 +18,7 @@ from returns.result import Failure, Success
 
 from ipcfold import IPC, DirectoryUnusable, Limits, Message, Name, NameTaken, NoServer, SystemFailure, TimedOut
 from ipcfold.unix.address import reachable
-from tests.shells.forked import NOBODY, Forked, Line, needs_root, serving
+from tests.shells.forked import NOBODY, Channel, Forked, needs_root, serving
 from tests.shells.support import HEARTBEAT, NAME, PATIENCE, RECEIVED, START, START_OK, Running, Wire, result_of, running, started
 from tests.shells.test_address import idle
 
@@ -217,7 +217,7 @@ def test_a_directory_made_read_only_under_a_server(directory: Path, mode: int) -
             heartbeats(client, 3)
             pinged(client)
 
-            def start(_: Line) -> str:
+            def start(_: Channel) -> str:
                 return str(IPC(directory).listen(NAME, 0.01)(0, idle))
 
             with Forked(start, NOBODY) as second:

@@ -24,7 +24,7 @@ from ipcfold import (
     SystemFailure,
     UsedAfterFork,
 )
-from tests.shells.forked import NOBODY, Forked, Line, anybody, as_nobody, need_pids, needs_root, reborn, serving
+from tests.shells.forked import NOBODY, Channel, Forked, anybody, as_nobody, need_pids, needs_root, reborn, serving
 from tests.shells.handlers import EMPTY, log
 from tests.shells.support import CLOSE, CLOSE_OK, NAME, PATIENCE, RECEIVED, START, START_OK, Wire, fifo, running
 from tests.shells.test_address import DOORS, idle
@@ -50,7 +50,7 @@ def turned_away(pid: int, user: int = NOBODY, why: str = "it is not trusted (tru
 
 @needs_root
 def test_a_server_refuses_a_foreign_user_before_it_reads_a_word(directory: Path) -> None:
-    def whole_conversation(line: Line) -> str:
+    def whole_conversation(line: Channel) -> str:
         with Wire.to(directory) as wire:
             wire.write(START_OK, "foreign", "stop")
             line.say("written")
@@ -85,7 +85,7 @@ def test_a_client_says_nothing_to_a_foreign_server(directory: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(directory / "server.sock"))
 
-        def serve(line: Line, descriptor: int) -> str:
+        def serve(line: Channel, descriptor: int) -> str:
             listener = socket.socket(fileno=descriptor)
             listener.settimeout(PATIENCE)
             listener.listen()  # the credentials of a listening socket are those of whoever calls this
@@ -187,7 +187,7 @@ def test_trust_lets_in_whom_it_names_and_nobody_may_do_more_than_talk(directory:
 def test_trust_decides_for_each_peer(directory: Path, refused: str) -> None:
     directory.chmod(0o755)
 
-    def ask(line: Line) -> str:
+    def ask(line: Channel) -> str:
         line.hear()
         return str(IPC(directory, trust=anybody).get(NAME).map(lambda process: process.ask(PING).unwrap()))
 
@@ -228,7 +228,7 @@ def test_one_user_cannot_take_every_place(directory: Path) -> None:
     def greeted(wires: list[Wire]) -> str:
         return ",".join(wire.read() or "away" for wire in wires)
 
-    def crowd(line: Line) -> str:
+    def crowd(line: Channel) -> str:
         wires = connect(5)
         line.say(greeted(wires))
         line.hear()
@@ -263,7 +263,7 @@ def test_a_client_with_the_pid_of_a_dead_one_inherits_nothing_of_it(directory: P
     need_pids()
     gate = fifo(directory)
 
-    def die(_: Line) -> str:
+    def die(_: Channel) -> str:
         wire = Wire.talking(directory)
         wire.write("whoami")
         answer = wire.read(2)
@@ -271,7 +271,7 @@ def test_a_client_with_the_pid_of_a_dead_one_inherits_nothing_of_it(directory: P
         assert wire.read(2) == f"{RECEIVED},echo mine"
         return answer  # and dies with two messages that nobody has answered
 
-    def converse(line: Line) -> str:
+    def converse(line: Channel) -> str:
         with Wire.to(directory) as wire:
             wire.write(START_OK, "whoami", "many 2", CLOSE)
             line.say("written")
@@ -291,11 +291,11 @@ def test_a_client_with_the_pid_of_a_dead_one_inherits_nothing_of_it(directory: P
 def test_a_connection_belongs_to_a_process_and_not_to_its_pid(directory: Path) -> None:
     need_pids()
 
-    def make(line: Line) -> str:
+    def make(line: Channel) -> str:
         process, maker = IPC(directory).get(NAME).unwrap(), os.getpid()
         process.send(Message.text("mine")).unwrap()
 
-        def use(_: Line) -> str:
+        def use(_: Channel) -> str:
             return " ".join({str(use()) for use in (lambda: process.send(PING), lambda: process.ask(PING), process.wait, process.close)})
 
         if os.fork() != 0:
@@ -314,7 +314,7 @@ def test_a_connection_belongs_to_a_process_and_not_to_its_pid(directory: Path) -
 def test_a_name_belongs_to_a_process_and_not_to_its_pid(directory: Path) -> None:
     need_pids()
 
-    def serve(line: Line) -> str:
+    def serve(line: Channel) -> str:
         owner = os.getpid()
 
         def fork(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:

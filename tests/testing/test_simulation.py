@@ -231,7 +231,7 @@ def test_who_has_a_name_of_the_transcript_is_no_client(name: str) -> None:
 def test_the_transcript_says_what_did_not_happen() -> None:
     held: list[Step] = [Connect("ann"), Hold("ann"), Close("ann"), Send("ann", ONE), Release("ann")]
     gone: list[Step] = [Send("ann", ONE), Connect("ann"), Release("ann")]
-    said = [line.split("  ")[-1].strip() for line in str(simulate(log, EMPTY, held + gone)).splitlines()]
+    said = [link.split("  ")[-1].strip() for link in str(simulate(log, EMPTY, held + gone)).splitlines()]
     assert said == [
         "connects",
         "is held",

@@ -7,8 +7,8 @@ import pytest
 from returns.result import Success
 
 from ipcfold import Limits, Peer
-from ipcfold.core.calling import Calling, State
-from ipcfold.core.host import Host
+from ipcfold.core.client_connection import ClientConnection, State
+from ipcfold.core.server import ServerCore
 from ipcfold.message import Message
 from tests.core.written import written
 from tests.wire.recordings import Recording, handle, recordings, without_heartbeats
@@ -42,7 +42,7 @@ def test_all_are_there() -> None:
 @CUTTINGS
 @RECORDINGS
 def test_our_server_answers_the_recorded_client(recording: Recording, cutting: Cutting) -> None:
-    host = Host(0, heartbeat=1.0, limits=Limits(), timeout=None, now=0.0)
+    host = ServerCore(0, heartbeat=1.0, limits=Limits(), timeout=None, now=0.0)
     end = host.connect(Peer(1), 0.0)
     sent = written(end)
 
@@ -78,7 +78,7 @@ def client_pieces(recording: Recording, cutting: Cutting) -> Iterator[bytes | No
 @CUTTINGS
 @RECORDINGS
 def test_our_client_talks_to_the_recorded_server(recording: Recording, cutting: Cutting) -> None:
-    end = Calling(heartbeat=1.0, limits=Limits(), now=0.0)
+    end = ClientConnection(heartbeat=1.0, limits=Limits(), now=0.0)
     sent = b""
     server = server_pieces(recording, cutting)
 

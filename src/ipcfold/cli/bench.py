@@ -16,10 +16,10 @@ from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
 from ipcfold.cli.content import told
-from ipcfold.cli.exchange import Deadline, asked, connected, sent
 from ipcfold.cli.latency import Latency, milliseconds
 from ipcfold.cli.output import Json, concluded, in_order, note, say, say_json, watched
 from ipcfold.cli.parameters import AsJson, Ipc, MaybeCount, MaybeSeconds, ServerName, Size, Source
+from ipcfold.cli.requests import Deadline, asked, connected, sent
 from ipcfold.cli.status import Complaint, Misused, Status
 from ipcfold.errors import AskError, InvalidMediaType, MessageTooLarge, SendError, SystemFailure, TimedOut
 from ipcfold.message import Message

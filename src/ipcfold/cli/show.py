@@ -18,13 +18,13 @@ from ipcfold.cli.parameters import AsJson, Ipc, Seconds
 from ipcfold.cli.status import Status
 from ipcfold.errors import DirectoryUnusable
 from ipcfold.result import cases
+from ipcfold.unix.discovery import ServerInfo, listeners
 from ipcfold.unix.ipc import IPC
-from ipcfold.unix.listing import Listener, listeners
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-Listeners: TypeAlias = tuple[Listener, ...]
+Listeners: TypeAlias = tuple[ServerInfo, ...]
 
 _UNKNOWN: Final = "-"
 
@@ -119,7 +119,7 @@ def _table(found: Listeners) -> Table:
     return table
 
 
-def _cells(listener: Listener) -> tuple[str, str, str, str, str]:
+def _cells(listener: ServerInfo) -> tuple[str, str, str, str, str]:
     peer = listener.peer
     return (
         str(listener.name),
@@ -130,7 +130,7 @@ def _cells(listener: Listener) -> tuple[str, str, str, str, str]:
     )
 
 
-def _facts(listener: Listener) -> Json:
+def _facts(listener: ServerInfo) -> Json:
     peer = listener.peer
     return {
         "name": str(listener.name),

@@ -12,9 +12,9 @@ from returns.pipeline import flow
 from returns.result import Result
 
 from ipcfold.cli.content import text, told
-from ipcfold.cli.exchange import Deadline, asked, closing, connected, sent
 from ipcfold.cli.output import concluded, note, printable, say, say_json, watched
 from ipcfold.cli.parameters import AsJson, Content, Ipc, Patience, ServerName, Source
+from ipcfold.cli.requests import Deadline, asked, closing, connected, sent
 from ipcfold.cli.status import Complaint, Status
 from ipcfold.errors import AskError, SendError, TimedOut
 from ipcfold.message import Message

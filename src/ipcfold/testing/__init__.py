@@ -9,9 +9,9 @@ from ipcfold.extras import needs
 needs("hypothesis", "testing")
 
 from ipcfold.testing.machine import ProtocolMachine
+from ipcfold.testing.player import Client
 from ipcfold.testing.script import Close, Connect, Elapse, Hold, Kill, Release, Send, Shutdown, Step, Write
 from ipcfold.testing.simulation import Simulation, simulate
-from ipcfold.testing.stage import Client
 from ipcfold.testing.strategies import (
     Answer,
     Fail,

@@ -34,8 +34,8 @@ from ipcfold.continuation import Handler
 from ipcfold.limits import Limits
 from ipcfold.message import Message
 from ipcfold.result import cases
+from ipcfold.testing.player import Client, ScriptPlayer
 from ipcfold.testing.script import Close, Connect, Elapse, Hold, Kill, Release, Send, Step
-from ipcfold.testing.stage import Client, Stage
 
 C = TypeVar("C")
 
@@ -65,7 +65,7 @@ class ProtocolMachine(RuleBasedStateMachine, Generic[C]):
         super().__init__()
         carry, handler = self.server()
         self._names = dict[int, str]()
-        self._stage = Stage(handler, carry, limits=self.limits, heartbeat=_RARELY, folded=self.check)
+        self._player = ScriptPlayer(handler, carry, limits=self.limits, heartbeat=_RARELY, folded=self.check)
 
     # What a subclass says
 
@@ -85,12 +85,12 @@ class ProtocolMachine(RuleBasedStateMachine, Generic[C]):
     @property
     def carry(self) -> C:
         """What the server carries now."""
-        return self._stage.carry
+        return self._player.carry
 
     @property
     def seen(self) -> tuple[Client, ...]:
         """What each client said and saw, also those that are gone."""
-        return self._stage.clients
+        return self._player.clients
 
     # What can happen. Two rules, without preconditions, which choose among as many clients whoever is there: that shrinks best.
 
@@ -98,13 +98,13 @@ class ProtocolMachine(RuleBasedStateMachine, Generic[C]):
     def send(self, client: int, data: st.DataObject) -> None:
         """A client says something that it may; it connects, if it is a new one, or was gone."""
         name = self._names.get(client)
-        if name not in self._stage.present:
-            if name in self._stage.held or not self._stage.accepting:
+        if name not in self._player.present:
+            if name in self._player.held or not self._player.accepting:
                 return  # what it said before it died is still under way; or there is no server any more
-            count = len(self._stage.names)
+            count = len(self._player.names)
             name = self._names[client] = _NAMES[count] if count < len(_NAMES) else f"client{count + 1}"
             self._play(Connect(name))
-        allowed = self.messages(self._stage.client(name))
+        allowed = self.messages(self._player.client(name))
         if not allowed.is_empty:
             self._play(Send(name, data.draw(allowed, label=f"{name} sends")))
 
@@ -112,21 +112,21 @@ class ProtocolMachine(RuleBasedStateMachine, Generic[C]):
     def trouble(self, client: int, what: str) -> None:
         """Something happens to a client, or time passes; what was held may be released after its client has died."""
         name, step = self._names.get(client, ""), _TROUBLE[what]
-        if what.endswith("passes") or name in (self._stage.held if step is Release else self._stage.present):
+        if what.endswith("passes") or name in (self._player.held if step is Release else self._player.present):
             self._play(step(name))
 
     def teardown(self) -> None:
         """Whoever is held is released, if nothing went wrong before; then what happened is shown."""
         try:
             if sys.exc_info()[0] is None:
-                for client in self._stage.held:
+                for client in self._player.held:
                     self._play(Release(client))
         finally:
-            note("\n".join(self._stage.transcript))
+            note("\n".join(self._player.transcript))
 
     def _play(self, step: Step) -> None:
-        self._stage.play(step)
-        match cases(self._stage.result):
+        self._player.play(step)
+        match cases(self._player.result):
             case Success():
                 pass
             case Failure(failed):

@@ -14,16 +14,16 @@ from hypothesis.errors import HypothesisException
 from returns.result import Failure, Result, Success
 
 from ipcfold.continuation import Continuation, Handler
-from ipcfold.core.calling import Calling
+from ipcfold.core.client_connection import ClientConnection
 from ipcfold.core.frame import RefusedError
-from ipcfold.core.host import Host
-from ipcfold.core.serving import Serving
+from ipcfold.core.server import ServerCore
+from ipcfold.core.server_connection import ServerConnection
 from ipcfold.errors import HandlerFailed, MessageTooLarge, ReservedMessage
 from ipcfold.events import Connected, Disconnected, Ending, Event, Folded, Listening, Refused, Stopping
 from ipcfold.limits import Limits
 from ipcfold.message import Message
 from ipcfold.peer import Name, Peer
-from ipcfold.testing.line import Line
+from ipcfold.testing.link import Link
 
 C = TypeVar("C")
 
@@ -53,12 +53,12 @@ class Network(Generic[C]):
         each event as it happens, `heard` each response as it comes to a client."""
         self.now = 0.0
         """Seconds since the beginning."""
-        self.lines = dict[int, Line]()
-        self._live = dict[int, Line]()  # those that are not over
+        self.links = dict[int, Link]()
+        self._live = dict[int, Link]()  # those that are not over
         self.events = list[Event]()
         """What a server tells its observer."""
         self._limits = limits or Limits()
-        self.host = Host(carry, heartbeat=heartbeat, limits=self._limits, timeout=timeout, now=0.0, user=_USER)
+        self.core = ServerCore(carry, heartbeat=heartbeat, limits=self._limits, timeout=timeout, now=0.0, user=_USER)
         self._handler = handler
         self._heartbeat = heartbeat
         if any(size < 1 for size in chunks):
@@ -74,111 +74,111 @@ class Network(Generic[C]):
 
     def connect(self) -> int:
         """A client connects; its number. It is not let in where the server's limits say no, and finds none that is ending."""
-        number = len(self.lines) + 1
+        number = len(self.links) + 1
         peer = Peer(number, _FIRST_PID + number, _USER, _USER)
-        calling = Calling(heartbeat=self._heartbeat, limits=self._limits, now=self.now)
-        reason = self.host.refusal(peer) if self.host.accepting else "it is ending"
+        client = ClientConnection(heartbeat=self._heartbeat, limits=self._limits, now=self.now)
+        reason = self.core.refusal(peer) if self.core.accepting else "it is ending"
         if reason:
-            unheard = Serving(peer, heartbeat=self._heartbeat, limits=self._limits, now=self.now)
+            unheard = ServerConnection(peer, heartbeat=self._heartbeat, limits=self._limits, now=self.now)
             unheard.abort(reason, self.now)
-            self.lines[number] = Line(calling, unheard, server_gone=True)
-            if self.host.accepting:
+            self.links[number] = Link(client, unheard, server_gone=True)
+            if self.core.accepting:
                 self._tell(Refused(_SERVER, peer, reason))
         else:
-            self.lines[number] = Line(calling, self.host.connect(peer, self.now))
+            self.links[number] = Link(client, self.core.connect(peer, self.now))
             self._tell(Connected(_SERVER, peer))
-        self._live[number] = self.lines[number]
+        self._live[number] = self.links[number]
         return number
 
     def send(self, client: int, *messages: Message) -> Result[None, MessageTooLarge | ReservedMessage]:
         """The client has these to say; if its conversation is not on, it says nothing."""
-        line = self.lines[client]
+        link = self.links[client]
         try:
-            frames = line.calling.encode(messages)
+            frames = link.client.encode(messages)
         except RefusedError as error:
             return Failure(error.refusal)
-        before = line.calling.sent
-        if not line.client_gone:
-            line.calling.send(frames, len(messages))
-        said = messages[: line.calling.sent - before]
-        line.said += said
-        line.answers += [[] for _ in said]
+        before = link.client.sent
+        if not link.client_gone:
+            link.client.send(frames, len(messages))
+        said = messages[: link.client.sent - before]
+        link.said += said
+        link.answers += [[] for _ in said]
         return Success(None)
 
     def write(self, client: int, data: bytes) -> None:
         """The client writes these bytes, behind what it has said."""
         self.client_writes(client)
-        self.lines[client].up += data
+        self.links[client].up += data
 
     def close(self, client: int) -> None:
         """The client asks to close."""
-        line = self.lines[client]
-        if not line.client_gone:
-            line.calling.close()
+        link = self.links[client]
+        if not link.client_gone:
+            link.client.close()
 
     def cut(self, client: int, lost_up: int = 0, lost_down: int = 0) -> None:
         """The wire breaks: of what was under way, so many bytes never arrive."""
-        line = self.lines[client]
-        line.cut = line.client_gone = line.server_gone = True
-        del line.up[len(line.up) - min(lost_up, len(line.up)) :]
-        del line.down[len(line.down) - min(lost_down, len(line.down)) :]
+        link = self.links[client]
+        link.cut = link.client_gone = link.server_gone = True
+        del link.up[len(link.up) - min(lost_up, len(link.up)) :]
+        del link.down[len(link.down) - min(lost_down, len(link.down)) :]
 
     def kill(self, client: int, lost: int = 0) -> None:
         """The client dies: of what it had written and the server not read, the last so many bytes never were."""
-        line = self.lines[client]
-        if not line.client_gone:
+        link = self.links[client]
+        if not link.client_gone:
             self.client_writes(client)
-            line.client_gone = line.dead = True
-            del line.up[len(line.up) - min(lost, len(line.up)) :]
-            line.down.clear()
+            link.client_gone = link.dead = True
+            del link.up[len(link.up) - min(lost, len(link.up)) :]
+            link.down.clear()
 
     def client_writes(self, client: int, size: int = ALL) -> bool:
         """Up to so many bytes leave the client, and so on; whether anything moved."""
-        line = self.lines[client]
-        outbox = line.calling.outbox
-        if line.dead:
+        link = self.links[client]
+        outbox = link.client.outbox
+        if link.dead:
             return False
         left = size
         while left and (piece := bytes(outbox.head()[:left])):
             outbox.sent(len(piece))
             left -= len(piece)
-            if not line.server_gone:
-                line.up += piece
-        if not line.calling.open and not outbox.size and not line.client_gone:
-            line.client_gone = True  # it is through
+            if not link.server_gone:
+                link.up += piece
+        if not link.client.open and not outbox.size and not link.client_gone:
+            link.client_gone = True  # it is through
             return True
         return left < size
 
     def server_writes(self, client: int, size: int = ALL) -> bool:
         """Up to so many bytes leave the server for this client."""
-        line = self.lines[client]
-        outbox = line.serving.outbox
+        link = self.links[client]
+        outbox = link.server.outbox
         left = size
         while left and (piece := bytes(outbox.head()[:left])):
             outbox.sent(len(piece))
             left -= len(piece)
-            if line.client_gone:
+            if link.client_gone:
                 outbox.mute()
             else:
-                line.down += piece
+                link.down += piece
         if left < size:
-            self.host.wrote(client, self.now)
+            self.core.wrote(client, self.now)
         self._look_after()
         return left < size
 
     def server_reads(self, client: int, size: int | None = None) -> bool:
         """The server reads from this client, if it wants to."""
-        line = self.lines[client]
-        serving = line.serving
-        if serving.waiting or serving.behind or not serving.reading or serving.over:
+        link = self.links[client]
+        server = link.server
+        if server.waiting or server.behind or not server.reading or server.over:
             return False
-        if line.up:
+        if link.up:
             size = next(self._chunks) if size is None else size
-            piece = bytes(line.up[:size])
-            del line.up[:size]
-            self.host.receive(client, piece, self.now)
-        elif line.client_gone:
-            self.host.end(client, self.now)
+            piece = bytes(link.up[:size])
+            del link.up[:size]
+            self.core.receive(client, piece, self.now)
+        elif link.client_gone:
+            self.core.end(client, self.now)
         else:
             return False
         self._look_after()
@@ -186,39 +186,39 @@ class Network(Generic[C]):
 
     def client_reads(self, client: int, size: int | None = None) -> bool:
         """The client reads what has come."""
-        line = self.lines[client]
-        calling, known = line.calling, line.calling.acknowledged
-        if line.dead:
+        link = self.links[client]
+        end, known = link.client, link.client.acknowledged
+        if link.dead:
             return False
-        if line.down:
+        if link.down:
             size = next(self._chunks) if size is None else size
-            piece = bytes(line.down[:size])
-            del line.down[:size]
-            calling.receive(piece)
-        elif line.server_gone and calling.open:
-            calling.end()
+            piece = bytes(link.down[:size])
+            del link.down[:size]
+            end.receive(piece)
+        elif link.server_gone and end.open:
+            end.end()
         else:
             return False
-        for number in range(max(1, known), calling.acknowledged + 1):
-            while (response := calling.response_to(number)) is not None:
-                line.answers[number - 1].append(response)
+        for number in range(max(1, known), end.acknowledged + 1):
+            while (response := end.response_to(number)) is not None:
+                link.answers[number - 1].append(response)
                 self._heard(client, response)
         return True
 
     def fold(self) -> bool:
         """The handler is asked for one message, if one waits."""
-        self.host.resume(self.now)
-        asked = self.host.ask()
+        self.core.resume(self.now)
+        asked = self.core.ask()
         if asked is None:
             return False
         message, continuation = asked
         try:
             answer = self._handler(message, continuation, continuation.carry)
-            self.host.answered(answer, self.now)
+            self.core.answered(answer, self.now)
         except HypothesisException:  # a handler under test may draw, and assume
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001 - as a server does; but Ctrl-C and pytest's outcomes are for who runs the test
-            self.host.failed(error, self.now)
+            self.core.failed(error, self.now)
         else:
             self._folded(message, answer)
         self._look_after()
@@ -227,9 +227,9 @@ class Network(Generic[C]):
     def advance(self, seconds: float) -> None:
         """Time passes; nothing else happens meanwhile."""
         self.now += seconds
-        accepting = self.host.accepting
-        self.host.tick(self.now)
-        if accepting and not self.host.accepting:
+        accepting = self.core.accepting
+        self.core.tick(self.now)
+        if accepting and not self.core.accepting:
             self._ending = Ending.TIMED_OUT
         self._look_after()
 
@@ -237,30 +237,30 @@ class Network(Generic[C]):
         """Time passes, from one deadline of the server to the next, and whatever that brings arrives."""
         until = self.now + seconds
         while self.now < until:
-            due = self.host.deadline
+            due = self.core.deadline
             self.advance((due if due is not None and self.now < due < until else until) - self.now)
             self.settle()
 
     def shutdown(self) -> None:
         """The server gets a signal to end."""
-        if self.host.accepting:
+        if self.core.accepting:
             self._ending = Ending.SIGNALLED
-            self.host.shutdown(self.now)
+            self.core.shutdown(self.now)
             self._look_after()
 
     def settle(self) -> None:
         """All that is under way arrives, but on the lines that are held, and is folded."""
         moving = True
         while moving:
-            moving = self.fold() or self.host.ready
-            for client, line in list(self._live.items()):
-                if line.over:
+            moving = self.fold() or self.core.ready
+            for client, link in list(self._live.items()):
+                if link.over:
                     del self._live[client]
-                elif line.moving and not line.held:
+                elif link.moving and not link.held:
                     moving |= self.exchange(client)
 
     def exchange(self, client: int) -> bool:
-        """Both ends of this line write what they have, and read once."""
+        """Both ends of this link write what they have, and read once."""
         written = self.client_writes(client) | self.server_writes(client)
         return self.server_reads(client) | self.client_reads(client) | written
 
@@ -269,26 +269,26 @@ class Network(Generic[C]):
     @property
     def result(self) -> Result[C, HandlerFailed[C]]:
         """What the server returns, or would if it ended now."""
-        return self.host.result()
+        return self.core.result()
 
     @property
     def over(self) -> bool:
         """Whether the server has returned."""
-        return self.host.over
+        return self.core.over
 
     def _folded(self, message: Message, answer: Continuation[C]) -> None:
-        if isinstance(self.host.result(), Success):
+        if isinstance(self.core.result(), Success):
             self._tell(Folded(_SERVER, answer.peer, message, answer.responses, answer.outcome, 0.0))
 
     def _look_after(self) -> None:
-        if not self.host.accepting and not self._stopping:
+        if not self.core.accepting and not self._stopping:
             self._stopping = True
-            failed = isinstance(self.host.result(), Failure)
+            failed = isinstance(self.core.result(), Failure)
             self._tell(Stopping(_SERVER, Ending.FAILED if failed else self._ending))
-        for end in self.host.attention():
+        for end in self.core.attention():
             if end.over:
-                self.lines[end.peer.connection].server_gone = True
-                self.host.forget(end.peer.connection)
+                self.links[end.peer.connection].server_gone = True
+                self.core.forget(end.peer.connection)
                 self._tell(Disconnected(_SERVER, end.peer, end.departure, end.fault))
 
     def _tell(self, event: Event) -> None:

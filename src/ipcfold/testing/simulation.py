@@ -40,8 +40,8 @@ from ipcfold.continuation import Handler, Outcome
 from ipcfold.errors import HandlerFailed
 from ipcfold.events import Event
 from ipcfold.limits import Limits
+from ipcfold.testing.player import Client, ScriptPlayer, last_carry
 from ipcfold.testing.script import Step
-from ipcfold.testing.stage import Client, Stage, last_carry
 
 C = TypeVar("C")
 
@@ -91,13 +91,13 @@ def simulate(
     `limits` and `heartbeat` are those of `IPC`, `timeout` that of `IPC.listen`, in seconds of the script's own time. `chunks`: how
     many bytes each read of a stream brings, over and over; everything there is if it is empty.
     """
-    stage = Stage(handler, carry, limits=limits, heartbeat=heartbeat, timeout=timeout, chunks=chunks)
+    player = ScriptPlayer(handler, carry, limits=limits, heartbeat=heartbeat, timeout=timeout, chunks=chunks)
     for step in script:
-        stage.play(step)
-    stage.release_all()
-    outcome = Outcome.CONTINUE if stage.accepting else Outcome.STOP
-    clients = {client.name: client for client in stage.clients}
-    simulation = Simulation(stage.result, outcome, clients, stage.events, stage.transcript)
+        player.play(step)
+    player.release_all()
+    outcome = Outcome.CONTINUE if player.accepting else Outcome.STOP
+    clients = {client.name: client for client in player.clients}
+    simulation = Simulation(player.result, outcome, clients, player.events, player.transcript)
     if currently_in_test_context():
         note(str(simulation))
     elif (simulations := kept.get()) is not None:

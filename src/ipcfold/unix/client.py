@@ -18,7 +18,7 @@ from weakref import WeakSet, ref
 from returns.maybe import Some
 from returns.result import Failure, Result, Success
 
-from ipcfold.core.calling import State
+from ipcfold.core.client_connection import State
 from ipcfold.core.frame import RefusedError
 from ipcfold.errors import (
     AskError,
@@ -44,7 +44,7 @@ from ipcfold.limits import Limits
 from ipcfold.message import Message
 from ipcfold.peer import Name, Peer
 from ipcfold.unix.claim import holder_of
-from ipcfold.unix.exchange import Exchange
+from ipcfold.unix.driver import Driver
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -71,11 +71,11 @@ class Process:
     the end.
     """
 
-    __slots__ = ("__weakref__", "_closed", "_exchange", "_forked", "_guard", "_limits", "_name", "_owner", "_path", "_peer", "_user")
+    __slots__ = ("__weakref__", "_closed", "_driver", "_forked", "_guard", "_limits", "_name", "_owner", "_path", "_peer", "_user")
 
-    def __init__(self, name: Name, peer: Peer, path: Path, exchange: Exchange, limits: Limits) -> None:
+    def __init__(self, name: Name, peer: Peer, path: Path, driver: Driver, limits: Limits) -> None:
         """Made by `IPC.get` and `IPC.wait`."""
-        self._exchange = exchange
+        self._driver = driver
         self._name = name
         self._peer = peer
         self._path = path
@@ -100,7 +100,7 @@ class Process:
     @property
     def closed(self) -> bool:
         """Whether the connection is known to be over, whoever ended it."""
-        return self._closed or self._forked or not self._exchange.calling.open
+        return self._closed or self._forked or not self._driver.connection.open
 
     def send(self, *messages: Message) -> Result[Process, SendError]:
         """Send the messages at once; success means that the server has folded every one of them.
@@ -111,7 +111,7 @@ class Process:
 
     def wait(self, timeout: float | None = None) -> Result[Message, ReceiveError]:
         """The next response, in the order they were sent; `timeout` in seconds, `None` for as long as it takes."""
-        if self._user is _nobody and not self._forked and (response := self._exchange.calling.response()) is not None:
+        if self._user is _nobody and not self._forked and (response := self._driver.connection.response()) is not None:
             return Success(response)  # mostly it came with the acknowledgement
         return self._alone(self._wait, timeout)
 
@@ -135,7 +135,7 @@ class Process:
 
     def __del__(self) -> None:
         # A pipeline that ends in a response has nobody left to close; the server sees the stream end.
-        self._exchange.stream.close()
+        self._driver.stream.close()
 
     def __repr__(self) -> str:
         return f"<Process {self._name} pid={self._peer.pid}{' closed' if self.closed else ''}>"
@@ -148,21 +148,21 @@ class Process:
     def abandon(self) -> None:
         """Close this process's copy of the socket and say nothing; part of forking."""
         self._forked = True
-        self._exchange.stream.close()
+        self._driver.stream.close()
 
     def greeted(self, deadline: float, timeout: float) -> Result[Process, ConnectError]:
         """This process once the server has greeted; part of connecting."""
-        exchange, calling = self._exchange, self._exchange.calling
-        exchange.until(lambda: None if calling.state is State.CONNECTED else True, deadline)
-        match calling.state:
+        driver, connection = self._driver, self._driver.connection
+        driver.until(lambda: None if connection.state is State.CONNECTED else True, deadline)
+        match connection.state:
             case State.TALKING:
-                exchange.write()  # the acceptance leaves now: a client may think for long before its first message
-                exchange.idle = True
+                driver.write()  # the acceptance leaves now: a client may think for long before its first message
+                driver.idle = True
                 return Success(self)
             case State.BROKEN:
-                return Failure(ProtocolBroken(self._name, calling.broken))
+                return Failure(ProtocolBroken(self._name, connection.broken))
             case State.CONNECTED:
-                exchange.stream.close()
+                driver.stream.close()
                 return Failure(TimedOut(self._name, timeout, "the greeting of"))
             case _:
                 return Failure(ConnectionRefused(self._name))
@@ -176,12 +176,12 @@ class Process:
             if self._user() is not None:
                 return Failure(InUse(self._name))
             self._user = ref(user)
-        exchange = self._exchange
+        driver = self._driver
         try:
-            if not exchange.idle:
-                exchange.mend()
+            if not driver.idle:
+                driver.mend()
             result = use(argument)
-            exchange.idle = True
+            driver.idle = True
             return result
         finally:
             self._user = _nobody
@@ -189,74 +189,74 @@ class Process:
     def _send(self, messages: tuple[Message, ...]) -> Result[Process, SendError]:
         if self._closed:
             return Failure(ProcessClosed(self._name))
-        exchange, calling = self._exchange, self._exchange.calling
-        before = calling.sent
+        driver, connection = self._driver, self._driver.connection
+        before = connection.sent
         try:
-            exchange.send(messages)
+            driver.send(messages)
         except RefusedError as error:
             return Failure(error.refusal)
         last = before + len(messages)
-        while calling.acknowledged < last and calling.open:
-            exchange.step(None)
-        if calling.acknowledged >= last:
+        while connection.acknowledged < last and connection.open:
+            driver.step(None)
+        if connection.acknowledged >= last:
             return Success(self)
-        return Failure(Unacknowledged(max(0, calling.acknowledged - before), len(messages), self._ended()))
+        return Failure(Unacknowledged(max(0, connection.acknowledged - before), len(messages), self._ended()))
 
     def _wait(self, timeout: float | None) -> Result[Message, ReceiveError]:
         if self._closed:
             return Failure(ProcessClosed(self._name))
-        calling = self._exchange.calling
-        response = self._exchange.until(calling.response, _deadline(timeout))
+        connection = self._driver.connection
+        response = self._driver.until(connection.response, _deadline(timeout))
         if response is not None:
             return Success(response)
-        if calling.open:
+        if connection.open:
             return Failure(TimedOut(self._name, timeout or 0.0, "a response of"))
         return Failure(self._ended())
 
     def _ask(self, message: Message, timeout: float | None) -> Result[Message, AskError]:
         if self._closed:
             return Failure(ProcessClosed(self._name))
-        calling, deadline = self._exchange.calling, _deadline(timeout)
-        number = calling.sent + 1  # also where nothing is sent any more: the response to another is not to this
+        connection, deadline = self._driver.connection, _deadline(timeout)
+        number = connection.sent + 1  # also where nothing is sent any more: the response to another is not to this
         try:
-            self._exchange.send((message,))
+            self._driver.send((message,))
         except RefusedError as error:
             return Failure(error.refusal)
-        response = self._exchange.until(partial(calling.response_to, number), deadline)
+        response = self._driver.until(partial(connection.response_to, number), deadline)
         if response is not None:
             return Success(response)
-        if calling.open:
-            return Failure(TimedOut(self._name, timeout or 0.0, "the response of", int(calling.acknowledged >= number)))
-        if calling.acknowledged >= number:
+        if connection.open:
+            return Failure(TimedOut(self._name, timeout or 0.0, "the response of", int(connection.acknowledged >= number)))
+        if connection.acknowledged >= number:
             return Failure(self._ended())
         return Failure(Unacknowledged(0, 1, self._ended()))
 
     def _close(self) -> Result[None, CloseError]:
         if self._closed:
             return Success(None)
-        calling = self._exchange.calling
-        self._exchange.close()
-        self._exchange.until(lambda: None, monotonic() + self._limits.drain)
-        unconfirmed = calling.open
+        connection = self._driver.connection
+        self._driver.close()
+        self._driver.until(lambda: None, monotonic() + self._limits.drain)
+        unconfirmed = connection.open
         self._closed = True
-        self._exchange.stream.close()
+        self._driver.stream.close()
         if unconfirmed:
             return Failure(TimedOut(self._name, self._limits.drain, "the confirmation to close of"))
-        if calling.state is State.CLOSED or calling.state is State.DISMISSED:
+        if connection.state is State.CLOSED or connection.state is State.DISMISSED:
             return Success(None)
         return Failure(self._ended())
 
     def _ended(self) -> Ended:
-        calling = self._exchange.calling
-        match calling.state:
+        connection = self._driver.connection
+        match connection.state:
             case State.BROKEN:
-                return ProtocolBroken(self._name, calling.broken)
+                return ProtocolBroken(self._name, connection.broken)
             case State.FLOODED:
                 return UnreadExceeded(self._name, self._limits.unread)
             case State.INTERRUPTED:
                 return Interrupted(self._name)
             case State.LOST if holder_of(self._path) == Some(self._peer.pid):  # a hint: it may have been had again
-                return ConnectionDropped(self._name, self._peer.pid, calling.largest)
+                return ConnectionDropped(self._name, self._peer.pid, connection.largest)
             case State.LOST:
                 return ConnectionLost(self._name)
             case _:

@@ -6,8 +6,8 @@ import socket
 from time import monotonic
 from typing import Final, Generic, TypeVar, final
 
-from ipcfold.core.host import Host
-from ipcfold.core.serving import Serving, State
+from ipcfold.core.server import ServerCore
+from ipcfold.core.server_connection import ServerConnection, State
 from ipcfold.unix.poller import Poller
 from ipcfold.unix.report import Report
 from ipcfold.unix.stream import LARGE, READ, READ_SIZE, SEND_FLAGS, WRITE, widen
@@ -23,7 +23,7 @@ class Client:
 
     __slots__ = ("end", "interest", "lost", "stream", "wide")
 
-    def __init__(self, stream: socket.socket, end: Serving) -> None:
+    def __init__(self, stream: socket.socket, end: ServerConnection) -> None:
         self.stream = stream
         self.end = end
         self.interest = 0
@@ -35,13 +35,13 @@ class Client:
 class Clients(Generic[C]):
     """All of them, by the number of their connection."""
 
-    def __init__(self, host: Host[C], poller: Poller[object], report: Report) -> None:
-        self._host = host
+    def __init__(self, core: ServerCore[C], poller: Poller[object], report: Report) -> None:
+        self._core = core
         self._poller = poller
         self._report = report
         self._clients = dict[int, Client]()
 
-    def add(self, stream: socket.socket, end: Serving) -> None:
+    def add(self, stream: socket.socket, end: ServerConnection) -> None:
         """One was let in."""
         self._clients[end.peer.connection] = Client(stream, end)
         self._report.connected(end.peer)
@@ -55,13 +55,13 @@ class Clients(Generic[C]):
 
     def settle(self) -> None:
         """Look after every end that something happened to."""
-        while ends := self._host.attention():
+        while ends := self._core.attention():
             for end in ends:
                 client = self._clients.get(end.peer.connection)
                 if client is not None:
                     self._look_after(client)
                 else:  # an interrupt came between accepting it and keeping it
-                    self._host.forget(end.peer.connection)
+                    self._core.forget(end.peer.connection)
 
     def abandon(self) -> None:
         """Close every socket; in a forked child these are copies, and what the parent sees does not change."""
@@ -96,11 +96,11 @@ class Clients(Generic[C]):
             self._lose(client)
             count = 0
         if not count:
-            self._host.end(end.peer.connection, now)
+            self._core.end(end.peer.connection, now)
         elif room is None:
-            self._host.receive(end.peer.connection, data, now)
+            self._core.receive(end.peer.connection, data, now)
         else:
-            self._host.filled(end.peer.connection, count, now)
+            self._core.filled(end.peer.connection, count, now)
 
     def _lose(self, client: Client) -> None:
         if client.lost:
@@ -127,7 +127,7 @@ class Clients(Generic[C]):
                     self._drop(client)
                     return
             if (clogged or end.state is not _TALKING) and outbox.size < waiting:
-                self._host.wrote(end.peer.connection, monotonic())
+                self._core.wrote(end.peer.connection, monotonic())
         if end.hearing and client.interest == READ and not outbox.size:
             return  # as mostly
         if end.over:
@@ -155,5 +155,5 @@ class Clients(Generic[C]):
         client.stream.close()
         connection = client.end.peer.connection
         del self._clients[connection]
-        self._host.forget(connection)
+        self._core.forget(connection)
         self._report.disconnected(client.end)

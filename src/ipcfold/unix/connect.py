@@ -16,7 +16,7 @@ from ipcfold.peer import Name, Trust
 from ipcfold.unix.address import reachable
 from ipcfold.unix.client import Process
 from ipcfold.unix.credentials import peer_of, trusted
-from ipcfold.unix.exchange import Exchange
+from ipcfold.unix.driver import Driver
 from ipcfold.unix.stream import LONGEST_SLEEP
 
 
@@ -51,7 +51,7 @@ def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust
     if not trusted(trust, peer):
         stream.close()
         return Failure(PeerUntrusted(name, peer))
-    return Process(name, peer, path, Exchange(stream, heartbeat, limits), limits).greeted(deadline, timeout)
+    return Process(name, peer, path, Driver(stream, heartbeat, limits), limits).greeted(deadline, timeout)
 
 
 def _timeval(seconds: float) -> bytes:

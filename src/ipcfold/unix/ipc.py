@@ -221,12 +221,12 @@ class Server:
     def _run(self, carry: C, handler: Handler[C], claim: Claim) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
         ipc = self.ipc
         try:
-            from ipcfold.core.host import Host  # noqa: PLC0415 - a quarter of the time to import this library, and clients never need them
+            from ipcfold.core.server import ServerCore  # noqa: PLC0415 - a quarter of the time to import this library, and clients never need them
             from ipcfold.unix.report import Report  # noqa: PLC0415 - as above
             from ipcfold.unix.server import Loop  # noqa: PLC0415 - as above
 
-            host = Host(carry, heartbeat=ipc.heartbeat, limits=ipc.limits, timeout=self.timeout, now=monotonic(), user=os.geteuid())
-            loop = Loop(self.name, claim, host, handler, ipc.trust, Report(self.name, ipc.observe), ipc.heartbeat)
+            core = ServerCore(carry, heartbeat=ipc.heartbeat, limits=ipc.limits, timeout=self.timeout, now=monotonic(), user=os.geteuid())
+            loop = Loop(self.name, claim, core, handler, ipc.trust, Report(self.name, ipc.observe), ipc.heartbeat)
         except OSError as error:
             return Failure(SystemFailure("serve at", claim.path, error.strerror or str(error)))
         except ImportError as error:  # compiled, what is to be imported cannot be opened either, where there is no descriptor left

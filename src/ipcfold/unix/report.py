@@ -13,7 +13,7 @@ from threading import get_ident
 from typing import Final, TypeVar, final
 
 from ipcfold.continuation import Continuation
-from ipcfold.core.serving import Serving
+from ipcfold.core.server_connection import ServerConnection
 from ipcfold.events import Connected, Disconnected, Ending, Event, Folded, Listening, Observer, Refused, Stopping
 from ipcfold.message import Message
 from ipcfold.peer import Name, Peer
@@ -74,7 +74,7 @@ class Report:
             *(self._name, peer.connection, peer.pid, peer.uid),
         )
 
-    def disconnected(self, end: Serving) -> None:
+    def disconnected(self, end: ServerConnection) -> None:
         """A client is gone."""
         who = (self._name, end.peer.connection, end.peer.pid, end.peer.uid)
         if end.fault:

@@ -1,4 +1,4 @@
-"""A server: the host of the core over non-blocking sockets, all on the thread that called it."""
+"""A server: the core of the core over non-blocking sockets, all on the thread that called it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any, Final, Generic, TypeVar, final
 from returns.result import Failure, Result, Success
 
 from ipcfold.continuation import Continuation, Handler
-from ipcfold.core.host import Host
+from ipcfold.core.server import ServerCore
 from ipcfold.errors import HandlerFailed, SystemFailure, UsedAfterFork
 from ipcfold.events import Ending
 from ipcfold.message import Message
@@ -24,8 +24,8 @@ from ipcfold.peer import Name, Trust
 from ipcfold.result import flat_map
 from ipcfold.unix.claim import Claim
 from ipcfold.unix.clients import Client, Clients
-from ipcfold.unix.courier import Courier
-from ipcfold.unix.door import Door
+from ipcfold.unix.flusher import Flusher
+from ipcfold.unix.listener import Listener
 from ipcfold.unix.poller import Poller
 from ipcfold.unix.report import Report
 from ipcfold.unix.signals import handled
@@ -48,25 +48,27 @@ running: Final[set[Loop[Any]]] = set()  # Any: of whatever carry
 class Loop(Generic[C]):
     """One run of a server."""
 
-    def __init__(self, name: Name, claim: Claim, host: Host[C], handler: Handler[C], trust: Trust, report: Report, period: float) -> None:
+    def __init__(
+        self, name: Name, claim: Claim, core: ServerCore[C], handler: Handler[C], trust: Trust, report: Report, period: float
+    ) -> None:
         """Every `period` seconds it is looked whether the socket is still in its place."""
         self._name = name
         self._period = period
         self._report = report
         self._ending = Ending.STOPPED  # by the handler, if by nothing else
         self._claim = claim
-        self._door: Door | None = None
-        self._host = host
+        self._listener: Listener | None = None
+        self._core = core
         self._handler = handler
         self._trust = trust
         self._owner = os.getpid()
         self.thread = get_ident()
         self._forked = False  # rather than to compare process ids, which come back
-        self._courier = Courier(lambda: None)  # until there is a door
+        self._flusher = Flusher(lambda: None)  # until there is a listener
         self._signalled = False
         self._interruptible = False  # whether the handler runs, which alone can be interrupted without harm
         self._poller = Poller[object]()
-        self._clients = Clients(host, self._poller, report)
+        self._clients = Clients(core, self._poller, report)
         self._woken, self._wake = socket.socketpair()
         self._woken.setblocking(False)
         self._wake.setblocking(False)
@@ -82,22 +84,22 @@ class Loop(Generic[C]):
             return Failure(UsedAfterFork(self._name, self._owner))
         finally:
             if not self._forked:
-                self._courier.end()
+                self._flusher.end()
             self._claim.withdraw()
             self.abandon()
             running.discard(self)
 
-    def _served(self, listener: socket.socket) -> Result[C, HandlerFailed[C] | SystemFailure]:
-        door = self._door = Door(self._report, self._claim, listener, self._poller, self._period)
+    def _served(self, bound: socket.socket) -> Result[C, HandlerFailed[C] | SystemFailure]:
+        listener = self._listener = Listener(self._report, self._claim, bound, self._poller, self._period)
         try:
-            door.open(monotonic())
+            listener.open(monotonic())
             self._poller.watch(self._woken, READ, self._woken)
         except OSError as error:
             return Failure(SystemFailure("watch", self._claim.path, error.strerror or str(error)))
-        self._courier = Courier(partial(self._settle, door))
+        self._flusher = Flusher(partial(self._settle, listener))
         self._report.listening()
-        self._serve(door)
-        return self._host.result()
+        self._serve(listener)
+        return self._core.result()
 
     def end(self) -> None:
         """End in good order, as a signal does; from any thread."""
@@ -113,8 +115,8 @@ class Loop(Generic[C]):
     def abandon(self) -> None:
         """Close every descriptor; in a forked child these are copies, and what the parent sees does not change."""
         self._clients.abandon()
-        if self._door is not None:
-            self._door.abandon()
+        if self._listener is not None:
+            self._listener.abandon()
         self._poller.close()
         self._woken.close()
         self._wake.close()
@@ -122,69 +124,69 @@ class Loop(Generic[C]):
     def forked(self) -> None:
         """This is a child of the process that serves."""
         self._forked = True
-        self._courier.forked()
+        self._flusher.forked()
         self.abandon()
 
-    def _serve(self, door: Door) -> None:
+    def _serve(self, listener: Listener) -> None:
         while True:
             try:
-                self._settle(door)
-                if self._host.over:
+                self._settle(listener)
+                if self._core.over:
                     return
-                self._turn(door)
+                self._turn(listener)
             except KeyboardInterrupt:  # from the handler
                 self._interruptible = False
                 if self._forked:
                     raise
-                self._courier.take_back()  # if it struck before that was done
+                self._flusher.take_back()  # if it struck before that was done
                 self._ending = Ending.INTERRUPTED
-                self._host.interrupted(monotonic())
+                self._core.interrupted(monotonic())
 
-    def _turn(self, door: Door) -> None:
-        host, clients, due = self._host, self._clients, self._due(door)
-        patience = 0.0 if host.ready else min(max(0.0, due - monotonic()), LONGEST_SLEEP)
+    def _turn(self, listener: Listener) -> None:
+        core, clients, due = self._core, self._clients, self._due(listener)
+        patience = 0.0 if core.ready else min(max(0.0, due - monotonic()), LONGEST_SLEEP)
         # A process that was stopped wakes up out of time and empty-handed: it looks at what came before it says who is late.
         happened = self._poller.poll(patience) or self._poller.poll(0.0)
         now = monotonic()
         for thing, events in happened:
             if isinstance(thing, Client):
                 clients.happened(thing, events, now)
-            elif thing is door:
-                for stream, peer in door.accepted(self._trust, host.refusal, now):
-                    clients.add(stream, host.connect(peer, now))
+            elif thing is listener:
+                for stream, peer in listener.accepted(self._trust, core.refusal, now):
+                    clients.add(stream, core.connect(peer, now))
             else:
                 self._woken.recv(READ_SIZE)
-        if self._signalled and host.accepting:
+        if self._signalled and core.accepting:
             self._ending = Ending.SIGNALLED
-            host.shutdown(now)
+            core.shutdown(now)
         if now >= due:
-            accepting = host.accepting
+            accepting = core.accepting
             if accepting:
-                door.tick(now)
-            host.tick(now)
-            if accepting and not host.accepting:
+                listener.tick(now)
+            core.tick(now)
+            if accepting and not core.accepting:
                 self._ending = Ending.TIMED_OUT
-        host.resume(now)
-        self._fold(door, now)
-        host.absent(monotonic() - now)
+        core.resume(now)
+        self._fold(listener, now)
+        core.absent(monotonic() - now)
 
-    def _due(self, door: Door) -> float:
+    def _due(self, listener: Listener) -> float:
         """When something is to be done, whatever happens."""
-        due = self._host.deadline
-        if not self._host.accepting:
+        due = self._core.deadline
+        if not self._core.accepting:
             return inf if due is None else due
-        return door.deadline if due is None else min(due, door.deadline)
+        return listener.deadline if due is None else min(due, listener.deadline)
 
-    def _fold(self, door: Door, woken: float) -> None:
+    def _fold(self, listener: Listener, woken: float) -> None:
         """Ask the handler for a burst of messages, which lasts as long as looking at the sockets did, at least."""
-        host, handler, courier, observed = self._host, self._handler, self._courier, self._report.observed
-        now, owing = monotonic(), host.owing
+        core, handler, flusher, observed = self._core, self._handler, self._flusher, self._report.observed
+        now, owing = monotonic(), core.owing
         until = now + max(_BURST, now - woken)
-        while now < until and (asked := host.ask()) is not None:
+        while now < until and (asked := core.ask()) is not None:
             message, continuation = asked
-            lent = owing and courier.lend()
+            lent = owing and flusher.lend()
             if owing and not lent:
-                self._settle(door)  # nobody can write while the handler runs
+                self._settle(listener)  # nobody can write while the handler runs
             failure: BaseException | None = None
             asked_at = monotonic() if observed else now
             self._interruptible = True
@@ -199,27 +201,27 @@ class Loop(Generic[C]):
             finally:
                 self._interruptible = False
                 if lent:
-                    courier.take_back()
+                    flusher.take_back()
             if failure is not None:
-                host.failed(failure, monotonic())
+                core.failed(failure, monotonic())
                 return
             if self._forked:
                 raise _ForkedError
             now = monotonic()
-            host.answered(continuation, now)
+            core.answered(continuation, now)
             owing = True
             if observed:
                 self._observed(message, continuation, now - asked_at)
 
     def _observed(self, message: Message, answer: Continuation[C], duration: float) -> None:
-        if isinstance(self._host.result(), Success):
+        if isinstance(self._core.result(), Success):
             self._report.folded(message, answer, duration)
 
-    def _settle(self, door: Door) -> None:
+    def _settle(self, listener: Listener) -> None:
         """Look after every end that something happened to."""
-        if not self._host.accepting and not door.closed:
-            door.close()  # before anybody is told, so that who is told finds the name gone
-            self._report.stopping(Ending.FAILED if isinstance(self._host.result(), Failure) else self._ending)
+        if not self._core.accepting and not listener.closed:
+            listener.close()  # before anybody is told, so that who is told finds the name gone
+            self._report.stopping(Ending.FAILED if isinstance(self._core.result(), Failure) else self._ending)
         if self._report.untold:
             self._report.flush()
         self._clients.settle()

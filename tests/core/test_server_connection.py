@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ipcfold import Continuation, Limits, Message, Peer
 from ipcfold.core.frame import Encoder, Signal, encode
-from ipcfold.core.serving import Command, Event, Serving, State, _row, transition
+from ipcfold.core.server_connection import Command, Event, ServerConnection, State, _row, transition
 from ipcfold.events import Departure
 from ipcfold.testing.strategies import broken_frames, messages
 from tests.core.written import written
@@ -21,16 +21,16 @@ ONE, TWO = Message.text("one"), Message.text("two")
 EVENTS: list[Event | Signal] = [*Event, *Signal]
 
 
-def greeted(now: float = 0.0) -> Serving:
-    return Serving(PEER, heartbeat=1, limits=LIMITS, now=now)
+def greeted(now: float = 0.0) -> ServerConnection:
+    return ServerConnection(PEER, heartbeat=1, limits=LIMITS, now=now)
 
 
-def reply(end: Serving, continuation: Continuation[int], now: float) -> None:
+def reply(end: ServerConnection, continuation: Continuation[int], now: float) -> None:
     end.reply(Encoder(Limits()).encode(continuation.responses), continuation.outcome, now)
 
 
-def talking(now: float = 0.0, limits: Limits = LIMITS) -> Serving:
-    end = Serving(PEER, heartbeat=1, limits=limits, now=now)
+def talking(now: float = 0.0, limits: Limits = LIMITS) -> ServerConnection:
+    end = ServerConnection(PEER, heartbeat=1, limits=limits, now=now)
     end.receive(Signal.START_OK.frame, now)
     assert end.next(now) is None
     assert written(end) == Signal.START.frame
@@ -216,7 +216,7 @@ def test_a_large_message_comes_through_the_room() -> None:
 
 
 def test_what_comes_through_the_room_does_not_put_the_greeting_off() -> None:
-    end, stream = Serving(PEER, heartbeat=1, limits=Limits(handshake=5), now=0), encode(Message.octets(b"x" * 2**16))
+    end, stream = ServerConnection(PEER, heartbeat=1, limits=Limits(handshake=5), now=0), encode(Message.octets(b"x" * 2**16))
     end.receive(stream[: 2**15], 1)
     assert end.next(1) is None
     room = end.room()
@@ -425,11 +425,11 @@ def test_who_does_not_read_the_last_word_in_time_is_gone() -> None:
     assert (end.over, end.fault) == (True, "it did not read the rest within 2 s (limits.drain)")
 
 
-Step = Callable[[Serving, float], object]
+Step = Callable[[ServerConnection, float], object]
 
 
 def hears(data: bytes) -> Step:
-    def hear(end: Serving, now: float) -> None:
+    def hear(end: ServerConnection, now: float) -> None:
         end.receive(data, now)
         if not end.waiting:
             end.next(now)
@@ -437,19 +437,19 @@ def hears(data: bytes) -> Step:
     return hear
 
 
-def answers(end: Serving, now: float) -> None:
+def answers(end: ServerConnection, now: float) -> None:
     if end.waiting:
         reply(end, Continuation(0).respond(0, ONE).close(0), now)
 
 
-def writes(end: Serving, now: float) -> None:
+def writes(end: ServerConnection, now: float) -> None:
     written(end)
     end.wrote(now)
 
 
 STEPS: list[Step] = [
     hears(Signal.START_OK.frame), hears(encode(ONE)), hears(encode(ONE)[:9]), hears(encode(ONE)[9:]), hears(Signal.CLOSE.frame),
-    hears(Signal.CLOSE_OK.frame), answers, writes, Serving.close, Serving.drain, Serving.overdue,
+    hears(Signal.CLOSE_OK.frame), answers, writes, ServerConnection.close, ServerConnection.drain, ServerConnection.overdue,
 ]  # fmt: skip
 
 
@@ -459,7 +459,7 @@ STEPS: list[Step] = [
 )
 def test_a_deadline_never_comes_nearer_unseen(first: Step, steps: list[tuple[float, Step]]) -> None:
     """Whoever looks at it only when told that it moved is early at worst."""
-    end, now, known = Serving(PEER, heartbeat=100, limits=LIMITS, now=0), 0.0, inf
+    end, now, known = ServerConnection(PEER, heartbeat=100, limits=LIMITS, now=0), 0.0, inf
     for wait, step in [(0.0, first), *steps]:
         now += wait
         step(end, now)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipcfold import Limits, Message
-from ipcfold.core.calling import Calling, Command, Event, State, _row, transition
+from ipcfold.core.client_connection import ClientConnection, Command, Event, State, _row, transition
 from ipcfold.core.frame import Signal, encode
 from ipcfold.testing.strategies import broken_frames, cuts, messages
 from tests.core.written import written
@@ -18,15 +18,15 @@ EVENTS: list[Event | Signal] = [*Event, *Signal]
 ENDS = [State.CLOSED, State.DISMISSED, State.LOST, State.BROKEN, State.FLOODED]
 
 
-def connected(limits: Limits | None = None) -> Calling:
-    return Calling(heartbeat=1, limits=limits or Limits(), now=0)
+def connected(limits: Limits | None = None) -> ClientConnection:
+    return ClientConnection(heartbeat=1, limits=limits or Limits(), now=0)
 
 
-def send(end: Calling, messages: list[Message]) -> None:
+def send(end: ClientConnection, messages: list[Message]) -> None:
     end.send(end.encode(messages), len(messages))
 
 
-def talking(limits: Limits | None = None) -> Calling:
+def talking(limits: Limits | None = None) -> ClientConnection:
     end = connected(limits)
     end.receive(Signal.START.frame)
     assert written(end) == Signal.START_OK.frame
@@ -103,7 +103,7 @@ def test_a_response_belongs_to_the_message_acknowledged_before_it() -> None:
     assert end.response_to(2) is None
 
 
-def ended(state: State) -> Calling:
+def ended(state: State) -> ClientConnection:
     """A conversation that came to this end."""
     end = talking(Limits(unread=1))
     match state:

@@ -6,18 +6,18 @@ from typing import final
 
 import attrs
 
-from ipcfold.core.calling import Calling
-from ipcfold.core.serving import Serving
+from ipcfold.core.client_connection import ClientConnection
+from ipcfold.core.server_connection import ServerConnection
 from ipcfold.message import Message
 
 
 @final
 @attrs.define(eq=False)
-class Line:
+class Link:
     """A client, the server's end for it, and the bytes between."""
 
-    calling: Calling
-    serving: Serving
+    client: ClientConnection
+    server: ServerConnection
     up: bytearray = attrs.field(factory=bytearray)
     """What was written to the server and not read."""
     down: bytearray = attrs.field(factory=bytearray)
@@ -37,14 +37,14 @@ class Line:
     @property
     def moving(self) -> bool:
         """Whether anything is under way, or about to be."""
-        calling, serving = self.calling, self.serving
-        gone = self.client_gone or self.server_gone or not calling.open or not serving.hearing
-        return bool(gone or self.up or self.down or calling.outbox.size or serving.outbox.size)
+        client, server = self.client, self.server
+        gone = self.client_gone or self.server_gone or not client.open or not server.hearing
+        return bool(gone or self.up or self.down or client.outbox.size or server.outbox.size)
 
     @property
     def over(self) -> bool:
         """Whether nothing will happen on it any more."""
-        return self.server_gone and self.serving.over and (self.dead or not self.calling.open)
+        return self.server_gone and self.server.over and (self.dead or not self.client.open)
 
     @property
     def heard(self) -> list[Message]:

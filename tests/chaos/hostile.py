@@ -55,7 +55,7 @@ _WAYS: Final[tuple[Callable[[Random], bytes], ...]] = (
 
 
 @final
-class Strangers:
+class HostileClients:
     """Those who connect without being clients; some leave at once, some stay and say no more."""
 
     def __init__(self, directory: Path, random: Random) -> None:

@@ -1,7 +1,7 @@
 """The client's end of one connection.
 
 `transition` is the whole protocol of this end, as a table: from a state and an event to the next state and one command.
-`Calling` feeds it, counts acknowledgements and keeps the responses, each with the number of the message it
+`ClientConnection` feeds it, counts acknowledgements and keeps the responses, each with the number of the message it
 answers: whatever lies between two acknowledgements belongs to the first of them.
 """
 
@@ -147,7 +147,7 @@ def _weight(media_type: MediaType) -> int:
 
 
 @final
-class Calling:
+class ClientConnection:
     """One connection of a client, without its socket."""
 
     __slots__ = (

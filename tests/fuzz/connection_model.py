@@ -1,6 +1,6 @@
 """What must be true of one serving end, by the bytes that went through its socket and what its handler did.
 
-A witness is told what the shell does and sees, never what the end thinks; it looks at the end only to compare.
+A model is told what the shell does and sees, never what the end thinks; it looks at the end only to compare.
 """
 
 from typing import Final, final
@@ -8,7 +8,7 @@ from typing import Final, final
 from ipcfold import Limits, Message
 from ipcfold.continuation import Continuation, Outcome
 from ipcfold.core.frame import Frame, Signal, encode
-from ipcfold.core.serving import Serving, State
+from ipcfold.core.server_connection import ServerConnection, State
 from ipcfold.limits import LARGEST_CONTENT
 from tests.fuzz.models import SIGNAL_SIZE, Stream
 
@@ -22,10 +22,10 @@ _FAULTS: Final = {
 
 
 @final
-class Witness:
+class ConnectionModel:
     """The model of one serving end."""
 
-    def __init__(self, end: Serving, limits: Limits, now: float) -> None:
+    def __init__(self, end: ServerConnection, limits: Limits, now: float) -> None:
         self._end = end
         self._limits = limits
         self._heard = Stream(limits.message)
@@ -54,7 +54,7 @@ class Witness:
         self.lost = False
         """Whether it was let go with something still to be said, because its time was over."""
         self._begun: float | None = None
-        """When the frame under way began, less the absence until then."""
+        """When the frame under way began, less the time paused until then."""
 
     # What happens
 
@@ -123,7 +123,7 @@ class Witness:
         if self._state is State.CLOSING or self._state is State.OVER:
             self._moved_at = now
 
-    def ticked(self, now: float, absence: float) -> None:
+    def ticked(self, now: float, paused: float) -> None:
         """Time passed: nobody is late, and there is something to wait for."""
         end = self._end
         self._beats += 1
@@ -131,7 +131,7 @@ class Witness:
             assert end.fault.endswith(_FAULTS[self._state])
         if end.state is State.OVER and self._state is not State.OVER:  # only time can have done it
             assert end.fault
-            self._check_patience(now, absence)
+            self._check_patience(now, paused)
             self._dropping = True
             self._state, self._moved_at = end.state, now
         if end.over:  # one that had said all was let go before
@@ -142,7 +142,7 @@ class Witness:
             case State.GREETED:
                 assert now < self._moved_at + self._limits.handshake
             case State.TALKING if self._begun is not None:
-                assert now < self._begun + absence + self._limits.frame
+                assert now < self._begun + paused + self._limits.frame
             case State.CLOSING | State.OVER if self._drained_at is not None:
                 assert now < self._drained_at + self._limits.drain
             case State.CLOSING | State.OVER:
@@ -150,14 +150,14 @@ class Witness:
             case State.TALKING:
                 pass
 
-    def _check_patience(self, now: float, absence: float) -> None:
+    def _check_patience(self, now: float, paused: float) -> None:
         """Who is let go had its time."""
         match self._state:
             case State.GREETED:
                 assert now >= self._moved_at + self._limits.handshake
             case State.TALKING:
                 assert self._begun is not None
-                assert now >= self._begun + absence + self._limits.frame
+                assert now >= self._begun + paused + self._limits.frame
             case State.CLOSING | State.OVER if self._drained_at is not None and self._drained_at < now:  # not by this very tick
                 assert now >= self._drained_at + self._limits.drain
             case State.CLOSING | State.OVER:
@@ -165,7 +165,7 @@ class Witness:
 
     # What must hold
 
-    def check(self, now: float, absence: float) -> None:
+    def check(self, now: float, paused: float) -> None:
         """After everything that happened."""
         end = self._end
         if end.state is not self._state:
@@ -180,7 +180,7 @@ class Witness:
             assert self._asked == len(self._messages)
             assert end.state is self._expected()
             if end.state is State.TALKING and self._heard.rest and self._begun is None:
-                self._begun = now - absence
+                self._begun = now - paused
 
     def flushed(self) -> None:
         """Everything was written that is to be: nothing is missing."""

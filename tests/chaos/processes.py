@@ -15,7 +15,7 @@ _MEMORY: Final = "peak memory of the server (MiB)"
 
 
 @final
-class Troupe:
+class Processes:
     """The processes that live now; why any of them failed is among `failures`."""
 
     def __init__(self, place: Path, seed: int) -> None:

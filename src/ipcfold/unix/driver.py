@@ -1,4 +1,4 @@
-"""Moving the bytes of a calling end over a blocking socket, in both directions at once where both have some.
+"""Moving the bytes of a connection end over a blocking socket, in both directions at once where both have some.
 
 Nothing runs in the background: bytes move while `step` does. An exception may strike between any two steps, since the
 handler of a signal may raise. It harms nothing while waiting for bytes, and that is when it usually comes; anywhere
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Final, TypeVar, final
 
-from ipcfold.core.calling import Calling
+from ipcfold.core.client_connection import ClientConnection
 from ipcfold.limits import Limits
 from ipcfold.message import Message
 from ipcfold.unix.stream import LARGE, LONGEST_SLEEP, READ_SIZE, SEND_FLAGS, widen
@@ -25,39 +25,39 @@ _READ_SIZES: Final = (READ_SIZE,)
 
 
 @final
-class Exchange:
-    """One calling end and its socket."""
+class Driver:
+    """One connection end and its socket."""
 
-    __slots__ = ("_arrived", "_drain", "_poller", "_wide", "calling", "idle", "stream")
+    __slots__ = ("_arrived", "_drain", "_poller", "_wide", "connection", "idle", "stream")
 
     def __init__(self, stream: socket.socket, heartbeat: float, limits: Limits) -> None:
         """Reading from the stream must give up after `heartbeat` seconds."""
         self.stream = stream
-        self.calling = Calling(heartbeat=heartbeat, limits=limits, now=monotonic())
+        self.connection = ClientConnection(heartbeat=heartbeat, limits=limits, now=monotonic())
         self._drain = limits.drain
         self._wide = False
-        self._arrived = deque[bytes | int]()  # read, or how much was read into the room, and not given to the calling end yet
+        self._arrived = deque[bytes | int]()  # read, or how much was read into the room, and not given to the connection end yet
         self._poller: select.poll | None = None  # made when it is needed
         self.idle = True
         """Whether an exception harms nothing now: nothing is under way, or it waits for bytes. Whoever uses it says when he is through."""
 
     def send(self, messages: Sequence[Message]) -> None:
         """Queue these messages, or raise what `Encoder.encode` does."""
-        frames = self.calling.encode(messages)
+        frames = self.connection.encode(messages)
         self.idle = False
-        self.calling.send(frames, len(messages))
-        if self.calling.outbox.size > LARGE and not self._wide:
+        self.connection.send(frames, len(messages))
+        if self.connection.outbox.size > LARGE and not self._wide:
             self._wide = True
             widen(self.stream)
 
     def close(self) -> None:
         """Queue the question to close."""
         self.idle = False
-        self.calling.close()
+        self.connection.close()
 
     def until(self, found: Callable[[], T | None], deadline: float | None) -> T | None:
         """Write and read until there is something to be found, the connection is over, or the deadline has passed."""
-        while (result := found()) is None and self.calling.open:
+        while (result := found()) is None and self.connection.open:
             if not self.step(deadline):
                 return found()
         return result
@@ -65,9 +65,9 @@ class Exchange:
     def step(self, deadline: float | None) -> bool:
         """Write what waits and read what comes, blocking for one of them; false once the deadline has passed."""
         self.idle = False
-        calling, outbox = self.calling, self.calling.outbox
-        if not outbox.size and (now := monotonic()) >= calling.deadline:
-            calling.tick(now)
+        connection, outbox = self.connection, self.connection.outbox
+        if not outbox.size and (now := monotonic()) >= connection.deadline:
+            connection.tick(now)
         if outbox.size:
             self.write()
         if self._arrived:
@@ -76,22 +76,22 @@ class Exchange:
             self._read()  # the kernel gives up when the next heartbeat may be due
         else:  # that is no way to keep a deadline: behind each signal Python reads anew, and the kernel's time begins anew
             now = monotonic()
-            calling.tick(now)
-            until = calling.deadline if deadline is None else min(calling.deadline, deadline)
+            connection.tick(now)
+            until = connection.deadline if deadline is None else min(connection.deadline, deadline)
             if self._poll(select.POLLIN | (select.POLLOUT if outbox.size else 0), until - now) & ~select.POLLOUT:
                 self._read()
-        if not calling.open:
+        if not connection.open:
             self._shut(deadline)
         return deadline is None or monotonic() < deadline
 
     def mend(self) -> None:
         """An exception struck during the last use where it harms, so that it is not idle: the connection is over."""
-        self.calling.interrupt()
+        self.connection.interrupt()
         self.stream.close()
 
     def write(self) -> None:
         """Write what the socket takes of what waits."""
-        outbox = self.calling.outbox
+        outbox = self.connection.outbox
         try:
             outbox.sent(self.stream.send(outbox.head(), SEND_FLAGS))
         except BlockingIOError:
@@ -104,7 +104,7 @@ class Exchange:
     def _read(self) -> None:
         # All in one call of C code: a signal's handler, which may raise, runs before bytes are taken from the
         # socket or after they are kept, and never between.
-        room = self.calling.room()
+        room = self.connection.room()
         self.idle = True
         try:
             if room is None:
@@ -113,7 +113,7 @@ class Exchange:
                 self._arrived.extend(map(self.stream.recv_into, (room,)))
         except BlockingIOError:
             self.idle = False
-            self.calling.overdue(monotonic())
+            self.connection.overdue(monotonic())
         except OSError as error:
             if error.errno is None:  # as above
                 raise
@@ -125,11 +125,11 @@ class Exchange:
     def _take(self) -> None:
         arrived = self._arrived.popleft()
         if not arrived:
-            self.calling.end()
+            self.connection.end()
         elif isinstance(arrived, bytes):
-            self.calling.receive(arrived)
+            self.connection.receive(arrived)
         else:
-            self.calling.filled(arrived)
+            self.connection.filled(arrived)
 
     def _poll(self, events: int, seconds: float) -> int:
         if self._poller is None:
@@ -144,8 +144,8 @@ class Exchange:
         """Close the socket of a connection that is over, once its last word is written, or there is no more time for it."""
         drained = monotonic() + self._drain
         deadline = drained if deadline is None else min(drained, deadline)
-        while self.calling.outbox.size:
+        while self.connection.outbox.size:
             self.write()
-            if self.calling.outbox.size and not self._poll(select.POLLOUT, deadline - monotonic()):
+            if self.connection.outbox.size and not self._poll(select.POLLOUT, deadline - monotonic()):
                 break
         self.stream.close()

@@ -1,7 +1,7 @@
 """The server's end of one connection.
 
 `transition` is the whole protocol of this end, as a table: from a state and an event to the next state and one command.
-`Serving` feeds it: it decodes lazily, one message at a time, so that whatever follows a message on the stream (a
+`ServerConnection` feeds it: it decodes lazily, one message at a time, so that whatever follows a message on the stream (a
 request to close, the end) takes its turn after that message is folded. It reads no more from a peer that does
 not read what is written to it.
 """
@@ -122,7 +122,7 @@ def transition(state: State, event: Event | Signal) -> tuple[State, Command]:
 
 
 @final
-class Absence:
+class PausedTime:
     """How long, in all, the server has looked after something else than its sockets, such as a slow handler."""
 
     __slots__ = ("seconds",)
@@ -132,11 +132,10 @@ class Absence:
 
 
 @final
-class Serving:
+class ServerConnection:
     """One connection of a server, without its socket."""
 
     __slots__ = (
-        "_absence",
         "_begun",
         "_decoder",
         "_draining",
@@ -145,6 +144,7 @@ class Serving:
         "_frames",
         "_heartbeat",
         "_limits",
+        "_paused",
         "_row",
         "_since",
         "behind",
@@ -157,13 +157,13 @@ class Serving:
         "waiting",
     )
 
-    def __init__(self, peer: Peer, *, heartbeat: float, limits: Limits, now: float, absence: Absence | None = None) -> None:
+    def __init__(self, peer: Peer, *, heartbeat: float, limits: Limits, now: float, paused: PausedTime | None = None) -> None:
         """`heartbeat`: seconds of silence after which to say "still here"; `now`: seconds of any steady clock."""
         self.peer = peer
         self.fault = ""
         """What this peer did wrong, if that is why its connection is over."""
-        self._absence = absence or Absence()
-        self._begun: float | None = None  # when the frame under way did, less the absence until then
+        self._paused = paused or PausedTime()
+        self._begun: float | None = None  # when the frame under way did, less the time paused until then
         self.state = State.GREETED
         self.outbox = Outbox()
         self.waiting = False
@@ -201,7 +201,7 @@ class Serving:
     @property
     def _frame_deadline(self) -> float:
         """When the frame under way must be whole; while the server is absent, nobody is late."""
-        return inf if self._begun is None else self._begun + self._limits.frame + self._absence.seconds
+        return inf if self._begun is None else self._begun + self._limits.frame + self._paused.seconds
 
     @property
     def over(self) -> bool:
@@ -347,7 +347,7 @@ class Serving:
     def _begin(self, now: float) -> None:
         """A frame is under way: see since when."""
         if self._begun is None and self.state is _TALKING:
-            self._begun = now - self._absence.seconds
+            self._begun = now - self._paused.seconds
             self.moved = True
 
     def _move(self, event: Event | Signal, now: float) -> Command:

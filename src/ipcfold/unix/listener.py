@@ -18,7 +18,7 @@ _ACCEPT_AGAIN: Final = 0.1  # seconds, after the system had no descriptor left f
 
 
 @final
-class Door:
+class Listener:
     """The published name of a server, and the socket that listens there."""
 
     def __init__(self, report: Report, claim: Claim, listener: socket.socket, poller: Poller[object], period: float) -> None:

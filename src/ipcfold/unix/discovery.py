@@ -23,7 +23,7 @@ _CONNECTED: Final = b"03"  # a socket's state there; one that was not accepted y
 
 @final
 @attrs.frozen
-class Listener:
+class ServerInfo:
     """A server that listens now.
 
     - `peer`: its process (pid 0 where the system does not tell) and its user.
@@ -38,7 +38,7 @@ class Listener:
     connections: Maybe[int]
 
 
-def listeners(ipc: IPC) -> Result[tuple[Listener, ...], DirectoryUnusable]:
+def listeners(ipc: IPC) -> Result[tuple[ServerInfo, ...], DirectoryUnusable]:
     """Who listens now, by the order of names."""
     connections = _connections()  # first: to see that a server of another make listens, one connects to it
     return located(ipc.directory, ipc.trust).bind(
@@ -48,7 +48,7 @@ def listeners(ipc: IPC) -> Result[tuple[Listener, ...], DirectoryUnusable]:
     )
 
 
-def _described(name: Name, peer: Peer, directory: Path, connections: dict[bytes, int]) -> Iterator[Listener]:
+def _described(name: Name, peer: Peer, directory: Path, connections: dict[bytes, int]) -> Iterator[ServerInfo]:
     """The listener, unless it withdrew its name meanwhile."""
     path = socket_path(name, directory).unwrap()
     try:
@@ -58,7 +58,7 @@ def _described(name: Name, peer: Peer, directory: Path, connections: dict[bytes,
     bound = path.with_suffix(".bind")  # where a socket of ours was before it had its name, which is what the kernel goes by
     count = connections.get(os.fsencode(bound), connections.get(os.fsencode(path)))
     known = peer if peer.uid >= 0 else Peer(0, peer.pid, status.st_uid, status.st_gid)
-    yield Listener(name, known, status.st_mtime, Maybe.from_optional(count))
+    yield ServerInfo(name, known, status.st_mtime, Maybe.from_optional(count))
 
 
 def _connections() -> dict[bytes, int]:

@@ -11,11 +11,11 @@ import socket
 from time import perf_counter
 from typing import final
 
-from benchmarks.contestant import PATIENCE, Crowd, Wire, WrongAnswer
+from benchmarks.contestant import PATIENCE, ClientPool, Wire, WrongAnswer
 
 
 @final
-class StreamCrowd(Crowd):
+class StreamClientPool(ClientPool):
     """Connections to one server, greeted and ready."""
 
     def __init__(self, wire: Wire, address: str, clients: int, content: bytes) -> None:

@@ -19,7 +19,7 @@ _IDLE: Final = 100  # periods without a call, after which it sleeps until there 
 
 
 @final
-class Courier:
+class Flusher:
     """A thread that has the sockets of a loop while the handler runs, and only then."""
 
     def __init__(self, deliver: Callable[[], None]) -> None:
@@ -67,7 +67,7 @@ class Courier:
         return False
 
     def _start(self) -> bool:
-        thread = Thread(target=self._run, name="ipcfold-courier", daemon=True)
+        thread = Thread(target=self._run, name="ipcfold-flusher", daemon=True)
         # It must never be the one that gets a signal, which then would not interrupt what the handler waits for; a thread
         # has the mask of the one that starts it.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())

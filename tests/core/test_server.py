@@ -7,26 +7,26 @@ from returns.result import Failure, Success
 
 from ipcfold import Continuation, HandlerFailed, Limits, Message, Peer, cases
 from ipcfold.core.frame import Signal, encode
-from ipcfold.core.host import Host
-from ipcfold.core.serving import Serving, State
+from ipcfold.core.server import ServerCore
+from ipcfold.core.server_connection import ServerConnection, State
 from tests.core.written import written
 
 LIMITS = Limits(handshake=5, drain=2, unsent=100, connections=3)
 ONE, TWO = Message.text("one"), Message.text("two")
 
 
-def host(timeout: float | None = None) -> Host[int]:
-    return Host(0, heartbeat=1, limits=LIMITS, timeout=timeout, now=0.0)
+def host(timeout: float | None = None) -> ServerCore[int]:
+    return ServerCore(0, heartbeat=1, limits=LIMITS, timeout=timeout, now=0.0)
 
 
-def connect(server: Host[int], connection: int, now: float = 0.0) -> Serving:
+def connect(server: ServerCore[int], connection: int, now: float = 0.0) -> ServerConnection:
     end = server.connect(Peer(connection, 100 + connection), now)
     server.receive(connection, Signal.START_OK.frame, now)
     assert written(end) == Signal.START.frame
     return end
 
 
-def answer(server: Host[int], *responses: Message, now: float = 0.0) -> Peer:
+def answer(server: ServerCore[int], *responses: Message, now: float = 0.0) -> Peer:
     """Fold one message: count it."""
     ask = server.ask()
     assert ask is not None
@@ -73,7 +73,7 @@ def test_it_is_full_at_the_limit_and_free_again_when_one_leaves() -> None:
 
 
 def test_another_user_has_no_more_than_its_share() -> None:
-    server = Host(0, heartbeat=1, limits=Limits(connections=9, connections_per_user=2), timeout=None, now=0, user=7)
+    server = ServerCore(0, heartbeat=1, limits=Limits(connections=9, connections_per_user=2), timeout=None, now=0, user=7)
     for number in (1, 2, 3):
         server.connect(Peer(number, uid=7), 0)  # its own user is not counted
     for number in (4, 5):
@@ -96,7 +96,7 @@ def test_another_user_has_no_more_than_its_share() -> None:
 
 
 def test_nobody_s_frame_is_late_because_the_server_looked_away() -> None:
-    server = Host(0, heartbeat=100, limits=Limits(frame=10), timeout=None, now=0)
+    server = ServerCore(0, heartbeat=100, limits=Limits(frame=10), timeout=None, now=0)
     end = connect(server, 1)
     server.receive(1, encode(Message.text("ping"))[:5], 2)
     server.tick(5)
@@ -112,7 +112,7 @@ def test_nobody_s_frame_is_late_because_the_server_looked_away() -> None:
 
 
 def test_a_frame_is_as_late_as_any_other_when_the_server_looked_away_before_it() -> None:
-    server = Host(0, heartbeat=100, limits=Limits(frame=10), timeout=None, now=0)
+    server = ServerCore(0, heartbeat=100, limits=Limits(frame=10), timeout=None, now=0)
     connect(server, 1)
     server.tick(30)
     server.absent(25)
@@ -121,7 +121,7 @@ def test_a_frame_is_as_late_as_any_other_when_the_server_looked_away_before_it()
 
 
 def test_the_time_of_a_frame_does_not_run_before_its_sender_is_read_again() -> None:
-    server = Host(0, heartbeat=100, limits=Limits(frame=10, unsent=100), timeout=None, now=0)
+    server = ServerCore(0, heartbeat=100, limits=Limits(frame=10, unsent=100), timeout=None, now=0)
     end = connect(server, 1)
     server.receive(1, encode(ONE) + encode(TWO)[:5], 0)
     answer(server, Message.text("x" * 200))
@@ -261,7 +261,7 @@ def test_deadlines_are_those_of_the_connections_and_the_timeout() -> None:
 
 
 def test_silence_counts_from_the_last_answer_and_closes_everybody() -> None:
-    server = Host(0, heartbeat=100, limits=LIMITS, timeout=30, now=0)
+    server = ServerCore(0, heartbeat=100, limits=LIMITS, timeout=30, now=0)
     ends = [connect(server, 1), connect(server, 2)]
     server.receive(1, encode(ONE), 10)
     answer(server, now=20)
@@ -287,7 +287,7 @@ def test_who_is_gone_takes_no_deadline_of_another_along(number: int) -> None:
 
 
 def test_who_is_heard_of_often_has_one_deadline() -> None:
-    server: Host[int] = Host(0, heartbeat=1e6, limits=Limits(frame=1e3), timeout=None, now=0.0)
+    server: ServerCore[int] = ServerCore(0, heartbeat=1e6, limits=Limits(frame=1e3), timeout=None, now=0.0)
     server.connect(Peer(1), 0)
     frame = Signal.HEARTBEAT.frame
     for now in range(10):
@@ -319,7 +319,7 @@ def test_who_does_not_confirm_is_gone_after_the_drain() -> None:
 
 @pytest.mark.parametrize("verb", [Continuation.close, Continuation.stop])
 def test_who_is_closed_by_the_handler_has_the_drain_from_then_on(verb: Callable[[Continuation[int], int], Continuation[int]]) -> None:
-    server: Host[int] = Host(0, heartbeat=60, limits=LIMITS, timeout=None, now=0.0)
+    server: ServerCore[int] = ServerCore(0, heartbeat=60, limits=LIMITS, timeout=None, now=0.0)
     end = connect(server, 1)
     server.tick(9)  # the deadline of the greeting is none any more
     server.receive(1, encode(ONE), 10)
@@ -334,7 +334,7 @@ def test_who_is_closed_by_the_handler_has_the_drain_from_then_on(verb: Callable[
 
 
 def test_deadlines_take_no_more_room_than_the_connections() -> None:
-    server: Host[int] = Host(0, heartbeat=1e6, limits=LIMITS, timeout=None, now=0.0)
+    server: ServerCore[int] = ServerCore(0, heartbeat=1e6, limits=LIMITS, timeout=None, now=0.0)
     connect(server, 1)
     for number in range(2, 2000):
         connect(server, number)
@@ -346,7 +346,7 @@ def test_deadlines_take_no_more_room_than_the_connections() -> None:
 
 def test_tiny_limits_are_no_endless_loop() -> None:
     tiny = Limits(handshake=1e-15, drain=1e-15)
-    server: Host[int] = Host(0, heartbeat=1e-15, limits=tiny, timeout=None, now=1e6)
+    server: ServerCore[int] = ServerCore(0, heartbeat=1e-15, limits=tiny, timeout=None, now=1e6)
     waiting, idle = server.connect(Peer(1), 1e6), server.connect(Peer(2), 1e6)
     server.receive(2, Signal.START_OK.frame, 1e6)
     assert written(idle) == Signal.START.frame

@@ -10,14 +10,14 @@ import attrs
 from returns.result import Failure, Result, Success
 
 from ipcfold.continuation import Handler, Outcome
-from ipcfold.core.calling import State
+from ipcfold.core.client_connection import State
 from ipcfold.errors import HandlerFailed
 from ipcfold.events import Connected, Departure, Disconnected, Event, Folded, Listening, Refused, Stopping
 from ipcfold.limits import Limits
 from ipcfold.message import Message, shortened
 from ipcfold.peer import Peer
 from ipcfold.result import cases
-from ipcfold.testing.line import Line
+from ipcfold.testing.link import Link
 from ipcfold.testing.network import Network
 from ipcfold.testing.script import ClientStep, Close, Connect, Elapse, Hold, Kill, Release, Send, Shutdown, Step, Write
 
@@ -61,7 +61,7 @@ class Client:
 
 
 @final
-class Stage(Generic[C]):
+class ScriptPlayer(Generic[C]):
     """Where a script is played, step by step."""
 
     def __init__(
@@ -102,7 +102,7 @@ class Stage(Generic[C]):
     @property
     def accepting(self) -> bool:
         """Whether the server goes on."""
-        return self._network.host.accepting
+        return self._network.core.accepting
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -112,12 +112,12 @@ class Stage(Generic[C]):
     @property
     def present(self) -> tuple[str, ...]:
         """The clients whose connection is on, for them."""
-        return tuple(name for name, number in self._numbers.items() if _departure(self._network.lines[number]) is None)
+        return tuple(name for name, number in self._numbers.items() if _departure(self._network.links[number]) is None)
 
     @property
     def held(self) -> tuple[str, ...]:
         """The clients that are held, also those that died so."""
-        return tuple(name for name, number in self._numbers.items() if self._network.lines[number].held)
+        return tuple(name for name, number in self._numbers.items() if self._network.links[number].held)
 
     @property
     def clients(self) -> tuple[Client, ...]:
@@ -140,9 +140,9 @@ class Stage(Generic[C]):
 
     def client(self, name: str) -> Client:
         """What this one said and saw until now."""
-        line = self._network.lines[self._number(name)]
-        sent, answers = tuple(line.said), tuple(map(tuple, line.answers))
-        return Client(name, line.serving.peer, sent, line.calling.acknowledged, answers, _departure(line))
+        link = self._network.links[self._number(name)]
+        sent, answers = tuple(link.said), tuple(map(tuple, link.answers))
+        return Client(name, link.server.peer, sent, link.client.acknowledged, answers, _departure(link))
 
     def release_all(self) -> None:
         """Whoever is held is released."""
@@ -151,17 +151,17 @@ class Stage(Generic[C]):
 
     @property
     def transcript(self) -> tuple[str, ...]:
-        """What has happened, a line each."""
+        """What has happened, a link each."""
         width = max((len(who) for _, who, _ in self._happened), default=0)
         return tuple(f"{when:7.2f} s  {who:<{width}}  {what}" for when, who, what in self._happened)
 
     def _act(self, step: ClientStep, number: int) -> None:
-        network, line, name = self._network, self._network.lines[number], step.client
+        network, link, name = self._network, self._network.links[number], step.client
         if isinstance(step, Release):
-            if line.held:
+            if link.held:
                 self._say(name, "is released")
-            line.held = False
-        elif line.client_gone or not line.calling.open:
+            link.held = False
+        elif link.client_gone or not link.client.open:
             if not isinstance(step, Connect):
                 self._say(name, f"is gone: {type(step).__name__} does nothing")
             return
@@ -169,10 +169,10 @@ class Stage(Generic[C]):
             case Connect() | Release():
                 pass
             case Send(_, messages):
-                before = len(line.said)
+                before = len(link.said)
                 match cases(network.send(number, *messages)):
                     case Success():
-                        self._say(name, f"sends {_all_shown(line.said[before:]) or 'nothing'}")
+                        self._say(name, f"sends {_all_shown(link.said[before:]) or 'nothing'}")
                     case Failure(refused):
                         self._say(name, f"cannot send: {refused}")
                 network.client_writes(number)
@@ -183,12 +183,12 @@ class Stage(Generic[C]):
                 self._say(name, "closes")
                 network.close(number)
             case Kill(_, lost):
-                lost = min(lost, len(line.up))
+                lost = min(lost, len(link.up))
                 self._say(name, f"dies, and the last {lost} bytes it wrote are lost" if lost else "dies")
                 network.kill(number, lost)
             case Hold():
                 self._say(name, "is held")
-                line.held = True
+                link.held = True
 
     def _number(self, name: str) -> int:
         """The number of this client, which connects if it has none."""
@@ -250,10 +250,10 @@ def _all_shown(messages: Iterable[Message]) -> str:
     return ", ".join(map(_shown, messages))
 
 
-def _departure(line: Line) -> Departure | None:
-    if line.dead:
+def _departure(link: Link) -> Departure | None:
+    if link.dead:
         return Departure.LOST
-    match line.calling.state:
+    match link.client.state:
         case State.CONNECTED | State.TALKING | State.CLOSING:
             return None
         case State.CLOSED:
@@ -261,4 +261,4 @@ def _departure(line: Line) -> Departure | None:
         case State.DISMISSED:
             return Departure.DISMISSED
         case State.LOST | State.BROKEN | State.FLOODED | State.INTERRUPTED:
-            return line.serving.departure if line.serving.departure is Departure.DROPPED else Departure.LOST
+            return link.server.departure if link.server.departure is Departure.DROPPED else Departure.LOST

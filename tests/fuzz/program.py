@@ -35,7 +35,7 @@ _OUTCOMES: Final = (*[Outcome.CONTINUE] * 6, Outcome.CLOSE, Outcome.STOP)
 
 
 @final
-class Tape:
+class Program:
     """The program, read from left to right."""
 
     def __init__(self, data: bytes) -> None:
@@ -86,28 +86,28 @@ class Piece(Enum):
 PIECES: Final = tuple(Piece)
 
 
-def piece(tape: Tape) -> bytes:
+def piece(program: Program) -> bytes:
     """The next piece of a peer's stream."""
-    match tape.choice(PIECES):
+    match program.choice(PIECES):
         case Piece.RAW:
-            return tape.take(tape.byte())
+            return program.take(program.byte())
         case Piece.SIGNAL:
-            return tape.choice(SIGNALS).frame
+            return program.choice(SIGNALS).frame
         case Piece.MESSAGE:
-            return _message(tape)
+            return _message(program)
         case Piece.LARGE:
-            return framed(b"a/b", b"x" * tape.size())
+            return framed(b"a/b", b"x" * program.size())
         case Piece.LONG_TYPE:
-            return framed((b"a/b;c=" + b"d" * tape.size())[:0xFFFF], b"")
+            return framed((b"a/b;c=" + b"d" * program.size())[:0xFFFF], b"")
         case Piece.DECLARED:
-            return framed(b"text/plain", b"")[:-5] + tape.take(4).ljust(4, b"\0")
+            return framed(b"text/plain", b"")[:-5] + program.take(4).ljust(4, b"\0")
         case Piece.BENT:
-            frame = bytearray(_frame(tape))
-            frame[tape.size() % len(frame)] ^= tape.byte() or 1
+            frame = bytearray(_frame(program))
+            frame[program.size() % len(frame)] ^= program.byte() or 1
             return bytes(frame)
         case Piece.HALF:
-            frame = bytearray(_frame(tape))
-            return bytes(frame[: tape.size() % len(frame)])
+            frame = bytearray(_frame(program))
+            return bytes(frame[: program.size() % len(frame)])
 
 
 def framed(media_type: bytes, content: bytes) -> bytes:
@@ -115,23 +115,23 @@ def framed(media_type: bytes, content: bytes) -> bytes:
     return len(media_type).to_bytes(2) + media_type + len(content).to_bytes(4) + content + b"\xce"
 
 
-def _frame(tape: Tape) -> bytes:
-    return tape.choice(SIGNALS).frame if tape.byte() % 2 else _message(tape)
+def _frame(program: Program) -> bytes:
+    return program.choice(SIGNALS).frame if program.byte() % 2 else _message(program)
 
 
-def _message(tape: Tape) -> bytes:
+def _message(program: Program) -> bytes:
     """A message, which may be spelled like a signal."""
-    media_type, size = tape.choice(TYPES), tape.byte()
-    return framed(media_type, SIGNALS[size % len(SIGNALS)].content if size >= 0xF0 else tape.take(size % 64))
+    media_type, size = program.choice(TYPES), program.byte()
+    return framed(media_type, SIGNALS[size % len(SIGNALS)].content if size >= 0xF0 else program.take(size % 64))
 
 
-def limits(tape: Tape) -> Limits:
+def limits(program: Program) -> Limits:
     """Small limits, so that short programs reach them."""
     return Limits(
-        message=tape.choice(_MESSAGE_LIMITS),
-        unsent=tape.choice(_UNSENT_LIMITS),
-        unread=tape.choice(_UNREAD_LIMITS),
-        frame=tape.choice(_FRAME_LIMITS),
+        message=program.choice(_MESSAGE_LIMITS),
+        unsent=program.choice(_UNSENT_LIMITS),
+        unread=program.choice(_UNREAD_LIMITS),
+        frame=program.choice(_FRAME_LIMITS),
         handshake=4.0,
         drain=2.0,
         connections=4,
@@ -139,10 +139,10 @@ def limits(tape: Tape) -> Limits:
     )
 
 
-def own_messages(tape: Tape, limits: Limits) -> tuple[Message, ...]:
+def own_messages(program: Program, limits: Limits) -> tuple[Message, ...]:
     """Messages of our own side, which may be sent: at most three, of any size within the limit."""
-    return tuple(Message.octets(bytes([number]) * (2 * tape.size() % (limits.message + 1))) for number in range(tape.byte() % 4))
+    return tuple(Message.octets(bytes([number]) * (2 * program.size() % (limits.message + 1))) for number in range(program.byte() % 4))
 
 
-def outcome(tape: Tape) -> Outcome:
-    return tape.choice(_OUTCOMES)
+def outcome(program: Program) -> Outcome:
+    return program.choice(_OUTCOMES)

@@ -11,12 +11,12 @@ from returns.result import Success
 
 from ipcfold import IPC, Name
 from ipcfold.testing.plugin import Serve
-from ipcfold.unix.listing import Listener, listeners
+from ipcfold.unix.discovery import ServerInfo, listeners
 from tests.shells.handlers import EMPTY, log
 from tests.shells.support import NAME, PATIENCE, Wire, listening, running
 
 
-def one(directory: Path) -> Listener:
+def one(directory: Path) -> ServerInfo:
     (found,) = listeners(IPC(directory)).unwrap()
     return found
 

@@ -17,7 +17,7 @@ from returns.result import Result
 from ipcfold.continuation import Continuation
 from ipcfold.core.fold import Ask, Fold
 from ipcfold.core.frame import Encoder
-from ipcfold.core.serving import Absence, Serving
+from ipcfold.core.server_connection import PausedTime, ServerConnection
 from ipcfold.errors import HandlerFailed
 from ipcfold.limits import Limits
 from ipcfold.peer import Peer
@@ -28,11 +28,10 @@ _SPARE: Final = 64  # entries of the heap that may be out of date, beside one a 
 
 
 @final
-class Host(Generic[C]):
+class ServerCore(Generic[C]):
     """A whole server, without its sockets."""
 
     __slots__ = (
-        "_absence",
         "_attention",
         "_behind",
         "_deadlines",
@@ -42,6 +41,7 @@ class Host(Generic[C]):
         "_heartbeat",
         "_limits",
         "_others",
+        "_paused",
         "_user",
         "accepting",
         "ask",
@@ -53,15 +53,15 @@ class Host(Generic[C]):
         """Whether new connections are wanted."""
         self._user = user
         self._others = Counter[int]()
-        self._absence = Absence()
+        self._paused = PausedTime()
         self._fold = Fold(carry, timeout=timeout, prepare=Encoder(limits).encode, now=now)
         self.ask: Callable[[], Ask[C] | None] = self._fold.ask
         """The next message to ask the handler for."""
         self._heartbeat = heartbeat
         self._limits = limits
-        self._ends: dict[int, Serving] = {}
-        self._attention: dict[int, Serving] = {}
-        self._behind = dict[int, Serving]()
+        self._ends: dict[int, ServerConnection] = {}
+        self._attention: dict[int, ServerConnection] = {}
+        self._behind = dict[int, ServerConnection]()
         # One moment a connection. It may be early, because silence is measured anew with every byte: it is looked at
         # when due and put back, rather than moved for every message. The heap may hold some that count no more.
         self._due: dict[int, float] = {}
@@ -102,9 +102,9 @@ class Host(Generic[C]):
         idle = self._fold.deadline
         return min(due, idle) if due is not None and idle is not None else idle if due is None else due
 
-    def connect(self, peer: Peer, now: float) -> Serving:
+    def connect(self, peer: Peer, now: float) -> ServerConnection:
         """A client connected; its `connection` number is the key to its end from now on."""
-        end = Serving(peer, heartbeat=self._heartbeat, limits=self._limits, now=now, absence=self._absence)
+        end = ServerConnection(peer, heartbeat=self._heartbeat, limits=self._limits, now=now, paused=self._paused)
         self._ends[peer.connection] = end
         if peer.uid != self._user:
             self._others[peer.uid] += 1
@@ -178,7 +178,7 @@ class Host(Generic[C]):
 
     def absent(self, seconds: float) -> None:
         """The shell did not look at its sockets for so long: no frame under way is late for that."""
-        self._absence.seconds += seconds
+        self._paused.seconds += seconds
 
     def tick(self, now: float) -> None:
         """Time passed."""
@@ -199,7 +199,7 @@ class Host(Generic[C]):
         if self._fold.stopped and not stopped:
             self._close_all(now)
 
-    def attention(self) -> list[Serving]:
+    def attention(self) -> list[ServerConnection]:
         """The ends that something happened to since the last call."""
         if not self._attention:
             return []
@@ -220,7 +220,7 @@ class Host(Generic[C]):
         """The last carry, or how the handler failed."""
         return self._fold.result()
 
-    def _advance(self, end: Serving, now: float) -> None:
+    def _advance(self, end: ServerConnection, now: float) -> None:
         if not end.waiting:
             message = end.next(now)
             if message is not None:
@@ -243,7 +243,7 @@ class Host(Generic[C]):
                 self._watch(end)
                 self._attention[connection] = end
 
-    def _watch(self, end: Serving) -> None:
+    def _watch(self, end: ServerConnection) -> None:
         """See to it that this end's deadline, or an earlier moment, is on the heap."""
         connection, deadline = end.peer.connection, end.deadline
         scheduled = self._due.get(connection)
