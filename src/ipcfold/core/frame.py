@@ -244,8 +244,6 @@ class Decoder:
 
     def frames(self, most: int) -> list[Frame | Broken]:
         """The next whole frames that there are, at most so many; behind a `Broken`, nothing comes any more."""
-        if self._usual is not None and (only := self._only(self._usual)) is not None:
-            return [only]
         found: list[Frame | Broken] = []
         if self._large is not None and not self._needed:
             found.append(self._grown(self._large))
@@ -292,21 +290,6 @@ class Decoder:
         self.buffered = end - at if self._large is None else self._large.have
         self.fresh = len(found) == most
         return found
-
-    def _only(self, media_type: MediaType) -> Message | None:
-        """The message that all the data is, as mostly where requests come one by one: the same as `frames`, with less ado."""
-        data, start, end = self._data, len(self._header) + 4, len(self._data) - 1
-        if end < start or not data.startswith(self._header) or data[end] != _END or self._large is not None:
-            return None
-        (size,) = _CONTENT_LENGTH.unpack_from(data, start - 4)
-        if size != end - start or size > self._limit:
-            return None
-        content = data[start:end]
-        if content in _SIGNALS:
-            return None
-        self._data, self._needed = b"", _SHORTEST
-        self.buffered, self.fresh = 0, False
-        return Message(media_type, content)
 
     def _learn(self, header: bytes) -> None:
         """Parse the media type behind its length."""
