@@ -1,6 +1,7 @@
 """Imports go down only: shells, core, values; and the core and the values touch no effects."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 import ipcfold
 
 ROOT = Path(ipcfold.__file__).parent
-VALUES = {"errors", "message", "peer", "limits", "continuation", "result", "events"}
+VALUES = {"cause", "errors", "message", "peer", "limits", "continuation", "result", "events"}
 SHELLS = {"unix"}
 EFFECTS = {"socket", "select", "selectors", "signal", "threading", "time", "os", "logging", "asyncio", "subprocess"}
 
@@ -45,6 +46,13 @@ def test_imports_go_down(file: Path) -> None:
                 assert used.split(".")[0] == own.split(".")[0], f"the shell {own} imports the shell {used}"
     if layer(own) < 2:
         assert not {module.split(".")[0] for module in imports(file)} & EFFECTS
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    """Imports for type checkers count, too; `import ipcfold` is that of the public names, which are resolved when they are used."""
+    names = {".".join(file.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"): file for file in FILES}
+    graph = {name: imports(file) & names.keys() - {"ipcfold", name} for name, file in names.items()}
+    tuple(TopologicalSorter(graph).static_order())  # raises a CycleError that names the circle
 
 
 def test_the_layers_are_all_there() -> None:

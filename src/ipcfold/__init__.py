@@ -15,8 +15,6 @@ from ipcfold.errors import (
     HandlerFailed,
     Interrupted,
     InUse,
-    InvalidMediaType,
-    InvalidName,
     ListenError,
     MessageTooLarge,
     NameTaken,
@@ -35,8 +33,8 @@ from ipcfold.errors import (
     UsedAfterFork,
 )
 from ipcfold.limits import Limits
-from ipcfold.message import MediaType, Message
-from ipcfold.peer import Name, Peer
+from ipcfold.message import InvalidMediaType, MediaType, Message
+from ipcfold.peer import InvalidName, Name, Peer
 from ipcfold.result import cases
 from ipcfold.unix.client import Process
 from ipcfold.unix.ipc import IPC, Server

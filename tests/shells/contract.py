@@ -220,7 +220,7 @@ class ServerContract:
             gate.write_bytes(b"")
             assert client.read(4) == f"{RECEIVED},released,{RECEIVED},pong"
 
-    def test_nor_after_it_has_been_quick_for_long(self, directory: Path) -> None:
+    def test_an_acknowledgement_does_not_wait_for_a_slow_handler_after_many_quick_ones(self, directory: Path) -> None:
         gate = fifo(directory)
         with running(directory, program=self.program), Wire.talking(directory) as client:
             # As many as the socket has room for the acknowledgements of: they wait for a client that does not read in time.
@@ -229,7 +229,7 @@ class ServerContract:
             gate.write_bytes(b"")
             assert client.read(2) == f"{RECEIVED},released"
 
-    def test_nor_after_a_while_without_messages(self, directory: Path) -> None:
+    def test_an_acknowledgement_does_not_wait_for_a_slow_handler_after_a_silence(self, directory: Path) -> None:
         gate = fifo(directory)
         with running(directory, program=self.program), Wire.talking(directory) as client:
             for _ in range(2):

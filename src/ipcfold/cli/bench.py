@@ -21,8 +21,8 @@ from ipcfold.cli.output import Json, concluded, in_order, note, say, say_json, w
 from ipcfold.cli.parameters import AsJson, Ipc, MaybeCount, MaybeSeconds, ServerName, Size, Source
 from ipcfold.cli.requests import Deadline, asked, connected, sent
 from ipcfold.cli.status import Complaint, Misused, Status
-from ipcfold.errors import AskError, InvalidMediaType, MessageTooLarge, SendError, SystemFailure, TimedOut
-from ipcfold.message import Message
+from ipcfold.errors import AskError, MessageTooLarge, SendError, SystemFailure, TimedOut
+from ipcfold.message import InvalidMediaType, Message
 from ipcfold.peer import Name
 from ipcfold.result import cases, flat_map
 from ipcfold.unix.client import Process
