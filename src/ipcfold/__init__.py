@@ -1,5 +1,7 @@
 """Typed, functional inter-process communication: a server is a fold over messages, a client a pipeline of results."""
 
+from ipcfold.blocking.client import Process
+from ipcfold.blocking.ipc import IPC, Server
 from ipcfold.continuation import Continuation, Handler, Outcome
 from ipcfold.core.offline import fold
 from ipcfold.errors import (
@@ -36,8 +38,6 @@ from ipcfold.limits import Limits
 from ipcfold.message import InvalidMediaType, MediaType, Message
 from ipcfold.peer import InvalidName, Name, Peer
 from ipcfold.result import cases
-from ipcfold.unix.client import Process
-from ipcfold.unix.ipc import IPC, Server
 
 __all__ = [
     "IPC",

@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 from returns.result import Result
 
+from ipcfold.blocking.client import Process
 from ipcfold.errors import AskError, CloseError, ReceiveError, SendError
 from ipcfold.message import Message
 from ipcfold.result import flat_map
-from ipcfold.unix.client import Process
 
 __all__ = ["ask", "close", "flat_map", "send", "wait"]
 

@@ -15,6 +15,7 @@ from returns.curry import partial
 from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
+from ipcfold.blocking.client import Process
 from ipcfold.cli.content import told
 from ipcfold.cli.latency import Latency, milliseconds
 from ipcfold.cli.output import Json, concluded, in_order, note, say, say_json, watched
@@ -25,7 +26,6 @@ from ipcfold.errors import AskError, MessageTooLarge, SendError, SystemFailure, 
 from ipcfold.message import InvalidMediaType, Message
 from ipcfold.peer import Name
 from ipcfold.result import cases, flat_map
-from ipcfold.unix.client import Process
 
 Progress: TypeAlias = Callable[[float], None]
 Exchange: TypeAlias = Callable[[Message, Deadline, Process], Result[object, AskError | SendError | TimedOut]]

@@ -11,10 +11,10 @@ import attrs
 from returns.maybe import Maybe
 from returns.result import Result
 
+from ipcfold.blocking.ipc import IPC
 from ipcfold.errors import DirectoryUnusable
+from ipcfold.local.directory import located, socket_path
 from ipcfold.peer import Name, Peer
-from ipcfold.unix.address import located, socket_path
-from ipcfold.unix.ipc import IPC
 
 _TABLE: Final = Path("/proc/net/unix")  # of Linux, see proc_net(5): the sockets of this network namespace
 _ACCEPTS: Final = 0x10000  # among a socket's flags there: it listens

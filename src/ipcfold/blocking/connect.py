@@ -10,14 +10,14 @@ from time import monotonic
 
 from returns.result import Failure, Result
 
+from ipcfold.blocking.client import Process
+from ipcfold.blocking.driver import Driver
 from ipcfold.errors import ConnectError, NoServer, PeerUntrusted, SystemFailure, TimedOut
 from ipcfold.limits import Limits
+from ipcfold.local.credentials import peer_of, trusted
+from ipcfold.local.directory import reachable
+from ipcfold.local.stream import LONGEST_SLEEP
 from ipcfold.peer import Name, Trust
-from ipcfold.unix.address import reachable
-from ipcfold.unix.client import Process
-from ipcfold.unix.credentials import peer_of, trusted
-from ipcfold.unix.driver import Driver
-from ipcfold.unix.stream import LONGEST_SLEEP
 
 
 def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust: Trust, timeout: float) -> Result[Process, ConnectError]:

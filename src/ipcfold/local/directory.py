@@ -18,8 +18,8 @@ from typing import Final
 from returns.result import Failure, Result, Success
 
 from ipcfold.errors import DirectoryUnusable, PathTooLong
+from ipcfold.local.credentials import same_user
 from ipcfold.peer import Name, Trust
-from ipcfold.unix.credentials import same_user
 
 LONGEST_PATH: Final = 107 if sys.platform == "linux" else 103  # sun_path, less the zero at its end
 _DESCRIPTORS: Final = "/proc/self/fd"  # of Linux, where what stands below a directory's descriptor can be opened by path

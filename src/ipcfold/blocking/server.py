@@ -15,21 +15,21 @@ from typing import Any, Final, Generic, TypeVar, final
 
 from returns.result import Failure, Result, Success
 
+from ipcfold.blocking.flusher import Flusher
 from ipcfold.continuation import Continuation, Handler
 from ipcfold.core.server import ServerCore
 from ipcfold.errors import HandlerFailed, SystemFailure, UsedAfterFork
 from ipcfold.events import Ending
+from ipcfold.local.claim import Claim
+from ipcfold.local.clients import Client, Clients
+from ipcfold.local.listener import Listener
+from ipcfold.local.log import Report
+from ipcfold.local.poller import Poller
+from ipcfold.local.signals import handled
+from ipcfold.local.stream import LONGEST_SLEEP, READ, READ_SIZE
 from ipcfold.message import Message
 from ipcfold.peer import Name, Trust
 from ipcfold.result import flat_map
-from ipcfold.unix.claim import Claim
-from ipcfold.unix.clients import Client, Clients
-from ipcfold.unix.flusher import Flusher
-from ipcfold.unix.listener import Listener
-from ipcfold.unix.poller import Poller
-from ipcfold.unix.report import Report
-from ipcfold.unix.signals import handled
-from ipcfold.unix.stream import LONGEST_SLEEP, READ, READ_SIZE
 
 C = TypeVar("C")
 

@@ -16,8 +16,8 @@ from typing import Final, TypeVar, final
 
 from ipcfold.core.client_connection import ClientConnection
 from ipcfold.limits import Limits
+from ipcfold.local.stream import LARGE, LONGEST_SLEEP, READ_SIZE, SEND_FLAGS, widen
 from ipcfold.message import Message
-from ipcfold.unix.stream import LARGE, LONGEST_SLEEP, READ_SIZE, SEND_FLAGS, widen
 
 T = TypeVar("T")
 

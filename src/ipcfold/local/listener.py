@@ -6,12 +6,12 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Final, final
 
+from ipcfold.local.claim import Claim
+from ipcfold.local.credentials import peer_of, trusted
+from ipcfold.local.log import Report
+from ipcfold.local.poller import Poller
+from ipcfold.local.stream import READ
 from ipcfold.peer import Peer, Trust
-from ipcfold.unix.claim import Claim
-from ipcfold.unix.credentials import peer_of, trusted
-from ipcfold.unix.poller import Poller
-from ipcfold.unix.report import Report
-from ipcfold.unix.stream import READ
 
 _ACCEPTED_AT_ONCE: Final = 64
 _ACCEPT_AGAIN: Final = 0.1  # seconds, after the system had no descriptor left for a client

@@ -8,9 +8,9 @@ from typing import Final, Generic, TypeVar, final
 
 from ipcfold.core.server import ServerCore
 from ipcfold.core.server_connection import ServerConnection, State
-from ipcfold.unix.poller import Poller
-from ipcfold.unix.report import Report
-from ipcfold.unix.stream import LARGE, READ, READ_SIZE, SEND_FLAGS, WRITE, widen
+from ipcfold.local.log import Report
+from ipcfold.local.poller import Poller
+from ipcfold.local.stream import LARGE, READ, READ_SIZE, SEND_FLAGS, WRITE, widen
 
 C = TypeVar("C")
 

@@ -18,6 +18,8 @@ from returns.maybe import Maybe, Nothing, Some
 from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
+from ipcfold.blocking.client import Process
+from ipcfold.blocking.connect import connected
 from ipcfold.continuation import Handler
 from ipcfold.errors import (
     ConnectError,
@@ -33,13 +35,11 @@ from ipcfold.errors import (
     UsedAfterFork,
 )
 from ipcfold.limits import Limits
+from ipcfold.local.claim import Claim, holder_of, is_socket
+from ipcfold.local.credentials import same_user
+from ipcfold.local.directory import located, prepared, socket_path
 from ipcfold.peer import Name, Peer, Trust
 from ipcfold.result import cases, flat_map
-from ipcfold.unix.address import located, prepared, socket_path
-from ipcfold.unix.claim import Claim, holder_of, is_socket
-from ipcfold.unix.client import Process
-from ipcfold.unix.connect import connected
-from ipcfold.unix.credentials import same_user
 
 if TYPE_CHECKING:
     from ipcfold.events import Observer  # a tenth of the time to import this library, and few observe
@@ -221,9 +221,9 @@ class Server:
     def _run(self, carry: C, handler: Handler[C], claim: Claim) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
         ipc = self.ipc
         try:
+            from ipcfold.blocking.server import Loop  # noqa: PLC0415 - as above
             from ipcfold.core.server import ServerCore  # noqa: PLC0415 - a quarter of the time to import this library, and clients never need them
-            from ipcfold.unix.report import Report  # noqa: PLC0415 - as above
-            from ipcfold.unix.server import Loop  # noqa: PLC0415 - as above
+            from ipcfold.local.log import Report  # noqa: PLC0415 - as above
 
             core = ServerCore(carry, heartbeat=ipc.heartbeat, limits=ipc.limits, timeout=self.timeout, now=monotonic(), user=os.geteuid())
             loop = Loop(self.name, claim, core, handler, ipc.trust, Report(self.name, ipc.observe), ipc.heartbeat)

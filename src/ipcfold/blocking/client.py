@@ -18,6 +18,7 @@ from weakref import WeakSet, ref
 from returns.maybe import Some
 from returns.result import Failure, Result, Success
 
+from ipcfold.blocking.driver import Driver
 from ipcfold.core.client_connection import State
 from ipcfold.core.frame import RefusedError
 from ipcfold.errors import (
@@ -41,10 +42,9 @@ from ipcfold.errors import (
     UsedAfterFork,
 )
 from ipcfold.limits import Limits
+from ipcfold.local.claim import holder_of
 from ipcfold.message import Message
 from ipcfold.peer import Name, Peer
-from ipcfold.unix.claim import holder_of
-from ipcfold.unix.driver import Driver
 
 A = TypeVar("A")
 T = TypeVar("T")

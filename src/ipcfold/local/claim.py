@@ -26,8 +26,8 @@ from returns.maybe import Maybe, Nothing, Some
 from returns.result import Failure, Result, Success
 
 from ipcfold.errors import NameTaken, SystemFailure
+from ipcfold.local.directory import reachable
 from ipcfold.peer import Name
-from ipcfold.unix.address import reachable
 
 _BACKLOG: Final = 4096  # the kernel cuts it to what it allows
 

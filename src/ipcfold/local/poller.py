@@ -5,6 +5,6 @@ import sys
 __all__ = ["Poller"]
 
 if sys.platform == "linux":
-    from ipcfold.unix.epoll import Epoll as Poller
+    from ipcfold.local.epoll import Epoll as Poller
 else:
-    from ipcfold.unix.portable import Portable as Poller
+    from ipcfold.local.portable import Portable as Poller
