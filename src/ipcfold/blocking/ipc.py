@@ -223,10 +223,10 @@ class Server:
         try:
             from ipcfold.blocking.server import Loop  # noqa: PLC0415 - as above
             from ipcfold.core.server import ServerCore  # noqa: PLC0415 - a quarter of the time to import this library, and clients never need them
-            from ipcfold.local.log import Report  # noqa: PLC0415 - as above
+            from ipcfold.local.log import ServerLog  # noqa: PLC0415 - as above
 
             core = ServerCore(carry, heartbeat=ipc.heartbeat, limits=ipc.limits, timeout=self.timeout, now=monotonic(), user=os.geteuid())
-            loop = Loop(self.name, claim, core, handler, ipc.trust, Report(self.name, ipc.observe), ipc.heartbeat)
+            loop = Loop(self.name, claim, core, handler, ipc.trust, ServerLog(self.name, ipc.observe), ipc.heartbeat)
         except OSError as error:
             return Failure(SystemFailure("serve at", claim.path, error.strerror or str(error)))
         except ImportError as error:  # compiled, what is to be imported cannot be opened either, where there is no descriptor left

@@ -21,9 +21,9 @@ from ipcfold.core.server import ServerCore
 from ipcfold.errors import HandlerFailed, SystemFailure, UsedAfterFork
 from ipcfold.events import Ending
 from ipcfold.local.claim import Claim
-from ipcfold.local.clients import Client, Clients
+from ipcfold.local.clients import ClientSocket, ClientSockets
 from ipcfold.local.listener import Listener
-from ipcfold.local.log import Report
+from ipcfold.local.log import ServerLog
 from ipcfold.local.poller import Poller
 from ipcfold.local.signals import handled
 from ipcfold.local.stream import LONGEST_SLEEP, READ, READ_SIZE
@@ -49,12 +49,12 @@ class Loop(Generic[C]):
     """One run of a server."""
 
     def __init__(
-        self, name: Name, claim: Claim, core: ServerCore[C], handler: Handler[C], trust: Trust, report: Report, period: float
+        self, name: Name, claim: Claim, core: ServerCore[C], handler: Handler[C], trust: Trust, log: ServerLog, period: float
     ) -> None:
         """Every `period` seconds it is looked whether the socket is still in its place."""
         self._name = name
         self._period = period
-        self._report = report
+        self._log = log
         self._ending = Ending.STOPPED  # by the handler, if by nothing else
         self._claim = claim
         self._listener: Listener | None = None
@@ -68,7 +68,7 @@ class Loop(Generic[C]):
         self._signalled = False
         self._interruptible = False  # whether the handler runs, which alone can be interrupted without harm
         self._poller = Poller[object]()
-        self._clients = Clients(core, self._poller, report)
+        self._clients = ClientSockets(core, self._poller, log)
         self._woken, self._wake = socket.socketpair()
         self._woken.setblocking(False)
         self._wake.setblocking(False)
@@ -90,14 +90,14 @@ class Loop(Generic[C]):
             running.discard(self)
 
     def _served(self, bound: socket.socket) -> Result[C, HandlerFailed[C] | SystemFailure]:
-        listener = self._listener = Listener(self._report, self._claim, bound, self._poller, self._period)
+        listener = self._listener = Listener(self._log, self._claim, bound, self._poller, self._period)
         try:
             listener.open(monotonic())
             self._poller.watch(self._woken, READ, self._woken)
         except OSError as error:
             return Failure(SystemFailure("watch", self._claim.path, error.strerror or str(error)))
         self._flusher = Flusher(partial(self._settle, listener))
-        self._report.listening()
+        self._log.listening()
         self._serve(listener)
         return self._core.result()
 
@@ -149,7 +149,7 @@ class Loop(Generic[C]):
         happened = self._poller.poll(patience) or self._poller.poll(0.0)
         now = monotonic()
         for thing, events in happened:
-            if isinstance(thing, Client):
+            if isinstance(thing, ClientSocket):
                 clients.happened(thing, events, now)
             elif thing is listener:
                 for stream, peer in listener.accepted(self._trust, core.refusal, now):
@@ -179,7 +179,7 @@ class Loop(Generic[C]):
 
     def _fold(self, listener: Listener, woken: float) -> None:
         """Ask the handler for a burst of messages, which lasts as long as looking at the sockets did, at least."""
-        core, handler, flusher, observed = self._core, self._handler, self._flusher, self._report.observed
+        core, handler, flusher, observed = self._core, self._handler, self._flusher, self._log.observed
         now, owing = monotonic(), core.owing
         until = now + max(_BURST, now - woken)
         while now < until and (asked := core.ask()) is not None:
@@ -215,15 +215,15 @@ class Loop(Generic[C]):
 
     def _observed(self, message: Message, answer: Continuation[C], duration: float) -> None:
         if isinstance(self._core.result(), Success):
-            self._report.folded(message, answer, duration)
+            self._log.folded(message, answer, duration)
 
     def _settle(self, listener: Listener) -> None:
         """Look after every end that something happened to."""
         if not self._core.accepting and not listener.closed:
             listener.close()  # before anybody is told, so that who is told finds the name gone
-            self._report.stopping(Ending.FAILED if isinstance(self._core.result(), Failure) else self._ending)
-        if self._report.untold:
-            self._report.flush()
+            self._log.stopping(Ending.FAILED if isinstance(self._core.result(), Failure) else self._ending)
+        if self._log.untold:
+            self._log.flush()
         self._clients.settle()
 
     def _end(self) -> None:

@@ -8,7 +8,7 @@ from typing import Final, Generic, TypeVar, final
 
 from ipcfold.core.server import ServerCore
 from ipcfold.core.server_connection import ServerConnection, State
-from ipcfold.local.log import Report
+from ipcfold.local.log import ServerLog
 from ipcfold.local.poller import Poller
 from ipcfold.local.stream import LARGE, READ, READ_SIZE, SEND_FLAGS, WRITE, widen
 
@@ -18,7 +18,7 @@ _TALKING: Final = State.TALKING
 
 
 @final
-class Client:
+class ClientSocket:
     """One accepted socket and its end."""
 
     __slots__ = ("end", "interest", "lost", "stream", "wide")
@@ -32,21 +32,21 @@ class Client:
 
 
 @final
-class Clients(Generic[C]):
+class ClientSockets(Generic[C]):
     """All of them, by the number of their connection."""
 
-    def __init__(self, core: ServerCore[C], poller: Poller[object], report: Report) -> None:
+    def __init__(self, core: ServerCore[C], poller: Poller[object], log: ServerLog) -> None:
         self._core = core
         self._poller = poller
-        self._report = report
-        self._clients = dict[int, Client]()
+        self._log = log
+        self._clients = dict[int, ClientSocket]()
 
     def add(self, stream: socket.socket, end: ServerConnection) -> None:
         """One was let in."""
-        self._clients[end.peer.connection] = Client(stream, end)
-        self._report.connected(end.peer)
+        self._clients[end.peer.connection] = ClientSocket(stream, end)
+        self._log.connected(end.peer)
 
-    def happened(self, client: Client, events: int, now: float) -> None:
+    def happened(self, client: ClientSocket, events: int, now: float) -> None:
         """The poller says so of this one."""
         if client.interest & WRITE and events & ~READ:
             self._look_after(client)
@@ -68,7 +68,7 @@ class Clients(Generic[C]):
         for client in self._clients.values():
             client.stream.close()
 
-    def _read(self, client: Client, now: float) -> None:
+    def _read(self, client: ClientSocket, now: float) -> None:
         """Read; for whom no memory is left goes, and the others and the carry stay."""
         try:
             self._receive(client, now)
@@ -79,7 +79,7 @@ class Clients(Generic[C]):
         client.end.abort("there is no memory left for what it sends", now)
         self._drop(client)
 
-    def _receive(self, client: Client, now: float) -> None:
+    def _receive(self, client: ClientSocket, now: float) -> None:
         end = client.end
         if end.waiting or end.behind:
             return
@@ -102,13 +102,13 @@ class Clients(Generic[C]):
         else:
             self._core.filled(end.peer.connection, count, now)
 
-    def _lose(self, client: Client) -> None:
+    def _lose(self, client: ClientSocket) -> None:
         if client.lost:
             return
         client.lost = True
-        self._report.lost(client.end.peer)
+        self._log.lost(client.end.peer)
 
-    def _look_after(self, client: Client) -> None:
+    def _look_after(self, client: ClientSocket) -> None:
         end, outbox = client.end, client.end.outbox
         if waiting := outbox.size:
             clogged = end.clogged
@@ -135,7 +135,7 @@ class Clients(Generic[C]):
         elif (interest := (READ if end.reading else 0) | (WRITE if outbox.size else 0)) != client.interest:
             self._watch(client, interest)
 
-    def _watch(self, client: Client, interest: int) -> None:
+    def _watch(self, client: ClientSocket, interest: int) -> None:
         if not client.interest:
             try:
                 self._poller.watch(client.stream, interest, client)
@@ -148,7 +148,7 @@ class Clients(Generic[C]):
             self._poller.change(client.stream, interest, client)
         client.interest = interest
 
-    def _drop(self, client: Client) -> None:
+    def _drop(self, client: ClientSocket) -> None:
         if client.interest:
             self._poller.forget(client.stream)
         client.interest = 0
@@ -156,4 +156,4 @@ class Clients(Generic[C]):
         connection = client.end.peer.connection
         del self._clients[connection]
         self._core.forget(connection)
-        self._report.disconnected(client.end)
+        self._log.disconnected(client.end)

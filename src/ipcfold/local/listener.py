@@ -8,7 +8,7 @@ from typing import Final, final
 
 from ipcfold.local.claim import Claim
 from ipcfold.local.credentials import peer_of, trusted
-from ipcfold.local.log import Report
+from ipcfold.local.log import ServerLog
 from ipcfold.local.poller import Poller
 from ipcfold.local.stream import READ
 from ipcfold.peer import Peer, Trust
@@ -21,13 +21,13 @@ _ACCEPT_AGAIN: Final = 0.1  # seconds, after the system had no descriptor left f
 class Listener:
     """The published name of a server, and the socket that listens there."""
 
-    def __init__(self, report: Report, claim: Claim, listener: socket.socket, poller: Poller[object], period: float) -> None:
+    def __init__(self, log: ServerLog, claim: Claim, listener: socket.socket, poller: Poller[object], period: float) -> None:
         """Every `period` seconds it is looked whether the socket is still in its place."""
         self._claim = claim
         self._listener = listener
         self._poller = poller
         self._period = period
-        self._report = report
+        self._log = log
         self._look_at = 0.0
         self.deadline = 0.0
         """When `tick` is to be called."""
@@ -58,7 +58,7 @@ class Listener:
                 # No descriptor or memory is left. The client stays in the backlog, so the listener stays ready:
                 # watching it on would be a busy loop.
                 if not self._short:
-                    self._report.short(error)
+                    self._log.short(error)
                 self._short = True
                 self._poller.forget(self._listener)
                 self._accept_at = now + _ACCEPT_AGAIN
@@ -72,7 +72,7 @@ class Listener:
                 continue
             reason = refusal(peer) if trusted(trust, peer) else "it is not trusted (trust)"
             if reason:
-                self._report.refused(peer, reason)
+                self._log.refused(peer, reason)
                 stream.close()
                 continue
             stream.setblocking(False)
@@ -87,7 +87,7 @@ class Listener:
             self._look_at = now + self._period
             damage = self._claim.damage()
             if damage and damage != self._damage:
-                self._report.damaged(damage)
+                self._log.damaged(damage)
             self._damage = damage
         self.deadline = self._look_at if self._accept_at is None else min(self._look_at, self._accept_at)
 

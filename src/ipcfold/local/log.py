@@ -30,7 +30,7 @@ def logger() -> logging.Logger:
 
 
 @final
-class Report:
+class ServerLog:
     """Tells of one server."""
 
     __slots__ = ("_ending", "_log", "_name", "_observe", "_thread", "observed", "untold")
