@@ -1,4 +1,4 @@
-"""The sockets of a server's clients: reading, writing, and letting go of them."""
+"""The sockets of a server's clients: reads, writes and closes them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TALKING: Final = State.TALKING
 
 @final
 class ClientSocket:
-    """One accepted socket and its end."""
+    """One accepted socket and its connection."""
 
     __slots__ = ("end", "interest", "lost", "stream", "wide")
 
@@ -28,12 +28,12 @@ class ClientSocket:
         self.end = end
         self.interest = 0
         self.wide = False
-        self.lost = False  # whether it is known to have gone; reading and writing both tell
+        self.lost = False  # whether the client is known to be gone; reading and writing both find out
 
 
 @final
 class ClientSockets(Generic[C]):
-    """All of them, by the number of their connection."""
+    """All client sockets, by the number of their connection."""
 
     def __init__(self, core: ServerCore[C], poller: Poller[object], log: ServerLog) -> None:
         self._core = core
@@ -42,38 +42,38 @@ class ClientSockets(Generic[C]):
         self._clients = dict[int, ClientSocket]()
 
     def add(self, stream: socket.socket, end: ServerConnection) -> None:
-        """One was let in."""
+        """Add an accepted client."""
         self._clients[end.peer.connection] = ClientSocket(stream, end)
         self._log.connected(end.peer)
 
     def happened(self, client: ClientSocket, events: int, now: float) -> None:
-        """The poller says so of this one."""
+        """Write and read, as the poller says that it is possible."""
         if client.interest & WRITE and events & ~READ:
             self._look_after(client)
-        if client.interest & READ and events & ~WRITE:  # which writing may have changed, or ended
+        if client.interest & READ and events & ~WRITE:  # writing may have changed the interest, or closed the socket
             self._read(client, now)
 
     def settle(self) -> None:
-        """Look after every end that something happened to."""
+        """Write to, watch or close every connection that has changed."""
         while ends := self._core.attention():
             for end in ends:
                 client = self._clients.get(end.peer.connection)
                 if client is not None:
                     self._look_after(client)
-                else:  # an interrupt came between accepting it and keeping it
+                else:  # an interrupt came between accepting the client and adding it
                     self._core.forget(end.peer.connection)
 
     def abandon(self) -> None:
-        """Close every socket; in a forked child these are copies, and what the parent sees does not change."""
+        """Close every socket. In a forked child these are copies, so the parent is not affected."""
         for client in self._clients.values():
             client.stream.close()
 
     def _read(self, client: ClientSocket, now: float) -> None:
-        """Read; for whom no memory is left goes, and the others and the carry stay."""
+        """Read; if memory runs out, drop only this client."""
         try:
             self._receive(client, now)
         except MemoryError:
-            pass  # what its traceback holds on to is free only behind this
+            pass  # the traceback keeps memory until this block is left
         else:
             return
         client.end.abort("there is no memory left for what it sends", now)
@@ -92,7 +92,7 @@ class ClientSockets(Generic[C]):
                 count = client.stream.recv_into(room)
         except BlockingIOError:
             return
-        except OSError:  # reset: as dead as one that ended
+        except OSError:  # a reset connection is treated as one that ended
             self._lose(client)
             count = 0
         if not count:
@@ -121,15 +121,15 @@ class ClientSockets(Generic[C]):
                 except BlockingIOError:
                     break
                 except (BrokenPipeError, ConnectionResetError):
-                    outbox.mute()  # it reads no more; what it wrote before is still folded
+                    outbox.mute()  # the client reads no more; what it wrote before is still folded
                     self._lose(client)
-                except OSError:  # the system has no room for it: it goes, rather than wait for what was lost
+                except OSError:  # the system has no memory for the write: drop the client, because part of its stream is lost
                     self._drop(client)
                     return
             if (clogged or end.state is not _TALKING) and outbox.size < waiting:
                 self._core.wrote(end.peer.connection, monotonic())
         if end.hearing and client.interest == READ and not outbox.size:
-            return  # as mostly
+            return  # the usual case
         if end.over:
             self._drop(client)
         elif (interest := (READ if end.reading else 0) | (WRITE if outbox.size else 0)) != client.interest:
@@ -139,7 +139,7 @@ class ClientSockets(Generic[C]):
         if not client.interest:
             try:
                 self._poller.watch(client.stream, interest, client)
-            except OSError:  # the system watches no more sockets: this client must go, the others stay
+            except OSError:  # the system watches no more sockets: drop only this client
                 self._drop(client)
                 return
         elif not interest:

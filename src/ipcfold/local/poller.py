@@ -1,4 +1,4 @@
-"""Waiting for many sockets at once: the best way that there is on this system."""
+"""Chooses how to wait for many sockets: epoll on Linux, `selectors` elsewhere."""
 
 import sys
 
