@@ -8,7 +8,7 @@ import pytest
 import ipcfold
 
 ROOT = Path(ipcfold.__file__).parent
-VALUES = {"errors", "message", "peer", "limits", "continuation", "result", "events"}
+VALUES = {"errors", "message", "peer", "limits", "continuation", "result", "chain", "events"}
 SHELLS = {"unix"}
 EFFECTS = {"socket", "select", "selectors", "signal", "threading", "time", "os", "logging", "asyncio", "subprocess"}
 

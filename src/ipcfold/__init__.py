@@ -1,5 +1,6 @@
 """Typed, functional inter-process communication: a server is a fold over messages, a client a pipeline of results."""
 
+from ipcfold.chain import Pipeline, pipeline
 from ipcfold.continuation import Continuation, Handler, Outcome
 from ipcfold.core.offline import fold
 from ipcfold.errors import (
@@ -71,6 +72,7 @@ __all__ = [
     "PathTooLong",
     "Peer",
     "PeerUntrusted",
+    "Pipeline",
     "Process",
     "ProcessClosed",
     "ProtocolBroken",
@@ -85,4 +87,5 @@ __all__ = [
     "UsedAfterFork",
     "cases",
     "fold",
+    "pipeline",
 ]

@@ -1,0 +1,161 @@
+"""Each checker accepts `pipelines.py`, and refuses the programs of `pipelines_wrong.py`, except those that `MISSED` lists.
+
+The checkers are in the extra `lint`, with exact versions: another version may infer something else.
+"""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pytest
+
+from tests.environment import PLAIN
+from tests.shells.support import PATIENCE
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+RIGHT, WRONG = HERE / "pipelines.py", HERE / "pipelines_wrong.py"
+PAGE = ROOT / "docs" / "how-to" / "type-checkers.md"
+
+_MYPY: Final = "[mypy]\nstrict = True\nenable_error_code = exhaustive-match\n"
+
+
+class Checker(NamedTuple):
+    name: str
+    package: str
+    file: str
+    """Its configuration file."""
+    configuration: str
+    command: tuple[str, ...]
+    """What follows `python -m package`."""
+    error: str
+    """How a line of its output tells of an error: the file, then the number of the line."""
+
+
+CHECKERS: Final = (
+    Checker(
+        "mypy with the plugin",
+        "mypy",
+        "mypy.ini",
+        f"{_MYPY}plugins = returns.contrib.mypy.returns_plugin\n",
+        ("--config-file", "mypy.ini", "--no-color-output"),
+        r"(\S+\.py):(\d+): error: ",
+    ),
+    Checker("mypy", "mypy", "mypy.ini", _MYPY, ("--config-file", "mypy.ini", "--no-color-output"), r"(\S+\.py):(\d+): error: "),
+    Checker(
+        "pyright",
+        "pyright",
+        "pyrightconfig.json",
+        '{"typeCheckingMode": "strict"}',
+        ("--pythonpath", sys.executable),
+        r" *(\S+\.py):(\d+):\d+ - error: ",
+    ),
+    Checker(
+        "pyrefly",
+        "pyrefly",
+        "pyrefly.toml",  # without one, pyrefly has a preset that looks for few errors
+        '[errors]\nnon-exhaustive-match = "error"\n',
+        ("check", "--config", "pyrefly.toml", "--python-interpreter-path", sys.executable, "--output-format", "min-text"),
+        r"ERROR (\S+\.py):(\d+):",
+    ),
+    Checker(
+        "ty",
+        "ty",
+        "ty.toml",
+        "",
+        ("check", "--python", sys.executable, "--output-format", "concise"),
+        r"(\S+\.py):(\d+):\d+: error\[",
+    ),
+)
+
+_ALL_BUT_THE_PLUGIN: Final = frozenset({"mypy", "pyright", "pyrefly", "ty"})
+_BOTH_MYPYS: Final = frozenset({"mypy with the plugin", "mypy"})
+
+MISSED: Final[Mapping[str, frozenset[str]]] = {
+    # ty has no rule for a `match` that leaves a case out: it only sees that such a function lacks a `return`.
+    "forgotten_failure_of_none": frozenset({"ty"}),
+    # A checker does not know that a `Result` is one of two classes. pyrefly and ty do not ask for the last case; mypy infers `Any`.
+    "forgotten_failure_of_a_bare_result": frozenset({"pyrefly", "ty"}),
+    "value_of_a_bare_result": _BOTH_MYPYS,
+    # Only the plugin knows what `flow` returns. Without it, `flow` is `Any` or unknown, and nothing in it is compared.
+    "forgotten_flat_map_in_a_flow": _ALL_BUT_THE_PLUGIN,
+    "step_in_the_wrong_place_of_a_flow": _ALL_BUT_THE_PLUGIN,
+    "result_of_a_flow_as_value": _ALL_BUT_THE_PLUGIN,
+    "hidden_error_of_a_flow": _ALL_BUT_THE_PLUGIN,
+}
+
+
+class Program(NamedTuple):
+    title: str
+    lines: range
+    marks: frozenset[int]
+
+
+def programs() -> dict[str, Program]:
+    """The functions of `pipelines_wrong.py` by their names."""
+    lines = WRONG.read_text().splitlines()
+    found = dict[str, Program]()
+    for node in ast.parse(WRONG.read_text()).body:
+        if isinstance(node, ast.FunctionDef):
+            within = range(node.lineno, (node.end_lineno or 0) + 1)
+            marks = frozenset(line for line in within if lines[line - 1].endswith("# refused"))
+            found[node.name] = Program(ast.get_docstring(node) or "", within, marks)
+    return found
+
+
+def errors(checker: Checker, directory: Path) -> dict[str, set[int]]:
+    """The lines that the checker has errors on, by file."""
+    for file in (RIGHT, WRONG):
+        shutil.copy(file, directory)
+    (directory / checker.file).write_text(checker.configuration)
+    command = [sys.executable, "-m", checker.package, *checker.command, RIGHT.name, WRONG.name]
+    environment = {**PLAIN, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}  # without it, pyright's package looks for a newer version of itself
+    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr  # errors, and no failure of the checker's own
+    found: dict[str, set[int]] = {RIGHT.name: set(), WRONG.name: set()}
+    for line in done.stdout.splitlines():
+        where = re.match(checker.error, line)
+        if where is not None:
+            found[Path(where[1]).name].add(int(where[2]))
+    return found
+
+
+@pytest.mark.parametrize("checker", CHECKERS, ids=[checker.name for checker in CHECKERS])
+def test_a_checker_accepts_what_is_right_and_refuses_what_the_table_says(checker: Checker, tmp_path: Path) -> None:
+    found = errors(checker, tmp_path)
+    wrong = programs()
+    refused = {name for name, program in wrong.items() if found[WRONG.name] & program.marks}
+    assert found[RIGHT.name] == set()
+    assert refused == {name for name in wrong if checker.name not in MISSED.get(name, ())}
+    assert found[WRONG.name] <= {line for program in wrong.values() for line in program.marks}
+
+
+def test_each_wrong_program_has_a_title_and_a_mark() -> None:
+    wrong = programs()
+    assert MISSED.keys() <= wrong.keys()
+    assert all(program.title and program.marks for program in wrong.values())
+    assert len({program.title for program in wrong.values()}) == len(wrong)
+
+
+def test_the_documentation_shows_this_table() -> None:
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.read_text().splitlines() if line.startswith("| ")]
+    names = [checker.name for checker in CHECKERS]
+    assert rows[0] == ["", *(f"{checker.name} {version(checker.package)}" for checker in CHECKERS)]
+    expected = [
+        [program.title, *("misses" if checker in MISSED.get(name, ()) else "refuses" for checker in names)]
+        for name, program in programs().items()
+    ]
+    assert [row for row in rows[1:] if not row[0].startswith("---")] == expected
+
+
+def test_the_checkers_are_of_the_pinned_versions() -> None:
+    pins = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["lint"]
+    for package in {checker.package for checker in CHECKERS}:
+        assert any(re.fullmatch(rf"{package}(\[\w+\])?=={re.escape(version(package))}", pin) for pin in pins), package
