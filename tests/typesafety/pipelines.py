@@ -192,6 +192,8 @@ class Rotate:
 
 Job = Resize | Rotate
 jobs, totals = Codec(Job), Codec(int)
+assert_type(jobs, Codec[Resize | Rotate])
+assert_type(Codec(Resize | Rotate), Codec[Resize | Rotate])
 Asked = ConnectError | Unencodable | AskError | Undecodable
 Waited = ConnectError | Unencodable | SendError | ReceiveError | Undecodable
 

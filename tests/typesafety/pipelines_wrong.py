@@ -158,11 +158,20 @@ def result_of_a_flow_as_value() -> Message:
 
 
 def nested_pattern(result: Result[Process | Message, TimedOut]) -> str:  # refused
-    """`case Success(Process())` and `case Success(Message())`, which leave nothing out"""
+    """`case Success(Process())` and `case Success(Message())`, which take every success"""
     match cases(result):  # refused
         case Success(Process()):
             return "process"
         case Success(Message()):
+            return "message"
+        case Failure():
+            return "late"
+
+
+def both_cases_of_a_bare_result(result: Result[Message, TimedOut]) -> str:  # refused
+    """`match result` with `case Success()` and `case Failure()`, without `cases`"""
+    match result:  # refused
+        case Success():
             return "message"
         case Failure():
             return "late"

@@ -24,55 +24,30 @@ ROOT = HERE.parents[1]
 RIGHT, WRONG = HERE / "pipelines.py", HERE / "pipelines_wrong.py"
 PAGE = ROOT / "docs" / "how-to" / "type-checkers.md"
 
-_MYPY: Final = "[mypy]\nstrict = True\nenable_error_code = exhaustive-match\n"
+_PLUGIN: Final = 'plugins = ["returns.contrib.mypy.returns_plugin"]'
 
 
 class Checker(NamedTuple):
     name: str
     package: str
-    file: str
-    """Its configuration file."""
-    configuration: str
-    command: tuple[str, ...]
-    """What follows `python -m package`."""
+    options: tuple[str, ...]
     error: str
     """How a line of its output tells of an error: the file, then the number of the line."""
 
 
+_MYPY: Final = ("--config-file", "pyproject.toml", "--no-color-output"), r"(\S+\.py):(\d+): error: "
+
 CHECKERS: Final = (
-    Checker(
-        "mypy with the plugin",
-        "mypy",
-        "mypy.ini",
-        f"{_MYPY}plugins = returns.contrib.mypy.returns_plugin\n",
-        ("--config-file", "mypy.ini", "--no-color-output"),
-        r"(\S+\.py):(\d+): error: ",
-    ),
-    Checker("mypy", "mypy", "mypy.ini", _MYPY, ("--config-file", "mypy.ini", "--no-color-output"), r"(\S+\.py):(\d+): error: "),
-    Checker(
-        "pyright",
-        "pyright",
-        "pyrightconfig.json",
-        '{"typeCheckingMode": "strict"}',
-        ("--pythonpath", sys.executable),
-        r" *(\S+\.py):(\d+):\d+ - error: ",
-    ),
+    Checker("mypy with the plugin", "mypy", *_MYPY),
+    Checker("mypy", "mypy", *_MYPY),
+    Checker("pyright", "pyright", ("--pythonpath", sys.executable), r" *(\S+\.py):(\d+):\d+ - error: "),
     Checker(
         "pyrefly",
         "pyrefly",
-        "pyrefly.toml",  # without one, pyrefly has a preset that looks for few errors
-        '[errors]\nnon-exhaustive-match = "error"\n',
-        ("check", "--config", "pyrefly.toml", "--python-interpreter-path", sys.executable, "--output-format", "min-text"),
+        ("check", "--config", "pyproject.toml", "--python-interpreter-path", sys.executable, "--output-format", "min-text"),
         r"ERROR (\S+\.py):(\d+):",
     ),
-    Checker(
-        "ty",
-        "ty",
-        "ty.toml",
-        "",
-        ("check", "--python", sys.executable, "--output-format", "concise"),
-        r"(\S+\.py):(\d+):\d+: error\[",
-    ),
+    Checker("ty", "ty", ("check", "--python", sys.executable, "--output-format", "concise"), r"(\S+\.py):(\d+):\d+: error\["),
 )
 
 _ALL_BUT_THE_PLUGIN: Final = frozenset({"mypy", "pyright", "pyrefly", "ty"})
@@ -81,8 +56,8 @@ _BOTH_MYPYS: Final = frozenset({"mypy with the plugin", "mypy"})
 MISSED: Final[Mapping[str, frozenset[str]]] = {
     # ty has no rule for a `match` that leaves a case out: it only sees that such a function lacks a `return`.
     "forgotten_failure_of_none": frozenset({"ty"}),
-    # A checker does not know that a `Result` is one of two classes. pyrefly and ty do not ask for the last case; mypy infers `Any`.
-    "forgotten_failure_of_a_bare_result": frozenset({"pyrefly", "ty"}),
+    "forgotten_failure_of_a_bare_result": frozenset({"ty"}),
+    # mypy infers `Any` for what is in a `Result` that is matched without `cases`.
     "value_of_a_bare_result": _BOTH_MYPYS,
     # Only the plugin knows what `flow` returns. Without it, `flow` is `Any` or unknown, and nothing in it is compared.
     "forgotten_flat_map_in_a_flow": _ALL_BUT_THE_PLUGIN,
@@ -110,12 +85,20 @@ def programs() -> dict[str, Program]:
     return found
 
 
+def configuration(*, plugin: bool) -> str:
+    """The `pyproject.toml` that the documentation shows, and in it the plugin for mypy."""
+    shown = re.search(r"^```toml\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    assert shown is not None
+    assert f"`{_PLUGIN}` under `[tool.mypy]`" in PAGE.read_text()
+    return shown[1].replace("[tool.mypy]\n", f"[tool.mypy]\n{_PLUGIN}\n") if plugin else shown[1]
+
+
 def errors(checker: Checker, directory: Path) -> dict[str, set[int]]:
     """The lines that the checker has errors on, by file."""
     for file in (RIGHT, WRONG):
         shutil.copy(file, directory)
-    (directory / checker.file).write_text(checker.configuration)
-    command = [sys.executable, "-m", checker.package, *checker.command, RIGHT.name, WRONG.name]
+    (directory / "pyproject.toml").write_text(configuration(plugin="plugin" in checker.name))
+    command = [sys.executable, "-m", checker.package, *checker.options, RIGHT.name, WRONG.name]
     environment = {**PLAIN, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}  # without it, pyright's package looks for a newer version of itself
     done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 1, done.stdout + done.stderr  # errors, and no failure of the checker's own
@@ -137,6 +120,15 @@ def test_a_checker_accepts_what_is_right_and_refuses_what_the_table_says(checker
     assert found[WRONG.name] <= {line for program in wrong.values() for line in program.marks}
 
 
+def test_pyrefly_finds_nothing_without_a_configuration(tmp_path: Path) -> None:
+    """The documentation says so, which is why each project needs to write one."""
+    shutil.copy(WRONG, tmp_path)
+    command = [sys.executable, "-m", "pyrefly", "check", "--python-interpreter-path", sys.executable, WRONG.name]
+    done = subprocess.run(command, cwd=tmp_path, env=PLAIN, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "using preset `basic`" in done.stderr
+
+
 def test_each_wrong_program_has_a_title_and_a_mark() -> None:
     wrong = programs()
     assert MISSED.keys() <= wrong.keys()
@@ -145,14 +137,13 @@ def test_each_wrong_program_has_a_title_and_a_mark() -> None:
 
 
 def test_the_documentation_shows_this_table() -> None:
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.read_text().splitlines() if line.startswith("| ")]
-    names = [checker.name for checker in CHECKERS]
-    assert rows[0] == ["", *(f"{checker.name} {version(checker.package)}" for checker in CHECKERS)]
-    expected = [
-        [program.title, *("misses" if checker in MISSED.get(name, ()) else "refuses" for checker in names)]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.read_text().splitlines() if line.startswith("|")]
+    header = ["", *(checker.name.replace(checker.package, f"{checker.package} {version(checker.package)}") for checker in CHECKERS)]
+    assert [row for row in rows if row != header and set(row) != {"---"}] == [
+        [program.title, *("misses" if checker.name in MISSED.get(name, ()) else "refuses" for checker in CHECKERS)]
         for name, program in programs().items()
     ]
-    assert [row for row in rows[1:] if not row[0].startswith("---")] == expected
+    assert rows[0] == header
 
 
 def test_the_checkers_are_of_the_pinned_versions() -> None:
