@@ -9,7 +9,7 @@ import pytest
 import ipcfold
 
 ROOT = Path(ipcfold.__file__).parent
-VALUES = {"cause", "errors", "message", "peer", "limits", "continuation", "result", "events"}
+VALUES = {"cause", "errors", "message", "peer", "limits", "continuation", "result", "chain", "events"}
 SHELLS = {"blocking"}
 EFFECTS = {"socket", "select", "selectors", "signal", "threading", "time", "os", "logging", "asyncio", "subprocess"}
 

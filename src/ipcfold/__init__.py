@@ -2,6 +2,7 @@
 
 from ipcfold.blocking.client import Process
 from ipcfold.blocking.ipc import IPC, Server
+from ipcfold.chain import Pipeline, pipeline
 from ipcfold.continuation import Continuation, Handler, Outcome
 from ipcfold.core.offline import fold
 from ipcfold.errors import (
@@ -69,6 +70,7 @@ __all__ = [
     "PathTooLong",
     "Peer",
     "PeerUntrusted",
+    "Pipeline",
     "Process",
     "ProcessClosed",
     "ProtocolBroken",
@@ -83,4 +85,5 @@ __all__ = [
     "UsedAfterFork",
     "cases",
     "fold",
+    "pipeline",
 ]

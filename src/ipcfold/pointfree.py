@@ -1,6 +1,8 @@
 """The verbs without their subject, to be composed in a pipeline.
 
-`flow(name, flat_map(ipc.wait), flat_map(send(Message.text("ping"))), flat_map(wait()))`
+`pipeline(name).flat_map(ipc.wait).flat_map(send(Message.text("ping"))).flat_map(wait())`
+
+`flat_map` is for `flow` of `returns`: `flow(name, flat_map(ipc.wait), flat_map(send(Message.text("ping"))), flat_map(wait()))`
 """
 
 from __future__ import annotations

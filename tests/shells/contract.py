@@ -36,6 +36,7 @@ from ipcfold import (
     Unacknowledged,
     UnreadExceeded,
     UsedAfterFork,
+    pipeline,
 )
 from ipcfold.pointfree import ask, close, flat_map, send, wait
 from tests.shells.faults import Child
@@ -447,6 +448,10 @@ class ClientContract:
             pinged = flow(Name.of("server"), flat_map(IPC(directory).wait), flat_map(send(Message.text("ping"))))
             assert flow(pinged, flat_map(wait())) == Success(Message.text("pong"))
             assert flow(pinged, flat_map(close())) == Success(None)
+            chain = pipeline(Name.of("server")).flat_map(IPC(directory).wait).flat_map(send(Message.text("ping")))
+            assert chain.flat_map(wait()).result == Success(Message.text("pong"))
+            assert chain.flat_map(ask(Message.text("ping"), PATIENCE)).match(lambda message: message.content, str) == b"pong"
+            assert chain.flat_map(close()).result == Success(None)
 
     def test_several_messages_in_one_send_then_their_responses(self, directory: Path) -> None:
         with running(directory, program=self.program) as server, IPC(directory).get(NAME).unwrap() as process:

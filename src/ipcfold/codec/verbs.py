@@ -1,6 +1,6 @@
 """The verbs of `ipcfold.pointfree` for values: they compose in the same pipelines.
 
-flow(name, flat_map(ipc.wait), flat_map(ask(codec, Resize("cat.jpg", 320))))
+pipeline(name).flat_map(ipc.wait).flat_map(ask(codec, Resize("cat.jpg", 320)))
 """
 
 from __future__ import annotations
