@@ -5,6 +5,7 @@
 
 import os
 import signal
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,14 @@ pytest_plugins = ["ipcfold.testing.plugin", "pytester"]
 collect_ignore = [
     "typesafety/right.py",  # for mypy's eyes only
     "typesafety/wrong.py",
+    "typesafety/pipelines.py",  # the same, for every checker
+    "typesafety/pipelines_wrong.py",
     "fuzz/engine.py",  # a process of its own, which needs what tests do not
 ]
+
+# The extra `lint` has the checkers, and the extra `test` does not. `.ci/run` names the file, so that it fails where one is missing.
+if not all(map(find_spec, ("pyrefly", "pyright", "ty"))):
+    collect_ignore.append("typesafety/test_checkers.py")
 
 pytest.register_assert_rewrite("tests.shells.contract", "tests.shells.pressure")
 

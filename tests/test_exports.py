@@ -1,6 +1,7 @@
 """The public names are these."""
 
 import importlib
+import pkgutil
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ from tests.shells.support import PATIENCE
 
 PUBLIC = {
     "ipcfold": """
-        IPC Name MediaType Message Continuation Handler Outcome Peer Process Server Limits fold cases
+        IPC Name MediaType Message Continuation Handler Outcome Peer Process Server Limits Pipeline pipeline fold cases
         InvalidName InvalidMediaType MessageTooLarge ReservedMessage DirectoryUnusable PathTooLong NameTaken NoServer
         PeerUntrusted ConnectionRefused TimedOut ConnectionClosed ConnectionLost ProtocolBroken UnreadExceeded ProcessClosed
         UsedAfterFork InUse Interrupted ConnectionDropped SystemFailure Unacknowledged HandlerFailed
@@ -49,7 +50,15 @@ def test_what_is_installed_is_no_matter() -> None:
         needs("a_module_of_nobody", "any")
 
 
-@pytest.mark.parametrize("left_out", ["logging", "platformdirs", "ipcfold.unix.server", "ipcfold.events", "cattrs"])
+@pytest.mark.parametrize("left_out", ["logging", "platformdirs", "ipcfold.blocking.server", "ipcfold.events", "cattrs"])
 def test_what_only_some_need_is_not_imported(left_out: str) -> None:
     program = f"import sys, ipcfold; sys.exit({left_out!r} in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=PATIENCE)
+
+
+def test_no_module_replaces_a_public_name() -> None:
+    """Python binds a module in its package when it is imported; one named `pipeline` would replace the function of that name."""
+    package = importlib.import_module("ipcfold")
+    modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
+    assert "chain" in modules
+    assert modules.isdisjoint(PUBLIC["ipcfold"].split())

@@ -1,5 +1,8 @@
 """Typed, functional inter-process communication: a server is a fold over messages, a client a pipeline of results."""
 
+from ipcfold.blocking.client import Process
+from ipcfold.blocking.ipc import IPC, Server
+from ipcfold.chain import Pipeline, pipeline
 from ipcfold.continuation import Continuation, Handler, Outcome
 from ipcfold.core.offline import fold
 from ipcfold.errors import (
@@ -15,8 +18,6 @@ from ipcfold.errors import (
     HandlerFailed,
     Interrupted,
     InUse,
-    InvalidMediaType,
-    InvalidName,
     ListenError,
     MessageTooLarge,
     NameTaken,
@@ -35,11 +36,9 @@ from ipcfold.errors import (
     UsedAfterFork,
 )
 from ipcfold.limits import Limits
-from ipcfold.message import MediaType, Message
-from ipcfold.peer import Name, Peer
+from ipcfold.message import InvalidMediaType, MediaType, Message
+from ipcfold.peer import InvalidName, Name, Peer
 from ipcfold.result import cases
-from ipcfold.unix.client import Process
-from ipcfold.unix.ipc import IPC, Server
 
 __all__ = [
     "IPC",
@@ -71,6 +70,7 @@ __all__ = [
     "PathTooLong",
     "Peer",
     "PeerUntrusted",
+    "Pipeline",
     "Process",
     "ProcessClosed",
     "ProtocolBroken",
@@ -85,4 +85,5 @@ __all__ = [
     "UsedAfterFork",
     "cases",
     "fold",
+    "pipeline",
 ]

@@ -7,62 +7,21 @@ Nothing here is an exception: these travel in the `Failure` of a `Result`.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, final
+from typing import Generic, TypeAlias, TypeVar, final
 
 import attrs
 
-if TYPE_CHECKING:  # these modules build on this one
-    from ipcfold.message import Message
-    from ipcfold.peer import Name, Peer
+from ipcfold.cause import Cause
+from ipcfold.message import Message
+from ipcfold.peer import Name, Peer
 
 C = TypeVar("C")
 C_co = TypeVar("C_co", covariant=True)
 
 
-@attrs.frozen(repr=False, eq=False)
-class _Cause:
-    """One of them. It compares and looks as attrs makes it; making that for each by itself is half of the time to import them."""
-
-    def __repr__(self) -> str:
-        facts = ", ".join(f"{field.name}={getattr(self, field.name)!r}" for field in attrs.fields(type(self)))
-        return f"{type(self).__name__}({facts})"
-
-    def __eq__(self, other: object) -> bool:
-        return self._facts == other._facts if isinstance(other, _Cause) and type(other) is type(self) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash((type(self), self._facts))
-
-    @property
-    def _facts(self) -> tuple[object, ...]:
-        return tuple(getattr(self, field.name) for field in attrs.fields(type(self)))
-
-
 @final
 @attrs.frozen(repr=False, eq=False)
-class InvalidName(_Cause):
-    """A server cannot have this name."""
-
-    value: str
-
-    def __str__(self) -> str:
-        return f"{self.value!r} is not a name: use letters, digits, '_' and '-', at least one of them"
-
-
-@final
-@attrs.frozen(repr=False, eq=False)
-class InvalidMediaType(_Cause):
-    """This text is not a media type as RFC 9110 writes them, is too long for the wire, or has more than 64 parameters."""
-
-    value: str
-
-    def __str__(self) -> str:
-        return f"{self.value[:80]!r} is not a media type: write it as type/subtype, then '; name=value' for each parameter"
-
-
-@final
-@attrs.frozen(repr=False, eq=False)
-class MessageTooLarge(_Cause):
+class MessageTooLarge(Cause):
     """The content is larger (in bytes) than `limits.message` allows; nothing of the batch was sent."""
 
     size: int
@@ -74,7 +33,7 @@ class MessageTooLarge(_Cause):
 
 @final
 @attrs.frozen(repr=False, eq=False)
-class ReservedMessage(_Cause):
+class ReservedMessage(Cause):
     """The message is, byte for byte, a signal of the protocol; nothing of the batch was sent."""
 
     message: Message
@@ -85,7 +44,7 @@ class ReservedMessage(_Cause):
 
 @final
 @attrs.frozen(repr=False, eq=False)
-class DirectoryUnusable(_Cause):
+class DirectoryUnusable(Cause):
     """The directory of the sockets is missing, is not ours, lets other users in, or cannot be looked through now."""
 
     path: Path
@@ -97,7 +56,7 @@ class DirectoryUnusable(_Cause):
 
 @final
 @attrs.frozen(repr=False, eq=False)
-class PathTooLong(_Cause):
+class PathTooLong(Cause):
     """The socket's path has more bytes than the operating system allows for one."""
 
     path: Path
@@ -109,7 +68,7 @@ class PathTooLong(_Cause):
 
 @final
 @attrs.frozen(repr=False, eq=False)
-class NameTaken(_Cause):
+class NameTaken(Cause):
     """Another server holds the name; `pid` is its process (0 where the system does not tell)."""
 
     name: Name
@@ -123,7 +82,7 @@ class NameTaken(_Cause):
 
 @final
 @attrs.frozen(repr=False, eq=False)
-class NoServer(_Cause):
+class NoServer(Cause):
     """Nobody listens under the name."""
 
     name: Name
@@ -135,7 +94,7 @@ class NoServer(_Cause):
 
 @final
 @attrs.frozen(repr=False, eq=False)
-class PeerUntrusted(_Cause):
+class PeerUntrusted(Cause):
     """The server runs as a user whom `trust` refuses."""
 
     name: Name
@@ -150,7 +109,7 @@ class PeerUntrusted(_Cause):
 
 @final
 @attrs.frozen(repr=False, eq=False)
-class ConnectionRefused(_Cause):
+class ConnectionRefused(Cause):
     """The server ended the connection before it greeted: it is full, is ending, or does not trust this user."""
 
     name: Name
@@ -164,7 +123,7 @@ class ConnectionRefused(_Cause):
 
 @final
 @attrs.frozen(repr=False, eq=False)
-class TimedOut(_Cause):
+class TimedOut(Cause):
     """The time given (`timeout`, in seconds) passed first; `acknowledged`: how many messages asked are in the carry all the same."""
 
     name: Name
@@ -181,7 +140,7 @@ class TimedOut(_Cause):
 
 @final
 @attrs.frozen(repr=False, eq=False)
-class ConnectionClosed(_Cause):
+class ConnectionClosed(Cause):
     """The server closed this connection in good order: its handler said so, or it is ending."""
 
     name: Name
@@ -192,7 +151,7 @@ class ConnectionClosed(_Cause):
 
 @final
 @attrs.frozen(repr=False, eq=False)
-class ConnectionLost(_Cause):
+class ConnectionLost(Cause):
     """The stream ended without closing: the server died, as far as can be known."""
 
     name: Name
@@ -206,7 +165,7 @@ class ConnectionLost(_Cause):
 
 @final
 @attrs.frozen(repr=False, eq=False)
-class ConnectionDropped(_Cause):
+class ConnectionDropped(Cause):
     """The connection ended without closing, though the server's process (`pid`) holds the name: this end went past a limit, it seems.
 
     It is a hint at what to look for, and no proof: that process may also have ended the server and listened again. `largest`
@@ -227,7 +186,7 @@ class ConnectionDropped(_Cause):
 
 @final
 @attrs.frozen(repr=False, eq=False)
-class Interrupted(_Cause):
+class Interrupted(Cause):
     """An exception, such as the handler of a signal may raise, struck while bytes of this connection were under way."""
 
     name: Name
@@ -241,7 +200,7 @@ class Interrupted(_Cause):
 
 @final
 @attrs.frozen(repr=False, eq=False)
-class InUse(_Cause):
+class InUse(Cause):
     """Another thread, or the code that a signal interrupted, is using this connection at this moment."""
 
     name: Name
@@ -252,7 +211,7 @@ class InUse(_Cause):
 
 @final
 @attrs.frozen(repr=False, eq=False)
-class ProtocolBroken(_Cause):
+class ProtocolBroken(Cause):
     """What came from the server is not the protocol."""
 
     name: Name
@@ -264,7 +223,7 @@ class ProtocolBroken(_Cause):
 
 @final
 @attrs.frozen(repr=False, eq=False)
-class UnreadExceeded(_Cause):
+class UnreadExceeded(Cause):
     """More responses came than `limits.unread` keeps (in bytes) while nobody waited for them."""
 
     name: Name
@@ -279,7 +238,7 @@ class UnreadExceeded(_Cause):
 
 @final
 @attrs.frozen(repr=False, eq=False)
-class ProcessClosed(_Cause):
+class ProcessClosed(Cause):
     """This `Process` was closed by its own user."""
 
     name: Name
@@ -290,7 +249,7 @@ class ProcessClosed(_Cause):
 
 @final
 @attrs.frozen(repr=False, eq=False)
-class UsedAfterFork(_Cause):
+class UsedAfterFork(Cause):
     """A connection or a server was used in a child of the process that made it (`pid`)."""
 
     name: Name
@@ -302,7 +261,7 @@ class UsedAfterFork(_Cause):
 
 @final
 @attrs.frozen(repr=False, eq=False)
-class SystemFailure(_Cause):
+class SystemFailure(Cause):
     """The operating system refused: what, where, and why in its words."""
 
     action: str
@@ -319,7 +278,7 @@ Ended: TypeAlias = ConnectionClosed | ConnectionLost | ConnectionDropped | Proto
 
 @final
 @attrs.frozen(repr=False, eq=False)
-class Unacknowledged(_Cause):
+class Unacknowledged(Cause):
     """The connection ended in the middle of a `send`: the first `acknowledged` of `sent` messages are in the carry.
 
     With `ConnectionClosed` exactly those are. With any other reason more may be, whose acknowledgements were lost.
@@ -335,7 +294,7 @@ class Unacknowledged(_Cause):
 
 @final
 @attrs.frozen(repr=False, eq=False)
-class HandlerFailed(_Cause, Generic[C_co]):
+class HandlerFailed(Cause, Generic[C_co]):
     """The handler raised, or returned what it may not, for `message`; `carry` is the last good one."""
 
     carry: C_co

@@ -13,7 +13,7 @@ import attrs
 from returns.maybe import Maybe
 from returns.result import Failure, Result, Success
 
-from ipcfold.errors import InvalidMediaType
+from ipcfold.cause import Cause
 
 _TCHARS = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _QUOTED = r'"(?:[\t !#-\[\]-~]++|(?:\\[\t -~])++)*+"'  # possessive: remembering each character would take 200 times their memory
@@ -25,6 +25,17 @@ _MOST_PARAMETERS = 64  # a stranger's thousands would cost milliseconds, and thi
 _TEXT = r"[\t -~]*"
 
 Parameters = tuple[tuple[str, str], ...]
+
+
+@final
+@attrs.frozen(repr=False, eq=False)
+class InvalidMediaType(Cause):
+    """This text is not a media type as RFC 9110 writes them, is too long for the wire, or has more than 64 parameters."""
+
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.value[:80]!r} is not a media type: write it as type/subtype, then '; name=value' for each parameter"
 
 
 def _comparable(parameters: Parameters) -> Parameters:

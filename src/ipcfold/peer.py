@@ -10,7 +10,18 @@ import attrs
 from returns.maybe import Maybe
 from returns.result import Failure, Result, Success
 
-from ipcfold.errors import InvalidName
+from ipcfold.cause import Cause
+
+
+@final
+@attrs.frozen(repr=False, eq=False)
+class InvalidName(Cause):
+    """A server cannot have this name."""
+
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.value!r} is not a name: use letters, digits, '_' and '-', at least one of them"
 
 
 def _is_name(_: Name, __: attrs.Attribute[str], value: str) -> None:

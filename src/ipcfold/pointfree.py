@@ -1,6 +1,8 @@
 """The verbs without their subject, to be composed in a pipeline.
 
-`flow(name, flat_map(ipc.wait), flat_map(send(Message.text("ping"))), flat_map(wait()))`
+`pipeline(name).flat_map(ipc.wait).flat_map(send(Message.text("ping"))).flat_map(wait())`
+
+`flat_map` is for `flow` of `returns`: `flow(name, flat_map(ipc.wait), flat_map(send(Message.text("ping"))), flat_map(wait()))`
 """
 
 from __future__ import annotations
@@ -9,10 +11,10 @@ from collections.abc import Callable
 
 from returns.result import Result
 
+from ipcfold.blocking.client import Process
 from ipcfold.errors import AskError, CloseError, ReceiveError, SendError
 from ipcfold.message import Message
 from ipcfold.result import flat_map
-from ipcfold.unix.client import Process
 
 __all__ = ["ask", "close", "flat_map", "send", "wait"]
 

@@ -62,7 +62,7 @@ def test_without_the_extra_it_says_how_to_install_it() -> None:
 
 def test_who_lists_into_a_pipe_imports_nothing_for_a_terminal(directory: Path) -> None:
     program = "import sys; from ipcfold.cli.app import run; run(['list']); sys.exit(any(name in sys.modules for name in sys.argv[1:]))"
-    slow = ("rich", "asyncio", "multiprocessing", "cyclopts.help", "importlib.metadata", "ipcfold.unix.server", "ipcfold.cli.bench")
+    slow = ("rich", "asyncio", "multiprocessing", "cyclopts.help", "importlib.metadata", "ipcfold.blocking.server", "ipcfold.cli.bench")
     subprocess.run([sys.executable, "-c", program, *slow], check=True, timeout=PATIENCE, env=environment(directory))
 
 

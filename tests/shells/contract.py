@@ -36,6 +36,7 @@ from ipcfold import (
     Unacknowledged,
     UnreadExceeded,
     UsedAfterFork,
+    pipeline,
 )
 from ipcfold.pointfree import ask, close, flat_map, send, wait
 from tests.shells.faults import Child
@@ -220,7 +221,7 @@ class ServerContract:
             gate.write_bytes(b"")
             assert client.read(4) == f"{RECEIVED},released,{RECEIVED},pong"
 
-    def test_nor_after_it_has_been_quick_for_long(self, directory: Path) -> None:
+    def test_an_acknowledgement_does_not_wait_for_a_slow_handler_after_many_quick_ones(self, directory: Path) -> None:
         gate = fifo(directory)
         with running(directory, program=self.program), Wire.talking(directory) as client:
             # As many as the socket has room for the acknowledgements of: they wait for a client that does not read in time.
@@ -229,7 +230,7 @@ class ServerContract:
             gate.write_bytes(b"")
             assert client.read(2) == f"{RECEIVED},released"
 
-    def test_nor_after_a_while_without_messages(self, directory: Path) -> None:
+    def test_an_acknowledgement_does_not_wait_for_a_slow_handler_after_a_silence(self, directory: Path) -> None:
         gate = fifo(directory)
         with running(directory, program=self.program), Wire.talking(directory) as client:
             for _ in range(2):
@@ -447,6 +448,10 @@ class ClientContract:
             pinged = flow(Name.of("server"), flat_map(IPC(directory).wait), flat_map(send(Message.text("ping"))))
             assert flow(pinged, flat_map(wait())) == Success(Message.text("pong"))
             assert flow(pinged, flat_map(close())) == Success(None)
+            chain = pipeline(Name.of("server")).flat_map(IPC(directory).wait).flat_map(send(Message.text("ping")))
+            assert chain.flat_map(wait()).result == Success(Message.text("pong"))
+            assert chain.flat_map(ask(Message.text("ping"), PATIENCE)).match(lambda message: message.content, str) == b"pong"
+            assert chain.flat_map(close()).result == Success(None)
 
     def test_several_messages_in_one_send_then_their_responses(self, directory: Path) -> None:
         with running(directory, program=self.program) as server, IPC(directory).get(NAME).unwrap() as process:

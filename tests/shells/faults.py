@@ -16,19 +16,20 @@ from typing import NoReturn, Self
 
 import attrs
 
-from ipcfold import unix
+from ipcfold import blocking, local
 from tests.shells import forks
 from tests.shells.support import PATIENCE
 
 Say = Callable[[str], None]
 
-_LIBRARY = os.path.dirname(unix.__file__) + os.sep
+SHELL = tuple(f"{path}{os.sep}" for package in (local, blocking) for path in package.__path__)
+"""The folders of the code that works with sockets and files."""
 _FAILED = 70  # the exit code of a child whose work raised
 
 
 @attrs.frozen
 class Fault:
-    """A signal to oneself: just before the line of that number, of all that are run of `ipcfold.unix`, or on entering a function there.
+    """A signal to oneself: just before the line of that number, of all that are run in `SHELL`, or on entering a function there.
 
     Lines are counted from the first call of the function `after`, if one is named, and until `until` returns.
     """
@@ -120,7 +121,7 @@ class _Tracer:
 
     def __call__(self, frame: FrameType, event: str, _: object) -> Self | None:
         code = frame.f_code
-        if not code.co_filename.startswith(_LIBRARY):
+        if not code.co_filename.startswith(SHELL):
             return None
         if event in ("call", "return") and code.co_name == (self._fault.after if event == "call" else self._fault.until):
             self._counting = event == "call"

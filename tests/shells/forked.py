@@ -16,9 +16,9 @@ from typing import NoReturn, Self
 import pytest
 
 from ipcfold import IPC, Limits
+from ipcfold.local.credentials import same_user
+from ipcfold.local.log import logger
 from ipcfold.peer import Trust
-from ipcfold.unix.credentials import same_user
-from ipcfold.unix.report import logger
 from tests.shells import forks
 from tests.shells.handlers import EMPTY, log
 from tests.shells.serve import Records

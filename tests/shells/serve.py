@@ -16,7 +16,7 @@ from typing import TypeVar
 from returns.result import Failure, Success
 
 from ipcfold import IPC, Handler, Limits, Name, cases
-from ipcfold.unix.report import logger
+from ipcfold.local.log import logger
 from tests.shells.handlers import EMPTY, log
 
 C = TypeVar("C")

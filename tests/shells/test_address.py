@@ -15,19 +15,17 @@ import pytest
 from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
-import ipcfold.unix
 from ipcfold import IPC, Continuation, DirectoryUnusable, Message, Name, NameTaken, NoServer, PathTooLong
+from ipcfold.local.credentials import same_user
+from ipcfold.local.directory import LONGEST_PATH
 from ipcfold.peer import Trust
 from ipcfold.pointfree import ask, flat_map
-from ipcfold.unix.address import LONGEST_PATH
-from ipcfold.unix.credentials import same_user
+from tests.shells.faults import SHELL
 from tests.shells.forked import Channel, Forked, anybody
 from tests.shells.support import NAME, PATIENCE, running
 
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
-
-SOURCES = os.path.dirname(ipcfold.unix.__file__)
 
 
 def idle(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
@@ -221,7 +219,7 @@ def test_no_file_is_ever_open_to_more_than_it_should_be(directory: Path, umask: 
         seen: dict[str, list[int]] = {"lock": [], "bind": [], "sock": []}
 
         def look(frame: FrameType, _: str, __: object) -> "TraceFunction | None":
-            if os.path.dirname(frame.f_code.co_filename) != SOURCES:
+            if not frame.f_code.co_filename.startswith(SHELL):
                 return None
             for path in directory.iterdir():
                 with contextlib.suppress(FileNotFoundError):

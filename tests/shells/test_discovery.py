@@ -10,8 +10,8 @@ from returns.maybe import Nothing, Some
 from returns.result import Success
 
 from ipcfold import IPC, Name
+from ipcfold.blocking.discovery import ServerInfo, listeners
 from ipcfold.testing.plugin import Serve
-from ipcfold.unix.discovery import ServerInfo, listeners
 from tests.shells.handlers import EMPTY, log
 from tests.shells.support import NAME, PATIENCE, Wire, listening, running
 

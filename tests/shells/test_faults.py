@@ -19,8 +19,8 @@ from returns.maybe import Some
 from returns.result import Failure, Result, Success
 
 from ipcfold import IPC, ConnectionRefused, Continuation, Limits, ListenError, Message, NameTaken, NoServer, cases
-from ipcfold.unix.claim import holder_of
-from ipcfold.unix.server import Loop
+from ipcfold.blocking.server import Loop
+from ipcfold.local.claim import holder_of
 from tests.shells.faults import Child, Fault, released_at_once
 from tests.shells.handlers import EMPTY, log
 from tests.shells.support import NAME, PATIENCE, Wire, listening, running

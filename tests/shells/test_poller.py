@@ -6,9 +6,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from ipcfold.unix.poller import Poller
-from ipcfold.unix.portable import Portable
-from ipcfold.unix.stream import READ, WRITE
+from ipcfold.local.poller import Poller
+from ipcfold.local.portable import Portable
+from ipcfold.local.stream import READ, WRITE
 
 Pair = tuple[socket.socket, socket.socket]
 Either = Poller[str] | Portable[str]

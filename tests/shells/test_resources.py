@@ -17,7 +17,7 @@ from returns.pipeline import is_successful
 from returns.result import Failure, Success
 
 from ipcfold import IPC, DirectoryUnusable, Limits, Message, Name, NameTaken, NoServer, SystemFailure, TimedOut
-from ipcfold.unix.address import reachable
+from ipcfold.local.directory import reachable
 from tests.shells.forked import NOBODY, Channel, Forked, needs_root, serving
 from tests.shells.support import HEARTBEAT, NAME, PATIENCE, RECEIVED, START, START_OK, Running, Wire, result_of, running, started
 from tests.shells.test_address import idle

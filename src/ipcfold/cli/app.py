@@ -13,9 +13,9 @@ from typing import Annotated, Final
 
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
+from ipcfold.blocking.ipc import IPC
 from ipcfold.cli.output import complain, complained
 from ipcfold.cli.status import Misused, Status
-from ipcfold.unix.ipc import IPC
 
 _COMMANDS: Final = {
     "list": "show:list_",

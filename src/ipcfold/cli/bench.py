@@ -15,17 +15,17 @@ from returns.curry import partial
 from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
+from ipcfold.blocking.client import Process
 from ipcfold.cli.content import told
 from ipcfold.cli.latency import Latency, milliseconds
 from ipcfold.cli.output import Json, concluded, in_order, note, say, say_json, watched
 from ipcfold.cli.parameters import AsJson, Ipc, MaybeCount, MaybeSeconds, ServerName, Size, Source
 from ipcfold.cli.requests import Deadline, asked, connected, sent
 from ipcfold.cli.status import Complaint, Misused, Status
-from ipcfold.errors import AskError, InvalidMediaType, MessageTooLarge, SendError, SystemFailure, TimedOut
-from ipcfold.message import Message
+from ipcfold.errors import AskError, MessageTooLarge, SendError, SystemFailure, TimedOut
+from ipcfold.message import InvalidMediaType, Message
 from ipcfold.peer import Name
 from ipcfold.result import cases, flat_map
-from ipcfold.unix.client import Process
 
 Progress: TypeAlias = Callable[[float], None]
 Exchange: TypeAlias = Callable[[Message, Deadline, Process], Result[object, AskError | SendError | TimedOut]]

@@ -13,8 +13,8 @@ from returns.result import Failure, Result, Success
 
 from ipcfold.cli.parameters import Source
 from ipcfold.cli.status import Misused
-from ipcfold.errors import InvalidMediaType, MessageTooLarge, SystemFailure
-from ipcfold.message import OCTET_STREAM, TEXT_PLAIN, Message
+from ipcfold.errors import MessageTooLarge, SystemFailure
+from ipcfold.message import OCTET_STREAM, TEXT_PLAIN, InvalidMediaType, Message
 from ipcfold.result import flat_map
 
 _STDIN: Final = Path("/dev/stdin")

@@ -16,13 +16,13 @@ from returns.curry import partial
 from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
+from ipcfold.blocking.ipc import IPC
 from ipcfold.cli.output import complained, note, printable, say
 from ipcfold.cli.parameters import AsJson, FreeName, Ipc, MaybeSeconds
 from ipcfold.cli.status import Complaint, Misused, Status
 from ipcfold.errors import HandlerFailed, ListenError
 from ipcfold.peer import Name
 from ipcfold.result import cases, flat_map
-from ipcfold.unix.ipc import IPC
 
 if TYPE_CHECKING:
     from ipcfold.continuation import Handler

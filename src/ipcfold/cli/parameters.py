@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, final
 import attrs
 from cyclopts import Parameter
 
-from ipcfold.unix.ipc import IPC
+from ipcfold.blocking.ipc import IPC
 
 if TYPE_CHECKING:
     from cyclopts.completion import CompletionContext

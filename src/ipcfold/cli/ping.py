@@ -11,6 +11,8 @@ from cyclopts import Parameter
 from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
+from ipcfold.blocking.client import Process
+from ipcfold.blocking.ipc import IPC
 from ipcfold.cli.latency import Latency, milliseconds
 from ipcfold.cli.output import complained, note, say, say_json
 from ipcfold.cli.parameters import AsJson, Ipc, MaybeCount, Seconds, ServerName
@@ -18,8 +20,6 @@ from ipcfold.cli.status import Status
 from ipcfold.errors import CloseError, ConnectError
 from ipcfold.peer import Name, Peer
 from ipcfold.result import cases, flat_map
-from ipcfold.unix.client import Process
-from ipcfold.unix.ipc import IPC
 
 
 def ping(

@@ -13,11 +13,11 @@ from typing import Never, TypeVar, final
 import attrs
 from returns.result import Failure, Result
 
+from ipcfold.blocking.client import Process
+from ipcfold.blocking.ipc import IPC
 from ipcfold.errors import AskError, ConnectError, SendError, TimedOut
 from ipcfold.message import Message
 from ipcfold.peer import Name
-from ipcfold.unix.client import Process
-from ipcfold.unix.ipc import IPC
 
 A = TypeVar("A")
 E = TypeVar("E")

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 from cyclopts import Parameter
 from returns.result import Failure, Success
 
+from ipcfold.blocking.discovery import ServerInfo, listeners
+from ipcfold.blocking.ipc import IPC
 from ipcfold.cli.output import Json, complained, concluded, console, in_order, note, say, say_json, watched
 from ipcfold.cli.parameters import AsJson, Ipc, Seconds
 from ipcfold.cli.status import Status
 from ipcfold.errors import DirectoryUnusable
 from ipcfold.result import cases
-from ipcfold.unix.discovery import ServerInfo, listeners
-from ipcfold.unix.ipc import IPC
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -20,8 +20,6 @@ from ipcfold.errors import (
     HandlerFailed,
     Interrupted,
     InUse,
-    InvalidMediaType,
-    InvalidName,
     ListenError,
     MessageTooLarge,
     NameTaken,
@@ -37,6 +35,8 @@ from ipcfold.errors import (
     UnreadExceeded,
     UsedAfterFork,
 )
+from ipcfold.message import InvalidMediaType
+from ipcfold.peer import InvalidName
 
 
 @final

@@ -11,6 +11,8 @@ from returns.curry import partial
 from returns.pipeline import flow
 from returns.result import Result
 
+from ipcfold.blocking.client import Process
+from ipcfold.blocking.ipc import IPC
 from ipcfold.cli.content import text, told
 from ipcfold.cli.output import concluded, note, printable, say, say_json, watched
 from ipcfold.cli.parameters import AsJson, Content, Ipc, Patience, ServerName, Source
@@ -20,8 +22,6 @@ from ipcfold.errors import AskError, SendError, TimedOut
 from ipcfold.message import Message
 from ipcfold.peer import Name
 from ipcfold.result import flat_map
-from ipcfold.unix.client import Process
-from ipcfold.unix.ipc import IPC
 
 T = TypeVar("T")
 

@@ -1,6 +1,6 @@
 """The verbs of `ipcfold.pointfree` for values: they compose in the same pipelines.
 
-flow(name, flat_map(ipc.wait), flat_map(ask(codec, Resize("cat.jpg", 320))))
+pipeline(name).flat_map(ipc.wait).flat_map(ask(codec, Resize("cat.jpg", 320)))
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any, Protocol, TypeVar, overload
 from returns.pipeline import flow
 from returns.result import Result
 
+from ipcfold.blocking.client import Process
 from ipcfold.codec.coding import Codec, Undecodable, Unencodable, encoded
 from ipcfold.errors import AskError, ReceiveError, SendError
 from ipcfold.message import Message
 from ipcfold.result import flat_map
-from ipcfold.unix.client import Process
 
 T = TypeVar("T")
 R = TypeVar("R")

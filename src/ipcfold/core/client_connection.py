@@ -1,8 +1,8 @@
 """The client's end of one connection.
 
-`transition` is the whole protocol of this end, as a table: from a state and an event to the next state and one command.
-`ClientConnection` feeds it, counts acknowledgements and keeps the responses, each with the number of the message it
-answers: whatever lies between two acknowledgements belongs to the first of them.
+`transition` is the whole protocol of this end, as a table: a state and an event give the next state and one command.
+`ClientConnection` feeds the table, counts acknowledgements, and keeps each response with the number of the message that
+it answers. Whatever lies between two acknowledgements belongs to the first of them.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ from ipcfold.limits import Limits
 from ipcfold.message import TEXT_PLAIN, MediaType, Message
 
 _ALL: Final = 2**30  # frames
-_OVERHEAD: Final = 256  # bytes that a kept response takes beside its content, roughly
-_PARAMETER: Final = 128  # and that a parameter of its media type takes beside the text
+_OVERHEAD: Final = 256  # bytes; roughly what a kept response takes in addition to its content
+_PARAMETER: Final = 128  # bytes; the same for a parameter of its media type
 
 
 class State(Enum):
-    """Where the conversation stands."""
+    """The state of the connection."""
 
     CONNECTED = "connected"
-    """The server has not greeted yet; all else it says is ignored."""
+    """The server has not greeted yet. Whatever else it sends is ignored."""
     TALKING = "talking"
     """Messages may be sent."""
     CLOSING = "closing"
-    """We asked to close; all but the confirmation is ignored."""
+    """The client asked to close. Whatever is not the confirmation is ignored."""
     CLOSED = "closed"
-    """We asked, the server confirmed."""
+    """The client asked to close, and the server confirmed."""
     DISMISSED = "dismissed"
-    """The server asked, we confirmed."""
+    """The server asked to close, and the client confirmed."""
     LOST = "lost"
     """The stream ended without closing."""
     BROKEN = "broken"
-    """What came is not the protocol."""
+    """The server broke the protocol."""
     FLOODED = "flooded"
-    """More responses came than are kept unread."""
+    """The unread responses exceeded their limit."""
     INTERRUPTED = "interrupted"
-    """An exception struck in the middle of a step: what was read or written is not known any more."""
+    """An exception interrupted a step, so that it is unknown which bytes were moved."""
 
-    __hash__ = object.__hash__  # as with signals
+    __hash__ = object.__hash__  # as for signals
 
 
 class Event(Enum):
@@ -58,7 +58,7 @@ class Event(Enum):
     ENDED = "ended"
     INTERRUPTED = "interrupted"
 
-    __hash__ = object.__hash__  # as with signals
+    __hash__ = object.__hash__  # as for signals
 
 
 class Command(Enum):
@@ -95,7 +95,7 @@ _MOVES: Final[dict[State, dict[Event | Signal, tuple[State, Command]]]] = {
     },
     State.CLOSING: {
         Signal.CLOSE_OK: (State.CLOSED, Command.NOTHING),
-        Signal.CLOSE: (State.CLOSED, Command.CONFIRM_CLOSE),  # both asked at once: who asked waits for a confirmation
+        Signal.CLOSE: (State.CLOSED, Command.CONFIRM_CLOSE),  # both ends asked at once: the server waits for a confirmation
         Event.BROKEN: (State.BROKEN, Command.NOTHING),
         Event.ENDED: (State.LOST, Command.NOTHING),
         Event.INTERRUPTED: (State.INTERRUPTED, Command.NOTHING),
@@ -119,31 +119,31 @@ def _row(state: State, moves: dict[Event | Signal, tuple[State, Command]]) -> Ro
     return row
 
 
-# The same with every event in every row, and with what there is to say: a step for each move, of which a message takes several.
+# The same table with every event in every row and with the bytes to send, so that a transition is one look-up.
 _ROWS: Final = {state: _row(state, moves) for state, moves in _MOVES.items()}
 
 _OPEN: Final = frozenset({State.CONNECTED, State.TALKING, State.CLOSING})
 _CUT_OFF: Final = frozenset({State.LOST, State.BROKEN, State.FLOODED, State.INTERRUPTED})
 
 
-# Looking up a member of an enumeration costs more than a variable, and these are wanted for every message.
+# Looking up a member of an enumeration costs more than a variable, see `server_connection`.
 _TALKING: Final = State.TALKING
 _MESSAGE: Final = Event.MESSAGE
-_DELIVER: Final = Command.DELIVER  # which changes no state, nor does the next
+_DELIVER: Final = Command.DELIVER  # this and the next change no state
 _COUNT: Final = Command.COUNT
 
 
 def transition(state: State, event: Event | Signal) -> tuple[State, Command]:
-    """The protocol of this end: every state takes every event, and what stands in no row is ignored."""
+    """The protocol of this end. Every state takes every event; an event that is not in the row changes nothing."""
     after, command, _ = _ROWS[state][event]
     return after, command
 
 
 def _weight(media_type: MediaType) -> int:
-    """How many bytes keeping this media type takes, roughly; a usual one, short and plain, is nothing worth counting."""
+    """Roughly how many bytes this media type takes in memory; 0 for a short one without parameters."""
     if not media_type.parameters and len(str(media_type)) <= _OVERHEAD:
         return 0
-    return 2 * len(str(media_type)) + _PARAMETER * len(media_type.parameters)  # it keeps its parts and the whole
+    return 2 * len(str(media_type)) + _PARAMETER * len(media_type.parameters)  # it keeps the text and its parts
 
 
 @final
@@ -170,7 +170,7 @@ class ClientConnection:
     )
 
     def __init__(self, *, heartbeat: float, limits: Limits, now: float) -> None:
-        """`heartbeat`: seconds of saying nothing after which to say "still here"; `now`: of any steady clock."""
+        """`heartbeat`: seconds without writing after which to send a heartbeat; `now`: seconds of any steady clock."""
         self._heartbeat = heartbeat
         self._encoder = Encoder(limits)
         self._weightless: MediaType = TEXT_PLAIN
@@ -180,51 +180,51 @@ class ClientConnection:
         self.state = State.CONNECTED
         self._row = _ROWS[State.CONNECTED]
         self.open = True
-        """Whether anything can still come."""
+        """Whether anything can still arrive."""
         self.outbox = Outbox()
         self.sent = 0
-        """How many messages were given to `send`."""
+        """The number of messages that were given to `send`."""
         self.acknowledged = 0
-        """How many of them the server has folded: always the first ones."""
+        """How many of them the server has folded; these are always the first ones."""
         self.broken = ""
-        """What was wrong, once the state is `BROKEN`."""
+        """How the server broke the protocol, once the state is `BROKEN`."""
         self._limits = limits
         self._decoder = Decoder(limits.message, likely=Signal.RECEIVED)
-        self._responses: deque[tuple[int, Message, int]] = deque()  # to which message, the response, its weight
+        self._responses: deque[tuple[int, Message, int]] = deque()  # the number of the message, the response, its weight
         self._unread = 0
 
     def receive(self, data: bytes) -> None:
-        """The stream brought these bytes."""
+        """Take these bytes of the stream."""
         self._decoder.feed(data)
         self._advance()
 
     def room(self) -> memoryview | None:
-        """Where the next bytes are best read into, rather than given to `receive`: `filled` says how many were."""
+        """The memory to read the next bytes into, instead of `receive`, while a large content arrives; then call `filled`."""
         return self._decoder.room()
 
     def filled(self, count: int) -> None:
-        """The stream brought so many bytes into the room."""
+        """Note that so many bytes were read into the room."""
         self._decoder.filled(count)
         self._advance()
 
     def end(self) -> None:
-        """The stream ended."""
+        """Note the end of the stream."""
         self._move(Event.ENDED)
 
     def interrupt(self) -> None:
-        """An exception struck in the middle of one of these calls, or of moving bytes."""
+        """Note that an exception interrupted one of these calls, or the moving of bytes."""
         self._move(Event.INTERRUPTED)
 
     def tick(self, now: float) -> None:
-        """Time passed: say "still here" if nothing was said for long."""
-        if self._spoke or self.outbox.size:  # what waits to be written says it already
+        """Send a heartbeat if nothing was written since the last deadline and it has passed."""
+        if self._spoke or self.outbox.size:  # the bytes in the outbox serve as a sign of life
             self._spoke = False
             self.deadline = now + self._heartbeat
         elif now >= self.deadline:
             self.overdue(now)
 
     def overdue(self, now: float) -> None:
-        """Nothing was said for a heartbeat's time."""
+        """Send a heartbeat."""
         self._move(Event.OVERDUE)
         self._spoke = False
         self.deadline = now + self._heartbeat
@@ -239,7 +239,7 @@ class ClientConnection:
         return self._encoder.encode(messages)
 
     def send(self, frames: list[bytes], count: int) -> None:
-        """Queue these frames of so many messages, if the conversation is on."""
+        """Queue these frames of so many messages, if the connection is open."""
         if self.state is _TALKING:
             self._spoke = True
             for piece in frames:
@@ -247,12 +247,12 @@ class ClientConnection:
             self.sent += count
 
     def close(self) -> None:
-        """Ask the server to close; responses that nobody waited for are dropped."""
+        """Ask the server to close. Unread responses are dropped."""
         self._responses.clear()
         self._move(Event.CLOSE_WANTED)
 
     def response(self) -> Message | None:
-        """The next response, if one has come."""
+        """The next response, if one has arrived."""
         if not self._responses:
             return None
         _, message, weight = self._responses.popleft()
@@ -260,7 +260,7 @@ class ClientConnection:
         return message
 
     def response_to(self, number: int) -> Message | None:
-        """The next response to the message of that number (the first one sent is 1), if one has come."""
+        """The next response to the message of that number (1 is the first), if one has arrived."""
         for index, (answered, message, weight) in enumerate(self._responses):
             if answered == number:
                 del self._responses[index]
@@ -278,7 +278,7 @@ class ClientConnection:
                     weight += self._weigh(media_type)
                 self._responses.append((self.acknowledged, frame, weight))
                 self._unread += weight
-                if self._unread <= self._limits.unread or len(self._responses) == 1:  # the one waited for may be any size
+                if self._unread <= self._limits.unread or len(self._responses) == 1:  # a single response may have any size
                     continue
                 self._move(Event.FLOODED)
             elif isinstance(frame, Signal):
@@ -297,7 +297,7 @@ class ClientConnection:
     def _weigh(self, media_type: MediaType) -> int:
         weight = _weight(media_type)
         if not weight:
-            self._weightless = media_type  # and so is that of the next response, mostly
+            self._weightless = media_type  # the next response usually has the same
         return weight
 
     def _break(self, reason: str) -> None:
@@ -310,7 +310,7 @@ class ClientConnection:
             self.state, self._row = state, _ROWS[state]
             self.open = state in _OPEN
             if state in _CUT_OFF:
-                self.outbox.mute()  # nobody would answer for what is still unsent
+                self.outbox.mute()  # nothing that is still unsent could be acknowledged
         if said:
             self.outbox.add(said)
         return command

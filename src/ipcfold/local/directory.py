@@ -1,7 +1,7 @@
-"""Where sockets are: the directory, whether it may be used, and the path of a name's socket in it.
+"""The directory of the sockets, the checks of it, and the path of a name's socket in it.
 
-A directory that was named must exist. The default one (per user, or `IPCFOLD_DIRECTORY`) is made by the first
-server; while it is missing, simply nobody listens.
+A directory that a program names must exist. A server creates the default one (per user, or `IPCFOLD_DIRECTORY`) if it is
+missing. While it is missing, no server listens.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Final
 from returns.result import Failure, Result, Success
 
 from ipcfold.errors import DirectoryUnusable, PathTooLong
+from ipcfold.local.credentials import same_user
 from ipcfold.peer import Name, Trust
-from ipcfold.unix.credentials import same_user
 
-LONGEST_PATH: Final = 107 if sys.platform == "linux" else 103  # sun_path, less the zero at its end
-_DESCRIPTORS: Final = "/proc/self/fd"  # of Linux, where what stands below a directory's descriptor can be opened by path
+LONGEST_PATH: Final = 107 if sys.platform == "linux" else 103  # the size of sun_path without the zero byte at its end
+_DESCRIPTORS: Final = "/proc/self/fd"  # Linux opens a path below the descriptor of a directory
 _LONGEST_FILE: Final = LONGEST_PATH - len(f"{_DESCRIPTORS}/1000000/")
 
 
@@ -31,16 +31,16 @@ def default_directory() -> Path:
     configured = os.environ.get("IPCFOLD_DIRECTORY")
     if configured:
         return Path(configured)
-    import platformdirs  # noqa: PLC0415 - it takes as long to import as half of this library, and most name a directory
+    import platformdirs  # noqa: PLC0415 - importing it takes half as long as importing this library, and most programs name a directory
 
     with warnings.catch_warnings():
-        # It warns where there is no session directory; its fallback serves, since what is in it is checked here.
+        # It warns if there is no session directory. Its fallback can be used, because the directory is checked here.
         warnings.simplefilter("ignore")
         return platformdirs.user_runtime_path("ipcfold")
 
 
 def located(directory: Path | None, trust: Trust) -> Result[Path, DirectoryUnusable]:
-    """The directory to look for sockets in, absolute, if it is safe to use."""
+    """The absolute path of the directory with the sockets, if it is safe to use."""
     path = default_directory() if directory is None else directory
     try:
         path = Path(os.path.abspath(path))
@@ -56,7 +56,7 @@ def located(directory: Path | None, trust: Trust) -> Result[Path, DirectoryUnusa
 
 
 def prepared(directory: Path | None, trust: Trust) -> Result[Path, DirectoryUnusable]:
-    """The directory to put a socket in: the default one is made if it is missing."""
+    """The directory for a new socket; the default one is created if it is missing."""
     if directory is None:
         path = default_directory()
         try:
@@ -74,7 +74,7 @@ def _checked(path: Path, status: os.stat_result, trust: Trust) -> Result[Path, D
         return Failure(DirectoryUnusable(path, "it is a symbolic link, which others may turn; name the directory itself"))
     if not stat.S_ISDIR(status.st_mode):
         return Failure(DirectoryUnusable(path, "it is not a directory; name one"))
-    if trust is not same_user:  # then the system's permissions say who gets in, and the predicate who is heard
+    if trust is not same_user:  # then the permissions of the directory say who can connect, and the predicate who is trusted
         return Success(path)
     if status.st_uid != os.geteuid():
         return Failure(DirectoryUnusable(path, f"it belongs to user {status.st_uid}, not to {os.geteuid()}; use one of your own"))
@@ -87,7 +87,7 @@ def _checked(path: Path, status: os.stat_result, trust: Trust) -> Result[Path, D
 
 
 def socket_path(name: Name, directory: Path) -> Result[Path, PathTooLong]:
-    """The path of the name's socket, if there is a way to reach one that long."""
+    """The path of the name's socket, unless it is too long for the system."""
     if not isinstance(name, Name):  # a plain string could lead out of the directory
         raise TypeError(f"a Name is wanted, not {name!r:.80}")
     path = directory / f"{name}.sock"
@@ -98,7 +98,7 @@ def socket_path(name: Name, directory: Path) -> Result[Path, PathTooLong]:
 
 @contextmanager
 def reachable(path: Path) -> Iterator[str]:
-    """The path as the socket calls take it: if it is too long for them, through a descriptor of its directory."""
+    """The path as socket calls accept it; a long one goes through a descriptor of its directory."""
     if sys.platform != "linux" or len(os.fsencode(path)) <= LONGEST_PATH:
         yield os.fspath(path)
         return

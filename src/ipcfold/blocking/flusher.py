@@ -1,9 +1,9 @@
-"""Whoever writes while the handler runs.
+"""Writes what clients are owed while the handler runs.
 
-What a burst of messages is owed (acknowledgements, responses) is written at its end, all together: that saves a system
-call and a wake-up of the client for each message. But nothing owed may wait for a handler that takes its time, and nobody
-knows beforehand which one will. So for each such call the loop lends out its sockets, to a thread that looks up every
-millisecond and writes if the same call still runs. Between the calls they are the loop's alone.
+The server writes the acknowledgements and responses of a burst of messages together, at the end of the burst. That saves
+a system call and a wake-up of the client for each message. But they must not wait for a slow handler, and no one knows in
+advance which call is slow. So the server lends its sockets to a thread for the time of each call. The thread checks every
+millisecond whether the same call still runs, and then writes. Between the calls only the server uses the sockets.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from time import sleep
 from typing import Final, final
 
 _PERIOD: Final = 0.001  # seconds
-_IDLE: Final = 100  # periods without a call, after which it sleeps until there is one
+_IDLE: Final = 100  # periods without a call, after which the thread sleeps until the next one
 
 
 @final
 class Flusher:
-    """A thread that has the sockets of a loop while the handler runs, and only then."""
+    """A thread that may use the sockets of a server while the handler runs, and only then."""
 
     def __init__(self, deliver: Callable[[], None]) -> None:
         """`deliver` writes what is owed."""
         self._deliver = deliver
         self._calls = 0  # odd while the sockets are lent
-        # The thread says that it is busy before it looks whether they still are; the loop takes them back before it looks
-        # whether the thread is. One of them sees the other, and then the loop waits for the lock.
+        # The thread sets `_busy` before it checks that the sockets are still lent. The server takes the sockets back before
+        # it checks `_busy`. So at least one of them notices the other, and then the server waits for the lock.
         self._busy = False
         self._sockets = Lock()
         self._bell = Event()
@@ -36,12 +36,12 @@ class Flusher:
         self._ended = False
 
     def lend(self) -> bool:
-        """The handler is called now, while something is owed; false if there is nobody to lend to."""
+        """Lend the sockets, because the handler is called now; false if no thread can be started."""
         self._calls += 1
         return not self._asleep or self._woken()
 
     def take_back(self) -> None:
-        """The handler has returned, or was interrupted; again does nothing."""
+        """Take the sockets back, because the handler has returned or was interrupted. A second call does nothing."""
         if self._calls & 1:
             self._calls += 1
         if self._busy:
@@ -49,14 +49,14 @@ class Flusher:
                 pass
 
     def end(self) -> None:
-        """Nothing is lent any more."""
+        """End the thread."""
         self._ended = True
         if self._thread is not None:
             self._bell.set()
             self._thread.join()
 
     def forked(self) -> None:
-        """This is a child, which has no such thread."""
+        """Note that this process is a forked child, which does not have the thread."""
         self._busy = False
 
     def _woken(self) -> bool:
@@ -68,8 +68,8 @@ class Flusher:
 
     def _start(self) -> bool:
         thread = Thread(target=self._run, name="ipcfold-flusher", daemon=True)
-        # It must never be the one that gets a signal, which then would not interrupt what the handler waits for; a thread
-        # has the mask of the one that starts it.
+        # The thread must never receive a signal, which then would not interrupt a system call of the handler. A thread
+        # inherits the signal mask of the one that starts it.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             thread.start()

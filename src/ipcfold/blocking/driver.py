@@ -1,8 +1,8 @@
-"""Moving the bytes of a connection end over a blocking socket, in both directions at once where both have some.
+"""Moves the bytes of a client's connection over a blocking socket, in both directions at once.
 
-Nothing runs in the background: bytes move while `step` does. An exception may strike between any two steps, since the
-handler of a signal may raise. It harms nothing while waiting for bytes, and that is when it usually comes; anywhere
-else the connection is ended, because nobody could tell any more which bytes went.
+Nothing runs in the background: bytes move only while `step` runs. A signal handler may raise an exception between any
+two steps. While `step` waits for bytes, the usual case, such an exception harms nothing. Anywhere else it ends the
+connection, because this end no longer knows which bytes were moved.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Final, TypeVar, final
 
 from ipcfold.core.client_connection import ClientConnection
 from ipcfold.limits import Limits
+from ipcfold.local.stream import LARGE, LONGEST_SLEEP, READ_SIZE, SEND_FLAGS, widen
 from ipcfold.message import Message
-from ipcfold.unix.stream import LARGE, LONGEST_SLEEP, READ_SIZE, SEND_FLAGS, widen
 
 T = TypeVar("T")
 
@@ -26,23 +26,23 @@ _READ_SIZES: Final = (READ_SIZE,)
 
 @final
 class Driver:
-    """One connection end and its socket."""
+    """A client's connection and its socket."""
 
     __slots__ = ("_arrived", "_drain", "_poller", "_wide", "connection", "idle", "stream")
 
     def __init__(self, stream: socket.socket, heartbeat: float, limits: Limits) -> None:
-        """Reading from the stream must give up after `heartbeat` seconds."""
+        """The stream needs a receive timeout of `heartbeat` seconds."""
         self.stream = stream
         self.connection = ClientConnection(heartbeat=heartbeat, limits=limits, now=monotonic())
         self._drain = limits.drain
         self._wide = False
-        self._arrived = deque[bytes | int]()  # read, or how much was read into the room, and not given to the connection end yet
-        self._poller: select.poll | None = None  # made when it is needed
+        self._arrived = deque[bytes | int]()  # read but not given to the connection yet: bytes, or a count of them
+        self._poller: select.poll | None = None  # created on first use
         self.idle = True
-        """Whether an exception harms nothing now: nothing is under way, or it waits for bytes. Whoever uses it says when he is through."""
+        """Whether an exception harms nothing now: no bytes are being moved. The caller sets it when its use is done."""
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Queue these messages, or raise what `Encoder.encode` does."""
+        """Queue these messages; raises what `Encoder.encode` raises."""
         frames = self.connection.encode(messages)
         self.idle = False
         self.connection.send(frames, len(messages))
@@ -51,19 +51,19 @@ class Driver:
             widen(self.stream)
 
     def close(self) -> None:
-        """Queue the question to close."""
+        """Queue the request to close."""
         self.idle = False
         self.connection.close()
 
     def until(self, found: Callable[[], T | None], deadline: float | None) -> T | None:
-        """Write and read until there is something to be found, the connection is over, or the deadline has passed."""
+        """Write and read until `found` returns something, the connection is over, or the deadline has passed."""
         while (result := found()) is None and self.connection.open:
             if not self.step(deadline):
                 return found()
         return result
 
     def step(self, deadline: float | None) -> bool:
-        """Write what waits and read what comes, blocking for one of them; false once the deadline has passed."""
+        """Write or read once, and block until one of them is possible. Returns false once the deadline has passed."""
         self.idle = False
         connection, outbox = self.connection, self.connection.outbox
         if not outbox.size and (now := monotonic()) >= connection.deadline:
@@ -73,8 +73,8 @@ class Driver:
         if self._arrived:
             self._take()
         elif deadline is None and not outbox.size:
-            self._read()  # the kernel gives up when the next heartbeat may be due
-        else:  # that is no way to keep a deadline: behind each signal Python reads anew, and the kernel's time begins anew
+            self._read()  # the receive timeout of the socket ends it when the next heartbeat may be due
+        else:  # a receive timeout cannot keep a deadline: Python repeats the read after each signal, and the timeout starts again
             now = monotonic()
             connection.tick(now)
             until = connection.deadline if deadline is None else min(connection.deadline, deadline)
@@ -85,25 +85,25 @@ class Driver:
         return deadline is None or monotonic() < deadline
 
     def mend(self) -> None:
-        """An exception struck during the last use where it harms, so that it is not idle: the connection is over."""
+        """End the connection, because an exception interrupted the last use while bytes were being moved."""
         self.connection.interrupt()
         self.stream.close()
 
     def write(self) -> None:
-        """Write what the socket takes of what waits."""
+        """Write as much of the outbox as the socket takes."""
         outbox = self.connection.outbox
         try:
             outbox.sent(self.stream.send(outbox.head(), SEND_FLAGS))
         except BlockingIOError:
-            pass  # the server reads nothing now: whoever calls goes on reading
+            pass  # the server does not read now; the caller goes on reading
         except OSError as error:
-            if error.errno is None:  # not the system's, but raised by a signal's handler, as a TimeoutError may be
+            if error.errno is None:  # a signal handler raised it, as it may raise a TimeoutError; it is not from the system call
                 raise
-            outbox.mute()  # the server reads no more; what it wrote before is still to be read, then the end
+            outbox.mute()  # the server reads no more; what it wrote before can still be read
 
     def _read(self) -> None:
-        # All in one call of C code: a signal's handler, which may raise, runs before bytes are taken from the
-        # socket or after they are kept, and never between.
+        # One call of C code reads and stores the bytes. A signal handler, which may raise, runs before or after it,
+        # so that no bytes are lost between the two.
         room = self.connection.room()
         self.idle = True
         try:
@@ -134,14 +134,14 @@ class Driver:
     def _poll(self, events: int, seconds: float) -> int:
         if self._poller is None:
             self._poller = select.poll()
-        self._poller.register(self.stream, events)  # again: changes the events
+        self._poller.register(self.stream, events)  # a second call changes the events
         self.idle = True
         ready = self._poller.poll(min(max(0.0, seconds), LONGEST_SLEEP) * 1000)
         self.idle = False
         return ready[0][1] if ready else 0
 
     def _shut(self, deadline: float | None) -> None:
-        """Close the socket of a connection that is over, once its last word is written, or there is no more time for it."""
+        """Close the socket of a connection that is over, once the outbox is written or the time for that has passed."""
         drained = monotonic() + self._drain
         deadline = drained if deadline is None else min(drained, deadline)
         while self.connection.outbox.size:

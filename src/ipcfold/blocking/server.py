@@ -1,4 +1,4 @@
-"""A server: the core of the core over non-blocking sockets, all on the thread that called it."""
+"""A server: the core over non-blocking sockets, on the thread that called it."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from typing import Any, Final, Generic, TypeVar, final
 
 from returns.result import Failure, Result, Success
 
+from ipcfold.blocking.flusher import Flusher
 from ipcfold.continuation import Continuation, Handler
 from ipcfold.core.server import ServerCore
 from ipcfold.errors import HandlerFailed, SystemFailure, UsedAfterFork
 from ipcfold.events import Ending
+from ipcfold.local.claim import Claim
+from ipcfold.local.clients import ClientSocket, ClientSockets
+from ipcfold.local.listener import Listener
+from ipcfold.local.log import ServerLog
+from ipcfold.local.poller import Poller
+from ipcfold.local.signals import handled
+from ipcfold.local.stream import LONGEST_SLEEP, READ, READ_SIZE
 from ipcfold.message import Message
 from ipcfold.peer import Name, Trust
 from ipcfold.result import flat_map
-from ipcfold.unix.claim import Claim
-from ipcfold.unix.clients import Client, Clients
-from ipcfold.unix.flusher import Flusher
-from ipcfold.unix.listener import Listener
-from ipcfold.unix.poller import Poller
-from ipcfold.unix.report import Report
-from ipcfold.unix.signals import handled
-from ipcfold.unix.stream import LONGEST_SLEEP, READ, READ_SIZE
 
 C = TypeVar("C")
 
-_BURST: Final = 0.001  # seconds of folding after which to look at the sockets again: somebody else may have come
+_BURST: Final = 0.001  # seconds of folding after which the sockets are checked again, because another client may have sent something
 
 
 class _ForkedError(Exception):
-    """The handler returned in a child that it forked, which must not serve."""
+    """The handler returned in a child process that it forked. The child must not serve."""
 
 
 running: Final[set[Loop[Any]]] = set()  # Any: of whatever carry
-"""Those of this process."""
+"""The servers that run in this process."""
 
 
 @final
@@ -49,13 +49,13 @@ class Loop(Generic[C]):
     """One run of a server."""
 
     def __init__(
-        self, name: Name, claim: Claim, core: ServerCore[C], handler: Handler[C], trust: Trust, report: Report, period: float
+        self, name: Name, claim: Claim, core: ServerCore[C], handler: Handler[C], trust: Trust, log: ServerLog, period: float
     ) -> None:
-        """Every `period` seconds it is looked whether the socket is still in its place."""
+        """The listener checks every `period` seconds that the socket is still in its place."""
         self._name = name
         self._period = period
-        self._report = report
-        self._ending = Ending.STOPPED  # by the handler, if by nothing else
+        self._log = log
+        self._ending = Ending.STOPPED  # unless something else ends it, the handler does
         self._claim = claim
         self._listener: Listener | None = None
         self._core = core
@@ -63,12 +63,12 @@ class Loop(Generic[C]):
         self._trust = trust
         self._owner = os.getpid()
         self.thread = get_ident()
-        self._forked = False  # rather than to compare process ids, which come back
-        self._flusher = Flusher(lambda: None)  # until there is a listener
+        self._forked = False  # a flag, because the kernel reuses process ids
+        self._flusher = Flusher(lambda: None)  # replaced once there is a listener
         self._signalled = False
-        self._interruptible = False  # whether the handler runs, which alone can be interrupted without harm
+        self._interruptible = False  # whether the handler runs: nothing else can be interrupted without harm
         self._poller = Poller[object]()
-        self._clients = Clients(core, self._poller, report)
+        self._clients = ClientSockets(core, self._poller, log)
         self._woken, self._wake = socket.socketpair()
         self._woken.setblocking(False)
         self._wake.setblocking(False)
@@ -77,7 +77,7 @@ class Loop(Generic[C]):
         """Serve until the fold ends, at a socket of that mode."""
         running.add(self)
         try:
-            # Whoever sees the socket may send a signal, so those are looked after first.
+            # A process that sees the socket may send a signal, so the signal handlers are installed first.
             with handled(signals, self._end, self._interrupt, self.wake):
                 return flat_map(self._served)(self._claim.publish(mode))
         except _ForkedError:
@@ -90,30 +90,30 @@ class Loop(Generic[C]):
             running.discard(self)
 
     def _served(self, bound: socket.socket) -> Result[C, HandlerFailed[C] | SystemFailure]:
-        listener = self._listener = Listener(self._report, self._claim, bound, self._poller, self._period)
+        listener = self._listener = Listener(self._log, self._claim, bound, self._poller, self._period)
         try:
             listener.open(monotonic())
             self._poller.watch(self._woken, READ, self._woken)
         except OSError as error:
             return Failure(SystemFailure("watch", self._claim.path, error.strerror or str(error)))
         self._flusher = Flusher(partial(self._settle, listener))
-        self._report.listening()
+        self._log.listening()
         self._serve(listener)
         return self._core.result()
 
     def end(self) -> None:
-        """End in good order, as a signal does; from any thread."""
+        """End in good order, as after a signal; any thread may call it."""
         self._signalled = True
-        with suppress(OSError):  # it is over already
+        with suppress(OSError):  # the server has ended already
             self._wake.send(b"\0")
 
     @property
     def wake(self) -> int:
-        """The descriptor that signals write to."""
+        """The descriptor to which the interpreter writes on a signal."""
         return self._wake.fileno()
 
     def abandon(self) -> None:
-        """Close every descriptor; in a forked child these are copies, and what the parent sees does not change."""
+        """Close every descriptor. In a forked child these are copies, so the parent is not affected."""
         self._clients.abandon()
         if self._listener is not None:
             self._listener.abandon()
@@ -122,7 +122,7 @@ class Loop(Generic[C]):
         self._wake.close()
 
     def forked(self) -> None:
-        """This is a child of the process that serves."""
+        """Note that this process is a forked child of the server."""
         self._forked = True
         self._flusher.forked()
         self.abandon()
@@ -138,18 +138,18 @@ class Loop(Generic[C]):
                 self._interruptible = False
                 if self._forked:
                     raise
-                self._flusher.take_back()  # if it struck before that was done
+                self._flusher.take_back()  # if the interrupt came before that was done
                 self._ending = Ending.INTERRUPTED
                 self._core.interrupted(monotonic())
 
     def _turn(self, listener: Listener) -> None:
         core, clients, due = self._core, self._clients, self._due(listener)
         patience = 0.0 if core.ready else min(max(0.0, due - monotonic()), LONGEST_SLEEP)
-        # A process that was stopped wakes up out of time and empty-handed: it looks at what came before it says who is late.
+        # A process that was stopped (SIGSTOP) may find its deadlines passed. It reads what has arrived before it judges who is late.
         happened = self._poller.poll(patience) or self._poller.poll(0.0)
         now = monotonic()
         for thing, events in happened:
-            if isinstance(thing, Client):
+            if isinstance(thing, ClientSocket):
                 clients.happened(thing, events, now)
             elif thing is listener:
                 for stream, peer in listener.accepted(self._trust, core.refusal, now):
@@ -171,22 +171,22 @@ class Loop(Generic[C]):
         core.absent(monotonic() - now)
 
     def _due(self, listener: Listener) -> float:
-        """When something is to be done, whatever happens."""
+        """The time of the next deadline."""
         due = self._core.deadline
         if not self._core.accepting:
             return inf if due is None else due
         return listener.deadline if due is None else min(due, listener.deadline)
 
     def _fold(self, listener: Listener, woken: float) -> None:
-        """Ask the handler for a burst of messages, which lasts as long as looking at the sockets did, at least."""
-        core, handler, flusher, observed = self._core, self._handler, self._flusher, self._report.observed
+        """Ask the handler for a burst of messages. A burst lasts at least as long as the work on the sockets before it."""
+        core, handler, flusher, observed = self._core, self._handler, self._flusher, self._log.observed
         now, owing = monotonic(), core.owing
         until = now + max(_BURST, now - woken)
         while now < until and (asked := core.ask()) is not None:
             message, continuation = asked
             lent = owing and flusher.lend()
             if owing and not lent:
-                self._settle(listener)  # nobody can write while the handler runs
+                self._settle(listener)  # without a flusher nothing can be written while the handler runs
             failure: BaseException | None = None
             asked_at = monotonic() if observed else now
             self._interruptible = True
@@ -194,9 +194,9 @@ class Loop(Generic[C]):
                 continuation = handler(message, continuation, continuation.carry)
             except KeyboardInterrupt:
                 raise
-            except BaseException as error:  # the handler is somebody else's code: whatever it raises is its answer
+            except BaseException as error:  # the handler is the user's code: whatever it raises ends the fold
                 if self._forked:
-                    raise  # a forked child on its way out
+                    raise  # in a forked child the exception leaves the server
                 failure = error
             finally:
                 self._interruptible = False
@@ -215,36 +215,36 @@ class Loop(Generic[C]):
 
     def _observed(self, message: Message, answer: Continuation[C], duration: float) -> None:
         if isinstance(self._core.result(), Success):
-            self._report.folded(message, answer, duration)
+            self._log.folded(message, answer, duration)
 
     def _settle(self, listener: Listener) -> None:
-        """Look after every end that something happened to."""
+        """Write to, watch or close every connection that has changed."""
         if not self._core.accepting and not listener.closed:
-            listener.close()  # before anybody is told, so that who is told finds the name gone
-            self._report.stopping(Ending.FAILED if isinstance(self._core.result(), Failure) else self._ending)
-        if self._report.untold:
-            self._report.flush()
+            listener.close()  # first, so that a client that is asked to close finds the name gone
+            self._log.stopping(Ending.FAILED if isinstance(self._core.result(), Failure) else self._ending)
+        if self._log.untold:
+            self._log.flush()
         self._clients.settle()
 
     def _end(self) -> None:
-        """A signal came: end in good order. Once more, and the handler is stuck: it is interrupted."""
+        """End in good order after a signal. A second signal means that the handler is stuck, so it is interrupted."""
         if self._signalled:
             self._interrupt()
         self._signalled = True
 
     def _interrupt(self) -> None:
-        """Interrupt the handler; where something else is under way, that is brought to its end first."""
+        """Interrupt the handler. If other code runs, it finishes first, and then the server ends."""
         if self._interruptible:
             raise KeyboardInterrupt
         self._signalled = True
 
 
 def _abandon() -> None:
-    """Close a forked child's copies: with them open, a dead server would look alive for as long as the child lives."""
+    """Close a forked child's copies. Otherwise a dead server would look alive for as long as the child lives."""
     loops = list(running)
     if loops:
         waking = signal.set_wakeup_fd(-1)
-        if all(waking != loop.wake for loop in loops):  # somebody else's
+        if all(waking != loop.wake for loop in loops):  # another library has set it
             signal.set_wakeup_fd(waking)
     for loop in loops:
         loop.forked()

@@ -1,4 +1,4 @@
-"""Signals as events: while a server runs, some of them call it instead of what they called before."""
+"""Signals as events: while a server runs, chosen signals call the server instead of their previous handlers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from types import FrameType
 
 @contextmanager
 def handled(signals: Iterable[signal.Signals], react: Callable[[], None], interrupt: Callable[[], None], wake: int) -> Iterator[None]:
-    """React to these signals, then put back what was there; only the main thread can.
+    """Call `react` on these signals, then restore the previous handlers. Outside the main thread it does nothing.
 
-    Python's own handler of SIGINT raises wherever it strikes, which may be between two steps that belong together. Where
-    that one is in place, and SIGINT is not among the signals, `interrupt` stands in for it.
+    Python's own handler of SIGINT raises at any point, which may be between two steps that belong together. If that
+    handler is installed and SIGINT is not among the signals, `interrupt` is called instead of it.
 
-    With any signal a byte is written to the descriptor `wake`. The interpreter's own C code does that: a handler in
-    Python runs only between its instructions, and would not wake a system call that has just begun.
+    On any signal the interpreter's C code writes a byte to the descriptor `wake`. A handler in Python runs only between
+    bytecode instructions, so it could not wake a system call that has just begun.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -28,15 +28,15 @@ def handled(signals: Iterable[signal.Signals], react: Callable[[], None], interr
     reactions = dict.fromkeys(signals, react)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         reactions.setdefault(signal.SIGINT, interrupt)
-    # None: a handler that was not set from Python, which could not be put back, so it is left alone.
+    # None means a handler that was not set from Python. It could not be restored, so it stays.
     previous = {number: before for number in reactions if (before := signal.getsignal(number)) is not None}
-    if previous.get(signal.SIGHUP) is signal.SIG_IGN:  # as nohup has it
+    if previous.get(signal.SIGHUP) is signal.SIG_IGN:  # set by nohup
         del previous[signal.SIGHUP]
 
     def handle(number: int, _: FrameType | None) -> None:
         if os.getpid() == owner:
             reactions[signal.Signals(number)]()
-        else:  # a child forked by the handler: the signal means what it meant before
+        else:  # in a child forked by the handler the signal has its previous meaning
             signal.signal(number, previous[signal.Signals(number)])
             os.kill(os.getpid(), number)
 

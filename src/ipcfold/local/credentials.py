@@ -1,4 +1,4 @@
-"""Who is at the other end of a socket, as the kernel says, and the rule by which to talk to them."""
+"""Peer credentials: the process and user at the other end of a socket, and whether they are trusted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ipcfold.peer import Peer, Trust
 
 
 def peer_of(connection: socket.socket, number: int) -> Peer:
-    """The process at the other end; raises `OSError` where the kernel does not tell."""
+    """The process at the other end, as the kernel knows it; raises `OSError` if it does not."""
     if sys.platform == "darwin":
         # <sys/un.h>: level 0, LOCAL_PEERCRED = 1 gives a struct xucred, LOCAL_PEERPID = 2 a pid_t.
         _, uid, _, gid = struct.unpack_from("@IIhI", connection.getsockopt(0, 1, 76))
@@ -27,10 +27,10 @@ def same_user(peer: Peer) -> bool:
 
 
 def trusted(trust: Trust, peer: Peer) -> bool:
-    """Whether `trust` says `True` of the peer, and nothing that is merely not false, as a coroutine is."""
+    """Whether `trust` returns `True` for the peer. Another true value, such as a coroutine, does not count."""
     try:
         return trust(peer) is True
     except KeyboardInterrupt:
         raise
-    except BaseException:  # noqa: BLE001 - the predicate is somebody else's code, and must not end a server
+    except BaseException:  # noqa: BLE001 - the predicate is the user's code, and must not end a server
         return False

@@ -1,4 +1,4 @@
-"""The door of a server: where clients come in, who is turned away, and whether the socket still stands where they look."""
+"""The listener of a server: it accepts clients, refuses some, and checks that the socket is still in its place."""
 
 from __future__ import annotations
 
@@ -6,48 +6,48 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Final, final
 
+from ipcfold.local.claim import Claim
+from ipcfold.local.credentials import peer_of, trusted
+from ipcfold.local.log import ServerLog
+from ipcfold.local.poller import Poller
+from ipcfold.local.stream import READ
 from ipcfold.peer import Peer, Trust
-from ipcfold.unix.claim import Claim
-from ipcfold.unix.credentials import peer_of, trusted
-from ipcfold.unix.poller import Poller
-from ipcfold.unix.report import Report
-from ipcfold.unix.stream import READ
 
 _ACCEPTED_AT_ONCE: Final = 64
-_ACCEPT_AGAIN: Final = 0.1  # seconds, after the system had no descriptor left for a client
+_ACCEPT_AGAIN: Final = 0.1  # seconds; the pause after the system had no descriptor left for a client
 
 
 @final
 class Listener:
     """The published name of a server, and the socket that listens there."""
 
-    def __init__(self, report: Report, claim: Claim, listener: socket.socket, poller: Poller[object], period: float) -> None:
-        """Every `period` seconds it is looked whether the socket is still in its place."""
+    def __init__(self, log: ServerLog, claim: Claim, listener: socket.socket, poller: Poller[object], period: float) -> None:
+        """`period`: seconds between two checks that the socket is still in its place."""
         self._claim = claim
         self._listener = listener
         self._poller = poller
         self._period = period
-        self._report = report
+        self._log = log
         self._look_at = 0.0
         self.deadline = 0.0
         """When `tick` is to be called."""
         self._damage = ""
         self._accepted = 0
-        self._accept_at: float | None = None  # when to accept again, while that is suspended
-        self._short = False  # whether it is said already that the system has no room for those who wait
+        self._accept_at: float | None = None  # when to accept again, while accepting is suspended
+        self._short = False  # whether the log already says that the system has no descriptor left
 
     def open(self, now: float) -> None:
-        """Let clients in from now on; raises `OSError` if the system watches no more sockets."""
+        """Accept clients from now on; raises `OSError` if the system watches no more sockets."""
         self.deadline = self._look_at = now + self._period
         self._poller.watch(self._listener, READ, self)
 
     @property
     def closed(self) -> bool:
-        """Whether nobody comes in any more."""
+        """Whether no client is accepted any more."""
         return self._listener.fileno() < 0
 
     def accepted(self, trust: Trust, refusal: Callable[[Peer], str], now: float) -> Iterator[tuple[socket.socket, Peer]]:
-        """Those who stand at the door now and may come in; `refusal` says why one may not."""
+        """Accept the clients in the backlog; `refusal` says why a client may not connect, or nothing."""
         for _ in range(_ACCEPTED_AT_ONCE):
             try:
                 stream, _ = self._listener.accept()
@@ -55,10 +55,10 @@ class Listener:
                 self._short = False
                 return
             except OSError as error:
-                # No descriptor or memory is left. The client stays in the backlog, so the listener stays ready:
-                # watching it on would be a busy loop.
+                # No descriptor or memory is left. The client stays in the backlog, so the socket stays ready.
+                # Watching it on would be a busy loop.
                 if not self._short:
-                    self._report.short(error)
+                    self._log.short(error)
                 self._short = True
                 self._poller.forget(self._listener)
                 self._accept_at = now + _ACCEPT_AGAIN
@@ -72,14 +72,14 @@ class Listener:
                 continue
             reason = refusal(peer) if trusted(trust, peer) else "it is not trusted (trust)"
             if reason:
-                self._report.refused(peer, reason)
+                self._log.refused(peer, reason)
                 stream.close()
                 continue
             stream.setblocking(False)
             yield stream, peer
 
     def tick(self, now: float) -> None:
-        """Time passed: accept again if that was suspended, and look after the socket."""
+        """Accept again if that was suspended, and check the socket, if it is time."""
         if self._accept_at is not None and now >= self._accept_at:
             self._accept_at = None
             self._poller.watch(self._listener, READ, self)
@@ -87,12 +87,12 @@ class Listener:
             self._look_at = now + self._period
             damage = self._claim.damage()
             if damage and damage != self._damage:
-                self._report.damaged(damage)
+                self._log.damaged(damage)
             self._damage = damage
         self.deadline = self._look_at if self._accept_at is None else min(self._look_at, self._accept_at)
 
     def close(self) -> None:
-        """Withdraw the name, and let nobody in any more."""
+        """Withdraw the name, and accept no more clients."""
         if self.closed:
             return
         self._claim.withdraw()
@@ -101,5 +101,5 @@ class Listener:
         self._listener.close()
 
     def abandon(self) -> None:
-        """Close this process's copy of the socket; what the others see does not change."""
+        """Close this process's copy of the socket; other processes are not affected."""
         self._listener.close()

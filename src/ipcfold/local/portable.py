@@ -1,4 +1,4 @@
-"""Waiting for many sockets at once, wherever Python runs."""
+"""Waits for many sockets at once, on any system."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import selectors
 import socket
 from typing import Generic, TypeVar, final
 
-from ipcfold.unix.stream import READ, WRITE
+from ipcfold.local.stream import READ, WRITE
 
 T = TypeVar("T")
 
 
 @final
 class Portable(Generic[T]):
-    """Watches sockets, and hands out with each event the thing that the socket was watched for."""
+    """Watches sockets, and returns with each event the value that belongs to the socket."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -23,22 +23,22 @@ class Portable(Generic[T]):
         self._selector.register(stream, _selectable(interest), thing)
 
     def change(self, stream: socket.socket, interest: int, thing: T) -> None:
-        """Watch for that from now on."""
+        """Change the events to watch for."""
         self._selector.modify(stream, _selectable(interest), thing)
 
     def forget(self, stream: socket.socket) -> None:
-        """Watch it no more; it must not be closed before."""
+        """Stop watching the socket; call this before closing it."""
         self._selector.unregister(stream)
 
     def poll(self, seconds: float) -> list[tuple[T, int]]:
-        """What happened, at the latest after so many seconds."""
+        """The events, as soon as there are any, and after at most that many seconds."""
         return [
             (key.data, (READ if events & selectors.EVENT_READ else 0) | (WRITE if events & selectors.EVENT_WRITE else 0))
             for key, events in self._selector.select(seconds)
         ]
 
     def close(self) -> None:
-        """Give back what it has of the system."""
+        """Close the selector."""
         self._selector.close()
 
 

@@ -1,4 +1,4 @@
-"""Who listens, with what the system tells about each: whose process, since when, and how many are connected."""
+"""The servers that listen, with what the system knows of each: process, user, start time and number of connections."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import attrs
 from returns.maybe import Maybe
 from returns.result import Result
 
+from ipcfold.blocking.ipc import IPC
 from ipcfold.errors import DirectoryUnusable
+from ipcfold.local.directory import located, socket_path
 from ipcfold.peer import Name, Peer
-from ipcfold.unix.address import located, socket_path
-from ipcfold.unix.ipc import IPC
 
 _TABLE: Final = Path("/proc/net/unix")  # of Linux, see proc_net(5): the sockets of this network namespace
 _ACCEPTS: Final = 0x10000  # among a socket's flags there: it listens
@@ -39,8 +39,8 @@ class ServerInfo:
 
 
 def listeners(ipc: IPC) -> Result[tuple[ServerInfo, ...], DirectoryUnusable]:
-    """Who listens now, by the order of names."""
-    connections = _connections()  # first: to see that a server of another make listens, one connects to it
+    """The servers that listen now, ordered by name."""
+    connections = _connections()  # counted first, because finding a server without a lock file connects to it
     return located(ipc.directory, ipc.trust).bind(
         lambda directory: ipc.peers().map(
             lambda peers: tuple(found for name in sorted(peers) for found in _described(name, peers[name], directory, connections))
@@ -49,25 +49,25 @@ def listeners(ipc: IPC) -> Result[tuple[ServerInfo, ...], DirectoryUnusable]:
 
 
 def _described(name: Name, peer: Peer, directory: Path, connections: dict[bytes, int]) -> Iterator[ServerInfo]:
-    """The listener, unless it withdrew its name meanwhile."""
+    """What is known of one server; nothing if it has withdrawn its name meanwhile."""
     path = socket_path(name, directory).unwrap()
     try:
         status = os.lstat(path)
     except OSError:
         return
-    bound = path.with_suffix(".bind")  # where a socket of ours was before it had its name, which is what the kernel goes by
+    bound = path.with_suffix(".bind")  # the kernel lists a socket under the path to which it was bound first
     count = connections.get(os.fsencode(bound), connections.get(os.fsencode(path)))
     known = peer if peer.uid >= 0 else Peer(0, peer.pid, status.st_uid, status.st_gid)
     yield ServerInfo(name, known, status.st_mtime, Maybe.from_optional(count))
 
 
 def _connections() -> dict[bytes, int]:
-    """How many are connected to each path that somebody listens at."""
+    """The number of accepted connections for each path with a listener."""
     try:
         lines = _TABLE.read_bytes().splitlines()[1:]
     except OSError:
         return {}
-    sockets = [fields for line in lines if len(fields := line.split(maxsplit=7)) == 8]  # the last one is the path, if there is one
+    sockets = [fields for line in lines if len(fields := line.split(maxsplit=7)) == 8]  # the last field is the path
     counts = {path: 0 for *_, flags, _, _, _, path in sockets if int(flags, 16) & _ACCEPTS}
     for *_, state, _, path in sockets:
         if state == _CONNECTED and path in counts:

@@ -1,4 +1,4 @@
-"""The door of the blocking shell: who listens, connecting to them, listening oneself."""
+"""`IPC` of the blocking shell: it finds servers, connects to them, and listens."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from returns.maybe import Maybe, Nothing, Some
 from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
+from ipcfold.blocking.client import Process
+from ipcfold.blocking.connect import connected
 from ipcfold.continuation import Handler
 from ipcfold.errors import (
     ConnectError,
@@ -33,25 +35,23 @@ from ipcfold.errors import (
     UsedAfterFork,
 )
 from ipcfold.limits import Limits
+from ipcfold.local.claim import Claim, holder_of, is_socket
+from ipcfold.local.credentials import same_user
+from ipcfold.local.directory import located, prepared, socket_path
 from ipcfold.peer import Name, Peer, Trust
 from ipcfold.result import cases, flat_map
-from ipcfold.unix.address import located, prepared, socket_path
-from ipcfold.unix.claim import Claim, holder_of, is_socket
-from ipcfold.unix.client import Process
-from ipcfold.unix.connect import connected
-from ipcfold.unix.credentials import same_user
 
 if TYPE_CHECKING:
     from ipcfold.events import Observer  # a tenth of the time to import this library, and few observe
 
 C = TypeVar("C")
 
-_GLIMPSE: Final = 0.002  # seconds between two looks for a socket, which cost next to nothing
-_PAUSE: Final = 0.01  # between two tries to connect to one
-_LONGEST_PAUSE: Final = 0.32  # the same, to one that refuses again and again
-_AFRESH: Final = 0.1  # after which to look from the directory on again, which may have changed
-_DYING: Final = 1.0  # seconds that a killed server may take: its lock goes a moment before its socket
-_GLANCE: Final = 0.1  # seconds that a server of another make has to greet, to be among those that listen
+_GLIMPSE: Final = 0.002  # seconds between two checks whether the socket is there, which cost little
+_PAUSE: Final = 0.01  # seconds between two attempts to connect
+_LONGEST_PAUSE: Final = 0.32  # seconds; the same, while the server goes on refusing
+_AFRESH: Final = 0.1  # seconds after which the directory is checked again, because it may have changed
+_DYING: Final = 1.0  # seconds; the kernel drops the lock of a killed server a moment before it closes the socket
+_GLANCE: Final = 0.1  # seconds; a server without a lock file must greet within this time to be listed
 _EXHAUSTED: Final = frozenset(map(os.strerror, (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)))
 
 DEFAULT_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -64,17 +64,17 @@ def _path(directory: str | os.PathLike[str] | None) -> Path | None:
 @final
 @attrs.frozen
 class IPC:
-    """How to find and to reach servers; making one does no I/O.
+    """Finds servers, connects to them, and listens. Creating an `IPC` does no I/O.
 
-    - `directory`: where the sockets are; it must exist with mode 0700. `None`: the runtime directory of this user,
-      or the environment's `IPCFOLD_DIRECTORY`, made when a server needs it.
-    - `heartbeat`: seconds of silence after which one says "still here".
-    - `limits`: what peers may use.
-    - `trust`: whom to talk to, by the kernel's word; by default this user and root. Another predicate also lets
-      the directory be open to others: then its permissions say who can reach it. `True` is yes; whatever else it
-      returns or raises (save `KeyboardInterrupt`) is no. It is called while the server waits, so it is a plain
-      function and a quick one.
-    - `observe`: called with what happens to servers, as values of `ipcfold.events`, on the thread that serves.
+    - `directory`: the directory of the sockets; it must exist with mode 0700. `None` means `IPCFOLD_DIRECTORY` of the
+      environment, or else the runtime directory of this user. A server creates that one when it is missing.
+    - `heartbeat`: seconds of silence after which an end sends a heartbeat.
+    - `limits`: limits on what a peer may use.
+    - `trust`: decides by the peer credentials whether to talk to a peer; by default to this user and root. With another
+      predicate the directory may be open to other users: then its permissions say who can reach it. Only `True` means
+      yes. Whatever else the predicate returns or raises (except `KeyboardInterrupt`) means no. The server waits while
+      it runs, so it must be a plain and quick function.
+    - `observe`: a function that the serving thread calls with values of `ipcfold.events`.
     """
 
     directory: Path | None = attrs.field(default=None, converter=_path)
@@ -84,21 +84,21 @@ class IPC:
     observe: Observer | None = attrs.field(default=None, kw_only=True, validator=attrs.validators.optional(attrs.validators.is_callable()))
 
     def processes(self) -> Result[frozenset[Name], DirectoryUnusable]:
-        """The names that somebody listens under now."""
+        """The names under which a server listens now."""
         return self.peers().map(frozenset)
 
     def exists(self, name: Name) -> Result[bool, DirectoryUnusable]:
-        """Whether somebody listens under the name now."""
+        """Whether a server listens under the name now."""
         return located(self.directory, self.trust).bind(partial(self._listener, name)).map(lambda found: found is not Nothing)
 
     def get(self, name: Name) -> Result[Process, ConnectError]:
-        """The server of that name, connected; fails at once if there is none."""
+        """Connect to the server of that name; fails at once if no server listens."""
         return self._connected(name, self.limits.handshake)
 
     def wait(self, name: Name, timeout: float | None = None) -> Result[Process, ConnectError]:
-        """The server of that name, connected, as soon as there is one; `timeout` in seconds, `None` for ever.
+        """Connect to the server of that name as soon as it listens; `timeout` in seconds, `None` for ever.
 
-        A server that is full, or ends while we connect, is tried again.
+        If the server is full or ends during the attempt, `wait` tries again.
         """
         deadline = None if timeout is None else monotonic() + timeout
         pause, refused = _PAUSE, None
@@ -110,8 +110,8 @@ class IPC:
                     if isinstance(error, NoServer):
                         pause, refused = _PAUSE, None
                     elif isinstance(error, ConnectionRefused):
-                        pause, refused = min(2 * pause, _LONGEST_PAUSE), error  # it logs each time
-                    if deadline is not None and monotonic() >= deadline:  # the last try may have had no time to be refused
+                        pause, refused = min(2 * pause, _LONGEST_PAUSE), error  # the server logs each refusal
+                    if deadline is not None and monotonic() >= deadline:  # the last attempt may have had no time for a refusal
                         return Failure(refused or TimedOut(name, timeout or 0.0, "the server"))
                 case _:
                     return attempt
@@ -120,14 +120,14 @@ class IPC:
     def listen(self, name: Name, timeout: float | None = None, *, signals: Iterable[signal.Signals] = DEFAULT_SIGNALS) -> Server:
         """A server for that name, not started yet.
 
-        With `timeout` it stops, successfully, after so many seconds without a message. In the main thread the
-        `signals` end it in good order; their previous handlers are put back. So does Ctrl-C where that raises a
-        `KeyboardInterrupt`, which meanwhile it does in the handler only.
+        With `timeout` the server stops, successfully, after that many seconds without a message. In the main thread the
+        `signals` end it in good order, and their previous handlers are restored afterwards. If SIGINT is left to
+        Python, Ctrl-C also ends the server in good order: it interrupts only the handler.
         """
         return Server(self, name, timeout, tuple(signals))
 
     def peers(self) -> Result[dict[Name, Peer], DirectoryUnusable]:
-        """Who listens now, by name; part of listing. Of who holds a name only the process is known from here."""
+        """The servers that listen now, by name; for `discovery`. Of the holder of a lock only the pid is known."""
         return located(self.directory, self.trust).bind(self._listed)
 
     def _connected(self, name: Name, timeout: float) -> Result[Process, ConnectError]:
@@ -165,7 +165,7 @@ class IPC:
         match cases(_stranger(self, name, path, _GLANCE)):
             case Success(peer):
                 return Success(Some(peer))
-            case Failure(SystemFailure(reason=reason)) if reason in _EXHAUSTED:  # it was not even asked
+            case Failure(SystemFailure(reason=reason)) if reason in _EXHAUSTED:  # the attempt failed on this side, so nothing is known
                 return Failure(DirectoryUnusable(directory, f"whether anybody listens under {str(name)!r} cannot be seen: {reason}"))
             case Failure():
                 return Success(Nothing)
@@ -174,7 +174,7 @@ class IPC:
 @final
 @attrs.frozen
 class Server:
-    """A server that is not started: call it with the first carry and the handler, and it blocks until it ends."""
+    """A server that has not started. Calling it with the first carry and the handler blocks until the server ends."""
 
     ipc: IPC
     name: Name
@@ -182,7 +182,7 @@ class Server:
     signals: tuple[signal.Signals, ...]
 
     def __call__(self, carry: C, handler: Handler[C]) -> Result[C, ListenError[C]]:
-        """Fold the handler over every message that comes; the last carry, or why there is none.
+        """Fold the handler over every message; returns the last carry, or the error.
 
         Folding ends with a `stop` of the handler, one of the signals, or the timeout; then every client is asked
         to close and has `limits.drain` seconds to confirm.
@@ -203,7 +203,7 @@ class Server:
             claim.release()
 
     def _unshared(self, claim: Claim) -> Result[Claim, NameTaken | SystemFailure]:
-        """The claim, if no server of another make, which knows no locks, listens there."""
+        """The claim, unless a server that uses no lock file listens at the path."""
         deadline = monotonic() + _DYING
         while True:
             match cases(_stranger(self.ipc, self.name, claim.path, self.ipc.limits.handshake)):
@@ -213,20 +213,20 @@ class Server:
                     return Success(claim)
                 case Failure(ConnectionRefused()) if monotonic() < deadline:
                     time.sleep(_GLIMPSE)
-                case Failure(SystemFailure() as error):  # nobody knows: out of descriptors, for one
+                case Failure(SystemFailure() as error):  # for example no descriptor is left, so nothing is known
                     return Failure(error)
-                case Failure():  # there is somebody, though not one to talk to: nothing that lives is taken over
+                case Failure():  # a server is there but does not talk to this process: its name is not taken
                     return Failure(NameTaken(self.name, claim.path, 0))
 
     def _run(self, carry: C, handler: Handler[C], claim: Claim) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
         ipc = self.ipc
         try:
+            from ipcfold.blocking.server import Loop  # noqa: PLC0415 - as above
             from ipcfold.core.server import ServerCore  # noqa: PLC0415 - a quarter of the time to import this library, and clients never need them
-            from ipcfold.unix.report import Report  # noqa: PLC0415 - as above
-            from ipcfold.unix.server import Loop  # noqa: PLC0415 - as above
+            from ipcfold.local.log import ServerLog  # noqa: PLC0415 - as above
 
             core = ServerCore(carry, heartbeat=ipc.heartbeat, limits=ipc.limits, timeout=self.timeout, now=monotonic(), user=os.geteuid())
-            loop = Loop(self.name, claim, core, handler, ipc.trust, Report(self.name, ipc.observe), ipc.heartbeat)
+            loop = Loop(self.name, claim, core, handler, ipc.trust, ServerLog(self.name, ipc.observe), ipc.heartbeat)
         except OSError as error:
             return Failure(SystemFailure("serve at", claim.path, error.strerror or str(error)))
         except ImportError as error:  # compiled, what is to be imported cannot be opened either, where there is no descriptor left
@@ -235,7 +235,7 @@ class Server:
 
 
 def _rest(error: ConnectError, pause: float, deadline: float) -> None:
-    """Wait until it is worth to try again, after this error."""
+    """Wait until another attempt makes sense, after this error."""
     if not isinstance(error, NoServer) or os.path.lexists(error.path):
         time.sleep(max(0.0, min(pause, deadline - monotonic())))
         return
@@ -246,15 +246,15 @@ def _rest(error: ConnectError, pause: float, deadline: float) -> None:
 
 def _reached(ipc: IPC, name: Name, timeout: float, path: Path) -> Result[Process, ConnectError]:
     """The server at this path, connected."""
-    if not is_socket(path):  # costs a fifth of finding out with a socket, which matters while waiting
+    if not is_socket(path):  # this check costs a fifth of an attempt to connect, which matters while waiting
         return Failure(NoServer(name, path))
     return connected(name, path, heartbeat=ipc.heartbeat, limits=ipc.limits, trust=ipc.trust, timeout=timeout)
 
 
 def _stranger(ipc: IPC, name: Name, path: Path, timeout: float) -> Result[Peer, ConnectError]:
-    """Who listens at this path without holding the name, as a server of another make does.
+    """The server that listens at this path without holding the lock, as the PHP original does.
 
-    It is talked to in good order, since such a server might not survive a connection that says nothing.
+    The connection is opened and closed in good order, because such a server might not survive one that says nothing.
     """
     reached = _reached(ipc, name, timeout, path)
     reached.map(lambda process: process.close())

@@ -1,6 +1,6 @@
-"""A connection to a server, as its user sees it: verbs that give a `Result` each.
+"""A connection to a server, as a program uses it: each verb returns a `Result`.
 
-Nothing runs in the background: bytes move while one of the verbs does.
+Nothing runs in the background: bytes move only while a verb runs.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from weakref import WeakSet, ref
 from returns.maybe import Some
 from returns.result import Failure, Result, Success
 
+from ipcfold.blocking.driver import Driver
 from ipcfold.core.client_connection import State
 from ipcfold.core.frame import RefusedError
 from ipcfold.errors import (
@@ -41,10 +42,9 @@ from ipcfold.errors import (
     UsedAfterFork,
 )
 from ipcfold.limits import Limits
+from ipcfold.local.claim import holder_of
 from ipcfold.message import Message
 from ipcfold.peer import Name, Peer
-from ipcfold.unix.claim import holder_of
-from ipcfold.unix.driver import Driver
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -54,21 +54,21 @@ _connections: Final[WeakSet[Process]] = WeakSet()
 
 
 class _User:
-    """Lives as long as a use does. It need not be given back, which an exception could prevent."""
+    """The in-use marker of a connection. The connection holds it weakly, so that an exception cannot leak it."""
 
     __slots__ = ("__weakref__",)
 
 
 def _nobody() -> None:
-    """What a reference to a user that is gone says."""
+    """The marker of a connection that is not in use, as a weak reference gives it."""
 
 
 @final
 class Process:
-    """A server, as a client sees it: send to it, wait for what it responds, close.
+    """A connection to a server process: send messages, wait for responses, close.
 
-    One thread at a time may use it, in the process that made it; others are told so. As a context manager it closes at
-    the end.
+    One thread at a time may use it, in the process that made it; another one gets an error. As a context manager it
+    closes the connection at the end.
     """
 
     __slots__ = ("__weakref__", "_closed", "_driver", "_forked", "_guard", "_limits", "_name", "_owner", "_path", "_peer", "_user")
@@ -81,9 +81,9 @@ class Process:
         self._path = path
         self._limits = limits
         self._owner = os.getpid()
-        self._forked = False  # rather than to compare process ids, which come back
+        self._forked = False  # a flag, because the kernel reuses process ids
         self._closed = False
-        self._guard = RLock()  # may be taken again below a signal's handler
+        self._guard = RLock()  # reentrant, because a signal handler of the same thread may take it
         self._user: Callable[[], _User | None] = _nobody
         _connections.add(self)
 
@@ -94,37 +94,37 @@ class Process:
 
     @property
     def peer(self) -> Peer:
-        """The server's process and user, as the kernel says."""
+        """The server's peer credentials."""
         return self._peer
 
     @property
     def closed(self) -> bool:
-        """Whether the connection is known to be over, whoever ended it."""
+        """Whether this end knows that the connection is over."""
         return self._closed or self._forked or not self._driver.connection.open
 
     def send(self, *messages: Message) -> Result[Process, SendError]:
-        """Send the messages at once; success means that the server has folded every one of them.
+        """Send the messages at once. Success means that the server has folded every one of them.
 
-        Responses that come meanwhile are kept for `wait`.
+        Responses that arrive meanwhile are kept for `wait`.
         """
         return self._alone(self._send, messages)
 
     def wait(self, timeout: float | None = None) -> Result[Message, ReceiveError]:
         """The next response, in the order they were sent; `timeout` in seconds, `None` for as long as it takes."""
         if self._user is _nobody and not self._forked and (response := self._driver.connection.response()) is not None:
-            return Success(response)  # mostly it came with the acknowledgement
+            return Success(response)  # the usual case: it arrived together with the acknowledgement
         return self._alone(self._wait, timeout)
 
     def ask(self, message: Message, timeout: float | None = None) -> Result[Message, AskError]:
         """Send the message and wait for the first response to it, in `timeout` seconds together.
 
-        Responses to other messages are left for `wait`, late ones to earlier questions too. An `Ended` means that the
-        message was folded and nothing came of it; a `TimedOut` tells by `acknowledged` whether it is known to be.
+        Responses to other messages stay for `wait`, also late ones to earlier questions. An `Ended` means that the server
+        folded the message and sent no response. A `TimedOut` says by `acknowledged` whether the fold is known.
         """
         return self._alone(partial(self._ask, message), timeout)
 
     def close(self) -> Result[None, CloseError]:
-        """Ask the server to close and wait for its confirmation, at most `limits.drain` seconds; again does nothing."""
+        """Ask the server to close, and wait for its confirmation for at most `limits.drain` seconds. A second call does nothing."""
         return self._alone(lambda _: self._close(), None)
 
     def __enter__(self) -> Process:
@@ -134,7 +134,7 @@ class Process:
         self.close()
 
     def __del__(self) -> None:
-        # A pipeline that ends in a response has nobody left to close; the server sees the stream end.
+        # After a pipeline that returns a response, no code is left that could close. The server then sees the stream end.
         self._driver.stream.close()
 
     def __repr__(self) -> str:
@@ -146,17 +146,17 @@ class Process:
         )
 
     def abandon(self) -> None:
-        """Close this process's copy of the socket and say nothing; part of forking."""
+        """Close this process's copy of the socket without a word to the server; called after a fork."""
         self._forked = True
         self._driver.stream.close()
 
     def greeted(self, deadline: float, timeout: float) -> Result[Process, ConnectError]:
-        """This process once the server has greeted; part of connecting."""
+        """This process once the server has greeted; called while connecting."""
         driver, connection = self._driver, self._driver.connection
         driver.until(lambda: None if connection.state is State.CONNECTED else True, deadline)
         match connection.state:
             case State.TALKING:
-                driver.write()  # the acceptance leaves now: a client may think for long before its first message
+                driver.write()  # the acceptance leaves now, because a client may take long until its first message
                 driver.idle = True
                 return Success(self)
             case State.BROKEN:
@@ -168,7 +168,7 @@ class Process:
                 return Failure(ConnectionRefused(self._name))
 
     def _alone(self, use: Callable[[A], Result[T, E]], argument: A) -> Result[T, E | UsedAfterFork | InUse]:
-        """The result of a use that no other one, of another thread or below a signal's handler, gets into."""
+        """The result of a use, during which neither another thread nor a signal handler can use the connection."""
         if self._forked:
             return Failure(UsedAfterFork(self._name, self._owner))
         user = _User()
@@ -217,7 +217,7 @@ class Process:
         if self._closed:
             return Failure(ProcessClosed(self._name))
         connection, deadline = self._driver.connection, _deadline(timeout)
-        number = connection.sent + 1  # also where nothing is sent any more: the response to another is not to this
+        number = connection.sent + 1  # also if nothing can be sent any more: a response to another message is never taken for this one
         try:
             self._driver.send((message,))
         except RefusedError as error:
@@ -255,7 +255,7 @@ class Process:
                 return UnreadExceeded(self._name, self._limits.unread)
             case State.INTERRUPTED:
                 return Interrupted(self._name)
-            case State.LOST if holder_of(self._path) == Some(self._peer.pid):  # a hint: it may have been had again
+            case State.LOST if holder_of(self._path) == Some(self._peer.pid):  # a hint only, because the kernel reuses process ids
                 return ConnectionDropped(self._name, self._peer.pid, connection.largest)
             case State.LOST:
                 return ConnectionLost(self._name)
@@ -268,7 +268,7 @@ def _deadline(timeout: float | None) -> float | None:
 
 
 def _abandon() -> None:
-    """Close a forked child's copies: with them open, the server would not see this end die with its process."""
+    """Close a forked child's copies. Otherwise the server would not see the stream end when the parent dies."""
     for process in list(_connections):
         process.abandon()
 

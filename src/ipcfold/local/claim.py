@@ -1,11 +1,11 @@
 """A name has one owner: the lock that decides it, and the socket that shows it.
 
-The lock is a record lock on `<name>.lock`. The kernel drops it with the process, whatever ends it, does not hand
-it on to forked children, and tells who holds it. Two things follow from how such locks work: threads of one
-process do not exclude each other, so `_held` does; and closing *any* descriptor of the file would drop the
-process's lock, so nobody opens it while this process holds it.
+The lock is a record lock on `<name>.lock`. The kernel drops it when the process ends, does not pass it on to forked
+children, and knows which process holds it. Such locks have two properties that matter here. They do not exclude threads
+of one process from each other, so `_held` does. And closing *any* descriptor of the file drops the process's lock, so
+this process does not open the file while it holds the lock.
 
-The socket is bound under another name and renamed once it accepts, so that who sees it can connect.
+The socket is bound under another name and renamed once it accepts, so that a client that sees it can connect.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from returns.maybe import Maybe, Nothing, Some
 from returns.result import Failure, Result, Success
 
 from ipcfold.errors import NameTaken, SystemFailure
+from ipcfold.local.directory import reachable
 from ipcfold.peer import Name
-from ipcfold.unix.address import reachable
 
-_BACKLOG: Final = 4096  # the kernel cuts it to what it allows
+_BACKLOG: Final = 4096  # the kernel limits it
 
-_guard: Final = threading.RLock()  # the handler of a signal may come here while its own thread already is
+_guard: Final = threading.RLock()  # reentrant, because a signal handler may come here while its own thread holds it
 _held: Final[set[tuple[int, int]]] = set()
 """The locks this process holds or is about to take, as (device, inode)."""
 
 
 def _forget() -> None:
-    _held.clear()  # the locks are the parent's, which the child must not take for its own
+    _held.clear()  # the locks are the parent's, not the child's
     _guard.release()
 
 
-# A child forked while another thread is at it must not inherit a guard that nobody will ever release.
+# A child that is forked while another thread holds the guard must not inherit it locked.
 os.register_at_fork(before=_guard.acquire, after_in_parent=_guard.release, after_in_child=_forget)
 
 
@@ -58,7 +58,7 @@ class Claim:
 
     @classmethod
     def of(cls, name: Name, socket_path: Path) -> Result[Claim, NameTaken | SystemFailure]:
-        """Take the name, or say who has it."""
+        """Take the name, or return which process has it."""
         lock_path = socket_path.with_suffix(".lock")
         with _guard:
             if _is_held(lock_path):
@@ -69,7 +69,7 @@ class Claim:
                 except OSError as error:
                     return Failure(SystemFailure("make the lock file", lock_path, error.strerror or str(error)))
                 held = _identity(os.fstat(lock))
-                _held.add(held)  # before it is: the handler of a signal, between the two, must not open and close the file
+                _held.add(held)  # before the lock is taken: a signal handler between the two must not open and close the file
                 try:
                     fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except OSError as error:
@@ -79,29 +79,29 @@ class Claim:
                     if error.errno not in (errno.EACCES, errno.EAGAIN):
                         return Failure(SystemFailure("lock", lock_path, error.strerror or str(error)))
                     if holder is Nothing:
-                        continue  # it was let go meanwhile
+                        continue  # the holder released it meanwhile
                     return Failure(NameTaken(name, socket_path, holder.unwrap()))
-                if _is_at(lock, lock_path) and held in _held:  # which a child that the handler of a signal forked has forgotten
-                    with suppress(OSError):  # it is another user's, left behind where both may write
-                        os.fchmod(lock, 0o600)  # what the umask took away comes back: who may not open it cannot see who holds it
+                if _is_at(lock, lock_path) and held in _held:  # a child that a signal handler forked has cleared `_held`
+                    with suppress(OSError):  # another user left the file in a directory that both may write to
+                        os.fchmod(lock, 0o600)  # undo the umask: a process must open the file to see who holds the lock
                     return Success(cls(socket_path, lock_path, lock))
                 _held.discard(held)
                 os.close(lock)  # its last owner removed the file between our opening and our locking it
 
     def publish(self, mode: int) -> Result[socket.socket, SystemFailure]:
-        """A socket that accepts under the name; whatever a dead server left in its place is replaced."""
-        hidden = self.path.with_suffix(".bind")  # as long as the real name, so it fits if that does
+        """A listening socket under the name. It replaces what a dead server left there."""
+        hidden = self.path.with_suffix(".bind")  # as long as the real name, so it fits if the real one does
         try:
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         except OSError as error:
             return Failure(SystemFailure("make a socket for", self.path, error.strerror or str(error)))
         try:
-            if sys.platform == "linux":  # where bind takes the mode from here: never open to more, even briefly
+            if sys.platform == "linux":  # bind takes the mode from the descriptor, so the socket is never open to more users
                 os.fchmod(listener.fileno(), mode)
             hidden.unlink(missing_ok=True)
             with reachable(hidden) as address:
                 listener.bind(address)
-            _set_mode(hidden, mode)  # and here whatever the umask took away comes back
+            _set_mode(hidden, mode)  # undo the umask
             listener.listen(_BACKLOG)
             status = os.lstat(hidden)
             if self.path.exists() and not is_socket(self.path):
@@ -117,16 +117,16 @@ class Claim:
         return Success(listener)
 
     def withdraw(self) -> None:
-        """Take the socket out of the directory, if it is still ours; the name stays held."""
+        """Remove the socket from the directory, if it is still ours; the name stays held."""
         if self._published is None or not self._is_mine():
             return
-        with suppress(OSError):  # it is gone already, or its directory is: nothing of ours is left to remove
+        with suppress(OSError):  # the socket or its directory is gone already
             if _identity(os.lstat(self.path)) == self._published:
                 os.unlink(self.path)
         self._published = None
 
     def damage(self) -> str:
-        """What somebody did to the files of the published name; empty if they are as they should be."""
+        """How the files of the published name were changed; empty if they are in order."""
         try:
             if _identity(os.lstat(self.path)) != self._published:
                 return f"something else stands at {self.path}, which new clients get to instead: end one of the two"
@@ -137,23 +137,23 @@ class Claim:
         return ""
 
     def release(self) -> None:
-        """Let the name go; in a forked child only its copy of the descriptor is closed."""
+        """Release the name. A forked child only closes its copy of the descriptor."""
         self.withdraw()
         with _guard:
             if self._is_mine():
-                if _is_at(self._lock, self._lock_path):  # else it is another's, made after ours was removed
-                    with suppress(OSError):  # as above; a lock file left behind is taken over by the next owner
+                if _is_at(self._lock, self._lock_path):  # otherwise another process made it after ours was removed
+                    with suppress(OSError):  # as above; the next owner reuses a lock file that is left behind
                         os.unlink(self._lock_path)
                 _held.discard(_identity(os.fstat(self._lock)))
             os.close(self._lock)
 
     def _is_mine(self) -> bool:
-        """Whether this process holds the lock, rather than one that forked it."""
+        """Whether this process holds the lock, and not its parent."""
         return _identity(os.fstat(self._lock)) in _held
 
 
 def holder_of(socket_path: Path) -> Maybe[int]:
-    """The process that holds the name of this socket, if one does."""
+    """The pid of the process that holds the name of this socket, if any."""
     lock_path = socket_path.with_suffix(".lock")
     with _guard:
         if _is_held(lock_path):
@@ -169,7 +169,7 @@ def holder_of(socket_path: Path) -> Maybe[int]:
 
 
 def is_socket(path: Path) -> bool:
-    """Whether a socket stands at the path, itself and not behind a link."""
+    """Whether the path is a socket, and not a link to one."""
     try:
         return stat.S_ISSOCK(os.lstat(path).st_mode)
     except OSError:
@@ -181,7 +181,7 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 
 
 def _set_mode(path: Path, mode: int) -> None:
-    """The mode of this very file: where others may write, one of them may have put a link in its place meanwhile."""
+    """Set the mode of the file itself. Another user may have put a link in its place, if the directory lets them."""
     if stat.S_IMODE(os.lstat(path).st_mode) == mode:
         return
     if sys.platform != "linux":
@@ -209,7 +209,7 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 
 def _holder(lock: int) -> Maybe[int]:
-    """Who keeps us from locking this file; the kernel fills a `struct flock` in."""
+    """The pid of the process that holds the lock on this file; the kernel fills in a `struct flock`."""
     whole_file = (0, 0)
     if sys.platform == "darwin":
         asked = struct.pack("@qqihh", *whole_file, 0, fcntl.F_WRLCK, os.SEEK_SET)

@@ -1,0 +1,28 @@
+"""What both ends use with a socket: sizes of reads, flags of writes, the longest wait."""
+
+from __future__ import annotations
+
+import socket
+from typing import Final
+
+# A write never blocks and never raises SIGPIPE, which a program may have set back to its default of ending the process.
+# The value is an `int`, because Python would compute the enumeration's value again for every write.
+SEND_FLAGS: Final = int(socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0))
+
+LONGEST_SLEEP: Final = 3600.0  # seconds; system calls limit their timeouts, and one wake-up an hour costs nothing
+
+# The events as `poll` and `epoll` number them. An error or the end of a stream counts as both: the next read or write
+# finds out.
+READ: Final = 1
+WRITE: Final = 4
+
+LARGE: Final = 2**20  # bytes in the outbox, from which on a larger send buffer pays: the ends then wake each other less often
+_ROOM: Final = 2**19  # bytes; the kernel doubles it for its own bookkeeping, and limits it
+
+
+def widen(stream: socket.socket) -> None:
+    """Enlarge the send buffer of the socket."""
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
+
+
+READ_SIZE: Final = 2**16  # bytes; a larger buffer costs more to allocate than it saves

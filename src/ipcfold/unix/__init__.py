@@ -1,1 +1,0 @@
-"""The blocking shell: the core over unix sockets."""
