@@ -21,7 +21,7 @@ from typing import Self
 
 from ipcfold import IPC, Name
 
-PATIENCE = 120.0  # seconds until a test gives up on something that must come: only a hang takes so long, however busy the machine is
+PATIENCE = 300.0  # seconds until a test gives up on something that must come: only a hang takes so long, however busy the machine is
 START = "innmind/ipc:connection.start"
 START_OK = "innmind/ipc:connection.start-ok"
 RECEIVED = "innmind/ipc:message.received"
