@@ -8,7 +8,7 @@
 # asyncio and trio report a connection that does not exist. The first write or read on it fails.
 # A blocking connect waits, and SO_SNDTIMEO limits how long.
 #
-# Source: connect(2) for EAGAIN; the rest is observed.
+# Source: connect(2) for EAGAIN; CPython issue 117208 for settimeout; the rest is observed.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -7,7 +7,7 @@
 # A worker of pytest-xdist has a second thread, of execnet. So a test that forks gets the warning only with -n.
 # Threads of a C library count as well: a ZeroMQ context is enough, where threading.active_count() is 1.
 #
-# Source: the documentation of os.fork for the warning; that an error of it is dropped is observed.
+# Source: CPython issue 135427, closed since these releases, so that newer ones may differ; threads of C and xdist are observed.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
