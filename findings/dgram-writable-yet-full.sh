@@ -6,7 +6,7 @@
 # They report it as writable at once, and sendto fails with EAGAIN again: a loop that waits for it never sleeps.
 # The same socket, once connected to the receiver, is reported as not writable until there is room.
 #
-# Source: observed. unix(7) and select(2) do not say it.
+# Source: observed.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -7,7 +7,7 @@
 # The first one goes on listening on a socket that nobody can find, and gets no error.
 # multiprocessing, pynng, Pyro5, rpyc and socketserver refuse.
 #
-# Source: zmq_ipc(7) says so of ZeroMQ; the documentation of loop.create_unix_server does not; the rest is observed.
+# Source: zmq_ipc(7) says so of ZeroMQ; the rest is observed.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

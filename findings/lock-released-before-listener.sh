@@ -7,7 +7,7 @@
 # So whoever gets the lock can still connect to the dead server, and learns of its death by a reset only.
 # How often it happens depends on the machine. The script tries until it sees it, at most 300 times.
 #
-# Source: observed. fcntl(2) says only that a process's locks are released when it ends.
+# Source: observed.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

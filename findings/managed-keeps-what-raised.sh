@@ -2,11 +2,11 @@
 # Versions: returns 0.30.0, CPython 3.11 to 3.13.
 #
 # managed(use, release) of returns acquires a resource, uses it and releases it, as a pipeline.
-# One expects release to be called whatever use does: managed is described as the counterpart of a with statement.
+# One expects release to be called whatever use does, as a with statement does.
 # It is called for a Success and for a Failure of use. It is not called when use raises an exception.
 # The resource stays open, and the exception goes on to the caller.
 #
-# Source: observed. The page on pipelines of returns does not speak of exceptions there.
+# Source: observed.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -9,7 +9,7 @@
 # It knows a flow re-exported by "from returns.pipeline import flow as flow".
 # It does not know the same function re-exported by "flow = pipeline.flow", which is Never again, without a warning.
 #
-# Source: the page on pipelines of returns says that flow needs the plugin, not what happens otherwise; observed.
+# Source: observed.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -6,7 +6,7 @@
 # mypy makes both Any, in spite of the plugin. A strict mypy then rejects the valid function for returning Any.
 # pyright, pyrefly and ty, for which returns has no plugin, say int and str.
 #
-# Source: observed. The page on Result of returns recommends matching and does not say it.
+# Source: observed.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

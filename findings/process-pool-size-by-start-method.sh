@@ -6,7 +6,7 @@
 # With fork it starts six at once. With spawn and forkserver it starts one, and another only while none is idle.
 # So a change of the start method changes how many processes a few short tasks run in: an idle worker is used again.
 #
-# Source: the documentation of the executor names the worker count as a maximum; observed.
+# Source: observed.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -6,7 +6,7 @@
 # The accepted client reads the end. The one that waited in the backlog gets ECONNRESET.
 # So a reset without a word does not mean that a server broke off: it may never have seen the client.
 #
-# Source: observed. unix(7) does not say it.
+# Source: observed.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

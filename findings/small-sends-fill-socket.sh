@@ -7,7 +7,7 @@
 # The socket is full after some 0.2 percent of its buffer's size: 278 bytes of 212,992.
 # SIOCOUTQ counts that memory as well, where for TCP it counts bytes. SIOCINQ at the other end counts bytes.
 #
-# Source: observed. socket(7) says only that SO_SNDBUF has room for bookkeeping overhead.
+# Source: observed.
 set -euo pipefail
 "${PYTHON:-python3}" - <<'EOF'
 import fcntl

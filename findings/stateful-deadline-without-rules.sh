@@ -7,7 +7,7 @@
 # Settings of one's own change something else: a machine starts with all health checks suppressed, whatever the profile says.
 # settings(max_examples=1) inherits from the profile instead, so that all health checks are back.
 #
-# Source: observed. The documentation of settings.deadline speaks of "each individual test case"; stateful tests have no word on it.
+# Source: observed.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

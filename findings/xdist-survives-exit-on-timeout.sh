@@ -2,12 +2,12 @@
 # Versions: CPython 3.11 to 3.13, pytest 9.2.0, pytest-xdist 3.8.0.
 #
 # pytest has faulthandler_exit_on_timeout on, and one of four tests takes longer than faulthandler_timeout.
-# One expects that the option ends the run, as its documentation says of "the pytest process".
+# One expects that the option ends the run, with workers and without.
 # Without workers it does: there is no summary, and the tests behind the slow one never run.
 # With one worker of pytest-xdist only the worker ends. The slow test is reported as crashed, and a new worker runs the others.
 # So the two together are a time limit for each test that takes no other test with it.
 #
-# Source: pytest's reference of configuration options for the option; what it does with workers is observed.
+# Source: observed.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
