@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Versions: CPython 3.11 to 3.13, Linux 6.18.
+# Versions: CPython 3.11, Linux 6.18.
 #
 # A unix datagram socket that is not connected sends to a receiver whose queue is full.
 # One expects poll and select to report the sender as writable only once sendto would succeed.

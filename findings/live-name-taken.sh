@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Versions: CPython 3.11 to 3.13, pyzmq 27.3.0, uvloop 0.23.0, pynng 0.9.0, Pyro5 5.17, rpyc 6.0.2, grpcio 1.85.3.
+# Versions: CPython 3.11, pyzmq 27.3.0, uvloop 0.23.0, pynng 0.9.0, Pyro5 5.17, rpyc 6.0.2, grpcio 1.85.3.
 #
 # A server listens on a unix socket, and a second one of the same library starts at the same path.
 # One expects "address in use" from each library, as the kernel gives for bind, and as TCP does.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Versions: CPython 3.11 to 3.13, Linux 6.18.
+# Versions: CPython 3.11, Linux 6.18.
 #
 # A server holds a record lock and listens on a unix socket. It is killed, and another process waits for its lock.
 # One expects the server's socket to be closed by the time the lock is free, above all as its descriptor is the lower one.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Versions: returns 0.30.0, CPython 3.11 to 3.13.
+# Versions: returns 0.30.0, CPython 3.11.
 #
 # managed(use, release) of returns acquires a resource, uses it and releases it, as a pipeline.
 # One expects release to be called whatever use does, as a with statement does.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Versions: mypy 2.4.1, returns 0.30.0, pyright 1.1.414, pyrefly 1.5.0, ty 0.0.108, CPython 3.11 to 3.13.
+# Versions: mypy 2.4.1, returns 0.30.0, pyright 1.1.414, pyrefly 1.5.0, ty 0.0.108, CPython 3.11.
 #
 # A valid program calls flow of returns, and each checker reveals the type of the call.
 # One expects a checker without the mypy plugin of returns to say Any, and mypy with it to know the type however flow was found.

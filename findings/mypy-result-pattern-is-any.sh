@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Versions: mypy 2.4.1, returns 0.30.0, pyright 1.1.414, pyrefly 1.5.0, ty 0.0.108, CPython 3.11 to 3.13.
+# Versions: mypy 2.4.1, returns 0.30.0, pyright 1.1.414, pyrefly 1.5.0, ty 0.0.108, CPython 3.11.
 #
 # A function matches a Result[int, str] of returns with the patterns Success(value) and Failure(error).
 # One expects value to be int and error to be str, above all in mypy, whose plugin returns ships.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Versions: mypy 2.4.1 with mypyc, CPython 3.11 to 3.13. It wants a C compiler.
+# Versions: mypy 2.4.1 with mypyc, CPython 3.11. It wants a C compiler.
 #
 # A loop waits for a flag that a signal's handler or another thread sets. It has a limit of 1.5 seconds.
 # It is compiled by mypyc, without a change, and calls time.monotonic in each turn.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Versions: CPython 3.11 to 3.13, Linux 6.18.
+# Versions: CPython 3.11, Linux 6.18.
 #
 # Two clients connect to a unix socket and write nothing. The server accepts the first only, then closes all it has.
 # One expects both clients to read the end of the stream: nobody has left anything unread.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Versions: rpyc 6.0.2, CPython 3.11 to 3.13.
+# Versions: rpyc 6.0.2, CPython 3.11.
 #
 # A server of RPyC returns [1, 2] and {"a": 1}, and the client gets references to them: isinstance says list and dict.
 # One expects such an object to behave as the list that it claims to be, as attribute access and iteration do.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Versions: CPython 3.11 to 3.13, Hypothesis 6.170.17.
+# Versions: CPython 3.11, Hypothesis 6.170.17.
 #
 # A state machine of Hypothesis gets settings of its own with a deadline of 100 milliseconds, and its rule sleeps for 300.
 # One expects DeadlineExceeded, as a test with @given raises it.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Versions: CPython 3.11 to 3.13, pytest 9.2.0, pytest-xdist 3.8.0.
+# Versions: CPython 3.11, pytest 9.2.0, pytest-xdist 3.8.0.
 #
 # pytest has faulthandler_exit_on_timeout on, and one of four tests takes longer than faulthandler_timeout.
 # One expects that the option ends the run, with workers and without.
