@@ -549,7 +549,9 @@ def test_values_over_a_socket(directory: Path) -> None:
 
 def test_a_typed_handler_that_returns_nothing_is_told_what_is_wanted() -> None:
     failed = fold(typed(numbers, lambda *_: None), 0, encoded(numbers, 1)).failure()  # type: ignore[arg-type]  # what it is about
-    assert str(failed.error) == "a handler returns what its continuation made, not NoneType"
+    assert str(failed.error) == (
+        "the handler returned NoneType, not a TypedContinuation: return what continuation.respond(...) or continue_(...) gives"
+    )
 
 
 @pytest.mark.parametrize("arguments", [{"media_type": "application/json"}, {"converter": 1}])

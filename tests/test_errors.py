@@ -84,8 +84,8 @@ EXAMPLES: list[tuple[attrs.AttrsInstance, str]] = [
     (
         ConnectionLost(NAME),
         (
-            "the server 'printer' ended the connection without closing it: it was killed, or is of another make "
-            "and did not accept what was sent; see whether it runs, and connect again"
+            "the server 'printer' ended the connection without closing it: it was killed, or another implementation "
+            "rejected the message; check that the server runs, and connect again"
         ),
     ),
     (
@@ -100,18 +100,18 @@ EXAMPLES: list[tuple[attrs.AttrsInstance, str]] = [
         Interrupted(NAME),
         (
             "the connection to 'printer' was ended, because an exception interrupted it between two steps that belong "
-            "together: connect again, and see what was folded"
+            "together: connect again, and check which messages were folded"
         ),
     ),
-    (InUse(NAME), "the connection to 'printer' is being used by another thread or below a signal's handler: give each its own"),
+    (InUse(NAME), "the connection to 'printer' is in use by another thread or by the code that a signal interrupted: give each its own"),
     (
         ProtocolBroken(NAME, "no end mark"),
-        "the server 'printer' broke the protocol (no end mark): check what really listens there, and limits.message",
+        "the server 'printer' broke the protocol (no end mark): check which program listens there, and limits.message",
     ),
     (
         UnreadExceeded(NAME, 100),
         (
-            "the responses of 'printer' that nobody waited for are over 100 bytes, so the connection was ended: "
+            "the unread responses of 'printer' exceed 100 bytes, so the connection was ended: "
             "wait for responses between sends, or raise limits.unread"
         ),
     ),
@@ -119,7 +119,7 @@ EXAMPLES: list[tuple[attrs.AttrsInstance, str]] = [
     (UsedAfterFork(NAME, 4711), "'printer' belongs to process 4711, which forked this one: connect or listen again in this process"),
     (
         SystemFailure("lock", PATH, "No space left on device"),
-        f"could not lock {AT}: No space left on device; see what is there, and what this user may do and open",
+        f"could not lock {AT}: No space left on device; check that path, and this user's permissions and limits",
     ),
     (
         Unacknowledged(2, 5, ConnectionClosed(NAME)),
@@ -129,7 +129,7 @@ EXAMPLES: list[tuple[attrs.AttrsInstance, str]] = [
         HandlerFailed(7, Message.text("ping"), KeyError("key")),
         (
             "the handler failed with KeyError('key'); the carry before that message is kept in .carry "
-            "and the traceback in .error: mend the handler and start from there"
+            "and the traceback in .error: fix the handler and start from that carry"
         ),
     ),
 ]

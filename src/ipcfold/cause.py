@@ -1,4 +1,4 @@
-"""What all errors have in common."""
+"""The base class of all errors."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import attrs
 
 @attrs.frozen(repr=False, eq=False)
 class Cause:
-    """An error: a frozen value.
+    """The base class of the errors, which are frozen values.
 
-    It compares and looks as attrs would make it. Here that is written once, because attrs would spend half of the time of
-    importing the errors on making it for each class.
+    Its `repr`, equality and hash are those that attrs would generate. They are written once, because generating them for
+    each class would take half of the import time of the errors.
     """
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""What a handler answers: the next carry, responses to the client, and what becomes of the connection and the server."""
+"""The answer of a handler: the next carry, the responses, and whether the connection and the server go on."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ C = TypeVar("C")
 
 
 class Outcome(Enum):
-    """What happens after a message is folded."""
+    """What happens after the server has folded a message."""
 
     CONTINUE = "continue"
-    """Go on with the next message."""
+    """Continue with the next message."""
     CLOSE = "close"
-    """Ask this client to close; the server goes on with the others."""
+    """Ask this client to close; the server continues with the others."""
     STOP = "stop"
     """Ask every client to close; the server returns the carry."""
 
@@ -28,9 +28,9 @@ class Outcome(Enum):
 @final
 @attrs.frozen
 class Continuation(Generic[C]):
-    """The answer to one message, immutable: each method returns a new one, and they compose.
+    """The answer to one message. It is immutable: each method returns a new one, so that calls can be chained.
 
-    Responses add up; of `continue_`, `close` and `stop` the last one said counts.
+    Responses accumulate. Of `continue_`, `close` and `stop` the last call counts.
 
     >>> answer = Continuation(0).respond(1, Message.text("bye")).stop(1)
     >>> answer.carry, len(answer.responses), answer.outcome
@@ -43,26 +43,26 @@ class Continuation(Generic[C]):
     peer: Peer = NOBODY
 
     def __init__(self, carry: C, responses: tuple[Message, ...] = (), outcome: Outcome = Outcome.CONTINUE, peer: Peer = NOBODY) -> None:
-        # By hand, as with a `Message`: two of these are made for each.
+        # Written by hand for speed, as with `Message`. Each message needs two of these.
         _set_carry(self, carry)
         _set_responses(self, responses)
         _set_outcome(self, outcome)
         _set_peer(self, peer)
 
     def respond(self, carry: C, *messages: Message) -> Continuation[C]:
-        """Send these messages to the client, after those already said."""
+        """Send these messages to the client, after the earlier responses."""
         return Continuation(carry, self.responses + messages, self.outcome, self.peer)
 
     def continue_(self, carry: C) -> Continuation[C]:
-        """Go on; the client gets the acknowledgement and the responses said before."""
+        """Continue; the client gets the acknowledgement and the earlier responses."""
         return Continuation(carry, self.responses, Outcome.CONTINUE, self.peer)
 
     def close(self, carry: C) -> Continuation[C]:
-        """Close this client's connection, once it has the responses."""
+        """Close this client's connection after the responses are sent."""
         return Continuation(carry, self.responses, Outcome.CLOSE, self.peer)
 
     def stop(self, carry: C) -> Continuation[C]:
-        """End the server, once this client has the responses; the carry is its result."""
+        """End the server after the responses are sent; the carry is its result."""
         return Continuation(carry, self.responses, Outcome.STOP, self.peer)
 
 
@@ -72,4 +72,4 @@ _set_outcome = vars(Continuation)["outcome"].__set__
 _set_peer = vars(Continuation)["peer"].__set__
 
 Handler: TypeAlias = Callable[[Message, Continuation[C], C], Continuation[C]]
-"""The function that is folded over the messages: `(message, continuation, carry) -> continuation`."""
+"""The function that a server folds over the messages: `(message, continuation, carry) -> continuation`."""

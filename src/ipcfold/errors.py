@@ -1,7 +1,7 @@
-"""Everything that can go wrong, one frozen value a cause, and one union for each door of the library.
+"""The errors: one frozen value per cause, and one union per operation.
 
-A value carries the facts a person needs, and `str()` of it is one sentence that ends in what to do about it.
-Nothing here is an exception: these travel in the `Failure` of a `Result`.
+A value has the facts that a person needs. Its `str()` is one sentence that ends in what to do next.
+None of them is an exception: operations return them in the `Failure` of a `Result`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ C_co = TypeVar("C_co", covariant=True)
 @final
 @attrs.frozen(repr=False, eq=False)
 class MessageTooLarge(Cause):
-    """The content is larger (in bytes) than `limits.message` allows; nothing of the batch was sent."""
+    """The content is larger than `limits.message` allows; no message of the batch was sent. Sizes are bytes."""
 
     size: int
     limit: int
@@ -34,7 +34,7 @@ class MessageTooLarge(Cause):
 @final
 @attrs.frozen(repr=False, eq=False)
 class ReservedMessage(Cause):
-    """The message is, byte for byte, a signal of the protocol; nothing of the batch was sent."""
+    """The message has the same bytes as a signal of the protocol; no message of the batch was sent."""
 
     message: Message
 
@@ -45,7 +45,7 @@ class ReservedMessage(Cause):
 @final
 @attrs.frozen(repr=False, eq=False)
 class DirectoryUnusable(Cause):
-    """The directory of the sockets is missing, is not ours, lets other users in, or cannot be looked through now."""
+    """The socket directory is missing, belongs to another user, is open to other users, or cannot be read now."""
 
     path: Path
     reason: str
@@ -57,7 +57,7 @@ class DirectoryUnusable(Cause):
 @final
 @attrs.frozen(repr=False, eq=False)
 class PathTooLong(Cause):
-    """The socket's path has more bytes than the operating system allows for one."""
+    """The path of the socket has more bytes than the operating system allows (`limit`)."""
 
     path: Path
     limit: int
@@ -69,7 +69,7 @@ class PathTooLong(Cause):
 @final
 @attrs.frozen(repr=False, eq=False)
 class NameTaken(Cause):
-    """Another server holds the name; `pid` is its process (0 where the system does not tell)."""
+    """Another server holds the name; `pid` is its process id, or 0 if the system does not report it."""
 
     name: Name
     path: Path
@@ -83,7 +83,7 @@ class NameTaken(Cause):
 @final
 @attrs.frozen(repr=False, eq=False)
 class NoServer(Cause):
-    """Nobody listens under the name."""
+    """No server listens under the name."""
 
     name: Name
     path: Path
@@ -95,7 +95,7 @@ class NoServer(Cause):
 @final
 @attrs.frozen(repr=False, eq=False)
 class PeerUntrusted(Cause):
-    """The server runs as a user whom `trust` refuses."""
+    """`trust` refused the server's process or user."""
 
     name: Name
     peer: Peer
@@ -110,7 +110,7 @@ class PeerUntrusted(Cause):
 @final
 @attrs.frozen(repr=False, eq=False)
 class ConnectionRefused(Cause):
-    """The server ended the connection before it greeted: it is full, is ending, or does not trust this user."""
+    """The server ended the connection before the greeting: it is full, is ending, or does not trust this user."""
 
     name: Name
 
@@ -124,7 +124,7 @@ class ConnectionRefused(Cause):
 @final
 @attrs.frozen(repr=False, eq=False)
 class TimedOut(Cause):
-    """The time given (`timeout`, in seconds) passed first; `acknowledged`: how many messages asked are in the carry all the same."""
+    """The operation did not finish within `timeout` seconds; `acknowledged` is how many of its messages the server has folded."""
 
     name: Name
     timeout: float
@@ -141,7 +141,7 @@ class TimedOut(Cause):
 @final
 @attrs.frozen(repr=False, eq=False)
 class ConnectionClosed(Cause):
-    """The server closed this connection in good order: its handler said so, or it is ending."""
+    """The server closed this connection normally, because its handler closed it or the server is ending."""
 
     name: Name
 
@@ -152,24 +152,24 @@ class ConnectionClosed(Cause):
 @final
 @attrs.frozen(repr=False, eq=False)
 class ConnectionLost(Cause):
-    """The stream ended without closing: the server died, as far as can be known."""
+    """The stream ended without a close; most likely the server process died."""
 
     name: Name
 
     def __str__(self) -> str:
         return (
-            f"the server {str(self.name)!r} ended the connection without closing it: it was killed, or is of another make "
-            "and did not accept what was sent; see whether it runs, and connect again"
+            f"the server {str(self.name)!r} ended the connection without closing it: it was killed, or another implementation "
+            "rejected the message; check that the server runs, and connect again"
         )
 
 
 @final
 @attrs.frozen(repr=False, eq=False)
 class ConnectionDropped(Cause):
-    """The connection ended without closing, though the server's process (`pid`) holds the name: this end went past a limit, it seems.
+    """The stream ended without a close, but the server's process (`pid`) still holds the name. Most likely this end exceeded a limit.
 
-    It is a hint at what to look for, and no proof: that process may also have ended the server and listened again. `largest`
-    is the size in bytes of the largest message that was sent to it. Messages that were not acknowledged may be folded.
+    This is a hint, not a proof: that process may also have ended the server and listened again. `largest` is the size of
+    the largest message sent, in bytes. The server may have folded messages that it did not acknowledge.
     """
 
     name: Name
@@ -187,51 +187,53 @@ class ConnectionDropped(Cause):
 @final
 @attrs.frozen(repr=False, eq=False)
 class Interrupted(Cause):
-    """An exception, such as the handler of a signal may raise, struck while bytes of this connection were under way."""
+    """An exception, for example from a signal handler, interrupted this connection while it moved bytes."""
 
     name: Name
 
     def __str__(self) -> str:
         return (
             f"the connection to {str(self.name)!r} was ended, because an exception interrupted it between two steps that belong "
-            "together: connect again, and see what was folded"
+            "together: connect again, and check which messages were folded"
         )
 
 
 @final
 @attrs.frozen(repr=False, eq=False)
 class InUse(Cause):
-    """Another thread, or the code that a signal interrupted, is using this connection at this moment."""
+    """Another thread, or the code that a signal handler interrupted, is using this connection."""
 
     name: Name
 
     def __str__(self) -> str:
-        return f"the connection to {str(self.name)!r} is being used by another thread or below a signal's handler: give each its own"
+        return (
+            f"the connection to {str(self.name)!r} is in use by another thread or by the code that a signal interrupted: give each its own"
+        )
 
 
 @final
 @attrs.frozen(repr=False, eq=False)
 class ProtocolBroken(Cause):
-    """What came from the server is not the protocol."""
+    """The server sent bytes that the protocol does not allow."""
 
     name: Name
     reason: str
 
     def __str__(self) -> str:
-        return f"the server {str(self.name)!r} broke the protocol ({self.reason}): check what really listens there, and limits.message"
+        return f"the server {str(self.name)!r} broke the protocol ({self.reason}): check which program listens there, and limits.message"
 
 
 @final
 @attrs.frozen(repr=False, eq=False)
 class UnreadExceeded(Cause):
-    """More responses came than `limits.unread` keeps (in bytes) while nobody waited for them."""
+    """Responses that no `wait` has taken exceeded `limits.unread` (`limit`, in bytes)."""
 
     name: Name
     limit: int
 
     def __str__(self) -> str:
         return (
-            f"the responses of {str(self.name)!r} that nobody waited for are over {self.limit} bytes, so the connection was ended: "
+            f"the unread responses of {str(self.name)!r} exceed {self.limit} bytes, so the connection was ended: "
             "wait for responses between sends, or raise limits.unread"
         )
 
@@ -239,7 +241,7 @@ class UnreadExceeded(Cause):
 @final
 @attrs.frozen(repr=False, eq=False)
 class ProcessClosed(Cause):
-    """This `Process` was closed by its own user."""
+    """The program has closed this `Process`."""
 
     name: Name
 
@@ -250,7 +252,7 @@ class ProcessClosed(Cause):
 @final
 @attrs.frozen(repr=False, eq=False)
 class UsedAfterFork(Cause):
-    """A connection or a server was used in a child of the process that made it (`pid`)."""
+    """A forked child used a connection or a server that its parent process (`pid`) made."""
 
     name: Name
     pid: int
@@ -262,26 +264,26 @@ class UsedAfterFork(Cause):
 @final
 @attrs.frozen(repr=False, eq=False)
 class SystemFailure(Cause):
-    """The operating system refused: what, where, and why in its words."""
+    """The operating system refused an action; `reason` is its own error text."""
 
     action: str
     path: Path
     reason: str
 
     def __str__(self) -> str:
-        return f"could not {self.action} {self.path}: {self.reason}; see what is there, and what this user may do and open"
+        return f"could not {self.action} {self.path}: {self.reason}; check that path, and this user's permissions and limits"
 
 
 Ended: TypeAlias = ConnectionClosed | ConnectionLost | ConnectionDropped | ProtocolBroken | UnreadExceeded | Interrupted
-"""Why a connection is over, when it was not closed here."""
+"""Why a connection is over that this end did not close."""
 
 
 @final
 @attrs.frozen(repr=False, eq=False)
 class Unacknowledged(Cause):
-    """The connection ended in the middle of a `send`: the first `acknowledged` of `sent` messages are in the carry.
+    """The connection ended during a `send`: the server has folded the first `acknowledged` of `sent` messages.
 
-    With `ConnectionClosed` exactly those are. With any other reason more may be, whose acknowledgements were lost.
+    With `ConnectionClosed` it folded exactly those. With any other reason it may have folded more, whose acknowledgements were lost.
     """
 
     acknowledged: int
@@ -295,7 +297,7 @@ class Unacknowledged(Cause):
 @final
 @attrs.frozen(repr=False, eq=False)
 class HandlerFailed(Cause, Generic[C_co]):
-    """The handler raised, or returned what it may not, for `message`; `carry` is the last good one."""
+    """The handler raised for `message`, or returned an invalid value; `carry` is the carry before that message."""
 
     carry: C_co
     message: Message
@@ -304,12 +306,12 @@ class HandlerFailed(Cause, Generic[C_co]):
     def __str__(self) -> str:
         return (
             f"the handler failed with {self.error!r}{self._place()}; the carry before that message is kept in .carry "
-            "and the traceback in .error: mend the handler and start from there"
+            "and the traceback in .error: fix the handler and start from that carry"
         )
 
     def _place(self) -> str:
         trace = self.error.__traceback__
-        if trace is None:  # nothing was raised: the answer was wrong
+        if trace is None:  # the handler raised nothing, but returned an invalid value
             return ""
         while trace.tb_next is not None:
             trace = trace.tb_next
@@ -319,19 +321,19 @@ class HandlerFailed(Cause, Generic[C_co]):
 ConnectError: TypeAlias = (
     DirectoryUnusable | PathTooLong | NoServer | PeerUntrusted | ConnectionRefused | ProtocolBroken | TimedOut | SystemFailure
 )
-"""What `IPC.get` and `IPC.wait` may fail with."""
+"""The errors of `IPC.get` and `IPC.wait`."""
 
 SendError: TypeAlias = MessageTooLarge | ReservedMessage | ProcessClosed | UsedAfterFork | InUse | Unacknowledged
-"""What `Process.send` may fail with."""
+"""The errors of `Process.send`."""
 
 ReceiveError: TypeAlias = Ended | ProcessClosed | UsedAfterFork | InUse | TimedOut
-"""What `Process.wait` may fail with."""
+"""The errors of `Process.wait`."""
 
 AskError: TypeAlias = SendError | ReceiveError
-"""What `Process.ask` may fail with."""
+"""The errors of `Process.ask`."""
 
 CloseError: TypeAlias = Ended | UsedAfterFork | InUse | TimedOut
-"""What `Process.close` may fail with; the connection is over all the same."""
+"""The errors of `Process.close`; the connection is over in each case."""
 
 ListenError: TypeAlias = DirectoryUnusable | PathTooLong | NameTaken | UsedAfterFork | SystemFailure | HandlerFailed[C]
-"""What a server may fail with: `ListenError[C]` for a carry of type `C`."""
+"""The errors of a server: `ListenError[C]` for a carry of type `C`."""

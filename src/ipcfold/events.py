@@ -1,7 +1,7 @@
-"""What a server tells the `observe` of its `IPC`: one frozen value an event, in the order they happen.
+"""The events that a server reports to the `observe` of its `IPC`: one frozen value per event, in order.
 
-An observer is called on the server's thread, between messages: it must be quick, and whatever it raises is logged and goes
-no further. `ipcfold.otel` is one.
+The server calls the observer on its own thread, between messages, so an observer must be quick. The server logs whatever
+the observer raises, and continues. `ipcfold.otel` has an observer.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ __all__ = [
 
 
 class Departure(Enum):
-    """How a client went."""
+    """How a connection ended."""
 
     CLOSED = "it closed"
-    """It asked to close."""
+    """The client asked to close."""
     DISMISSED = "it was asked to close"
-    """The handler closed it, or the server ended; it confirmed."""
+    """The handler closed the connection, or the server ended, and the client confirmed."""
     LOST = "its stream ended"
-    """It went without closing: it died, or does not close."""
+    """The stream ended without a close: the client died, or does not close its connections."""
     DROPPED = "it was dropped"
-    """It broke the protocol, went past a limit, or the system had no room for it."""
+    """The client broke the protocol or exceeded a limit, or the system had no resources for it."""
 
 
 class Ending(Enum):
@@ -56,7 +56,7 @@ class Ending(Enum):
 @final
 @attrs.frozen
 class Listening:
-    """The name is taken and clients can connect."""
+    """The server holds the name, and clients can connect."""
 
     name: Name
 
@@ -64,7 +64,7 @@ class Listening:
 @final
 @attrs.frozen
 class Connected:
-    """A client was let in."""
+    """The server accepted a client."""
 
     name: Name
     peer: Peer
@@ -73,7 +73,7 @@ class Connected:
 @final
 @attrs.frozen
 class Refused:
-    """A client was turned away, for this reason."""
+    """The server refused a client, for this reason."""
 
     name: Name
     peer: Peer
@@ -83,7 +83,7 @@ class Refused:
 @final
 @attrs.frozen
 class Folded:
-    """A message is in the carry; `duration`: seconds that the handler took."""
+    """The server folded a message; `duration` is the time that the handler took, in seconds."""
 
     name: Name
     peer: Peer
@@ -96,7 +96,7 @@ class Folded:
 @final
 @attrs.frozen
 class Disconnected:
-    """A client is gone; `reason`: what it did wrong, where it was dropped for that."""
+    """A connection ended; `reason` says what the client did wrong if the server dropped it for that."""
 
     name: Name
     peer: Peer
@@ -107,14 +107,14 @@ class Disconnected:
 @final
 @attrs.frozen
 class Stopping:
-    """The name is withdrawn; clients are asked to close, and the carry is returned once they have."""
+    """The server gave up its name and asked its clients to close; it returns the carry after that."""
 
     name: Name
     ending: Ending
 
 
 Event: TypeAlias = Listening | Connected | Refused | Folded | Disconnected | Stopping
-"""All that an observer can be told."""
+"""All events."""
 
 Observer: TypeAlias = Callable[[Event], object]
-"""What `IPC(observe=...)` takes; what it returns is ignored."""
+"""The type of `IPC(observe=...)`; the server ignores the returned value."""

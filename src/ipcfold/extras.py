@@ -1,4 +1,4 @@
-"""What only some parts of the library stand on: an extra each, and a word of advice where it is not installed."""
+"""Checks that an optional dependency is installed, and names the extra that installs it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from importlib.util import find_spec
 
 
 def needs(module: str, extra: str) -> None:
-    """Raise a `ModuleNotFoundError` that says what to install, if this module of others is not there."""
+    """Raise a `ModuleNotFoundError` that says what to install, if the module is missing."""
     if find_spec(module) is None:
         raise ModuleNotFoundError(f"this part of ipcfold needs {module}: pip install 'ipcfold[{extra}]'", name=module)

@@ -1,4 +1,4 @@
-"""The limits: every resource that a peer could exhaust has one, and each is finite by default."""
+"""The limits: each resource that a peer could exhaust has one, with a finite default."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final, TypeVar, final
 
 import attrs
 
-LARGEST_CONTENT: Final = 0xFFFF_FFFF  # the wire has four bytes for a content's length
+LARGEST_CONTENT: Final = 0xFFFF_FFFF  # a frame has four bytes for the length of the content
 
 
 Number = TypeVar("Number", int, float)
@@ -14,30 +14,30 @@ Number = TypeVar("Number", int, float)
 
 def _is_limit(_: object, attribute: attrs.Attribute[Number], value: Number) -> None:
     if not 0 < value < float("inf"):
-        raise ValueError(f"limits.{attribute.name} is more than zero and finite, not {value}")
+        raise ValueError(f"limits.{attribute.name} must be more than zero and finite, not {value}")
 
 
 @final
 @attrs.frozen(kw_only=True)
 class Limits:
-    """What one end lets its peers use; sizes are bytes, times are seconds.
+    """The resources that one end grants its peers; sizes are bytes, times are seconds.
 
-    - `message`: the largest content sent or accepted. 64 MiB: a large picture or table fits, and one frame
-      cannot take the machine's memory.
-    - `connections`: clients of a server at once; one more is turned away. 16,384: more than the usual limit of
-      open files, which so stays the one that counts.
-    - `connections_per_user`: those of them that one user may have, other than the server's own, where `trust` lets
-      more than one in. 1,024: so that nobody takes all the places.
-    - `handshake`: how long a peer may take to greet. 5 s: a busy machine needs less, a stranger gets no more.
-    - `frame`: how long a peer may take over one frame, from its first byte to its last, while the server waits for
-      it; and how long a peer that is to be closed may read nothing of what waits for it. 60 s: the largest frame takes
-      a tenth of one, and a client stopped in a debugger for a while still gets there.
-    - `drain`: how long an end that asked to close waits for the confirmation. 1 s: a client that is computing
-      cannot confirm, and must not hold up the end of a server.
-    - `unsent`: how much may wait to be written to one peer before nothing more is read from it. 1 MiB: several
-      times what the kernel buffers, so a peer that reads is never held up.
-    - `unread`: how much a client keeps of responses that nobody has waited for, with their media types. 128 MiB:
-      two of the largest messages.
+    - `message`: the largest content that this end sends or accepts. Default 64 MiB: a large picture or table fits, and
+      one frame cannot exhaust the memory.
+    - `connections`: how many clients a server has at once; it refuses more. Default 16,384: this is above the usual
+      limit of open files, so that limit applies first.
+    - `connections_per_user`: how many connections each other user may have, if `trust` accepts other users. Default
+      1,024: one user cannot take all connections.
+    - `handshake`: how long the greeting may take. Default 5 s: a busy machine needs less.
+    - `frame`: how long the server waits for one frame, from its first byte to its last. A peer that is being closed may
+      also go this long without reading its pending bytes. Default 60 s: the largest frame takes a tenth of a second, and
+      a client may stop in a debugger for a while.
+    - `drain`: how long an end that asked to close waits for the confirmation. Default 1 s: a client that computes cannot
+      confirm, and must not delay the end of a server.
+    - `unsent`: how many unsent bytes a peer may have before the server stops reading from it. Default 1 MiB: this is
+      several times the kernel's buffer, so a peer that reads never has to wait.
+    - `unread`: how many bytes of unread responses a client keeps, media types included. Default 128 MiB: two of the
+      largest messages.
 
     >>> Limits(drain=0.1).drain
     0.1

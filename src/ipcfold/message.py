@@ -1,7 +1,7 @@
-"""What is carried: a media type and content.
+"""Messages: a media type and content.
 
-A media type is parsed by the token grammar of RFC 9110, section 8.3.1. What compares without case there (type,
-subtype, names of parameters) is kept in lower case, so that equal media types have one spelling on the wire.
+The parser of media types follows the token grammar of RFC 9110, section 8.3.1. Types, subtypes and names of parameters
+compare without case there. They are stored in lower case, so that equal media types have one spelling on the wire.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from returns.result import Failure, Result, Success
 from ipcfold.cause import Cause
 
 _TCHARS = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_QUOTED = r'"(?:[\t !#-\[\]-~]++|(?:\\[\t -~])++)*+"'  # possessive: remembering each character would take 200 times their memory
+_QUOTED = r'"(?:[\t !#-\[\]-~]++|(?:\\[\t -~])++)*+"'  # possessive, because backtracking state takes 200 times the memory of the text
 _ESSENCE = re.compile(rf"({_TCHARS})/({_TCHARS})")
 _PARAMETER = re.compile(rf"[ \t]*;[ \t]*(?:({_TCHARS})=(?:({_TCHARS})|({_QUOTED})))?")
-_LONGEST = 0xFFFF  # the wire has two bytes for a media type's length
-_MOST_PARAMETERS = 64  # a stranger's thousands would cost milliseconds, and thirty times their length in memory
+_LONGEST = 0xFFFF  # a frame has two bytes for the length of the media type
+_MOST_PARAMETERS = 64  # parsing thousands from a hostile peer would take milliseconds, and thirty times their length in memory
 
 _TEXT = r"[\t -~]*"
 
@@ -30,7 +30,7 @@ Parameters = tuple[tuple[str, str], ...]
 @final
 @attrs.frozen(repr=False, eq=False)
 class InvalidMediaType(Cause):
-    """This text is not a media type as RFC 9110 writes them, is too long for the wire, or has more than 64 parameters."""
+    """The text is not a media type of RFC 9110, is too long for a frame, or has more than 64 parameters."""
 
     value: str
 
@@ -39,7 +39,7 @@ class InvalidMediaType(Cause):
 
 
 def _comparable(parameters: Parameters) -> Parameters:
-    # RFC 9110, section 8.3.2: names of charsets compare without case, other values with it.
+    # By RFC 9110, section 8.3.2, names of charsets compare without case. Other values compare with case.
     return tuple((name, value.lower() if name == "charset" else value) for name, value in parameters)
 
 
@@ -54,7 +54,7 @@ def _quoted(value: str) -> str:
 
 
 def _unquoted(text: str) -> str:
-    """Without the quotes and the backslashes before other characters; a NUL is in no quoted text."""
+    """The text without its quotes and escapes. The grammar allows no NUL, so a NUL can stand for an escaped backslash."""
     return text[1:-1].replace("\\\\", "\0").replace("\\", "").replace("\0", "\\")
 
 
@@ -94,13 +94,13 @@ class MediaType:
     subtype: str = attrs.field(converter=_lower, validator=attrs.validators.matches_re(_TCHARS))
     parameters: Parameters = attrs.field(default=(), converter=_lowered, validator=_check_parameters, eq=_comparable)
 
-    _text: str = attrs.field(  # made once: it is wanted for every message sent
+    _text: str = attrs.field(  # made once, because every sent message needs it
         init=False, repr=False, eq=False, default=attrs.Factory(_written, takes_self=True)
     )
 
     @classmethod
     def of(cls, value: str) -> Result[MediaType, InvalidMediaType]:
-        """The media type, or why the text is none: more than 64 parameters are none, either."""
+        """Parse a media type; the text may have at most 64 parameters."""
         essence = _ESSENCE.match(value)
         if essence is None:
             return Failure(InvalidMediaType(value))
@@ -111,7 +111,7 @@ class MediaType:
             if count > _MOST_PARAMETERS:
                 return Failure(InvalidMediaType(value))
             name, token, quoted = found.groups()
-            if name is not None:  # the grammar allows a ';' with nothing behind it
+            if name is not None:  # the grammar allows a ';' without a parameter
                 parameters.append((name, token if quoted is None else _unquoted(quoted)))
         if position != len(value):
             return Failure(InvalidMediaType(value))
@@ -121,7 +121,7 @@ class MediaType:
             return Failure(InvalidMediaType(value))
 
     def parameter(self, name: str) -> Maybe[str]:
-        """The value of a parameter, if there is one of that name (in any case).
+        """The value of the first parameter of that name. Names compare without case.
 
         >>> MediaType.of("text/csv; header=absent").unwrap().parameter("Header")
         <Some: absent>
@@ -138,19 +138,19 @@ OCTET_STREAM: Final = MediaType("application", "octet-stream")
 
 
 def _encoded(content: str) -> bytes:
-    # A lone surrogate is a legal `str`: it is kept rather than refused, so that making a text cannot fail.
+    # A `str` may have lone surrogates. They are encoded as they are, so that `Message.text` cannot fail.
     return content.encode("utf-8", "surrogatepass")
 
 
 def shortened(content: bytes) -> str:
-    """What a person wants to see of a content."""
+    """The content as a log or a transcript shows it: its first 64 bytes, and its size if it has more."""
     return repr(content) if len(content) <= 64 else f"{content[:64]!r}... ({len(content)} bytes)"
 
 
 @final
 @attrs.frozen
 class Message:
-    """One message: its media type and its content, which is opaque to the library.
+    """One message: a media type and a content. The library does not interpret the content.
 
     >>> Message.text("ping")
     Message(media_type=MediaType(type='text', subtype='plain', parameters=()), content=b'ping')
@@ -160,7 +160,7 @@ class Message:
     content: bytes = attrs.field(repr=shortened)
 
     def __init__(self, media_type: MediaType, content: bytes) -> None:
-        # By hand, since one is made for each message: as attrs sets the fields of a frozen class it takes half as long again.
+        # Written by hand, because it runs for each message, and the method that attrs generates takes half as long again.
         _set_media_type(self, media_type)
         _set_content(self, content)
 
@@ -176,7 +176,7 @@ class Message:
 
     @classmethod
     def of(cls, media_type: str, content: bytes | str) -> Result[Message, InvalidMediaType]:
-        """A message of that media type; a `str` is encoded in UTF-8.
+        """Make a message of this media type; a `str` is encoded in UTF-8.
 
         >>> Message.of("application/json", "[]").unwrap().content
         b'[]'

@@ -1,8 +1,8 @@
-"""Metrics of servers for OpenTelemetry, made of their events; it needs the extra `otel`, which is OpenTelemetry's API alone.
+"""Metrics of servers for OpenTelemetry, made from their events. The extra `otel` installs OpenTelemetry's API.
 
     IPC(observe=observer()).listen(name)(carry, handler)
 
-Which of the SDK's exporters sends them where, the program says that starts it; without an SDK they go nowhere.
+The program configures the SDK and its exporters. Without an SDK the measurements are discarded.
 """
 
 from __future__ import annotations
@@ -20,38 +20,38 @@ from ipcfold.events import Connected, Disconnected, Event, Folded, Listening, Ob
 
 __all__ = ["observer"]
 
-# The usual boundaries are for milliseconds: a handler mostly takes microseconds.
+# The default boundaries suit milliseconds, but most handlers take microseconds.
 _SECONDS: Final = [step * 10.0**exponent for exponent in range(-6, 2) for step in (1, 2.5, 5)]
 _BYTES: Final = [float(4**exponent) for exponent in range(2, 15)]
 
 
 def observer(provider: MeterProvider | None = None) -> Observer:
-    """What counts and measures the events of servers; `provider`: whose meter to use, if not the global one's.
+    """An observer that records the events of servers with the meter of `provider`, by default the global one.
 
     Each measurement has the server's name in `ipcfold.server`.
 
     | instrument | kind | unit | further attributes |
     |---|---|---|---|
     | `ipcfold.server.connections` | up-down counter | connections open now | |
-    | `ipcfold.server.refusals` | counter | connections turned away | |
+    | `ipcfold.server.refusals` | counter | connections refused | |
     | `ipcfold.server.departures` | counter | connections that ended | `ipcfold.departure`: a `Departure`, in lower case |
-    | `ipcfold.server.message.duration` | histogram | seconds of the handler for a message | `ipcfold.outcome`: an `Outcome` |
-    | `ipcfold.server.message.size` | histogram | bytes of the content of a message folded | |
-    | `ipcfold.server.responses` | counter | messages responded | |
+    | `ipcfold.server.message.duration` | histogram | seconds that the handler took for a message | `ipcfold.outcome`: an `Outcome` |
+    | `ipcfold.server.message.size` | histogram | bytes of the content of a folded message | |
+    | `ipcfold.server.responses` | counter | messages sent as responses | |
     | `ipcfold.server.endings` | counter | servers that ended | `ipcfold.ending`: an `Ending`, in lower case |
     """
     meter = get_meter("ipcfold", version("ipcfold"), provider)
     connections = meter.create_up_down_counter("ipcfold.server.connections", "{connection}", "Connections that are open")
-    refusals = meter.create_counter("ipcfold.server.refusals", "{connection}", "Connections that were turned away")
-    departures = meter.create_counter("ipcfold.server.departures", "{connection}", "Connections that ended, by how")
+    refusals = meter.create_counter("ipcfold.server.refusals", "{connection}", "Connections that the server refused")
+    departures = meter.create_counter("ipcfold.server.departures", "{connection}", "Connections that ended, by departure")
     durations = meter.create_histogram(
         "ipcfold.server.message.duration", "s", "Time that the handler took for a message", explicit_bucket_boundaries_advisory=_SECONDS
     )
     sizes = meter.create_histogram(
         "ipcfold.server.message.size", "By", "Size of the content of a message", explicit_bucket_boundaries_advisory=_BYTES
     )
-    responses = meter.create_counter("ipcfold.server.responses", "{message}", "Messages responded")
-    endings = meter.create_counter("ipcfold.server.endings", "{server}", "Servers that ended, by why")
+    responses = meter.create_counter("ipcfold.server.responses", "{message}", "Messages sent as responses")
+    endings = meter.create_counter("ipcfold.server.endings", "{server}", "Servers that ended, by ending")
 
     def observe(event: Event) -> None:
         server = {"ipcfold.server": str(event.name)}

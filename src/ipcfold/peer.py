@@ -1,4 +1,4 @@
-"""Who talks: the name a server listens under, and the process at the other end."""
+"""Names of servers, and the process at the other end of a connection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ipcfold.cause import Cause
 @final
 @attrs.frozen(repr=False, eq=False)
 class InvalidName(Cause):
-    """A server cannot have this name."""
+    """The text is not a valid name of a server."""
 
     value: str
 
@@ -32,7 +32,7 @@ def _is_name(_: Name, __: attrs.Attribute[str], value: str) -> None:
 @final
 @attrs.frozen(order=True)
 class Name:
-    """The name a server listens under: `[A-Za-z0-9_-]+`, so that it is always one file name.
+    """The name of a server: `[A-Za-z0-9_-]+`, so that each name is one valid file name.
 
     >>> str(Name.of("thumbnails").unwrap())
     'thumbnails'
@@ -44,7 +44,7 @@ class Name:
 
     @classmethod
     def of(cls, value: str) -> Result[Name, InvalidName]:
-        """The name, or why it is none."""
+        """Check the text, and return it as a name."""
         try:
             return Success(cls(value))
         except ValueError:
@@ -52,7 +52,7 @@ class Name:
 
     @classmethod
     def maybe(cls, value: str) -> Maybe[Name]:
-        """The name, if it is one.
+        """Return the text as a name, or `Nothing` if it is not valid.
 
         >>> Name.maybe("a b")
         <Nothing>
@@ -66,10 +66,10 @@ class Name:
 @final
 @attrs.frozen
 class Peer:
-    """The process at the other end, as the kernel vouches for it.
+    """The process at the other end of a connection, with its peer credentials from the kernel.
 
-    `connection` numbers a server's connections from 1 and is never used twice by one server: two peers are
-    equal only if they are the same connection, even when a process id comes back. Defaults mean "not known".
+    A server numbers its connections from 1 and uses each number once (`connection`). Two peers are therefore equal only
+    if they are the same connection, even if the kernel reuses a process id. The defaults mean "not known".
     """
 
     connection: int = 0
@@ -79,7 +79,7 @@ class Peer:
 
 
 NOBODY: Final = Peer()
-"""The peer where there is no connection."""
+"""The peer of a message that came through no connection."""
 
 Trust: TypeAlias = Callable[[Peer], bool]
-"""Decides whether to talk to a peer: `True` is yes, and whatever else it returns or raises is no."""
+"""Decides whether to accept a peer. `True` accepts it; any other value or an exception refuses it."""

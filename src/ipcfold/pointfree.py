@@ -1,4 +1,4 @@
-"""The verbs without their subject, to be composed in a pipeline.
+"""The verbs of `Process` as functions for pipelines.
 
 `pipeline(name).flat_map(ipc.wait).flat_map(send(Message.text("ping"))).flat_map(wait())`
 

@@ -1,4 +1,4 @@
-"""Two helpers for `returns`: a `flat_map` that widens the error, and `cases`, which lets `match` be typed."""
+"""Two helpers for `returns`: `flat_map` collects error types, and `cases` lets type checkers narrow a `match`."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ F = TypeVar("F")
 def flat_map(function: Callable[[A], Result[B, F]]) -> Callable[[Result[A, E]], Result[B, E | F]]: ...
 @overload
 def flat_map(function: Callable[[A], Maybe[B]]) -> Callable[[Maybe[A]], Maybe[B]]: ...
-def flat_map(function: Callable[[Any], Any]) -> Callable[[Any], Any]:  # Any: the overloads are the types
-    """Go on with `function` after a success; the error becomes the union of both errors.
+def flat_map(function: Callable[[Any], Any]) -> Callable[[Any], Any]:  # Any: the overloads declare the types
+    """Call `function` with the value of a success; the error type is the union of both.
 
-    `returns.pointfree.bind` wants one error type throughout a pipeline; this one collects them.
+    `returns.pointfree.bind` requires one error type for the whole pipeline.
 
     >>> from returns.pipeline import flow
     >>> from ipcfold import Name
@@ -32,7 +32,7 @@ def flat_map(function: Callable[[Any], Any]) -> Callable[[Any], Any]:  # Any: th
 
 
 def cases(result: Result[A, E]) -> Success[A] | Failure[E]:
-    """The same result, typed as what it can be, so that `match` narrows it and is checked for missing cases.
+    """The same result, typed as `Success | Failure`, so that a type checker narrows `match` and finds missing cases.
 
     >>> from ipcfold import Name
     >>> match cases(Name.of("no name")):
@@ -42,4 +42,4 @@ def cases(result: Result[A, E]) -> Success[A] | Failure[E]:
     ...         print(error.value)
     no name
     """
-    return cast("Success[A] | Failure[E]", result)  # cast: every Result is one of the two, which its class cannot say
+    return cast("Success[A] | Failure[E]", result)  # cast: every Result is one of the two, but the class does not declare that

@@ -17,7 +17,7 @@ from tests.shells.support import NAME, PATIENCE, START, Wire, listening, running
 from tests.test_errors import EXAMPLES
 
 PAGE = ROOT / "docs" / "how-to" / "command-line.md"
-ERRORS: list[Complaint] = [Misused("a name is wanted"), *(error for error, _ in EXAMPLES)]  # type: ignore[list-item]  # each is one of them
+ERRORS: list[Complaint] = [Misused("missing command"), *(error for error, _ in EXAMPLES)]  # type: ignore[list-item]  # each is one of them
 CLASSES = {getattr(member, "__origin__", member) for member in get_args(Complaint)}
 
 
@@ -52,7 +52,9 @@ def test_a_failing_handler_is_told_with_its_place() -> None:
     text = sentence(HandlerFailed(1, Message.text("x"), raised.value))
     assert text.startswith(f"the handler failed with KeyError('a\\nb') at {__file__}:")
     assert "\n" not in text
-    assert sentence(HandlerFailed(1, Message.text("x"), TypeError("no"))).startswith("the handler failed with TypeError('no'): mend it")
+    assert sentence(HandlerFailed(1, Message.text("x"), TypeError("no"))).startswith(
+        "the handler failed with TypeError('no'): fix it, and start again with --carry"
+    )
 
 
 @pytest.mark.parametrize(

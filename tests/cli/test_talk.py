@@ -115,7 +115,7 @@ def test_a_response_in_a_terminal_can_be_read_and_commands_nothing(echo: Path) -
     assert (status, shown) == (0, '{\n  "a": [\n    1,\n    "\\x9b[bold]é"\n  ]\n}\n')
     assert in_terminal(echo, "ask", "echo", "{", "--type", "application/json") == (0, "{\n")
     status, shown = in_terminal(echo, "ask", "echo", "--file", "/proc/self/auxv")
-    assert (status, "no text came, but application/octet-stream" in shown) == (0, True)
+    assert (status, "the response is binary: application/octet-stream" in shown) == (0, True)
 
 
 def test_without_content_in_a_terminal(echo: Path) -> None:

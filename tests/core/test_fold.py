@@ -79,10 +79,10 @@ def test_nothing_is_folded_after_an_end(word: str, outcome: Outcome) -> None:
     ("word", "kind", "told"),
     [
         ("raise", KeyError, "b'raise'"),
-        ("none", TypeError, "a handler returns what its continuation made, not NoneType"),
+        ("none", TypeError, "the handler returned NoneType, not a Continuation: return what continuation."),
         ("bytes", TypeError, "a Message of a MediaType and bytes is wanted, not bytes"),
         ("text", TypeError, "a Message of a MediaType and bytes is wanted, not a Message of MediaType and str"),
-        ("list", TypeError, "responses are a tuple of messages, not list"),
+        ("list", TypeError, "responses must be a tuple of messages, not list: "),
         ("large", ValueError, str(MessageTooLarge(64 * 2**20 + 1, 64 * 2**20))),
         ("signal", ValueError, str(ReservedMessage(Message.text("innmind/ipc:heartbeat")))),
     ],
@@ -122,12 +122,12 @@ for _ in range(100_000):
 @pytest.mark.parametrize(
     ("answer", "told"),
     [  # none of them is what a handler may return: that their types are wrong is what the test is about
-        pytest.param(Riddle(), "a handler returns what its continuation made, not Riddle", id="a riddle"),
-        pytest.param(NESTED, "a handler returns what its continuation made, not list", id="nested"),
-        pytest.param(Continuation(7, peer=A), "a handler returns what its continuation made, not what that of another", id="another's"),
+        pytest.param(Riddle(), "the handler returned Riddle, not a Continuation: ", id="a riddle"),
+        pytest.param(NESTED, "the handler returned list, not a Continuation: ", id="nested"),
+        pytest.param(Continuation(7, peer=A), "the handler returned a Continuation that is not of this client", id="another's"),
         pytest.param(Continuation(7, peer=Riddle()), "3", id="a peer that is a riddle"),  # type: ignore[arg-type]
-        pytest.param(Continuation(7, Riddle()), "responses are a tuple of messages, not Riddle", id="no responses"),  # type: ignore[arg-type]
-        pytest.param(Continuation(7, RiddledPair()), "responses are a tuple of messages, not RiddledPair", id="riddled responses"),
+        pytest.param(Continuation(7, Riddle()), "responses must be a tuple of messages, not Riddle: ", id="no responses"),  # type: ignore[arg-type]
+        pytest.param(Continuation(7, RiddledPair()), "responses must be a tuple of messages, not RiddledPair: ", id="riddled responses"),
         pytest.param(Continuation(7, (Riddle(),)), "a Message of a MediaType and bytes is wanted, not Riddle", id="no message"),  # type: ignore[arg-type]
         pytest.param(Continuation(7, (NESTED,)), "a Message of a MediaType and bytes is wanted, not list", id="a nested one"),  # type: ignore[arg-type]
         pytest.param(
@@ -135,8 +135,8 @@ for _ in range(100_000):
             "a Message of a MediaType and bytes is wanted, not a Message of Riddle and bytes",
             id="no media type",
         ),
-        pytest.param(Continuation(7, (), "stop"), "an outcome is an Outcome, not str", id="words"),  # type: ignore[arg-type]
-        pytest.param(Continuation(7, (), Riddle()), "an outcome is an Outcome, not Riddle", id="no outcome"),  # type: ignore[arg-type]
+        pytest.param(Continuation(7, (), "stop"), "the outcome must be an Outcome, not str: ", id="words"),  # type: ignore[arg-type]
+        pytest.param(Continuation(7, (), Riddle()), "the outcome must be an Outcome, not Riddle: ", id="no outcome"),  # type: ignore[arg-type]
     ],
 )
 def test_an_answer_that_is_none_is_judged_without_asking_it(answer: Continuation[int], told: str) -> None:

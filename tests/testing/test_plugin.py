@@ -102,7 +102,7 @@ def test_quiet():
     result.stdout.fnmatch_lines(
         [
             "*KeyError: 'on purpose'*",
-            "*AssertionError: the handler failed with KeyError('on purpose') at *: mend the handler and start from there*",
+            "*AssertionError: the handler failed with KeyError('on purpose') at *: fix the handler and start from that carry*",
             "*ipcfold server server*",
             "Connected(*",
             "*AssertionError: the name 'server' is held by process *",

@@ -1,18 +1,18 @@
-"""`ipcfold`: the library from a shell. What it needs is imported when it is needed, since a command is short."""
+"""`ipcfold`: the command. It imports modules only when they are needed, because a command should start fast."""
 
 import sys
 
 
 def main() -> int:
-    """Do what the arguments of this process say; the exit status."""
+    """Run the command that the arguments of this process name, and return the exit status."""
     try:
-        from ipcfold.cli.app import run  # noqa: PLC0415 - what it imports may be missing
+        from ipcfold.cli.app import run  # noqa: PLC0415 - its dependencies may be missing
 
         return run(sys.argv[1:])
     except ModuleNotFoundError as error:
         if str(error.name).partition(".")[0] not in ("cyclopts", "rich"):
             raise
-        sys.stderr.write("ipcfold: its command line needs cyclopts and rich: pip install 'ipcfold[cli]'\n")
+        sys.stderr.write("ipcfold: the command needs cyclopts and rich: pip install 'ipcfold[cli]'\n")
         return 3
     except KeyboardInterrupt:
         return 130

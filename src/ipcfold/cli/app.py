@@ -1,6 +1,6 @@
-"""The commands, and what they have in common: where to look, and that whatever happens ends in a status and a line, never a traceback.
+"""The commands, and their common part: the socket directory, exit statuses, and errors of one line instead of a traceback.
 
-Each command is a function of a module that is imported when the command is called.
+Each command is a function of a module, which is imported when the command is called.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _STATUSES: Final = ", ".join(f"{status:d} {status.name.lower().replace('_', ' ')
 
 
 def _version() -> str:
-    from importlib.metadata import version  # noqa: PLC0415 - few ask for it
+    from importlib.metadata import version  # noqa: PLC0415 - most calls do not need it
 
     return version("ipcfold")
 
@@ -49,39 +49,39 @@ app: Final = App(
     suppress_keyboard_interrupt=False,
 )
 for _place, (_name, _function) in enumerate(_COMMANDS.items()):
-    _usage = f"Usage: ipcfold {_name} [OPTIONS] NAME [CONTENT]" if _name in {"ask", "send", "bench"} else None  # else it says ARGS
+    _usage = f"Usage: ipcfold {_name} [OPTIONS] NAME [CONTENT]" if _name in {"ask", "send", "bench"} else None  # cyclopts would write ARGS
     app.command(f"ipcfold.cli.{_function}", name=_name, sort_key=_place, help_epilogue="", usage=_usage)
 
 
 @app.meta.default
 def _launch(
     *words: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
-    directory: Annotated[Path | None, Parameter(help="Where the sockets are, rather than in the directory of this user.")] = None,
+    directory: Annotated[Path | None, Parameter(help="The directory of the sockets; by default that of this user.")] = None,
 ) -> int:
     if not words:
-        return complained(Misused("a command is wanted: see `ipcfold --help`"))
+        return complained(Misused("missing command: see `ipcfold --help`"))
     command, bound, unparsed = app.parse_args(words)
     given = {"ipc": IPC(directory)} if "ipc" in unparsed else {}
     return command(*bound.args, **bound.kwargs, **given) or 0
 
 
 def run(words: Sequence[str]) -> int:
-    """Do what these arguments say; the exit status."""
+    """Run the command that these arguments name, and return the exit status."""
     for stream, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, stream) is None:  # it was closed, and what is opened next must not take its place
+        if getattr(sys, stream) is None:  # it is closed, and the next file opened must not get its descriptor
             setattr(sys, stream, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - it stays open
     try:
         status = _heard(words)
         sys.stdout.flush()
     except BrokenPipeError:
         status = Status.UNHEARD
-    except OSError as error:  # what else the system refuses is a Failure already
-        complain(f"could not write to the standard output: {error.strerror}; see where it goes")
+    except OSError as error:  # only writing the output raises: other system errors are in a Failure
+        complain(f"could not write to the standard output: {error.strerror}; check where it goes")
         status = Status.SYSTEM
     for output in (sys.stdout, sys.stderr):
         try:
             output.flush()
-        except OSError:  # it is told, or nobody can be told; the interpreter would try again as it ends, and fail
+        except OSError:  # it is reported already, or cannot be; without this the interpreter would flush again at exit, and fail
             os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
     return status
 
@@ -89,19 +89,19 @@ def run(words: Sequence[str]) -> int:
 def _heard(words: Sequence[str]) -> int:
     try:
         if {"--help", "-h"} & set(words):
-            app.resolved_commands()  # which imports them, for what their functions say
+            app.resolved_commands()  # imports the commands, because the help shows their docstrings
             if not sys.stdout.isatty():
                 app.help_formatter = "plain"
         return app.meta(words) or Status.DONE
     except UnusedCliTokensError as error:
         more = " ".join(error.unused_tokens or ())
-        return complained(Misused(f"{more!r} is more than is wanted: put what belongs together in quotes, see `ipcfold --help`"))
+        return complained(Misused(f"unexpected argument {more!r}: put content of several words in quotes, see `ipcfold --help`"))
     except CycloptsError as error:
         command = " ".join(["ipcfold", *(error.command_chain or ())])
         return complained(Misused(f"{error} See `{command} --help`"))
     except KeyboardInterrupt:
         return Status.INTERRUPTED
     except SystemExit as end:
-        if end.code == 1:  # which rich makes of a BrokenPipeError
+        if end.code == 1:  # rich exits with 1 on a BrokenPipeError
             return Status.UNHEARD
         raise

@@ -1,4 +1,4 @@
-"""`ipcfold bench`: how fast a server folds messages, seen from one client."""
+"""`ipcfold bench`: measures from one client how fast a server folds messages."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ Progress: TypeAlias = Callable[[float], None]
 Exchange: TypeAlias = Callable[[Message, Deadline, Process], Result[object, AskError | SendError | TimedOut]]
 
 _EXCHANGES: Final[dict[str, Exchange]] = {"send": sent, "ask": asked}
-_SECONDS: Final = 3.0  # to measure for, where nothing is said
-_SIZE: Final = 64  # bytes of a message, where nothing is said
-_REFRESH: Final = 0.1  # seconds from one look of the progress bar to the next: it must not disturb what is measured
+_SECONDS: Final = 3.0  # default duration of the measurement
+_SIZE: Final = 64  # default size of a message, in bytes
+_REFRESH: Final = 0.1  # seconds between updates of the progress bar, few enough not to disturb the measurement
 
 
 def bench(
     name: ServerName,
-    content: Annotated[str | None, Parameter(name="CONTENT", help="What to say; else as many bytes as --size says.")] = None,
+    content: Annotated[str | None, Parameter(name="CONTENT", help="The content to send; by default --size bytes.")] = None,
     /,
     *,
     verb: Annotated[Literal["send", "ask"], Parameter(help="Wait for the acknowledgement of each message, or for the response.")] = "send",
-    count: Annotated[MaybeCount, Parameter(help="How many messages; else as many as the seconds have room for.")] = None,
-    seconds: Annotated[MaybeSeconds, Parameter(help="For how long; else 3 if there is no --count.")] = None,
-    size: Annotated[Size, Parameter(help="How many bytes each message has; else 64.")] = None,
-    timeout: Annotated[MaybeSeconds, Parameter(help="Seconds to wait for each message; else as long as it takes.")] = None,
+    count: Annotated[MaybeCount, Parameter(help="How many messages; by default as many as fit in --seconds.")] = None,
+    seconds: Annotated[MaybeSeconds, Parameter(help="For how long; by default 3, or no limit with --count.")] = None,
+    size: Annotated[Size, Parameter(help="How many bytes each message has; by default 64.")] = None,
+    timeout: Annotated[MaybeSeconds, Parameter(help="Seconds to wait for each message; by default no limit.")] = None,
     as_json: AsJson = False,
     ipc: Ipc,
 ) -> Status:
     """Send messages, one after another, and show how long they took.
 
-    The server folds every one of them, which changes its carry: use a server that is there for that.
+    The server folds each message, which changes its carry: use a server for tests.
     """
     lasting = _SECONDS if seconds is None and count is None else inf if seconds is None else seconds
     run = Run(_EXCHANGES[verb], timeout, inf if count is None else count, lasting)
@@ -62,7 +62,7 @@ def bench(
     try:
         status = concluded(flow(_message(content, size, ipc.limits.message), flat_map(measured)), lambda _: None)
     except KeyboardInterrupt:
-        note("")  # the terminal is behind the ^C that it shows
+        note("")  # the cursor stands behind the ^C of the terminal
         status = Status.INTERRUPTED
     if run.times:
         _show_json(run, verb) if as_json else _show(run, verb)
@@ -73,7 +73,7 @@ def _message(
     content: str | None, size: int | None, limit: int
 ) -> Result[Message, Misused | SystemFailure | MessageTooLarge | InvalidMediaType]:
     if content is not None and size is not None:
-        return Failure(Misused("CONTENT has its own size: give it, or --size"))
+        return Failure(Misused("CONTENT and --size exclude each other: give only one of them"))
     if content is not None:
         return told(content, Source(), limit)
     octets = _SIZE if size is None else size
@@ -81,7 +81,7 @@ def _message(
 
 
 class Run:
-    """What is measured, and how long each message took so far."""
+    """A measurement: how it exchanges messages, and how long each message took so far."""
 
     def __init__(self, exchange: Exchange, timeout: float | None, count: float, lasting: float) -> None:
         self._exchange = exchange
@@ -93,7 +93,7 @@ class Run:
         self.seconds = 0.0
 
     def measured(self, message: Message, process: Process) -> Result[None, AskError | SendError | TimedOut]:
-        """Measure until there are enough, or one fails."""
+        """Exchange messages until the count or the time is reached, or one fails."""
         self.message = message
         start = perf_counter()
         shown = start
@@ -116,18 +116,18 @@ class Run:
 
 
 def _forget_responses(process: Process) -> None:
-    """Those that nobody asked for would be kept until they are over a limit."""
+    """Take the unread responses; otherwise they accumulate until they exceed `limits.unread`."""
     while process.wait(0).value_or(None) is not None:
         pass
 
 
 @contextmanager
 def _progress() -> Iterator[Progress]:
-    """Show on the standard error how far it is, to who watches."""
+    """Show a progress bar on the standard error, if it is a terminal."""
     if not watched(sys.stderr):
         yield lambda _: None
         return
-    from rich.console import Console  # noqa: PLC0415 - for people only
+    from rich.console import Console  # noqa: PLC0415 - only for a terminal
     from rich.progress import Progress as Bar  # noqa: PLC0415 - as above
 
     with in_order(), Bar(console=Console(stderr=True), auto_refresh=False, transient=True) as bar:

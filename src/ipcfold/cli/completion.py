@@ -1,4 +1,4 @@
-"""`ipcfold completion`: the script that makes a shell complete commands, options and the names of servers."""
+"""`ipcfold completion`: prints a completion script for a shell."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from ipcfold.cli.output import say
 from ipcfold.cli.status import Status
 
 
-def completion(shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(name="SHELL", help="Which shell it is for.")], /) -> Status:
-    """Print the script that makes a shell complete all this.
+def completion(
+    shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(name="SHELL", help="The shell that the script is for.")], /
+) -> Status:
+    """Print a completion script for a shell.
 
-    It completes commands, options, files, and the names of who listens.
+    It completes commands, options, files, and the names of running servers.
     """
-    from ipcfold.cli.app import app  # noqa: PLC0415 - which imports this module
+    from ipcfold.cli.app import app  # noqa: PLC0415 - that module imports this one
 
     say(app.generate_completion(shell=shell))
     return Status.DONE

@@ -1,4 +1,4 @@
-"""What a command sends: an argument, a file or the standard input, as a message."""
+"""Reads the content to send from an argument, a file or the standard input."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WAYS: Final = "give it as an argument, with --file PATH, or with - from the sta
 
 
 def told(content: str | None, source: Source, limit: int) -> Result[Message, Misused | SystemFailure | MessageTooLarge | InvalidMediaType]:
-    """The message; no more than `limit` bytes are read for it."""
+    """The message to send. At most `limit` bytes are accepted, and one more is read to see that there are more."""
     return flow(_octets(content, source, limit), flat_map(partial(_message, source.media_type)))
 
 
@@ -33,7 +33,7 @@ def _message(media_type: str | None, octets: bytes) -> Result[Message, InvalidMe
 
 
 def text(octets: bytes) -> str | None:
-    """The text that they are in UTF-8, if they are.
+    """Decode the bytes as UTF-8; `None` if they are not UTF-8.
 
     >>> text(b"pong"), text(bytes([255]))
     ('pong', None)
@@ -48,7 +48,7 @@ def _octets(content: str | None, source: Source, limit: int) -> Result[bytes, Mi
     if (content is not None) + (source.file is not None) + source.stdin > 1:
         return Failure(Misused(f"there is more than one content: {_WAYS}"))
     if content is not None:
-        return Success(os.fsencode(content))  # the very bytes of the argument
+        return Success(os.fsencode(content))  # exactly the bytes of the argument
     if source.file is not None:
         return _read(source.file, limit)
     if not source.stdin and sys.stdin.isatty():
@@ -60,7 +60,7 @@ def _read(path: Path, limit: int) -> Result[bytes, SystemFailure | MessageTooLar
     try:
         with path.open("rb") as opened:
             return _read_all(opened, path, limit)
-    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
+    except (OSError, ValueError) as error:  # ValueError: the path contains a NUL
         return Failure(SystemFailure("read", path, getattr(error, "strerror", None) or str(error)))
 
 

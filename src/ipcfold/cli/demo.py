@@ -1,4 +1,4 @@
-"""`ipcfold demo`: a server process that counts, client processes that talk to it, and the value that the server carried."""
+"""`ipcfold demo`: a server process counts the messages of client processes, and returns the count as its carry."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ipcfold.cli.status import Complaint, Status
 from ipcfold.pointfree import flat_map
 
 Tell: TypeAlias = Callable[[str, int, str], None]
-"""Tells who, of which process, did what."""
+"""Prints an action: `(role, process id, what it did)`."""
 
 _NAME: Final = Name("demo")
 _CLIENTS: Final = 3
@@ -34,11 +34,11 @@ _TOLD: Final = (
     f"Each client sends {_COUNTED} at once, then asks {_QUESTIONS} times for the count."
 )
 _SHOWN: Final = f"each of the {_CLIENTS} x {_COUNTED + _QUESTIONS} messages was counted once, whichever process it came from"
-_PATIENCE: Final = 30.0  # seconds to start a process on a slow machine
+_PATIENCE: Final = 30.0  # seconds, enough to start a process on a slow machine
 
 
 def demo(*, as_json: AsJson = False) -> Status:
-    """Start a server and clients, and show what they say to each other."""
+    """Start a server and clients, and show the messages between them."""
     failed = list[Complaint]()
     if not as_json:
         say(_TOLD)
@@ -53,7 +53,7 @@ def demo(*, as_json: AsJson = False) -> Status:
 
 
 def count(tell: Tell, message: Message, continuation: Continuation[int], counter: int) -> Continuation[int]:
-    """Count each message, answer questions with the count, and stop at the message that says so."""
+    """Count each message, answer `how many?` with the count, and stop the server at `stop`."""
     match message.content:
         case b"stop":
             return continuation.stop(counter)
@@ -65,7 +65,7 @@ def count(tell: Tell, message: Message, continuation: Continuation[int], counter
 
 
 def _played(tell: Tell, failed: list[Complaint]) -> Result[int, ListenError[int]]:
-    """What the server carried; what went wrong with the clients is added to `failed`."""
+    """Run the server and the clients, and return the last carry; errors of clients are added to `failed`."""
     with TemporaryDirectory(prefix="ipcfold") as directory, _processes() as pool:
         with _uninterrupted():
             server = pool.submit(_serve, directory, tell)
@@ -74,24 +74,24 @@ def _played(tell: Tell, failed: list[Complaint]) -> Result[int, ListenError[int]
             for client in clients:
                 failed.extend(client.result())
         finally:
-            wait(clients)  # also when this is interrupted: it takes a moment, and one that came late would miss the server for long
+            wait(clients)  # also after Ctrl-C: a late client would otherwise wait the full time for a stopped server
             stopped = flow(IPC(directory).wait(_NAME, _PATIENCE), flat_map(_stop))
         match cases(stopped):
             case Failure(error):
                 failed.append(error)
             case Success(process):
-                process.wait()  # for the server to close, which is its answer to that
+                process.wait()  # until the server closes the connection, because a stop has no response
         return server.result(_PATIENCE)
 
 
 def _processes() -> ProcessPoolExecutor:
-    """One for each task: a client that is through does not become another."""
+    """A pool with one new process per task, so that each client is a process of its own."""
     return ProcessPoolExecutor(1 + _CLIENTS, mp_context=get_context("spawn"), max_tasks_per_child=1)
 
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Processes that are started meanwhile leave Ctrl-C to this one, which then stops the server."""
+    """Start processes that ignore Ctrl-C. This process handles it, and then stops the server."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
@@ -108,7 +108,7 @@ def _stop(process: Process) -> Result[Process, SendError]:
 
 
 def _talk(directory: str, number: int, tell: Tell) -> list[ConnectError | SendError | AskError]:
-    """Send the messages of one client and ask its questions; what went wrong."""
+    """Send the messages of one client, ask its questions, and return the errors."""
     told = partial(tell, f"client {number}", os.getpid())
     match cases(IPC(directory).wait(_NAME, _PATIENCE)):
         case Failure(error):
@@ -139,6 +139,6 @@ def _tell_json(who: str, pid: int, what: str) -> None:
 
 
 def _write(line: str) -> None:
-    """In one write, since the lines of several processes must not mix; whether anybody reads is the first one's to find out."""
+    """Write the line in one system call, so that lines of several processes do not mix. Only the parent reports a closed output."""
     with suppress(OSError):
         os.write(1, line.encode())

@@ -1,4 +1,4 @@
-"""How long things took: a few figures and a histogram of many times, which are seconds."""
+"""Statistics of latencies in seconds: a few figures and a histogram."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BARS: Final = 12
 @final
 @attrs.frozen
 class Bar:
-    """How many times were at most `up_to`, and more than the bar before has."""
+    """One bar: how many latencies are at most `up_to`, and above the limit of the bar before."""
 
     up_to: float
     count: int
@@ -24,7 +24,7 @@ class Bar:
 @final
 @attrs.frozen
 class Latency:
-    """What many times come to; percentiles are times that were measured, by nearest rank."""
+    """The statistics of many latencies, in seconds. Percentiles are measured values, by nearest rank."""
 
     count: int
     mean: float
@@ -38,7 +38,7 @@ class Latency:
 
     @classmethod
     def of(cls, times: Sequence[float]) -> Latency:
-        """The figures of at least one time.
+        """The statistics of these latencies; there must be at least one.
 
         >>> Latency.of([0.004, 0.001, 0.002, 0.003]).median
         0.002
@@ -62,7 +62,7 @@ class Latency:
 
     @property
     def facts(self) -> Mapping[str, float]:
-        """The figures by name."""
+        """The figures by name, without the histogram."""
         return {name: getattr(self, name) for name in ("count", "mean", "min", "median", "p90", "p99", "p999", "max")}
 
     def __str__(self) -> str:
@@ -71,7 +71,7 @@ class Latency:
 
 
 def milliseconds(seconds: float) -> str:
-    """How many they are, to three digits or so.
+    """The number of milliseconds, with about three digits.
 
     >>> milliseconds(0.0001234), milliseconds(0.0123456)
     ('0.123', '12.3')
@@ -81,7 +81,7 @@ def milliseconds(seconds: float) -> str:
 
 
 def _histogram(ordered: Sequence[float]) -> tuple[Bar, ...]:
-    """Bars whose limits are evenly far apart as ratios, since latencies spread over orders of magnitude."""
+    """Bars with a constant ratio between their limits, because latencies spread over orders of magnitude."""
     first, last = ordered[0], ordered[-1]
     if first <= 0 or first == last:
         return (Bar(last, len(ordered)),)

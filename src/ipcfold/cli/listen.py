@@ -1,4 +1,4 @@
-"""`ipcfold listen`: a server whose handler is a function of some module."""
+"""`ipcfold listen`: runs a server whose handler is a function of a module."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ def listen(
     handler: Annotated[str, Parameter(name="MODULE:HANDLER", help="A function in a module, which may be in the working directory.")],
     /,
     *,
-    carry: Annotated[str, Parameter(help="What is carried first: a Python literal, or JSON.")] = "None",
+    carry: Annotated[str, Parameter(help="The first carry: a Python literal, or JSON.")] = "None",
     timeout: Annotated[MaybeSeconds, Parameter(help="Seconds without a message after which the server stops.")] = None,
     as_json: AsJson = False,
     ipc: Ipc,
 ) -> Status:
-    """Fold a handler over every message, and print what is carried at the end.
+    """Fold a handler over every message, and print the last carry.
 
-    The handler ends the server, or Ctrl-C does, SIGTERM, SIGHUP, or the timeout.
+    The server ends when the handler stops it, at Ctrl-C, SIGTERM or SIGHUP, or after the timeout.
     """
     show = _show_json if as_json else _show
     match cases(_served(ipc, name, handler, carry, timeout)):
         case Success(carried):
-            note("")  # the terminal may be behind the ^C that it shows
+            note("")  # the cursor may stand behind the ^C of the terminal
             show(carried)
             return Status.DONE
         case Failure(HandlerFailed(carry=carried) as error):
@@ -56,7 +56,7 @@ def listen(
 
 
 def _served(ipc: IPC, name: str, handler: str, carry: str, timeout: float | None) -> Result[object, Complaint]:
-    """The last carry of a server that has ended."""
+    """Run the server until it ends, and return its last carry."""
     logging.basicConfig(format="ipcfold: %(message)s")
 
     def serve(checked: Name) -> Result[object, Complaint]:
@@ -73,7 +73,7 @@ def _served(ipc: IPC, name: str, handler: str, carry: str, timeout: float | None
 
 
 def literal(text: str) -> Result[object, Misused]:
-    """What a text means as JSON, or else as a Python literal.
+    """Read a text as JSON, or else as a Python literal.
 
     >>> literal("(1, None)"), literal("[1, null]")
     (<Success: (1, None)>, <Success: [1, None]>)
@@ -81,11 +81,11 @@ def literal(text: str) -> Result[object, Misused]:
     for read in (json.loads, ast.literal_eval):
         with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             return Success(read(text))
-    return Failure(Misused(f"{text!r:.80} is neither a Python literal nor JSON: a text has quotes of its own, as in --carry '\"text\"'"))
+    return Failure(Misused(f"{text!r:.80} is neither a Python literal nor JSON: put a text in quotes of its own, as in --carry '\"text\"'"))
 
 
 def imported(path: str) -> Result[Handler[object], Misused]:
-    """The function that `module:name` is, found from the working directory on."""
+    """Import the function `module:name`. The working directory is searched first."""
     module, _, name = path.partition(":")
     if not (module and name):
         return Failure(Misused(f"{path!r:.80} is not MODULE:HANDLER: write the module's name, a colon, and the function's"))
@@ -94,11 +94,11 @@ def imported(path: str) -> Result[Handler[object], Misused]:
         found: object = attrgetter(name)(importlib.import_module(module))
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # noqa: BLE001 - the module is somebody else's, and may do anything as it is imported
-        return Failure(Misused(f"the handler {path} cannot be imported: {error!r}; see that the module and the function are there"))
+    except BaseException as error:  # noqa: BLE001 - importing a module runs its code, which may raise anything
+        return Failure(Misused(f"the handler {path} cannot be imported: {error!r}; check that the module and the function exist"))
     if not callable(found):
         return Failure(Misused(f"{path} is {found!r:.80}, which cannot be called: name a function"))
-    return Success(cast("Handler[object]", found))  # cast: what it takes is seen when it is called
+    return Success(cast("Handler[object]", found))  # cast: only the call shows which arguments it takes
 
 
 def _show(carry: object) -> None:
@@ -106,7 +106,7 @@ def _show(carry: object) -> None:
 
 
 def _show_json(carry: object) -> None:
-    """As JSON; what JSON has not is shown as Python does, in a text."""
+    """Print JSON. A value that JSON does not have is printed as a text, its `repr`."""
     try:
         say(json.dumps(carry, default=_repr, allow_nan=False))
     except (TypeError, ValueError, RecursionError):
@@ -116,5 +116,5 @@ def _show_json(carry: object) -> None:
 def _repr(value: object) -> str:
     try:
         return repr(value)
-    except Exception as error:  # noqa: BLE001 - its class is somebody else's, too
+    except Exception as error:  # noqa: BLE001 - the `repr` of a class may raise anything
         return f"<a {type(value).__name__}, of which repr raises {type(error).__name__}>"

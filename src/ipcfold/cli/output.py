@@ -1,4 +1,4 @@
-"""What a command prints: for people in a terminal, for machines elsewhere. rich is imported for a terminal only."""
+"""Prints results and errors: for people in a terminal, for machines elsewhere. Only output to a terminal imports rich."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | int | float | Non
 
 
 def concluded(result: Result[T, Complaint], show: Callable[[T], object]) -> Status:
-    """Show a success or complain of a failure; the exit status."""
+    """Show a success or print the error of a failure, and return the exit status."""
     match cases(result):
         case Success(value):
             show(value)
@@ -34,41 +34,41 @@ def concluded(result: Result[T, Complaint], show: Callable[[T], object]) -> Stat
 
 
 def complained(error: Complaint) -> Status:
-    """Say on the standard error what is wrong; the exit status."""
+    """Print an error on the standard error, and return its exit status."""
     complain(sentence(error))
     return status_of(error)
 
 
 def complain(text: str) -> None:
-    """One line on the standard error, whatever is in the text."""
-    with suppress(OSError):  # there is nobody left to tell
+    """Print exactly one line on the standard error, also for a text with line breaks."""
+    with suppress(OSError):  # an error of the standard error cannot be reported
         sys.stderr.write(f"ipcfold: {printable(' '.join(text.split()))}\n")
 
 
 def note(text: str) -> None:
-    """One line on the standard error for who watches; nothing if nobody does."""
+    """Print one line on the standard error, if it is a terminal."""
     if sys.stderr.isatty():
         sys.stderr.write(f"{printable(text)}\n")
 
 
 def say(text: str) -> None:
-    """One line on the standard output, at once."""
+    """Print one line on the standard output, and flush it."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
 def say_json(value: Json) -> None:
-    """One line of JSON on the standard output, in ASCII, which every reader understands."""
+    """Print one line of JSON on the standard output. It is ASCII, so that every reader can decode it."""
     say(json.dumps(value))
 
 
 def watched(stream: TextIO | None = None) -> bool:
-    """Whether a person sees the stream (the standard output), in a terminal that can more than print lines."""
+    """Whether the stream is a terminal that can do more than print lines; by default the standard output."""
     return (stream or sys.stdout).isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
 def printable(text: str) -> str:
-    r"""The text without what would command a terminal.
+    r"""The text with its control characters escaped, so that it cannot control the terminal.
 
     >>> printable("a\tb\x1b[31m")
     'a\tb\\x1b[31m'
@@ -81,15 +81,15 @@ def _escaped(character: str) -> str:
 
 
 def console() -> Console:
-    """The terminal of the standard output, in which text means nothing but itself."""
-    from rich.console import Console  # noqa: PLC0415 - as long to import as a third of this library
+    """The console of the standard output. It does not interpret markup in a text."""
+    from rich.console import Console  # noqa: PLC0415 - importing it takes a third of the time of importing this library
 
     return Console(highlight=False, markup=False, emoji=False)
 
 
 @contextmanager
 def in_order() -> Iterator[None]:
-    """SIGTERM meanwhile ends this process as an exception does, so that the terminal gets its cursor back."""
+    """Let SIGTERM end this process by an exception, so that rich shows the cursor again."""
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(Status.TERMINATED))
     try:
         yield

@@ -1,4 +1,4 @@
-"""The parameters that commands share, with what `--help` says of them, and the names that a shell completes."""
+"""The parameters that commands share, with their help texts and completions."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from ipcfold.blocking.ipc import IPC
 if TYPE_CHECKING:
     from cyclopts.completion import CompletionContext
 
-_LONGEST: Final = 1e9  # seconds; the system's timers take no more than some times this
+_LONGEST: Final = 1e9  # seconds; the timers of the system accept only a few times this
 
 
 def _names(context: CompletionContext) -> list[str]:
-    """Who listens now, in the directory that is on the line already."""
+    """The names of the running servers, in the directory that the command line gives."""
     return sorted(map(str, IPC(context["directory"].raw).processes().value_or(frozenset())))
 
 
 def _check_seconds(_: object, seconds: float | None) -> None:
     if seconds is not None and not 0 <= seconds <= _LONGEST:
-        raise ValueError(f"It is a number of seconds, from 0 to {_LONGEST:g}.")
+        raise ValueError(f"It must be a number of seconds, from 0 to {_LONGEST:g}.")
 
 
 def _check_count(_: object, count: int | None) -> None:
     if count is not None and count < 1:
-        raise ValueError("It is at least 1.")
+        raise ValueError("It must be at least 1.")
 
 
 def _check_size(_: object, size: int | None) -> None:
     if size is not None and size < 0:
-        raise ValueError("It is not below 0.")
+        raise ValueError("It must not be below 0.")
 
 
 Ipc: TypeAlias = Annotated[IPC, Parameter(parse=False)]
-ServerName: TypeAlias = Annotated[str, Parameter(name="NAME", completer=_names, help="The name that the server listens under.")]
+ServerName: TypeAlias = Annotated[str, Parameter(name="NAME", completer=_names, help="The name of the server.")]
 FreeName: TypeAlias = Annotated[str, Parameter(name="NAME", help="The name to listen under.")]
 AsJson: TypeAlias = Annotated[bool, Parameter(name="--json", negative=(), show_default=False, help="Print JSON, for machines.")]
 
 Content: TypeAlias = Annotated[
-    str | None, Parameter(name="CONTENT", help="What to say; without it the standard input is read, unless that is a terminal.")
+    str | None, Parameter(name="CONTENT", help="The content to send; by default the standard input, unless that is a terminal.")
 ]
 
 
@@ -50,13 +50,15 @@ Content: TypeAlias = Annotated[
 @final
 @attrs.frozen(kw_only=True)
 class Source:
-    """Where a content comes from that is no argument, and what it is."""
+    """Where the content comes from if it is not an argument, and its media type."""
 
     file: Annotated[Path | None, Parameter(help="Read the content from this file.")] = None
-    stdin: Annotated[bool, Parameter(name=["--stdin", "-"], negative=(), show_default=False, help="Read it from standard input.")] = False
+    stdin: Annotated[
+        bool, Parameter(name=["--stdin", "-"], negative=(), show_default=False, help="Read the content from standard input.")
+    ] = False
     media_type: Annotated[
         str | None,
-        Parameter(name="--type", help="The content's media type; else text/plain if it is UTF-8, or application/octet-stream."),
+        Parameter(name="--type", help="The media type; by default text/plain for UTF-8, else application/octet-stream."),
     ] = None
 
 
@@ -64,14 +66,14 @@ class Source:
 @final
 @attrs.frozen(kw_only=True)
 class Patience:
-    """How long to wait."""
+    """How long to wait, in seconds."""
 
     wait: Annotated[
         float | None,
-        Parameter(validator=_check_seconds, help="Seconds to wait for the server if nobody listens yet; else it fails at once."),
+        Parameter(validator=_check_seconds, help="Seconds to wait until a server listens; by default the command fails at once."),
     ] = None
     timeout: Annotated[
-        float | None, Parameter(validator=_check_seconds, help="Seconds until giving up, all together; else as long as it takes.")
+        float | None, Parameter(validator=_check_seconds, help="Seconds that the whole command may take; by default no limit.")
     ] = None
 
 

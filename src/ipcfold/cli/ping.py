@@ -1,4 +1,4 @@
-"""`ipcfold ping`: whether a server greets, and how long that takes. No message is sent, so no carry changes."""
+"""`ipcfold ping`: measures how long a server takes to greet. It sends no message, so the carry does not change."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def ping(
     name: ServerName,
     /,
     *,
-    count: Annotated[MaybeCount, Parameter(help="How many times; else until Ctrl-C.")] = None,
-    interval: Annotated[Seconds, Parameter(help="Seconds from one time to the next.")] = 1.0,
-    timeout: Annotated[Seconds, Parameter(help="Seconds that the server has to greet, and to close.")] = 5.0,
+    count: Annotated[MaybeCount, Parameter(help="How many times; by default until Ctrl-C.")] = None,
+    interval: Annotated[Seconds, Parameter(help="Seconds between two attempts.")] = 1.0,
+    timeout: Annotated[Seconds, Parameter(help="Seconds that the server has to greet, and again to close.")] = 5.0,
     as_json: AsJson = False,
     ipc: Ipc,
 ) -> Status:
-    """See whether a server greets, and how fast.
+    """Check whether a server greets, and how fast.
 
-    It connects, is greeted and closes; no message is sent, so the carry stays as it is.
-    A server that never greeted is an error at once; one that did is tried on.
+    Each attempt connects, waits for the greeting and closes. It sends no message, so the carry does not change.
+    The command ends at a first attempt that fails; after a success it continues.
     """
     match cases(Name.of(name)):
         case Failure(error):
@@ -49,7 +49,7 @@ def ping(
             except KeyboardInterrupt:
                 if not pings.times:
                     raise
-                note("")  # the terminal is behind the ^C that it shows
+                note("")  # the cursor stands behind the ^C of the terminal
     if pings.times:
         figures = Latency.of(pings.times)
         if as_json:
@@ -60,7 +60,7 @@ def ping(
 
 
 class Pings:
-    """What has come of them so far."""
+    """The attempts so far, and their results."""
 
     def __init__(self, ipc: IPC, name: Name) -> None:
         self._ipc = ipc
@@ -70,7 +70,7 @@ class Pings:
         self.failure = Status.DONE
 
     def next(self, show: Callable[[int, float, int], None]) -> bool:
-        """Try once, and show which that is, its seconds and the server's process; whether it makes sense to go on."""
+        """Try once; show the attempt's number, its seconds and the server's process id. Return whether to continue."""
         self.tried += 1
         start = time.perf_counter()
         greeted: Result[Peer, ConnectError | CloseError] = flow(self._ipc.get(self._name), flat_map(_closed))

@@ -1,4 +1,4 @@
-"""One message to a server and what comes of it, within the seconds that there are."""
+"""Sends one message to a server and waits for the result, with a deadline."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ def _after(seconds: float | None) -> float:
 @final
 @attrs.frozen
 class Deadline:
-    """When to give up: so many seconds after this is made, or never."""
+    """A deadline: `timeout` seconds after it is made, or never for `None`."""
 
     timeout: float | None
     _end: float = attrs.field(init=False, default=attrs.Factory(lambda self: _after(self.timeout), takes_self=True))
 
     @property
     def left(self) -> float | None:
-        """The seconds until then, `None` for ever."""
+        """The seconds until the deadline; `None` if there is none."""
         return None if self._end == inf else max(0.0, self._end - monotonic())
 
     def told(self, error: E) -> E | TimedOut:
-        """The error; if it is that the time has passed, then with all of the time rather than what was left of it for the last step."""
+        """The error to show. A `TimedOut` gets the whole timeout, instead of the part that was left for its step."""
         if isinstance(error, TimedOut) and self.timeout is not None and self.left == 0:
             return attrs.evolve(error, timeout=self.timeout)
         return error
 
 
 def connected(ipc: IPC, wait: float | None, deadline: Deadline, name: Name) -> Result[Process, ConnectError]:
-    """The server if it is up, or as soon as it is: in `wait` seconds, and not after the deadline."""
+    """Connect to the server. If none listens, wait for it at most `wait` seconds, and not longer than the deadline."""
     left = inf if deadline.left is None else deadline.left
     if wait is not None:
         return ipc.wait(name, min(wait, left)).alt(deadline.told)
@@ -57,12 +57,12 @@ def connected(ipc: IPC, wait: float | None, deadline: Deadline, name: Name) -> R
 
 
 def asked(message: Message, deadline: Deadline, process: Process) -> Result[Message, AskError]:
-    """The server's response to the message."""
+    """Send the message, and return the response."""
     return process.ask(message, deadline.left).alt(deadline.told)
 
 
 def sent(message: Message, deadline: Deadline, process: Process) -> Result[None, SendError | TimedOut]:
-    """That the server has folded the message."""
+    """Send the message, and return after the server has acknowledged it."""
     try:
         with _alarm(deadline.left):
             return process.send(message).map(lambda _: None)
@@ -71,7 +71,7 @@ def sent(message: Message, deadline: Deadline, process: Process) -> Result[None,
 
 
 def closing(use: Callable[[Process], Result[A, E]]) -> Callable[[Process], Result[A, E]]:
-    """The use of a connection that is closed in good order behind it."""
+    """A function that uses a connection, and closes it afterwards."""
 
     def used(process: Process) -> Result[A, E]:
         with process:
@@ -81,12 +81,12 @@ def closing(use: Callable[[Process], Result[A, E]]) -> Callable[[Process], Resul
 
 
 class _LateError(Exception):
-    """The time is over."""
+    """The deadline has passed."""
 
 
 @contextmanager
 def _alarm(seconds: float | None) -> Iterator[None]:
-    """Raise after so many seconds, in whatever is going on; the connection that it strikes is not to be used any more."""
+    """Raise after so many seconds, at any point of the code. The interrupted connection must not be used again."""
     if seconds is None:
         yield
         return
@@ -95,7 +95,7 @@ def _alarm(seconds: float | None) -> Iterator[None]:
         raise _LateError
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-6))  # zero would mean never
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-6))  # zero would disable the timer
     try:
         yield
     finally:

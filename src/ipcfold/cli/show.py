@@ -1,4 +1,4 @@
-"""`ipcfold list` and `ipcfold watch`: who listens."""
+"""`ipcfold list` and `ipcfold watch`: show the running servers."""
 
 from __future__ import annotations
 
@@ -30,38 +30,38 @@ _UNKNOWN: Final = "-"
 
 
 def list_(*, as_json: AsJson = False, ipc: Ipc) -> Status:
-    """List who listens.
+    """List the running servers.
 
-    Name, process, user, connections, and since when; - is what the system does not tell.
+    The columns are name, process id, user, connections and start. A - stands for a value that the system does not report.
     """
     return concluded(listeners(ipc), _show_json if as_json else _show)
 
 
 def watch(
     *,
-    interval: Annotated[Seconds, Parameter(help="Seconds from one look to the next.")] = 1.0,
+    interval: Annotated[Seconds, Parameter(help="Seconds between two updates.")] = 1.0,
     as_json: AsJson = False,
     ipc: Ipc,
 ) -> Status:
-    """List who listens, again and again, until Ctrl-C."""
+    """List the running servers after each change, until Ctrl-C."""
     try:
         if watched() and not as_json:
             return complained(_live(ipc, interval))
         return complained(_changes(ipc, interval, _show_json if as_json else _show_block))
-    except KeyboardInterrupt:  # the way it is meant to end
+    except KeyboardInterrupt:  # the normal end of this command
         return Status.DONE
 
 
 def _live(ipc: IPC, interval: float) -> DirectoryUnusable:
-    """Keep a table on the terminal; why that cannot go on."""
-    from rich.live import Live  # noqa: PLC0415 - for people only
+    """Keep a table on the terminal up to date, until an error, which is returned."""
+    from rich.live import Live  # noqa: PLC0415 - only for a terminal
 
     with in_order(), Live(console=console(), auto_refresh=False) as live:
         return _changes(ipc, interval, lambda found: live.update(_table(found), refresh=True))
 
 
 def _changes(ipc: IPC, interval: float, show: Callable[[Listeners], None]) -> DirectoryUnusable:
-    """Show who listens whenever that has changed; why it cannot be seen any more."""
+    """Show the running servers after each change, until an error, which is returned."""
     before: Listeners | None = None
     while True:
         match cases(listeners(ipc)):
@@ -75,10 +75,10 @@ def _changes(ipc: IPC, interval: float, show: Callable[[Listeners], None]) -> Di
 
 
 def _rest(seconds: float) -> None:
-    """Wait, or raise `BrokenPipeError` as soon as nobody reads any more: a list that does not change is not written."""
+    """Wait. Raise `BrokenPipeError` when the reader of the output has closed it, because without a change no write would notice."""
     sys.stdout.flush()
     reader = select.poll()
-    reader.register(sys.stdout, 0)  # no event that is asked for, but the end is always told
+    reader.register(sys.stdout, 0)  # no events, because poll always reports a closed pipe
     if reader.poll(seconds * 1000):
         raise BrokenPipeError
 
@@ -94,7 +94,7 @@ def _show(found: Listeners) -> None:
 
 
 def _show_block(found: Listeners) -> None:
-    """The list and an empty line, which tells one list from the next."""
+    """Print the list and an empty line, which separates it from the next list."""
     say("".join("\t".join(_cells(listener)) + "\n" for listener in found))
 
 
@@ -103,7 +103,7 @@ def _show_json(found: Listeners) -> None:
 
 
 def _table(found: Listeners) -> Table:
-    from rich.table import Table  # noqa: PLC0415 - for people only
+    from rich.table import Table  # noqa: PLC0415 - only for a terminal
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("NAME", overflow="fold")
@@ -147,7 +147,7 @@ def _moment(since: float) -> str:
 
 
 def _user(uid: int) -> str:
-    """The user's name, or the number of one who has none here."""
+    """The user's name, or the user id if the system knows no name."""
     try:
         return getpwuid(uid).pw_name
     except KeyError:

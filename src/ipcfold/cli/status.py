@@ -1,4 +1,4 @@
-"""How a command ends: one exit status a kind of error, and one sentence."""
+"""The exit statuses: one per kind of error, and the sentence that a command prints for an error."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from ipcfold.peer import InvalidName
 @final
 @attrs.frozen
 class Misused:
-    """The arguments do not say what to do."""
+    """The arguments of the command are wrong."""
 
     reason: str
 
@@ -51,16 +51,16 @@ class Misused:
 
 
 Complaint: TypeAlias = Misused | InvalidName | InvalidMediaType | ConnectError | AskError | CloseError | ListenError[object]
-"""What a command may fail with."""
+"""The errors of the commands."""
 
 
 class Status(IntEnum):
-    """The exit statuses; each has its meaning beside it."""
+    """The exit statuses, with their meanings."""
 
     meaning: str
 
     def __new__(cls, number: int, meaning: str) -> Self:
-        """A number that knows what it means."""
+        """Make a status from its number and its meaning."""
         status = int.__new__(cls, number)
         status._value_ = number
         status.meaning = meaning
@@ -91,7 +91,7 @@ class Status(IntEnum):
 def status_of(error: Complaint) -> Status:
     """The exit status for an error.
 
-    >>> status_of(Misused("a name is wanted")).name
+    >>> status_of(Misused("missing command")).name
     'MISUSED'
     """
     match error:
@@ -128,10 +128,10 @@ def status_of(error: Complaint) -> Status:
 
 
 def sentence(error: Complaint) -> str:
-    """What to say of it: the text of the error, but for what a shell has otherwise than a program.
+    """The sentence for an error: its text, with options of the command in place of the names of the library.
 
-    >>> sentence(Misused("a name is wanted"))
-    'a name is wanted'
+    >>> sentence(Misused("missing command"))
+    'missing command'
     """
     match error:
         case NoServer():
@@ -139,12 +139,12 @@ def sentence(error: Complaint) -> str:
         case ConnectionRefused():
             return f"{str(error).rpartition(';')[0]}; use --wait to try again"
         case PeerUntrusted(peer=peer):
-            return f"the server {str(error.name)!r} is process {peer.pid} of user {peer.uid}: here only one's own user and root are trusted"
+            return f"the server {str(error.name)!r} is process {peer.pid} of user {peer.uid}: the command trusts only servers of this user and root"
         case DirectoryUnusable():
-            return str(error).replace(", or set IPC(trust=...)", "")  # which is for programs
+            return str(error).replace(", or set IPC(trust=...)", "")  # that advice is for programs
         case HandlerFailed(error=raised):
             trace = traceback.extract_tb(raised.__traceback__)
             place = f" at {trace[-1].filename}:{trace[-1].lineno}" if trace else ""
-            return f"the handler failed with {raised!r}{place}: mend it, and give what was carried before that message to --carry"
+            return f"the handler failed with {raised!r}{place}: fix it, and start again with --carry and the printed value"
         case _:
             return str(error)

@@ -1,4 +1,4 @@
-"""`ipcfold ask` and `ipcfold send`: one message, and what comes of it."""
+"""`ipcfold ask` and `ipcfold send`: send one message."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def ask(
 ) -> Status:
     """Send a message and print the response.
 
-    To a file or a pipe go its very bytes.
+    A file or a pipe gets exactly the bytes of the response; a terminal gets a summary of binary content.
     """
     return concluded(_exchanged(asked, name, content, source, patience, ipc), _show_json if as_json else _show)
 
@@ -56,9 +56,9 @@ def send(
     as_json: AsJson = False,
     ipc: Ipc,
 ) -> Status:
-    """Send a message, and succeed once the server has folded it.
+    """Send a message, and wait until the server has folded it.
 
-    Whatever it responds is left alone.
+    The command ignores responses.
     """
 
     def acknowledge(_: None) -> None:
@@ -101,14 +101,14 @@ def _show(response: Message) -> None:
     if not watched():
         sys.stdout.buffer.write(response.content)
     elif content is None:
-        note(f"no text came, but {response.media_type} ({len(response.content)} B): send it into a file, or use --json")
+        note(f"the response is binary: {response.media_type} ({len(response.content)} B); redirect it to a file, or use --json")
     elif not (response.media_type.subtype.endswith("json") and _show_indented(content)):
         say(printable(content.removesuffix("\n")))
 
 
 def _show_indented(content: str) -> bool:
-    """Show JSON as people read it; whether it is some."""
-    import json  # noqa: PLC0415 - for people only, as is rich
+    """Show JSON indented; return whether the content is JSON."""
+    import json  # noqa: PLC0415 - only for a terminal, as is rich
 
     from rich.highlighter import JSONHighlighter  # noqa: PLC0415 - as above
 

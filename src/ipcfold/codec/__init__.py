@@ -1,6 +1,6 @@
-"""Typed messages: values of attrs classes on both ends, turned into contents and back by cattrs.
+"""Typed messages: both ends use values of attrs classes, and cattrs converts them to contents and back.
 
-It needs the extra `codec`: `pip install ipcfold[codec]`.
+This package needs the extra `codec`: `pip install ipcfold[codec]`.
 """
 
 from ipcfold.extras import needs

@@ -1,7 +1,7 @@
-"""A codec: values of one type as messages of one media type, and back.
+"""A codec converts values of one type to messages of one media type, and back.
 
-cattrs converts and its preconfigured converters write; what this adds is that both ways end in a `Result`, whatever
-bytes come and whatever a validator raises, and that the JSON given by default takes no value for another.
+A preconfigured converter of cattrs does the work. The codec adds two things. Both directions return a `Result`, whatever
+bytes arrive and whatever a validator raises. The default JSON converter never takes a value for one of another type.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ T = TypeVar("T")
 
 _JSON: Final = MediaType("application", "json")
 _TAG: Final = "_type"
-_SHOWN: Final = 3  # errors of one content: a stranger's may have millions
-_LONGEST: Final = 240  # characters of a reason: a response that quotes it has about a KiB at most
+_SHOWN: Final = 3  # errors that a reason quotes, because a hostile content may have millions
+_LONGEST: Final = 240  # characters of a reason, so that a response that quotes it has at most about a KiB
 
-# What JSON may have for each. A number may also be a text, since the keys of JSON's objects cannot be anything else.
+# The JSON types that each type accepts. A number may also be a text, because the keys of JSON objects are always texts.
 _EXACT: Final[Mapping[type, tuple[type, ...]]] = {bool: (bool,), str: (str,), int: (int, str), float: (float, int, str)}
 
 
 @final
 @attrs.frozen
 class Undecodable:
-    """The message is not what the codec describes: it has another media type, or its content is no such value."""
+    """The codec cannot decode the message: the media type differs, or the content is not a valid value."""
 
     message: Message
     media_type: MediaType
@@ -49,7 +49,7 @@ class Undecodable:
 @final
 @attrs.frozen
 class Unencodable:
-    """The value cannot be written in the codec's format; nothing was sent."""
+    """The codec cannot encode the value; no message was sent."""
 
     value: object
     media_type: MediaType
@@ -60,22 +60,22 @@ class Unencodable:
 
 
 class Format(Protocol):
-    """What the converters of `cattrs.preconf` have in common: they write and read a format. They are typed as they are there."""
+    """The interface that the converters of `cattrs.preconf` share, with the types that cattrs declares."""
 
     def copy(self) -> Self: ...
-    def dumps(self, obj: Any, unstructure_as: Any = None) -> str | bytes: ...  # Any: what it converts
-    def loads(self, data: Any, cl: Any) -> Any: ...  # Any: text or bytes, as the format has it; a class or another type
+    def dumps(self, obj: Any, unstructure_as: Any = None) -> str | bytes: ...  # Any: any value that it converts
+    def loads(self, data: Any, cl: Any) -> Any: ...  # Any: text or bytes, by the format; a class or another type
 
 
 def _json() -> Format:
-    """JSON that takes each value as it is: by itself cattrs makes `3` of `3.7`, `True` of `"false"` and `"None"` of `null`."""
+    """A JSON converter that checks types. Without these hooks cattrs reads `3.7` as `3`, `"false"` as `True` and `null` as `"None"`."""
     converter = make_converter(forbid_extra_keys=True)
     for kind, taken in _EXACT.items():
         converter.register_structure_hook(kind, _exactly(kind, taken))
     return converter
 
 
-def _exactly(kind: type, taken: tuple[type, ...]) -> Callable[[Any, Any], Any]:  # Any: as cattrs has hooks, here and below
+def _exactly(kind: type, taken: tuple[type, ...]) -> Callable[[Any, Any], Any]:  # Any: the type of hooks in cattrs, here and below
     def structure(value: Any, target: Any) -> Any:
         if type(value) not in taken or (type(value) is str and str(kind(value)) != value):
             raise TypeError(f"expected {kind.__name__}")
@@ -84,10 +84,10 @@ def _exactly(kind: type, taken: tuple[type, ...]) -> Callable[[Any, Any], Any]: 
     return structure
 
 
-def _fit(codec: Codec[Any]) -> Format:  # Any: of whatever type
-    """A converter of the codec's own that knows its type. A type that cannot be converted raises now, not at the first message."""
+def _fit(codec: Codec[Any]) -> Format:  # Any: a codec of any type
+    """A copy of the converter, prepared for the codec's type. A type that it cannot convert raises now, not at the first message."""
     if not isinstance(codec.converter, Converter):
-        raise TypeError(f"a converter of cattrs.preconf is wanted, not {codec.converter!r:.80}")
+        raise TypeError(f"a Codec needs a converter of cattrs.preconf, not {codec.converter!r:.80}")
     converter = codec.converter.copy()
     converter.register_structure_hook_factory(_is_choice, partial(_union_reader, converter))
     converter.register_unstructure_hook_factory(_is_choice, partial(_union_writer, converter))
@@ -96,9 +96,9 @@ def _fit(codec: Codec[Any]) -> Format:  # Any: of whatever type
     return converter
 
 
-def _members(form: Any) -> list[Any]:  # Any: types have no one type, here and below
-    """The types that make up this one, if it is a union; else itself."""
-    form = getattr(form, "__value__", form)  # of a `type` statement
+def _members(form: Any) -> list[Any]:  # Any: no single type describes all types, here and below
+    """The members of a union; any other type is its own only member."""
+    form = getattr(form, "__value__", form)  # a `type` statement keeps the type there
     if get_origin(form) not in {Union, UnionType}:
         return [form]
     return [member for part in get_args(form) for member in _members(part)]
@@ -109,22 +109,22 @@ def _is_choice(form: Any) -> bool:
 
 
 def _classes(form: Any) -> list[Any]:
-    """The classes between which this type is a choice: a union of attrs classes, and perhaps `None`; else none."""
+    """The classes of a union of attrs classes, which may include `None`; no class for any other type."""
     classes = [member for member in _members(form) if member is not NoneType]
     return classes if len(classes) > 1 and all(attrs.has(member) for member in classes) else []
 
 
-# Unions are tagged wherever they stand, recursive ones too; the strategy that cattrs has for it is for those that one lists.
+# These hooks tag each union, also nested and recursive ones. The strategy of cattrs needs a list of the unions instead.
 
 
 def _union_reader(converter: Converter, union: Any) -> Callable[[Any, Any], Any]:
     classes = {member.__name__: member for member in _classes(union)}
     if len(classes) < len(_classes(union)):
-        raise ValueError(f"classes of the same name cannot be told apart in a message: {union}")
+        raise ValueError(f"two classes of {union} have the same name, which is their tag in a message: rename one")
     for member in classes.values():
-        with suppress(RecursionError):  # it has this union within, and is being made
+        with suppress(RecursionError):  # the class contains this union, whose hook is not complete yet
             converter.get_structure_hook(member, cache_result=False)
-    names, optional = tuple(classes), NoneType in _members(union)  # a tuple, as what comes need not be hashable
+    names, optional = tuple(classes), NoneType in _members(union)  # a tuple, because the received tag may not be hashable
 
     def structure(value: Any, _: Any) -> Any:
         if value is None and optional:
@@ -152,20 +152,20 @@ def _union_writer(converter: Converter, union: Any) -> Callable[[Any], Any]:
 
 
 def _writes_text(codec: Codec[Any]) -> bool:
-    """Whether the format is text: some of their readers take no bytes, and others would take what is no UTF-8."""
+    """Whether the format is text. Some text formats cannot read bytes, and others would accept bytes that are not UTF-8."""
     return isinstance(codec.converter.dumps({}), str)
 
 
 @final
 @attrs.frozen(eq=False)
 class Codec(Generic[T]):
-    """What messages of one kind are: values of a type, in a format, under a media type.
+    """Converts values of one type to messages of one format and media type, and back.
 
-    - `form`: an attrs class, a union of attrs classes, or whatever else cattrs converts; what it does not raises here, where
-      it is named. In messages the classes of a union are told apart by `_type`, the name of the class.
-    - `media_type`: what messages say they are. Of those that come its parameters, such as a charset, are not compared.
-    - `converter`: one of `cattrs.preconf`, of which a copy is used; name its `media_type`, too. By default JSON, where
-      unknown keys are refused, and no value is taken for one of another type.
+    - `form`: an attrs class, a union of attrs classes, or any other type that cattrs converts. A type that it does not
+      convert raises here. For a union, each message has the name of the class under the key `_type`.
+    - `media_type`: the media type of the messages. Decoding ignores parameters, such as a charset.
+    - `converter`: a converter of `cattrs.preconf`; the codec uses a copy. Give its `media_type`, too. The default is
+      JSON: it refuses unknown keys, and takes no value for one of another type.
 
     >>> @attrs.frozen
     ... class Resize:
@@ -190,28 +190,28 @@ class Codec(Generic[T]):
     _text: bool = attrs.field(init=False, repr=False, default=attrs.Factory(_writes_text, takes_self=True))
 
     def encode(self, value: T) -> Result[Message, Unencodable]:
-        """The value as a message, or why it cannot be written."""
+        """Encode the value as a message."""
         try:
             content = self._fitted.dumps(value, self.form)
             return Success(Message(self.media_type, content.encode() if isinstance(content, str) else content))
-        except Exception as error:  # noqa: BLE001 - formats and hooks are somebody else's code: whatever they raise is the reason
+        except Exception as error:  # noqa: BLE001 - formats and hooks may raise anything, and each exception is a reason
             return Failure(Unencodable(value, self.media_type, _reason(error)))
 
     def decode(self, message: Message) -> Result[T, Undecodable]:
-        """The value of the message, or why it holds none, whatever it holds."""
+        """Decode the value of the message. It never raises, whatever the content is."""
         found, wanted = message.media_type, self.media_type
         if found.subtype != wanted.subtype or found.type != wanted.type:
-            start = repr(message.content[:_LONGEST])[1:]  # it may well be a text that says what went wrong
+            start = repr(message.content[:_LONGEST])[1:]  # the content may be an error text, which the reason then shows
             return Failure(Undecodable(message, wanted, _shortened(f"it is {str(found)[:80]}, {start}")))
         try:
             value: T = self._fitted.loads(message.content.decode() if self._text else message.content, self.form)
-        except Exception as error:  # noqa: BLE001 - so are validators
+        except Exception as error:  # noqa: BLE001 - validators may raise anything, too
             return Failure(Undecodable(message, wanted, _reason(error)))
         return Success(value)
 
 
 def encoded(codec: Codec[T], values: Iterable[T]) -> Result[tuple[Message, ...], Unencodable]:
-    """All of these values as messages, or why the first that cannot be written cannot."""
+    """Encode all values, or return the error of the first value that does not encode."""
     messages = list[Message]()
     for value in values:
         match cases(codec.encode(value)):
@@ -223,22 +223,22 @@ def encoded(codec: Codec[T], values: Iterable[T]) -> Result[tuple[Message, ...],
 
 
 def _reason(error: Exception) -> str:
-    """Why, in the words of cattrs, which also say where."""
+    """The text of cattrs for this error, which also gives the place in the content."""
     try:
         told = transform_error(error, format_exception=_told)
-    except Exception:  # noqa: BLE001 - somebody else's exception may not even be shown
+    except Exception:  # noqa: BLE001 - the `str` of an exception may raise, too
         told = [type(error).__name__]
     more = [f"and {len(told) - _SHOWN} more"] if len(told) > _SHOWN else []
     return _shortened(", ".join(told[:_SHOWN] + more))
 
 
 def _told(error: BaseException, kind: type | None) -> str:
-    if isinstance(error, ValueError) and kind is None:  # a validator's, or the format's: its text says more than its type
+    if isinstance(error, ValueError) and kind is None:  # from a validator or the format: its text says more than its type
         return str(error.args[0] if type(error) is ValueError and error.args else error)
     return format_exception(error, kind)
 
 
 def _shortened(text: str) -> str:
-    """Fit for a log and a response, whatever a stranger wrote."""
+    """The text with a limited length and no control characters, safe for a log and a response."""
     safe = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text[: _LONGEST + 1])
     return safe if len(safe) <= _LONGEST else f"{safe[:_LONGEST]}..."

@@ -1,4 +1,4 @@
-"""Handlers of values: the fold over messages, as one over what they mean."""
+"""Handlers of values instead of messages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ R = TypeVar("R")
 @final
 @attrs.frozen
 class TypedContinuation(Generic[C, R]):
-    """The answer to one value, immutable: a `Continuation` that responds with values of type `R`.
+    """The answer to one value: an immutable `Continuation` whose responses are values of type `R`.
 
     >>> answer = TypedContinuation[int, str](0).respond(1, "bye").stop(1)
     >>> answer.carry, answer.responses, answer.outcome
@@ -35,19 +35,19 @@ class TypedContinuation(Generic[C, R]):
     peer: Peer = NOBODY
 
     def respond(self, carry: C, *values: R) -> TypedContinuation[C, R]:
-        """Send these values to the client, after those already said."""
+        """Send these values to the client, after the earlier responses."""
         return TypedContinuation(carry, self.responses + values, self.outcome, self.peer)
 
     def continue_(self, carry: C) -> TypedContinuation[C, R]:
-        """Go on; the client gets the acknowledgement and the responses said before."""
+        """Continue; the client gets the acknowledgement and the earlier responses."""
         return TypedContinuation(carry, self.responses, Outcome.CONTINUE, self.peer)
 
     def close(self, carry: C) -> TypedContinuation[C, R]:
-        """Close this client's connection, once it has the responses."""
+        """Close this client's connection after the responses are sent."""
         return TypedContinuation(carry, self.responses, Outcome.CLOSE, self.peer)
 
     def stop(self, carry: C) -> TypedContinuation[C, R]:
-        """End the server, once this client has the responses; the carry is its result."""
+        """End the server after the responses are sent; the carry is its result."""
         return TypedContinuation(carry, self.responses, Outcome.STOP, self.peer)
 
 
@@ -63,17 +63,16 @@ def typed(
 ) -> Handler[C]: ...
 def typed(
     codec: Codec[T],
-    handler: TypedHandler[T, C, Any],  # Any: the overloads say of which type responses are
+    handler: TypedHandler[T, C, Any],  # Any: the overloads declare the type of the responses
     *,
     responses: Codec[Any] | None = None,
     undecodable: TypedHandler[Undecodable, C, Any] | None = None,
 ) -> Handler[C]:
-    """A handler of messages from one of values.
+    """Make a handler of messages from a handler of values.
 
-    `responses` is their codec, if they are of another type than what comes. What does not decode goes to `undecodable`,
-    a handler of that error; by default the carry stays and the error's text is the response, as `text/plain`, so that
-    nobody who asks waits in vain. A response that does not encode is the handler's fault, as one over `limits.message`
-    is: the server ends with `HandlerFailed`.
+    `responses` is the codec of the responses, if they have another type than the messages. `undecodable` handles the
+    error of a message that does not decode. By default the carry stays the same, and the client gets the error's text as
+    `text/plain`. If a response does not encode, the server ends with `HandlerFailed`.
 
     >>> from ipcfold import fold
     >>> numbers = Codec(int)
@@ -98,10 +97,13 @@ def typed(
 
 
 def _written(codec: Codec[R], answer: TypedContinuation[C, R]) -> Continuation[C]:
-    if type(answer) is not TypedContinuation:  # types help those who check them, this helps the others
-        raise TypeError(f"a handler returns what its continuation made, not {type(answer).__name__}")
+    if type(answer) is not TypedContinuation:  # for handlers that no type checker has seen
+        given = type(answer).__name__
+        raise TypeError(
+            f"the handler returned {given}, not a TypedContinuation: return what continuation.respond(...) or continue_(...) gives"
+        )
     match cases(encoded(codec, answer.responses)):
         case Success(messages):
             return Continuation(answer.carry, messages, answer.outcome, answer.peer)
         case Failure(error):
-            raise TypeError(str(error))  # the server takes it as whatever else its handler raises
+            raise TypeError(str(error))  # the server reports it as any other exception of its handler

@@ -1,4 +1,4 @@
-"""The verbs of `ipcfold.pointfree` for values: they compose in the same pipelines.
+"""The verbs of `ipcfold.pointfree` for values, for the same pipelines.
 
 pipeline(name).flat_map(ipc.wait).flat_map(ask(codec, Resize("cat.jpg", 320)))
 """
@@ -24,29 +24,29 @@ T_co = TypeVar("T_co", covariant=True)
 T_contra = TypeVar("T_contra", contravariant=True)
 
 
-# A codec as those who only read with it see it, and as those who write and read. Where a codec itself is asked for, whose type
-# is both what goes in and what comes out, mypy does not find that type in the middle of a pipeline.
+# These protocols separate reading from writing. If a parameter is a `Codec[T]`, whose type goes both in and out, mypy cannot
+# infer the type in the middle of a pipeline.
 
 
 class Decoder(Protocol[T_co]):
-    """What reads messages."""
+    """Decodes messages."""
 
     def decode(self, message: Message, /) -> Result[T_co, Undecodable]: ...
 
 
 class Transcoder(Decoder[T_co], Protocol[T_contra, T_co]):
-    """What reads messages, and writes them."""
+    """Decodes and encodes messages."""
 
     def encode(self, value: T_contra, /) -> Result[Message, Unencodable]: ...
 
 
 def send(codec: Codec[T], *values: T) -> Callable[[Process], Result[Process, Unencodable | SendError]]:
-    """`Process.send` of these values; if one of them does not encode, nothing is sent."""
+    """`Process.send` of these values; if one of them does not encode, none is sent."""
     return lambda process: flow(encoded(codec, values), flat_map(partial(_sent, process)))
 
 
 def wait(codec: Decoder[T], timeout: float | None = None) -> Callable[[Process], Result[T, ReceiveError | Undecodable]]:
-    """`Process.wait`, for at most `timeout` seconds, and the response decoded."""
+    """`Process.wait`, for at most `timeout` seconds; it gives the decoded response."""
     return lambda process: flow(process.wait(timeout), flat_map(codec.decode))
 
 
@@ -59,13 +59,16 @@ def ask(
     codec: Codec[T], value: T, timeout: float | None = None, *, responses: Decoder[R]
 ) -> Callable[[Process], Result[R, Unencodable | AskError | Undecodable]]: ...
 def ask(
-    codec: Transcoder[T, Any],  # Any: the overloads are the types
+    codec: Transcoder[T, Any],  # Any: the overloads declare the types
     value: T,
     timeout: float | None = None,
     *,
     responses: Decoder[Any] | None = None,
 ) -> Callable[[Process], Result[Any, Unencodable | AskError | Undecodable]]:
-    """`Process.ask` of this value, for at most `timeout` seconds, and the response decoded, by `responses` if it is of another type."""
+    """`Process.ask` of this value, for at most `timeout` seconds; it gives the decoded response.
+
+    `responses` decodes the response, if its type is not that of the value.
+    """
     read: Decoder[Any] = codec if responses is None else responses
     return lambda process: flow(
         codec.encode(value),

@@ -1,8 +1,8 @@
-"""The fold: who may be asked next, the carry, and when it ends. It knows no bytes, so a broker can drive it too.
+"""The fold: the carry, the next message for the handler, and when the fold ends. It handles no bytes, so a broker can drive it too.
 
-The handler is asked for, not called: `Fold.ask` hands out one message, and its answer comes back with `answered`
-or `failed`. One message at a time; each peer has at most one waiting, and they are asked in the order they came,
-which is what makes it fair.
+The fold does not call the handler. `Fold.ask` returns one message, and the caller passes the answer to `answered` or
+`failed`. One message is asked at a time. Each peer has at most one message waiting, and messages are asked in the order
+of arrival, so that the fold is fair to all peers.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ C = TypeVar("C")
 P = TypeVar("P")
 
 _CONTINUE: Final = Outcome.CONTINUE
-_STOP: Final = Outcome.STOP  # looking up a member of an enumeration costs more than a variable, and this is done for every message
+_STOP: Final = Outcome.STOP  # a variable, because a lookup in the enumeration costs more and each message needs one
 
 
 Ask: TypeAlias = tuple[Message, Continuation[C]]
-"""The command to ask the handler for its continuation of this message; a plain pair, as there is one a message."""
+"""The command to ask the handler for its continuation of a message. It is a plain pair for speed: each message makes one."""
 
 
 @final
 class Fold(Generic[C, P]):
-    """The fold over the messages of many peers, whose responses a wire prepares to be sent."""
+    """The fold over the messages of many peers; `prepare` makes their responses ready to send."""
 
     __slots__ = ("_carry", "_failure", "_last", "_prepare", "_timeout", "_waiting", "asked", "stopped")
 
     def __init__(self, carry: C, *, timeout: float | None, prepare: Callable[[tuple[Message, ...]], P], now: float) -> None:
-        """`timeout`: seconds without a message after which to stop; `prepare` raises for responses that cannot be sent."""
+        """`timeout`: the fold stops after so many seconds without a message. `prepare` raises for responses that cannot be sent."""
         self._prepare = prepare
         self._carry = carry
         self._timeout = timeout
@@ -44,28 +44,28 @@ class Fold(Generic[C, P]):
         self._waiting: deque[tuple[Peer, Message]] = deque()
         self._failure: HandlerFailed[C] | None = None
         self.asked: Ask[C] | None = None
-        """What the handler has now."""
+        """The message that the handler is working on, if there is one."""
         self.stopped = False
-        """Whether it has ended; nothing is asked any more."""
+        """Whether the fold has ended; it asks for no more messages."""
 
     @property
     def deadline(self) -> float | None:
-        """When `tick` is to be called, if ever."""
+        """The time at which the caller has to call `tick`, or `None`."""
         if self._timeout is None or self.stopped:
             return None
         return self._last + self._timeout
 
     @property
     def ready(self) -> bool:
-        """Whether there is a message to ask for."""
+        """Whether `ask` would return a message."""
         return bool(self._waiting) and self.asked is None and not self.stopped
 
     def offer(self, peer: Peer, message: Message) -> None:
-        """This peer's next message, once the one before it is answered."""
+        """Add the peer's next message; the one before it has to be answered already."""
         self._waiting.append((peer, message))
 
     def ask(self) -> Ask[C] | None:
-        """The next message to ask the handler for, if there is one and no other is being asked."""
+        """The next message for the handler, if one waits and the handler is not working on another."""
         if self.stopped or self.asked is not None or not self._waiting:
             return None
         peer, message = self._waiting.popleft()
@@ -73,7 +73,7 @@ class Fold(Generic[C, P]):
         return asked
 
     def answered(self, answer: Continuation[C], now: float) -> P | None:
-        """The handler's answer to what was asked: its responses, prepared; `None` if it is no answer."""
+        """Take the handler's answer, and return its prepared responses; `None` if the answer is not valid."""
         asked = self.asked
         if asked is None:
             return None
@@ -81,8 +81,8 @@ class Fold(Generic[C, P]):
             prepared = self._judged(answer, asked[1].peer)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # noqa: BLE001 - as with what the handler itself raises
-            self.failed(error.with_traceback(None))  # it would lead here, and not to the mistake
+        except BaseException as error:  # noqa: BLE001 - an invalid answer can raise anything, as the handler can
+            self.failed(error.with_traceback(None))  # the traceback would point to this module, not to the handler
             return None
         self.asked = None
         self._carry = answer.carry
@@ -92,44 +92,48 @@ class Fold(Generic[C, P]):
         return prepared
 
     def _judged(self, answer: Continuation[C], peer: Peer) -> P:
-        """The responses of an answer, prepared, if it is one: it can be anything, and so raise anything.
+        """Check an answer and prepare its responses. The answer can be any object, so that each step may raise anything.
 
-        Types help those who check them, this helps the others.
+        These checks are for handlers that no type checker has seen.
         """
         if type(answer) is not Continuation:
-            raise TypeError(f"a handler returns what its continuation made, not {type(answer).__name__}")
+            given = type(answer).__name__
+            raise TypeError(
+                f"the handler returned {given}, not a Continuation: return what continuation.respond(...) or continue_(...) gives"
+            )
         if answer.peer is not peer and answer.peer != peer:
-            raise TypeError("a handler returns what its continuation made, not what that of another client did")
-        responses: object = getattr(answer, "responses")  # noqa: B009 - compiled, `answer.responses` raises if it is none
+            raise TypeError("the handler returned a Continuation that is not of this client: start from the one that it was called with")
+        responses: object = getattr(answer, "responses")  # noqa: B009 - compiled, `answer.responses` raises if it is not a tuple
         if type(responses) is not tuple:
-            raise TypeError(f"responses are a tuple of messages, not {type(responses).__name__}")
+            raise TypeError(f"responses must be a tuple of messages, not {type(responses).__name__}: use continuation.respond(...)")
         if type(answer.outcome) is not Outcome:
-            raise TypeError(f"an outcome is an Outcome, not {type(answer.outcome).__name__}")
+            given = type(answer.outcome).__name__
+            raise TypeError(f"the outcome must be an Outcome, not {given}: use continue_(...), close(...) or stop(...)")
         return self._prepare(responses)
 
     def failed(self, error: BaseException) -> None:
-        """The handler had no answer: the last good carry is kept, and the fold ends."""
+        """The handler failed: the fold keeps the carry before this message, and ends."""
         if self.asked is not None:
             self._failure = HandlerFailed(self._carry, self.asked[0], error)
         self.asked = None
         self.stop()
 
     def interrupted(self) -> None:
-        """The handler was interrupted: its message is not folded, and the fold ends in good order."""
+        """The handler was interrupted: the fold leaves out its message, and ends without a failure."""
         self.asked = None
         self.stop()
 
     def stop(self) -> None:
-        """End: a message being asked is still answered, those that wait are not asked."""
+        """End the fold. The handler may still answer its current message; the waiting messages are dropped."""
         self.stopped = True
         self._waiting.clear()
 
     def tick(self, now: float) -> None:
-        """Time passed."""
+        """Stop the fold if its timeout has passed."""
         deadline = self.deadline
         if deadline is not None and now >= deadline and not self._waiting and self.asked is None:
             self.stop()
 
     def result(self) -> Result[C, HandlerFailed[C]]:
-        """The last carry, or how the handler failed."""
+        """The last carry, or the failure of the handler."""
         return Success(self._carry) if self._failure is None else Failure(self._failure)

@@ -1,4 +1,4 @@
-"""What a server would do with messages, without any: the same fold, over an iterable."""
+"""The fold of a server over an iterable of messages, without a server."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ C = TypeVar("C")
 def fold(
     handler: Handler[C], carry: C, messages: Iterable[Message], *, limits: Limits | None = None
 ) -> Result[Continuation[C], HandlerFailed[C]]:
-    """Fold the messages of one client without any I/O, exactly as a server does.
+    """Fold the messages of one client exactly as a server does, but without any I/O.
 
-    The result holds every response the handler would have given, the last carry, and whether it would go on, close
-    that client or stop; messages after a close or a stop are not folded. `limits` are the server's, if not the default.
+    The result has all responses of the handler, the last carry, and the last outcome. Messages after a close or a stop
+    are not folded. `limits` are those of the server.
 
     >>> def count(message, continuation, counter):
     ...     return continuation.respond(counter + 1, Message.text("pong"))
@@ -46,7 +46,7 @@ def fold(
             except KeyboardInterrupt:
                 folding.interrupted()
                 outcome = Outcome.STOP
-            except BaseException as error:  # noqa: BLE001 - the handler is somebody else's code: whatever it raises is its answer
+            except BaseException as error:  # noqa: BLE001 - the handler may raise anything, and each exception is its failure
                 folding.failed(error)
         if folding.stopped or outcome is Outcome.CLOSE:
             break
