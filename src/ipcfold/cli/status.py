@@ -139,7 +139,7 @@ def sentence(error: Complaint) -> str:
         case ConnectionRefused():
             return f"{str(error).rpartition(';')[0]}; use --wait to try again"
         case PeerUntrusted(peer=peer):
-            return f"the server {str(error.name)!r} is process {peer.pid} of user {peer.uid}: the command trusts only servers of this user and root"
+            return f"the server {str(error.name)!r} is process {peer.pid} of user {peer.uid}: only this user and root are trusted here"
         case DirectoryUnusable():
             return str(error).replace(", or set IPC(trust=...)", "")  # that advice is for programs
         case HandlerFailed(error=raised):
