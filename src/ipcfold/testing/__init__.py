@@ -1,7 +1,7 @@
-"""For tests of handlers, of protocols, and of what talks to servers; it needs the extra `testing`, which is Hypothesis.
+"""Tools for tests of handlers, protocols and clients. The extra `testing` installs Hypothesis, which they need.
 
-`simulate` plays a script with many clients, `ProtocolMachine` looks for the script that goes wrong, the strategies draw what the
-protocol can carry, and `ipcfold.testing.plugin` has fixtures for pytest.
+`simulate` plays a script with many clients, and `ProtocolMachine` searches for a script that fails. The strategies generate
+values of the protocol, and `ipcfold.testing.plugin` has fixtures for pytest.
 """
 
 from ipcfold.extras import needs

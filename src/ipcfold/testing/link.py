@@ -1,4 +1,4 @@
-"""One client of a network, the server's end for it, and the bytes between."""
+"""One client of a network, the server's end of its connection, and the bytes between them."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from ipcfold.message import Message
 @final
 @attrs.define(eq=False)
 class Link:
-    """A client, the server's end for it, and the bytes between."""
+    """A client, the server's end of its connection, and the bytes between them."""
 
     client: ClientConnection
     server: ServerConnection
     up: bytearray = attrs.field(factory=bytearray)
-    """What was written to the server and not read."""
+    """Bytes for the server that it has not read."""
     down: bytearray = attrs.field(factory=bytearray)
-    """What was written to the client and not read."""
+    """Bytes for the client that it has not read."""
     client_gone: bool = False
     server_gone: bool = False
     dead: bool = False
-    """Whether the client was killed: it does nothing any more."""
+    """Whether the client was killed; it does nothing after that."""
     cut: bool = False
-    """Whether the wire broke: neither end was told."""
+    """Whether the connection was cut, without a close from either end."""
     held: bool = False
-    """Whether `settle` leaves it alone."""
+    """Whether `settle` skips this link."""
     said: list[Message] = attrs.field(factory=list)
     answers: list[list[Message]] = attrs.field(factory=list)
-    """What was responded to each message said, as far as it has come."""
+    """The responses to each sent message that have arrived."""
 
     @property
     def moving(self) -> bool:
-        """Whether anything is under way, or about to be."""
+        """Whether bytes are in transit, or an end has something to do."""
         client, server = self.client, self.server
         gone = self.client_gone or self.server_gone or not client.open or not server.hearing
         return bool(gone or self.up or self.down or client.outbox.size or server.outbox.size)
 
     @property
     def over(self) -> bool:
-        """Whether nothing will happen on it any more."""
+        """Whether nothing can happen on this link any more."""
         return self.server_gone and self.server.over and (self.dead or not self.client.open)
 
     @property
     def heard(self) -> list[Message]:
-        """All the responses that have come."""
+        """All responses that have arrived."""
         return [response for answer in self.answers for response in answer]

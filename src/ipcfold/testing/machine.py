@@ -1,6 +1,6 @@
-"""A protocol as a state machine for Hypothesis: many clients say what they may, and what must hold is looked at as they do.
+"""A protocol as a state machine for Hypothesis: many clients send allowed messages, and each fold is checked.
 
-Subclass `ProtocolMachine`, and give the `TestCase` of that to pytest:
+Subclass `ProtocolMachine`, and give its `TestCase` to pytest:
 
     class Counting(ProtocolMachine[int]):
         def server(self) -> tuple[int, Handler[int]]:
@@ -14,8 +14,8 @@ Subclass `ProtocolMachine`, and give the `TestCase` of that to pytest:
 
     TestCounting = Counting.TestCase
 
-What fails is shrunk to the shortest conversation that still does, and shown with its transcript. Invariants over more than
-the carry are Hypothesis's own: an `@invariant()` has `self.carry` and, in `self.seen`, what each client knows.
+Hypothesis shrinks a failure to the shortest conversation that still fails, and shows its transcript. To check more than the
+carry, use Hypothesis's `@invariant()`: `self.carry` has the carry, and `self.seen` the messages of each client.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from ipcfold.testing.script import Close, Connect, Elapse, Hold, Kill, Release, 
 C = TypeVar("C")
 
 _NAMES: Final = ("ann", "bob", "cat", "dan", "eve", "fay", "gus", "hal")
-_RARELY: Final = 1000.0  # seconds: nobody's handler or client can notice a heartbeat, and hundreds of them take time
+_RARELY: Final = 1000.0  # seconds: handlers and clients cannot see heartbeats, and hundreds of them take time
 _TROUBLE: Final[dict[str, Callable[[str], Step]]] = {
     "half a second passes": lambda _: Elapse(0.5),
     "more than a minute passes": lambda _: Elapse(70.0),
@@ -54,12 +54,12 @@ _clients: Final = st.runner().flatmap(lambda machine: st.integers(0, machine.mos
 
 
 class ProtocolMachine(RuleBasedStateMachine, Generic[C]):
-    """Drives a server with many clients: they connect, speak, are held up, close, die; and time passes."""
+    """Drives a server with many clients, which connect, send, are held, close and die while time passes."""
 
     limits: Limits | None = None
-    """Those of the server, if not the default."""
+    """The limits of the server; `None` for the defaults."""
     most: int = 5
-    """How many clients there are at once, at most."""
+    """The largest number of clients at once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class ProtocolMachine(RuleBasedStateMachine, Generic[C]):
         self._names = dict[int, str]()
         self._player = ScriptPlayer(handler, carry, limits=self.limits, heartbeat=_RARELY, folded=self.check)
 
-    # What a subclass says
+    # A subclass defines these methods.
 
     @abstractmethod
     def server(self) -> tuple[C, Handler[C]]:
@@ -75,32 +75,32 @@ class ProtocolMachine(RuleBasedStateMachine, Generic[C]):
 
     @abstractmethod
     def messages(self, client: Client) -> st.SearchStrategy[Message]:
-        """What the protocol allows this client to say now; `st.nothing()` while it has to wait."""
+        """The messages that the protocol allows this client to send now; `st.nothing()` while it has to wait."""
 
     def check(self, carry: C) -> None:
-        """What must hold of the carry, by assertions, after each message."""
+        """Assert what must hold of the carry; called after each message."""
 
-    # What it may look at
+    # A subclass may read these properties.
 
     @property
     def carry(self) -> C:
-        """What the server carries now."""
+        """The current carry of the server."""
         return self._player.carry
 
     @property
     def seen(self) -> tuple[Client, ...]:
-        """What each client said and saw, also those that are gone."""
+        """The messages and responses of each client, also of those that are gone."""
         return self._player.clients
 
-    # What can happen. Two rules, without preconditions, which choose among as many clients whoever is there: that shrinks best.
+    # These are two rules without preconditions. Both always choose among the same number of clients, which shrinks best.
 
     @rule(client=_clients, data=st.data())
     def send(self, client: int, data: st.DataObject) -> None:
-        """A client says something that it may; it connects, if it is a new one, or was gone."""
+        """A client sends a message that the protocol allows. It connects before that, if it is new or gone."""
         name = self._names.get(client)
         if name not in self._player.present:
             if name in self._player.held or not self._player.accepting:
-                return  # what it said before it died is still under way; or there is no server any more
+                return  # its messages from before its death are still in transit, or the server has ended
             count = len(self._player.names)
             name = self._names[client] = _NAMES[count] if count < len(_NAMES) else f"client{count + 1}"
             self._play(Connect(name))
@@ -110,13 +110,13 @@ class ProtocolMachine(RuleBasedStateMachine, Generic[C]):
 
     @rule(client=_clients, what=st.sampled_from(list(_TROUBLE)))
     def trouble(self, client: int, what: str) -> None:
-        """Something happens to a client, or time passes; what was held may be released after its client has died."""
+        """Something happens to a client, or time passes. A held client can be released after its death."""
         name, step = self._names.get(client, ""), _TROUBLE[what]
         if what.endswith("passes") or name in (self._player.held if step is Release else self._player.present):
             self._play(step(name))
 
     def teardown(self) -> None:
-        """Whoever is held is released, if nothing went wrong before; then what happened is shown."""
+        """Release the held clients if nothing has failed, then show the transcript."""
         try:
             if sys.exc_info()[0] is None:
                 for client in self._player.held:

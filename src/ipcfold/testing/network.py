@@ -1,7 +1,7 @@
-"""A server, its clients, and the wires between them, without a socket, a thread or a clock.
+"""A server, its clients and their connections in memory, without sockets, threads or clocks.
 
-The ends are the real ones, of `ipcfold.core`; what a shell does with sockets is done here with bytes in memory. Nothing moves
-by itself: each method is one thing that can happen, and `settle` lets everything happen that can.
+Both ends are the real protocol of `ipcfold.core`; this module moves their bytes in memory, as a shell does over sockets.
+Nothing moves by itself: each method is one event, and `settle` runs all events that are possible.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ipcfold.testing.link import Link
 
 C = TypeVar("C")
 
-ALL: Final = 2**40  # bytes at once
+ALL: Final = 2**40  # a number of bytes that no buffer reaches
 _SERVER: Final = Name("simulated")
 _USER: Final = 1000
 _FIRST_PID: Final = 1000
@@ -35,7 +35,7 @@ _FIRST_PID: Final = 1000
 
 @final
 class Network(Generic[C]):
-    """The whole of it; clients are numbered from 1, as the server numbers their connections."""
+    """A server and its clients. Clients are numbered from 1, as the server numbers their connections."""
 
     def __init__(
         self,
@@ -49,31 +49,30 @@ class Network(Generic[C]):
         told: Callable[[Event], object] = lambda _: None,
         heard: Callable[[int, Message], object] = lambda _, __: None,
     ) -> None:
-        """`chunks`: how many bytes each read brings, over and over; all there are if it is empty. `told` gets
-        each event as it happens, `heard` each response as it comes to a client."""
+        """`chunks`: the sizes of reads in bytes, repeated; empty for reads without a limit. `told` gets each event,
+        `heard` each response that arrives at a client."""
         self.now = 0.0
-        """Seconds since the beginning."""
+        """The simulated time, in seconds."""
         self.links = dict[int, Link]()
-        self._live = dict[int, Link]()  # those that are not over
+        self._live = dict[int, Link]()  # the links that are not over
         self.events = list[Event]()
-        """What a server tells its observer."""
+        """The events of the server so far."""
         self._limits = limits or Limits()
         self.core = ServerCore(carry, heartbeat=heartbeat, limits=self._limits, timeout=timeout, now=0.0, user=_USER)
         self._handler = handler
         self._heartbeat = heartbeat
         if any(size < 1 for size in chunks):
-            raise ValueError(f"a read brings at least one byte, so chunks are sizes from 1 on, not {chunks}")
+            raise ValueError(f"each of chunks must be at least 1, because a read returns at least one byte: {chunks}")
         self._chunks = cycle(chunks or [ALL])
         self._told = told
         self._heard = heard
-        self._ending = Ending.STOPPED  # by the handler, if by nothing else
-        self._stopping = False  # whether that was told
+        self._ending = Ending.STOPPED  # the handler ends the server, unless another method sets this
+        self._stopping = False  # whether the event `Stopping` was reported
         self._tell(Listening(_SERVER))
 
-    # What can happen
-
+    # Events
     def connect(self) -> int:
-        """A client connects; its number. It is not let in where the server's limits say no, and finds none that is ending."""
+        """A client connects; return its number. The limits may refuse it, and a server that is ending does not accept it."""
         number = len(self.links) + 1
         peer = Peer(number, _FIRST_PID + number, _USER, _USER)
         client = ClientConnection(heartbeat=self._heartbeat, limits=self._limits, now=self.now)
@@ -91,7 +90,7 @@ class Network(Generic[C]):
         return number
 
     def send(self, client: int, *messages: Message) -> Result[None, MessageTooLarge | ReservedMessage]:
-        """The client has these to say; if its conversation is not on, it says nothing."""
+        """The client sends these messages, if its connection is open."""
         link = self.links[client]
         try:
             frames = link.client.encode(messages)
@@ -106,7 +105,7 @@ class Network(Generic[C]):
         return Success(None)
 
     def write(self, client: int, data: bytes) -> None:
-        """The client writes these bytes, behind what it has said."""
+        """The client writes these bytes after its messages."""
         self.client_writes(client)
         self.links[client].up += data
 
@@ -117,14 +116,14 @@ class Network(Generic[C]):
             link.client.close()
 
     def cut(self, client: int, lost_up: int = 0, lost_down: int = 0) -> None:
-        """The wire breaks: of what was under way, so many bytes never arrive."""
+        """The connection is cut. The last `lost_up` and `lost_down` bytes in transit do not arrive."""
         link = self.links[client]
         link.cut = link.client_gone = link.server_gone = True
         del link.up[len(link.up) - min(lost_up, len(link.up)) :]
         del link.down[len(link.down) - min(lost_down, len(link.down)) :]
 
     def kill(self, client: int, lost: int = 0) -> None:
-        """The client dies: of what it had written and the server not read, the last so many bytes never were."""
+        """The client dies. The last `lost` bytes in transit to the server do not arrive."""
         link = self.links[client]
         if not link.client_gone:
             self.client_writes(client)
@@ -133,7 +132,7 @@ class Network(Generic[C]):
             link.down.clear()
 
     def client_writes(self, client: int, size: int = ALL) -> bool:
-        """Up to so many bytes leave the client, and so on; whether anything moved."""
+        """The client writes up to `size` bytes; return whether anything changed. The methods below do the same."""
         link = self.links[client]
         outbox = link.client.outbox
         if link.dead:
@@ -145,12 +144,12 @@ class Network(Generic[C]):
             if not link.server_gone:
                 link.up += piece
         if not link.client.open and not outbox.size and not link.client_gone:
-            link.client_gone = True  # it is through
+            link.client_gone = True  # the client has sent everything and closed
             return True
         return left < size
 
     def server_writes(self, client: int, size: int = ALL) -> bool:
-        """Up to so many bytes leave the server for this client."""
+        """The server writes up to `size` bytes to this client."""
         link = self.links[client]
         outbox = link.server.outbox
         left = size
@@ -167,7 +166,7 @@ class Network(Generic[C]):
         return left < size
 
     def server_reads(self, client: int, size: int | None = None) -> bool:
-        """The server reads from this client, if it wants to."""
+        """The server reads from this client, unless it waits for something else."""
         link = self.links[client]
         server = link.server
         if server.waiting or server.behind or not server.reading or server.over:
@@ -185,7 +184,7 @@ class Network(Generic[C]):
         return True
 
     def client_reads(self, client: int, size: int | None = None) -> bool:
-        """The client reads what has come."""
+        """The client reads the bytes that have arrived."""
         link = self.links[client]
         end, known = link.client, link.client.acknowledged
         if link.dead:
@@ -206,7 +205,7 @@ class Network(Generic[C]):
         return True
 
     def fold(self) -> bool:
-        """The handler is asked for one message, if one waits."""
+        """The handler folds one message, if one waits."""
         self.core.resume(self.now)
         asked = self.core.ask()
         if asked is None:
@@ -215,9 +214,9 @@ class Network(Generic[C]):
         try:
             answer = self._handler(message, continuation, continuation.carry)
             self.core.answered(answer, self.now)
-        except HypothesisException:  # a handler under test may draw, and assume
+        except HypothesisException:  # a handler under test may call draw and assume
             raise
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - as a server does; but Ctrl-C and pytest's outcomes are for who runs the test
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - as in a server, but Ctrl-C and pytest's outcomes belong to the test run
             self.core.failed(error, self.now)
         else:
             self._folded(message, answer)
@@ -225,7 +224,7 @@ class Network(Generic[C]):
         return True
 
     def advance(self, seconds: float) -> None:
-        """Time passes; nothing else happens meanwhile."""
+        """Time passes, in seconds, and no bytes move."""
         self.now += seconds
         accepting = self.core.accepting
         self.core.tick(self.now)
@@ -234,7 +233,7 @@ class Network(Generic[C]):
         self._look_after()
 
     def elapse(self, seconds: float) -> None:
-        """Time passes, from one deadline of the server to the next, and whatever that brings arrives."""
+        """Time passes, in seconds. At each deadline of the server, the network settles."""
         until = self.now + seconds
         while self.now < until:
             due = self.core.deadline
@@ -249,7 +248,7 @@ class Network(Generic[C]):
             self._look_after()
 
     def settle(self) -> None:
-        """All that is under way arrives, but on the lines that are held, and is folded."""
+        """All bytes in transit arrive and all messages are folded, except on links that are held."""
         moving = True
         while moving:
             moving = self.fold() or self.core.ready
@@ -260,15 +259,15 @@ class Network(Generic[C]):
                     moving |= self.exchange(client)
 
     def exchange(self, client: int) -> bool:
-        """Both ends of this link write what they have, and read once."""
+        """Both ends of this link write everything, and read once."""
         written = self.client_writes(client) | self.server_writes(client)
         return self.server_reads(client) | self.client_reads(client) | written
 
-    # What came of it
+    # Results
 
     @property
     def result(self) -> Result[C, HandlerFailed[C]]:
-        """What the server returns, or would if it ended now."""
+        """The result of the server; while it runs, the result that it would return now."""
         return self.core.result()
 
     @property
