@@ -37,7 +37,7 @@ class Pipeline(Generic[A_co, E_co]):
     """
 
     result: Result[A_co, E_co]
-    """What the steps so far have led to."""
+    """The result of the steps so far."""
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.result, Result):

@@ -49,7 +49,7 @@ def listeners(ipc: IPC) -> Result[tuple[ServerInfo, ...], DirectoryUnusable]:
 
 
 def _described(name: Name, peer: Peer, directory: Path, connections: dict[bytes, int]) -> Iterator[ServerInfo]:
-    """What is known of one server; nothing if it has withdrawn its name meanwhile."""
+    """The facts about one server; nothing if it has withdrawn its name meanwhile."""
     path = socket_path(name, directory).unwrap()
     try:
         status = os.lstat(path)

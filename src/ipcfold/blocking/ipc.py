@@ -221,9 +221,10 @@ class Server:
     def _run(self, carry: C, handler: Handler[C], claim: Claim) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
         ipc = self.ipc
         try:
-            from ipcfold.blocking.server import Loop  # noqa: PLC0415 - as above
-            from ipcfold.core.server import ServerCore  # noqa: PLC0415 - a quarter of the time to import this library, and clients never need them
-            from ipcfold.local.log import ServerLog  # noqa: PLC0415 - as above
+            # Clients never need these modules, and importing them takes a quarter of the time to import this library.
+            from ipcfold.blocking.server import Loop  # noqa: PLC0415 - see above
+            from ipcfold.core.server import ServerCore  # noqa: PLC0415 - see above
+            from ipcfold.local.log import ServerLog  # noqa: PLC0415 - see above
 
             core = ServerCore(carry, heartbeat=ipc.heartbeat, limits=ipc.limits, timeout=self.timeout, now=monotonic(), user=os.geteuid())
             loop = Loop(self.name, claim, core, handler, ipc.trust, ServerLog(self.name, ipc.observe), ipc.heartbeat)

@@ -45,7 +45,7 @@ def _beginning(media_type: MediaType) -> bytes:
 
 
 class Signal(Enum):
-    """What the ends tell each other about the connection itself."""
+    """A frame with which an end controls the connection; it carries no message."""
 
     START = b"innmind/ipc:connection.start"
     START_OK = b"innmind/ipc:connection.start-ok"

@@ -1,1 +1,1 @@
-"""What every shell over unix sockets shares: directories, names, credentials, and a server's sockets."""
+"""The parts that every shell over unix sockets shares: directories, names, credentials, and a server's sockets."""

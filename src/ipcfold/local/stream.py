@@ -1,4 +1,4 @@
-"""What both ends use with a socket: sizes of reads, flags of writes, the longest wait."""
+"""Constants of both ends for their sockets: sizes of reads, flags of writes, the longest wait."""
 
 from __future__ import annotations
 
