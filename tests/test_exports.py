@@ -50,7 +50,7 @@ def test_what_is_installed_is_no_matter() -> None:
         needs("a_module_of_nobody", "any")
 
 
-@pytest.mark.parametrize("left_out", ["logging", "platformdirs", "ipcfold.blocking.server", "ipcfold.events", "cattrs"])
+@pytest.mark.parametrize("left_out", ["logging", "platformdirs", "ipcfold.blocking.loop", "ipcfold.events", "cattrs"])
 def test_what_only_some_need_is_not_imported(left_out: str) -> None:
     program = f"import sys, ipcfold; sys.exit({left_out!r} in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=PATIENCE)

@@ -10,7 +10,7 @@ from returns.maybe import Nothing, Some
 from returns.result import Success
 
 from ipcfold import IPC, Name
-from ipcfold.blocking.discovery import ServerInfo, listeners
+from ipcfold.local.discovery import ServerInfo, listeners
 from ipcfold.testing.plugin import Serve
 from tests.shells.handlers import EMPTY, log
 from tests.shells.support import NAME, PATIENCE, Wire, listening, running

@@ -8,7 +8,7 @@ import pytest
 
 from ipcfold.local.poller import Poller
 from ipcfold.local.portable import Portable
-from ipcfold.local.stream import READ, WRITE
+from ipcfold.core.transports import READ, WRITE
 
 Pair = tuple[socket.socket, socket.socket]
 Either = Poller[str] | Portable[str]

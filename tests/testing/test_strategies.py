@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipcfold import Continuation, Limits, MediaType, Message, Name, Outcome, fold
-from ipcfold.core.frame import Broken, Decoder, Encoder
+from ipcfold.core.wire import Broken, Decoder, Encoder
 from ipcfold.testing import (
     Elapse,
     Fail,
