@@ -19,7 +19,7 @@ from returns.maybe import Some
 from returns.result import Failure, Result, Success
 
 from ipcfold import IPC, ConnectionRefused, Continuation, Limits, ListenError, Message, NameTaken, NoServer, cases
-from ipcfold.blocking.server import Loop
+from ipcfold.blocking.loop import Loop
 from ipcfold.local.claim import holder_of
 from tests.shells.faults import Child, Fault, released_at_once
 from tests.shells.handlers import EMPTY, log
@@ -27,7 +27,7 @@ from tests.shells.support import NAME, PATIENCE, Wire, listening, running
 
 BIND, LOCK, SOCKET = "server.bind", "server.lock", "server.sock"
 PUBLISHING = "publish"  # the function that a server enters once the name is its own
-SERVING = "_serve"  # and the one that it enters once its socket is there
+SERVING = "_served"  # and the one that it enters once its socket is there
 
 
 def respond(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
@@ -107,7 +107,7 @@ def test_a_server_killed_at_any_step_over_anything_left_leaves_the_name_free(dir
             if before and place.endswith(SERVING):  # from here on it is as with nothing there, which was tried first
                 assert after == {LOCK, SOCKET}, at
                 break
-    assert functions >= {"of", "publish", "run", "_serve", "withdraw", "release", "_stranger", "connected"}
+    assert functions >= {"of", "publish", "serve", "_served", "withdraw", "release", "connected"}
     assert set(found) == {frozenset(), *map(frozenset, ({LOCK}, {LOCK, BIND}, {LOCK, SOCKET}, {LOCK, BIND, SOCKET}))}
 
 
@@ -162,7 +162,7 @@ def test_a_signal_s_handler_that_looks_and_forks_at_any_step_takes_no_name_away(
 
     def locked(frame: FrameType, event: str, _: object) -> None:
         """Whether the server has the lock is what only another process can see."""
-        if frame.f_code is Loop.run.__code__ and event == "call":
+        if frame.f_code is Loop.serve.__code__ and event == "call":
             server = os.getpid()
             if (child := os.fork()) == 0:
                 os._exit(holder_of(directory / SOCKET) != Some(server))
@@ -325,7 +325,7 @@ def test_while_owners_come_and_go_there_are_never_two(directory: Path, tmp_path:
         with (tmp_path / "witness").open("w") as witness:
 
             def watch(frame: FrameType, event: str, _: object) -> None:
-                if frame.f_code is Loop.run.__code__ and event in ("call", "return"):
+                if frame.f_code is Loop.serve.__code__ and event in ("call", "return"):
                     # Raises if somebody else has it, which ends this racer.
                     fcntl.flock(witness, fcntl.LOCK_EX | fcntl.LOCK_NB if event == "call" else fcntl.LOCK_UN)
 
