@@ -11,14 +11,14 @@ import sys
 import termios
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
+from typing import IO
 
 from ipcfold import IPC, Name
-from tests.environment import PLAIN
+from tests.environment import PLAIN, ROOT
 from tests.shells.support import PATIENCE
 
-ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "ipcfold")
 ECHO = Name("echo")
 
@@ -27,16 +27,13 @@ def environment(directory: Path, **others: str) -> Mapping[str, str]:
     return PLAIN | {"IPCFOLD_DIRECTORY": str(directory), "TERM": "xterm", "PYTHONIOENCODING": "utf-8", **others}
 
 
-def ipcfold(directory: Path, *arguments: str | bytes | Path, stdin: bytes = b"", **others: str) -> subprocess.CompletedProcess[bytes]:
+def ipcfold(
+    directory: Path, *arguments: str | bytes | Path, stdin: bytes = b"", stdout: IO[bytes] | int = subprocess.PIPE, **others: str
+) -> subprocess.CompletedProcess[bytes]:
     """What the command wrote to its pipes, and its exit status."""
+    command, variables = [*COMMAND, *arguments], environment(directory, **others)
     return subprocess.run(
-        [*COMMAND, *arguments],
-        input=stdin,
-        capture_output=True,
-        env=environment(directory, **others),
-        cwd=ROOT,
-        timeout=PATIENCE,
-        check=False,
+        command, input=stdin, stdout=stdout, stderr=subprocess.PIPE, env=variables, cwd=ROOT, timeout=PATIENCE, check=False
     )
 
 
@@ -50,14 +47,9 @@ def complaint(done: subprocess.CompletedProcess[bytes]) -> str:
 
 def started(directory: Path, *arguments: str, group: bool = False) -> subprocess.Popen[bytes]:
     """The command, to be ended by the test; in a process group of its own, as a terminal has it, if wanted."""
+    command, pipe = [*COMMAND, *arguments], subprocess.PIPE
     return subprocess.Popen(
-        [*COMMAND, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(directory),
-        cwd=ROOT,
-        start_new_session=group,
+        command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=environment(directory), cwd=ROOT, start_new_session=group
     )
 
 
@@ -82,12 +74,7 @@ class Terminal:
         self._master, slave = os.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self.process = subprocess.Popen(
-            [*COMMAND, *arguments],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env=environment(directory, **others),
-            cwd=ROOT,
+            [*COMMAND, *arguments], stdin=slave, stdout=slave, stderr=slave, env=environment(directory, **others), cwd=ROOT
         )
         os.close(slave)
         self.seen = ""
@@ -131,13 +118,8 @@ class Terminal:
         os.close(self._master)
 
 
-@contextmanager
-def terminal(directory: Path, *arguments: str, **others: str) -> Iterator[Terminal]:
-    shown = Terminal(directory, *arguments, **others)
-    try:
-        yield shown
-    finally:
-        shown.close()
+def terminal(directory: Path, *arguments: str, **others: str) -> AbstractContextManager[Terminal]:
+    return closing(Terminal(directory, *arguments, **others))
 
 
 def in_terminal(directory: Path, *arguments: str, **others: str) -> tuple[int, str]:

@@ -15,7 +15,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 
 
-def test_what_the_page_shows_is_what_comes(directory: Path) -> None:
+def test_the_commands_print_what_the_page_shows(directory: Path) -> None:
     """All of it in one shell, with a mark before what each command prints; … on the page stands for anything."""
     (source,) = blocks("python")
     (directory / "counter.py").write_text(source)
