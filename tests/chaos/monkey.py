@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Final, final
 
 from tests.chaos import log
-from tests.chaos.children import Child
+from tests.chaos.children import ChaosProcess
 from tests.chaos.hostile import HostileClients
 from tests.chaos.ledger import SUCCESS, Run, violations
 from tests.chaos.processes import Processes
@@ -91,7 +91,7 @@ class Monkey:
         self._stop(self._processes.clients[self._any_client()])
         self.figures["clients stopped"] += 1
 
-    def _stop(self, child: Child) -> None:
+    def _stop(self, child: ChaosProcess) -> None:
         self._processes.stop(child, self._random.uniform(0, _LONGEST_STOP))
 
     def _strange(self) -> None:

@@ -20,7 +20,7 @@ from returns.result import Failure, Success
 from ipcfold import IPC, Continuation, Handler, HandlerFailed, Message, cases
 from tests.chaos.note import Note
 from tests.chaos.settings import LIMITS
-from tests.shells.support import NAME
+from tests.shells.support import NAME, memory
 
 _TOLD_EVERY: Final = 100  # messages
 
@@ -65,12 +65,6 @@ def recording(tell: Callable[[int], None], before: int) -> Handler[Carry]:
     return record
 
 
-def peak_memory() -> int:
-    """The most memory this process has had, in bytes."""
-    status = Path("/proc/self/status").read_text()
-    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) * 1024
-
-
 def main(directory: str, result: str, progress: str) -> None:
     """Serve until SIGTERM, from where the server before this one ended."""
     signals = list[int]()
@@ -95,7 +89,9 @@ def main(directory: str, result: str, progress: str) -> None:
             failure = str(error)
         case Failure(error):
             sys.exit(str(error))
-    Path(result).write_text(json.dumps({"carry": attrs.asdict(carry), "signals": len(signals), "peak memory": peak_memory()}))
+    Path(result).write_text(
+        json.dumps({"carry": attrs.asdict(carry), "signals": len(signals), "peak memory": memory(os.getpid(), "VmHWM")})
+    )
     sys.exit(failure)
 
 
