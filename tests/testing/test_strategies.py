@@ -5,13 +5,11 @@ from hypothesis import strategies as st
 
 from ipcfold import Continuation, Limits, MediaType, Message, Name, Outcome, fold
 from ipcfold.core.frame import Broken, Decoder, Encoder
-from ipcfold.testing import (
-    Elapse,
+from ipcfold.testing.script import Elapse, Shutdown, Step
+from ipcfold.testing.strategies import (
     Fail,
     Scripted,
     ScriptedError,
-    Shutdown,
-    Step,
     broken_frames,
     chunks,
     cuts,
