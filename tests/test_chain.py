@@ -148,7 +148,7 @@ def repaired(no_result: Result[int, str]) -> object:
 
 @pytest.mark.parametrize("wrong", [Name("x"), None, Some(1), pipeline(Name.of("x")), Success], ids=repr)
 @pytest.mark.parametrize("build", [started, gone_on, repaired])
-def test_what_is_no_result_is_refused_with_what_to_do(build: Callable[[Result[int, str]], object], wrong: Any) -> None:
+def test_a_value_that_is_no_result_is_refused_with_what_to_do(build: Callable[[Result[int, str]], object], wrong: Any) -> None:
     told = f"a pipeline holds a Result, not {re.escape(repr(wrong))}: start it with .* and give flat_map and lash functions that return one"
     with pytest.raises(TypeError, match=told):
         build(wrong)

@@ -173,7 +173,7 @@ def test_unions_come_back_wherever_they_stand(job: Resize | Rotate, total: Numbe
 
 
 @given(st.builds(Rotate, st.text(), st.floats(allow_nan=False)) | st.builds(Resize, st.text(), st.integers(1, 2**63)))
-def test_another_format_carries_the_same(job: Resize | Rotate) -> None:
+def test_a_value_in_another_format_comes_back(job: Resize | Rotate) -> None:
     message = packed.encode(job).unwrap()
     assert message.media_type == MSGPACK
     assert packed.decode(message) == Success(job)
@@ -193,7 +193,7 @@ def test_another_format_carries_the_same(job: Resize | Rotate) -> None:
         (Codec(list[int]), [1, 2], [1, 2]),
     ],
 )
-def test_what_a_content_looks_like(codec: Codec[Any], value: object, content: object) -> None:
+def test_a_content_looks_as_the_type_says(codec: Codec[Any], value: object, content: object) -> None:
     message = codec.encode(value).unwrap()
     assert json.loads(message.content) == content
     assert codec.decode(message) == Success(value)
@@ -308,7 +308,7 @@ NO_TAG = "_type is none of Resize, Rotate @ $"
         (Codec(int), b"true", "invalid type (expected int) @ $"),
     ],
 )
-def test_the_reason_says_what_and_where(codec: Codec[Any], content: bytes, reason: str) -> None:
+def test_an_undecodable_message_says_what_is_wrong_and_where(codec: Codec[Any], content: bytes, reason: str) -> None:
     error = codec.decode(Message(JSON, content)).failure()
     assert error == Undecodable(Message(JSON, content), JSON, reason)
     assert str(error) == f"the message does not decode as application/json ({reason}): make both ends agree on its codec"
@@ -328,7 +328,7 @@ def test_the_reason_says_what_and_where(codec: Codec[Any], content: bytes, reaso
         (Codec(dict[int, float]), '{"3": 1}', {3: 1.0}),
     ],
 )
-def test_what_is_taken(codec: Codec[Any], content: str, value: object) -> None:
+def test_a_number_is_taken_in_every_form_that_json_writes(codec: Codec[Any], content: str, value: object) -> None:
     taken = codec.decode(Message(JSON, content.encode())).unwrap()
     assert (taken, type(taken)) == (value, type(value))
 
@@ -371,7 +371,7 @@ def test_classes_of_one_name_are_no_union() -> None:
         Codec(SomeResize | Resize)
 
 
-def test_what_is_no_converter_of_cattrs_raises() -> None:
+def test_a_converter_that_is_not_of_cattrs_raises() -> None:
     class Pretending:
         def copy(self) -> "Pretending":
             return self
@@ -400,7 +400,7 @@ def test_what_is_no_converter_of_cattrs_raises() -> None:
         (packed, Resize("\ud800", 1), r"'utf-8' codec can't encode character '\ud800' in position 0: surrogates not allowed @ $"),
     ],
 )
-def test_what_does_not_encode_says_why(codec: Codec[Any], value: object, reason: str) -> None:
+def test_a_value_that_does_not_encode_says_why(codec: Codec[Any], value: object, reason: str) -> None:
     error = codec.encode(value).failure()
     assert (error.value, error.media_type) == (value, codec.media_type)
     assert error.reason.startswith(reason)
@@ -483,7 +483,7 @@ def test_verbs_compose_as_those_of_a_continuation(said: list[tuple[tuple[Verb, V
     assert typed(numbers, handler)(encoded(numbers, 1)[0], Continuation(7, peer=peer), 7) == plain
 
 
-def test_what_does_not_decode_leaves_the_carry_and_is_answered_with_the_reason() -> None:
+def test_a_message_that_does_not_decode_leaves_the_carry_and_is_answered_with_the_reason() -> None:
     message = Message(JSON, b'"two"')
     folded = fold(typed(numbers, add), 1, [message, *encoded(numbers, 2)]).unwrap()
     text = str(numbers.decode(message).failure())
@@ -491,7 +491,7 @@ def test_what_does_not_decode_leaves_the_carry_and_is_answered_with_the_reason()
     assert text in str(numbers.decode(Message.text(text)).failure()).replace("\\", "")
 
 
-def test_what_does_not_decode_goes_to_the_handler_for_it() -> None:
+def test_a_message_that_does_not_decode_goes_to_the_handler_for_it() -> None:
     def refuse_it(error: Undecodable, continuation: TypedContinuation[int, int], total: int) -> TypedContinuation[int, int]:
         return continuation.respond(total - 1, len(error.message.content)).close(total - 2)
 
@@ -525,7 +525,7 @@ def test_a_response_that_does_not_encode_is_a_fault_of_the_handler() -> None:
 # Over a socket
 
 
-def test_values_over_a_socket(directory: Path) -> None:
+def test_values_go_over_a_socket(directory: Path) -> None:
     ipc, name, results = IPC(directory), Name("numbers"), Codec(Number)
 
     def serve(number: int, continuation: TypedContinuation[int, Number], total: int) -> TypedContinuation[int, Number]:

@@ -97,7 +97,7 @@ def test_every_event_is_measured_once(happened: list[Event]) -> None:
     assert meter.measured() == pytest.approx(expected(happened))
 
 
-def test_a_server_is_measured(directory: Path) -> None:
+def test_the_observer_measures_a_server(directory: Path) -> None:
     meter = Meter()
     with ThreadPoolExecutor(1) as pool:
         result = pool.submit(lambda: IPC(directory, observe=observer(meter.provider)).listen(NAME)(EMPTY, log))

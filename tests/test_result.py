@@ -39,7 +39,7 @@ def maybe_steps() -> st.SearchStrategy[MaybeStep]:
 
 
 @given(st.integers(), results(), steps(), steps())
-def test_laws_of_a_monad_for_results(value: int, result: Result[int, str], first: Step, second: Step) -> None:
+def test_flat_map_obeys_the_laws_of_a_monad_for_results(value: int, result: Result[int, str], first: Step, second: Step) -> None:
     def both(found: int) -> Result[int, str]:
         return flat_map(second)(first(found))
 
@@ -49,7 +49,7 @@ def test_laws_of_a_monad_for_results(value: int, result: Result[int, str], first
 
 
 @given(st.integers(), maybes(), maybe_steps(), maybe_steps())
-def test_laws_of_a_monad_for_maybes(value: int, maybe: Maybe[int], first: MaybeStep, second: MaybeStep) -> None:
+def test_flat_map_obeys_the_laws_of_a_monad_for_maybes(value: int, maybe: Maybe[int], first: MaybeStep, second: MaybeStep) -> None:
     def both(found: int) -> Maybe[int]:
         return flat_map(second)(first(found))
 
@@ -59,5 +59,5 @@ def test_laws_of_a_monad_for_maybes(value: int, maybe: Maybe[int], first: MaybeS
 
 
 @given(results())
-def test_cases_is_the_same_result(result: Result[int, str]) -> None:
+def test_cases_returns_the_same_result(result: Result[int, str]) -> None:
     assert cases(result) is result
