@@ -31,19 +31,12 @@ def length(error: str) -> int:
     return len(error)
 
 
-def repairs() -> st.SearchStrategy[Repair]:
-    return st.functions(like=repair, returns=results(), pure=True)
+repairs: st.SearchStrategy[Repair] = st.functions(like=repair, returns=results, pure=True)
+numbers_to_texts = st.functions(like=shown, returns=st.text(), pure=True)
+texts_to_numbers = st.functions(like=length, returns=st.integers(), pure=True)
 
 
-def numbers_to_texts() -> st.SearchStrategy[Callable[[int], str]]:
-    return st.functions(like=shown, returns=st.text(), pure=True)
-
-
-def texts_to_numbers() -> st.SearchStrategy[Callable[[str], int]]:
-    return st.functions(like=length, returns=st.integers(), pure=True)
-
-
-@given(st.integers(), results(), steps(), steps())
+@given(st.integers(), results, steps, steps)
 def test_a_pipeline_obeys_the_laws_of_a_monad(value: int, result: Result[int, str], first: Step, second: Step) -> None:
     assert pipeline(step(value)).flat_map(first) == pipeline(first(value))
     assert pipeline(result).flat_map(step) == pipeline(result)
@@ -51,7 +44,7 @@ def test_a_pipeline_obeys_the_laws_of_a_monad(value: int, result: Result[int, st
     assert pipeline(result).flat_map(first).flat_map(second) == nested
 
 
-@given(results(), repairs(), repairs())
+@given(results, repairs, repairs)
 def test_lash_obeys_the_laws_of_a_monad_over_errors(result: Result[int, str], first: Repair, second: Repair) -> None:
     def fail(error: str) -> Result[int, str]:
         return Failure(error)
@@ -61,13 +54,13 @@ def test_lash_obeys_the_laws_of_a_monad_over_errors(result: Result[int, str], fi
     assert pipeline(result).lash(first).lash(second) == nested
 
 
-@given(results(), steps(), repairs())
+@given(results, steps, repairs)
 def test_flat_map_and_lash_agree_with_the_result(result: Result[int, str], onward: Step, mend: Repair) -> None:
     assert pipeline(result).flat_map(onward).result == result.bind(onward) == flat_map(onward)(result)
     assert pipeline(result).lash(mend).result == result.lash(mend)
 
 
-@given(results(), numbers_to_texts(), texts_to_numbers())
+@given(results, numbers_to_texts, texts_to_numbers)
 def test_map_alt_and_match_agree_with_the_result(
     result: Result[int, str], of_value: Callable[[int], str], of_error: Callable[[str], int]
 ) -> None:
@@ -77,7 +70,7 @@ def test_map_alt_and_match_agree_with_the_result(
     assert matched == (of_value(result.unwrap()) if isinstance(result, Success) else of_error(result.failure()))
 
 
-@given(results(), results())
+@given(results, results)
 def test_pipelines_of_equal_results_are_equal(one: Result[int, str], other: Result[int, str]) -> None:
     assert (pipeline(one) == pipeline(other)) is (one == other)
     assert hash(pipeline(one)) == hash(Pipeline(one))
@@ -86,7 +79,7 @@ def test_pipelines_of_equal_results_are_equal(one: Result[int, str], other: Resu
     assert pickle.loads(pickle.dumps(pipeline(one))) == pipeline(one)  # noqa: S301 - bytes of our own
 
 
-@given(results())
+@given(results)
 def test_a_pipeline_keeps_the_very_result(result: Result[int, str]) -> None:
     assert pipeline(result).result is result
 

@@ -90,27 +90,13 @@ orders = Codec(Order)
 packed = Codec(Job, MSGPACK, msgpack_converter())
 
 
-def paths() -> st.SearchStrategy[str]:
-    return st.text(st.characters(exclude_categories=()))  # lone surrogates, too
-
-
-def resize_values() -> st.SearchStrategy[Resize]:
-    return st.builds(Resize, paths(), st.integers(min_value=1))
-
-
-def job_values() -> st.SearchStrategy[Resize | Rotate]:
-    return resize_values() | st.builds(Rotate, paths(), st.floats(allow_nan=False))
-
-
-def sum_values() -> st.SearchStrategy[Number | Sum]:
-    numbers: st.SearchStrategy[Number | Sum] = st.builds(Number, st.integers())
-    return st.recursive(numbers, lambda parts: st.builds(Sum, parts, parts))
-
-
-def order_values() -> st.SearchStrategy[Order]:
-    others = st.lists(job_values() | st.none(), max_size=3).map(tuple)
-    first: st.SearchStrategy[Order] = st.builds(Order, job_values(), others=others)
-    return st.recursive(first, lambda after: st.builds(Order, job_values(), after, others), max_leaves=3)
+paths = st.text(st.characters(exclude_categories=()))  # lone surrogates, too
+job_values = st.builds(Resize, paths, st.integers(min_value=1)) | st.builds(Rotate, paths, st.floats(allow_nan=False))
+number_values: st.SearchStrategy[Number | Sum] = st.builds(Number, st.integers())
+sum_values = st.recursive(number_values, lambda parts: st.builds(Sum, parts, parts))
+others = st.lists(job_values | st.none(), max_size=3).map(tuple)
+first_orders: st.SearchStrategy[Order] = st.builds(Order, job_values, others=others)
+order_values = st.recursive(first_orders, lambda after: st.builds(Order, job_values, after, others), max_leaves=3)
 
 
 @st.composite
@@ -120,19 +106,19 @@ def typed_values(draw: st.DrawFn) -> tuple[Any, Any]:  # Any: a type and a value
         (bool, st.booleans()),
         (int, st.integers()),
         (float, st.floats(allow_nan=False)),
-        (str, paths()),
+        (str, paths),
         (bytes, st.binary()),
         (datetime, st.datetimes()),
         (Colour, st.sampled_from(Colour)),
         (Level, st.sampled_from(Level)),
-        (Job, job_values()),
+        (Job, job_values),
     ]
     kinds: st.SearchStrategy[tuple[Any, st.SearchStrategy[Any]]] = st.recursive(
         st.sampled_from(leaves),
         lambda inner: st.one_of(
             inner.map(lambda item: (GenericAlias(list, (item[0],)), st.lists(item[1], max_size=3))),
             inner.map(lambda item: (GenericAlias(tuple, (item[0], ...)), st.lists(item[1], max_size=3).map(tuple))),
-            inner.map(lambda item: (GenericAlias(dict, (str, item[0])), st.dictionaries(paths(), item[1], max_size=3))),
+            inner.map(lambda item: (GenericAlias(dict, (str, item[0])), st.dictionaries(paths, item[1], max_size=3))),
             inner.map(lambda item: (GenericAlias(dict, (int, item[0])), st.dictionaries(st.integers(), item[1], max_size=3))),
             inner.map(lambda item: (item[0] | None, item[1] | st.none())),
         ),
@@ -143,13 +129,14 @@ def typed_values(draw: st.DrawFn) -> tuple[Any, Any]:  # Any: a type and a value
     return made, made(*(draw(values) for _, values in fields))
 
 
-def json_values() -> st.SearchStrategy[object]:
-    """What JSON may hold, with the names of the types above much more often than by chance."""
-    words = st.sampled_from(
-        ["_type", "Resize", "Rotate", "Sum", "Number", "path", "width", "degrees", "left", "right", "value", "job", "after"]
-    )
-    leaves = st.none() | st.booleans() | st.integers() | st.floats() | paths() | words
-    return st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words | paths(), inner, max_size=4))
+# What JSON may hold, with the names of the types above much more often than by chance.
+words = st.sampled_from(
+    ["_type", "Resize", "Rotate", "Sum", "Number", "path", "width", "degrees", "left", "right", "value", "job", "after"]
+)
+json_values: st.SearchStrategy[object] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | paths | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words | paths, inner, max_size=4),
+)
 
 
 # What is encoded decodes to the same
@@ -165,7 +152,7 @@ def test_a_value_of_any_class_comes_back(made: tuple[Any, Any]) -> None:
     assert codec.decode(message) == Success(value)
 
 
-@given(job_values(), sum_values(), order_values())
+@given(job_values, sum_values, order_values)
 def test_unions_come_back_wherever_they_stand(job: Resize | Rotate, total: Number | Sum, order: Order) -> None:
     assert jobs.decode(jobs.encode(job).unwrap()) == Success(job)
     assert sums.decode(sums.encode(total).unwrap()) == Success(total)
@@ -233,7 +220,7 @@ def test_any_bytes_are_a_value_or_say_why_not(content: bytes) -> None:
     judged(packed, Message(MSGPACK, content))
 
 
-@given(json_values())
+@given(json_values)
 def test_any_json_is_a_value_or_says_why_not(held: object) -> None:
     content = json.dumps(held).encode()
     judged(resizes, Message(JSON, content))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from ipcfold import IPC, Name
+from ipcfold.cli.status import Status
 from tests.environment import PLAIN, ROOT
 from tests.shells.support import PATIENCE
 
@@ -35,6 +36,20 @@ def ipcfold(
     return subprocess.run(
         command, input=stdin, stdout=stdout, stderr=subprocess.PIPE, env=variables, cwd=ROOT, timeout=PATIENCE, check=False
     )
+
+
+def printed(directory: Path, *arguments: str | bytes | Path, stdin: bytes = b"", **others: str) -> bytes:
+    """What the command wrote, which succeeds and complains of nothing."""
+    done = ipcfold(directory, *arguments, stdin=stdin, stdout=subprocess.PIPE, **others)
+    assert (done.returncode, done.stderr) == (0, b"")
+    return done.stdout
+
+
+def fails(directory: Path, *arguments: str, status: Status, says: str = "", **others: str) -> None:
+    """The command fails with this status and one line, which has these words."""
+    done = ipcfold(directory, *arguments, stdin=b"", stdout=subprocess.PIPE, **others)
+    assert done.returncode == status, done
+    assert says in complaint(done)
 
 
 def complaint(done: subprocess.CompletedProcess[bytes]) -> str:

@@ -15,7 +15,7 @@ import pytest
 from ipcfold.cli.app import app
 from ipcfold.cli.output import printable
 from ipcfold.cli.status import Status
-from tests.cli.support import ECHO, complaint, environment, in_terminal, ipcfold, started
+from tests.cli.support import ECHO, complaint, environment, fails, in_terminal, ipcfold, printed, started
 from tests.environment import ROOT
 from tests.shells.support import PATIENCE, python
 
@@ -46,8 +46,7 @@ def test_help_fits_in_80_columns(directory: Path, command: tuple[str, ...]) -> N
     ids=str,
 )
 def test_a_wrong_argument_gets_one_line(directory: Path, words: tuple[str, ...]) -> None:
-    done = ipcfold(directory, *words)
-    assert (done.returncode, "--help" in complaint(done)) == (Status.MISUSED, True)
+    fails(directory, *words, status=Status.MISUSED, says="--help")
 
 
 def test_the_option_version_prints_the_version(directory: Path) -> None:
@@ -106,11 +105,10 @@ def test_printable_text_is_left_as_it_is() -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_prints_a_script_for_each_shell(shell: str, directory: Path) -> None:
-    done = ipcfold(directory, "completion", shell)
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert all(command in done.stdout.decode() for command in COMMANDS)
+    done = printed(directory, "completion", shell)
+    assert all(command in done.decode() for command in COMMANDS)
     if shutil.which(shell) is not None:
-        subprocess.run([shell, "-n"], input=done.stdout, check=True, timeout=PATIENCE)
+        subprocess.run([shell, "-n"], input=done, check=True, timeout=PATIENCE)
 
 
 def test_the_page_names_the_file_of_zsh_as_zsh_looks_for_it(directory: Path) -> None:
@@ -155,9 +153,7 @@ def test_the_commands_are_these() -> None:
 
 
 def test_the_demo_shows_each_exchange_and_the_carry(directory: Path) -> None:
-    shown = ipcfold(directory, "demo")
-    assert (shown.returncode, shown.stderr) == (0, b"")
-    told, *exchange, carried = shown.stdout.decode().splitlines()
+    told, *exchange, carried = printed(directory, "demo").decode().splitlines()
     assert told.startswith("One server process counts")
     assert len(exchange) == 15  # so few that they are read
     got = sorted(line.partition("-> ")[2] for line in exchange if "->" in line)

@@ -14,7 +14,7 @@ from returns.result import Result
 from ipcfold import IPC, Message
 from ipcfold.cli.listen import imported, literal
 from ipcfold.cli.status import Status
-from tests.cli.support import ECHO, complaint, echoing, ipcfold, terminal
+from tests.cli.support import ECHO, echoing, fails, ipcfold, printed, terminal
 from tests.shells.support import PATIENCE
 
 VALUES = st.recursive(
@@ -53,8 +53,7 @@ def test_a_path_that_names_no_handler_is_an_error(path: str) -> None:
 @pytest.mark.parametrize("source", ["def f(", "raise SystemExit(3)", "import nothing_of_that_name", "1 / 0"])
 def test_a_module_that_cannot_be_imported_is_an_error(directory: Path, source: str) -> None:
     (directory / "broken.py").write_text(source)
-    done = ipcfold(directory, "listen", "name", "broken:f", PYTHONPATH=str(directory))
-    assert (done.returncode, "broken:f cannot be imported" in complaint(done)) == (Status.MISUSED, True)
+    fails(directory, "listen", "name", "broken:f", PYTHONPATH=str(directory), status=Status.MISUSED, says="broken:f cannot be imported")
 
 
 def test_listen_finds_a_handler_in_the_working_directory(directory: Path) -> None:
@@ -95,8 +94,7 @@ def test_listen_prints_the_carry(directory: Path, content: str, plain: str, mach
 
 
 def test_listen_ends_when_no_message_comes_in_time(directory: Path) -> None:
-    done = ipcfold(directory, "listen", "echo", "tests.cli.handlers:echo", "--timeout", "0.05", "--carry", "7")
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"7\n", b"")
+    assert printed(directory, "listen", "echo", "tests.cli.handlers:echo", "--timeout", "0.05", "--carry", "7") == b"7\n"
 
 
 def test_listen_says_in_a_terminal_how_to_end_it(directory: Path) -> None:

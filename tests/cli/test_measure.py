@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ipcfold.cli.latency import Latency
 from ipcfold.cli.status import Status
-from tests.cli.support import complaint, echoing, ipcfold, terminal
+from tests.cli.support import echoing, fails, ipcfold, printed, terminal
 from tests.shells.support import NAME, PATIENCE, ServerProcess, running
 
 TIMES = st.lists(st.floats(1e-7, 1e3), min_size=1, max_size=200)
@@ -42,9 +42,7 @@ def test_every_time_is_in_one_bar(times: list[float]) -> None:
 
 
 def test_ping_changes_no_carry(directory: Path, server: ServerProcess) -> None:
-    done = ipcfold(directory, "ping", str(NAME), "--count", "3", "--interval", "0", "--json")
-    *lines, figures = map(json.loads, done.stdout.splitlines())
-    assert (done.returncode, done.stderr) == (0, b"")
+    *lines, figures = map(json.loads, printed(directory, "ping", str(NAME), "--count", "3", "--interval", "0", "--json").splitlines())
     assert [(line["number"], line["pid"]) for line in lines] == [(number, server.pid) for number in (1, 2, 3)]
     assert (figures["tried"], figures["count"]) == (3, 3)
     assert figures["min"] == min(line["seconds"] for line in lines)
@@ -71,9 +69,7 @@ def test_ping_goes_on_while_the_server_is_away_and_ends_with_statistics(director
 @pytest.mark.parametrize("verb", ["send", "ask"])
 def test_bench_sends_as_many_as_it_says(directory: Path, verb: str) -> None:
     with echoing(directory) as server:
-        done = ipcfold(directory, "bench", "echo", "--verb", verb, "--count", "50", "--size", "1000", "--json")
-        assert (done.returncode, done.stderr) == (0, b"")
-        facts = json.loads(done.stdout)
+        facts = json.loads(printed(directory, "bench", "echo", "--verb", verb, "--count", "50", "--size", "1000", "--json"))
         assert (facts["verb"], facts["bytes"], facts["count"]) == (verb, 1000, 50)
         assert facts["min"] <= facts["median"] <= facts["p90"] <= facts["p99"] <= facts["p999"] <= facts["max"] <= facts["seconds"]
         assert facts["per_second"] == pytest.approx(50 / facts["seconds"])
@@ -83,9 +79,8 @@ def test_bench_sends_as_many_as_it_says(directory: Path, verb: str) -> None:
 
 
 def test_bench_lasts_as_long_as_it_says_and_leaves_responses_alone(echo: Path) -> None:
-    done = ipcfold(echo, "bench", "echo", "--seconds", "0.2", "--size", str(2**22), "--json")  # some 200 MiB come back
-    facts = json.loads(done.stdout)
-    assert (done.returncode, done.stderr, facts["bytes"]) == (0, b"", 2**22)
+    facts = json.loads(printed(echo, "bench", "echo", "--seconds", "0.2", "--size", str(2**22), "--json"))  # some 200 MiB come back
+    assert facts["bytes"] == 2**22
     assert facts["seconds"] >= 0.2
 
 
@@ -119,5 +114,4 @@ def test_bench_of_a_server_that_ends_shows_what_there_is(directory: Path) -> Non
 
 
 def test_bench_asks_no_longer_than_it_may(directory: Path, server: ServerProcess) -> None:
-    done = ipcfold(directory, "bench", str(NAME), "quiet", "--verb", "ask", "--timeout", "0.1")
-    assert (done.returncode, "within 0.1 s" in complaint(done)) == (Status.TIMED_OUT, True)
+    fails(directory, "bench", str(NAME), "quiet", "--verb", "ask", "--timeout", "0.1", status=Status.TIMED_OUT, says="within 0.1 s")

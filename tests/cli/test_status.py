@@ -10,7 +10,7 @@ import pytest
 from ipcfold import ConnectionRefused, DirectoryUnusable, HandlerFailed, Message, NoServer, PeerUntrusted
 from ipcfold.cli.output import complain
 from ipcfold.cli.status import Complaint, Misused, Status, sentence, status_of
-from tests.cli.support import ECHO, complaint, echoing, ipcfold
+from tests.cli.support import ECHO, echoing, fails, ipcfold
 from tests.environment import ROOT
 from tests.shells.support import NAME, PATIENCE, ServerProcess, running
 from tests.shells.wire import RECEIVED, Wire, spoken
@@ -85,22 +85,19 @@ def test_a_failing_handler_is_told_with_its_place() -> None:
     ids=lambda words: "-".join(words)[:40] if isinstance(words, tuple) else words.name,
 )
 def test_an_error_before_anything_is_sent_has_its_status(echo: Path, status: Status, words: tuple[str, ...]) -> None:
-    done = ipcfold(echo, *words)
-    assert (done.returncode, bool(complaint(done))) == (status, True)
+    fails(echo, *words, status=status)
 
 
 @pytest.mark.parametrize(
     ("status", "content"), [(Status.CLOSED, "stop"), (Status.UNACKNOWLEDGED, "raise"), (Status.UNACKNOWLEDGED, "signal")], ids=str
 )
 def test_an_error_of_the_server_has_its_status(directory: Path, server: ServerProcess, status: Status, content: str) -> None:
-    done = ipcfold(directory, "ask", str(NAME), content)
-    assert (done.returncode, bool(complaint(done))) == (status, True)
+    fails(directory, "ask", str(NAME), content, status=status)
 
 
 def test_a_full_server_has_its_status(directory: Path) -> None:
     with running(directory, "connections=1"), Wire.talking(directory):
-        done = ipcfold(directory, "ask", str(NAME), "ping")
-        assert (done.returncode, "limits.connections" in complaint(done)) == (Status.REFUSED, True)
+        fails(directory, "ask", str(NAME), "ping", status=Status.REFUSED, says="limits.connections")
 
 
 @pytest.mark.parametrize(
@@ -113,14 +110,12 @@ def test_a_full_server_has_its_status(directory: Path) -> None:
 )
 def test_an_error_of_another_implementation_has_its_status(directory: Path, status: Status, talk: Callable[[Wire], object]) -> None:
     with spoken(directory, talk):
-        done = ipcfold(directory, "ask", str(NAME), "ping")
-        assert (done.returncode, bool(complaint(done))) == (status, True)
+        fails(directory, "ask", str(NAME), "ping", status=status)
 
 
 def test_a_dropped_message_has_its_status(directory: Path) -> None:
     with running(directory, "message=100"):
-        done = ipcfold(directory, "ask", str(NAME), "x" * 101)
-        assert (done.returncode, "limits.message" in complaint(done)) == (Status.UNACKNOWLEDGED, True)
+        fails(directory, "ask", str(NAME), "x" * 101, status=Status.UNACKNOWLEDGED, says="limits.message")
 
 
 def test_a_handler_that_fails_leaves_the_last_good_carry(directory: Path) -> None:

@@ -13,7 +13,7 @@ from ipcfold import Limits, Message, MessageTooLarge
 from ipcfold.cli.content import text, told
 from ipcfold.cli.parameters import Source
 from ipcfold.cli.status import Status
-from tests.cli.support import complaint, in_terminal, ipcfold, started
+from tests.cli.support import complaint, fails, in_terminal, ipcfold, printed, started
 from tests.shells.support import NAME, PATIENCE, ServerProcess, running
 
 LIMIT = Limits().message
@@ -22,16 +22,13 @@ LIMIT = Limits().message
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(content=st.binary(max_size=4096).filter(lambda octets: not octets.startswith(b"innmind/ipc:")))  # signals are reserved
 def test_a_content_from_a_pipe_comes_back_byte_for_byte(echo: Path, content: bytes) -> None:
-    done = ipcfold(echo, "ask", "echo", stdin=content)
-    assert (done.returncode, done.stdout, done.stderr) == (0, content, b"")
+    assert printed(echo, "ask", "echo", stdin=content) == content
 
 
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(content=st.binary(max_size=200).map(lambda octets: octets.replace(b"\0", b"").removeprefix(b"innmind/ipc:")))
 def test_an_argument_comes_back_byte_for_byte_and_as_json(echo: Path, content: bytes) -> None:
-    done = ipcfold(echo, "ask", "echo", "--json", "--", content)
-    assert (done.returncode, done.stderr) == (0, b"")
-    answer = json.loads(done.stdout)
+    answer = json.loads(printed(echo, "ask", "echo", "--json", "--", content))
     if text(content) is None:
         assert answer == {"media_type": "application/octet-stream", "base64": base64.b64encode(content).decode()}
     else:
@@ -43,8 +40,7 @@ def test_ask_takes_the_content_from_a_file_or_the_standard_input(echo: Path, tmp
     content = bytes(range(256)) * 4096
     (tmp_path / "content").write_bytes(content)
     options = [str(tmp_path / "content") if word == "FILE" else word for word in how]
-    done = ipcfold(echo, "ask", "echo", *options, "--type", "image/png; a=b", stdin=b"" if how[0] == "--file" else content)
-    assert (done.returncode, done.stdout, done.stderr) == (0, content, b"")
+    assert printed(echo, "ask", "echo", *options, "--type", "image/png; a=b", stdin=b"" if how[0] == "--file" else content) == content
 
 
 def test_the_media_type_that_is_given_arrives(echo: Path) -> None:
@@ -69,8 +65,7 @@ def test_a_file_without_an_end_is_not_read_to_it() -> None:
 
 
 def test_sending_is_silent_where_nobody_watches(echo: Path) -> None:
-    done = ipcfold(echo, "send", "echo", "hi")
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert printed(echo, "send", "echo", "hi") == b""
     assert json.loads(ipcfold(echo, "send", "echo", "hi", "--json").stdout) == {"acknowledged": 1}
     assert in_terminal(echo, "send", "echo", "hi") == (0, "acknowledged\n")
 
@@ -87,15 +82,15 @@ def test_the_timeout_is_for_the_whole_command(directory: Path, server: ServerPro
     assert late.returncode == Status.TIMED_OUT
     told = f"ipcfold: the {said} of 'server' did not come within 2 s: allow more time, or look at what that server does"
     assert complaint(late) == told
-    full = ipcfold(directory, verb, str(NAME), "ping", "--timeout", "0.3", "--wait", str(PATIENCE))  # the server is at its handler
-    assert (full.returncode, "within 0.3 s" in complaint(full)) == (Status.TIMED_OUT, True)
+    fails(
+        directory, verb, str(NAME), "ping", "--timeout", "0.3", "--wait", str(PATIENCE), status=Status.TIMED_OUT, says="within 0.3 s"
+    )  # the server is at its handler
     gate.write_bytes(b"")
     assert server.stop() == [f"block {gate}"]
 
 
 def test_ask_waits_for_a_server_as_long_as_it_may(directory: Path) -> None:
-    late = ipcfold(directory, "ask", str(NAME), "ping", "--wait", "0.1")
-    assert (late.returncode, "did not come within 0.1 s" in complaint(late)) == (Status.TIMED_OUT, True)
+    fails(directory, "ask", str(NAME), "ping", "--wait", "0.1", status=Status.TIMED_OUT, says="did not come within 0.1 s")
     waiting = started(directory, "ask", str(NAME), "ping", "--wait", str(PATIENCE))
     with running(directory):
         assert waiting.communicate(timeout=PATIENCE) == (b"pong", b"")
