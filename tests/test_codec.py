@@ -222,11 +222,9 @@ def test_any_bytes_are_a_value_or_say_why_not(content: bytes) -> None:
 
 @given(json_values)
 def test_any_json_is_a_value_or_says_why_not(held: object) -> None:
-    content = json.dumps(held).encode()
-    judged(resizes, Message(JSON, content))
-    judged(jobs, Message(JSON, content))
-    judged(sums, Message(JSON, content))
-    judged(orders, Message(JSON, content))
+    codecs: list[Codec[Any]] = [resizes, jobs, sums, orders]
+    for codec in codecs:
+        judged(codec, Message(JSON, json.dumps(held).encode()))
 
 
 @given(messages())

@@ -176,7 +176,6 @@ def extras(arguments: list[str]) -> set[str]:
 
 
 def known(module: str, arguments: list[str]) -> bool:
-    """Whether the module is there and knows these options."""
     if importlib.util.find_spec(module) is None:
         return False
     options = [argument for argument in arguments if argument.startswith("--")]

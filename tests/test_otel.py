@@ -74,9 +74,8 @@ def expected(happened: Iterable[Event]) -> Measured:
             case Folded():
                 key = (name, event.outcome.value)
                 counted["message.duration count", key] += 1
-                measured["ipcfold.server.message.duration", key] = (
-                    measured.get(("ipcfold.server.message.duration", key), 0) + event.duration
-                )
+                duration = "ipcfold.server.message.duration", key
+                measured[duration] = measured.get(duration, 0) + event.duration
                 counted["message.size count", (name,)] += 1
                 counted["message.size", (name,)] += len(event.message.content)
                 counted["responses", (name,)] += len(event.responses)

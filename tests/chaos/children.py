@@ -48,7 +48,6 @@ class ChaosProcess:
         return f"{self.title} ended with {code}: {self._errors.read_text()[-_LAST_WORDS:]}"
 
     def kill(self) -> None:
-        """End it at once, whatever it does."""
         self._process.kill()
         self._process.wait()
         self.output.close()

@@ -44,7 +44,6 @@ class RandomClient:
         self.ending = False
 
     def run(self) -> None:
-        """Connect and talk, again and again."""
         while not self.ending:
             match cases(self._ipc.wait(NAME, _GLANCE)):
                 case Success(process):
@@ -141,7 +140,6 @@ class RandomClient:
 
 
 def main(directory: str, log: str, number: str, incarnation: str, seed: str) -> None:
-    """Run until SIGTERM, interrupted all the time."""
     random = Random(f"{seed} client {number}.{incarnation}")  # noqa: S311 - repeatable, not secret
 
     def end(_: int, __: FrameType | None) -> None:

@@ -47,6 +47,5 @@ class HostileClients:
             self._staying.popleft().close()
 
     def leave(self) -> None:
-        """All go."""
         for stream in self._staying:
             stream.close()

@@ -46,7 +46,6 @@ class Monkey:
         }
 
     def run(self) -> None:
-        """The whole run; no process is left behind."""
         try:
             self._processes.start(self._settings.clients)
             began = monotonic()

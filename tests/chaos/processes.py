@@ -34,7 +34,6 @@ class Processes:
         self._others = dict[str, ChaosProcess]()
 
     def start(self, clients: int) -> None:
-        """Start so many clients, and what they need."""
         for directory in (self.whole, self.cut):
             directory.mkdir(mode=0o700)
         self._start_server()
@@ -44,7 +43,6 @@ class Processes:
 
     @property
     def server(self) -> ChaosProcess:
-        """The server that lives now."""
         return self._others["server"]
 
     @property
@@ -99,7 +97,6 @@ class Processes:
             self.figures.update(json.loads(self._cuts.read_text()))
 
     def kill(self) -> None:
-        """End all at once, whatever they do."""
         for child in (*self.clients.values(), *self._others.values()):
             child.kill()
 

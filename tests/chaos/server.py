@@ -39,7 +39,6 @@ class Carry:
     """Messages that are not whole, or that no client of ours wrote."""
 
     def add(self, note: Note) -> None:
-        """This message is folded."""
         runs = self.runs.setdefault(f"{note.client}.{note.incarnation}", [])
         if runs and runs[-1][0] == note.connection and sum(runs[-1][1:]) == note.number:
             runs[-1][2] += 1

@@ -83,8 +83,6 @@ def echoing(
 
 
 class Terminal:
-    """The command in a terminal."""
-
     def __init__(self, directory: Path, *arguments: str, **others: str) -> None:
         self._master, slave = os.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
@@ -103,7 +101,6 @@ class Terminal:
         return self.shown
 
     def interrupt(self) -> None:
-        """What Ctrl-C does."""
         self.process.send_signal(signal.SIGINT)
 
     def end(self) -> tuple[int, str]:

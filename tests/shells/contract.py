@@ -47,7 +47,6 @@ from tests.shells.support import (
     ServerProcess,
     beside,
     descriptors,
-    fifo,
     leave_socket,
     running,
     signals_every,
@@ -78,9 +77,8 @@ class ServerContract(Contract):
             client.write(CLOSE_OK).expect_end()
         assert server.carry() == ["ping", "ping", "ping", "stop"]
 
-    def test_a_server_leaves_no_file_behind(self, directory: Path) -> None:
-        with self.running(directory) as server:
-            assert server.stop() == []
+    def test_a_server_leaves_no_file_behind(self, directory: Path, server: ServerProcess) -> None:
+        assert server.stop() == []
         assert list(directory.iterdir()) == []
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -108,7 +106,6 @@ class ServerContract(Contract):
             assert server.stop() == ["quiet"]
 
     def test_a_killed_client_costs_nothing_but_its_connection(self, directory: Path, server: ServerProcess) -> None:
-
         def die(_: object) -> None:
             Wire.talking(directory).ping()
             os.kill(os.getpid(), signal.SIGKILL)
@@ -219,9 +216,8 @@ class ServerContract(Contract):
             client.expect(CLOSE).write(CLOSE_OK)
             assert server.result() == {"carry": 1}
 
-    def test_a_client_that_pipelines_does_not_starve_another(self, directory: Path, server: ServerProcess, client: Wire) -> None:
-        gate = fifo(directory)
-        with Wire.talking(directory) as busy:
+    def test_a_client_that_pipelines_does_not_starve_another(self, gate: Path, server: ServerProcess, client: Wire) -> None:
+        with Wire.talking(gate.parent) as busy:
             busy.write(f"block {gate}", f"block {gate}", *["quiet"] * 5000)
             gate.write_bytes(b"")
             busy.expect(RECEIVED, "released")

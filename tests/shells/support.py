@@ -16,7 +16,9 @@ from pathlib import Path
 from types import FrameType
 from typing import TypedDict
 
-from ipcfold import IPC, Message, Name
+from returns.result import Result
+
+from ipcfold import IPC, Message, Name, Process, SendError
 from tests.environment import PLAIN, ROOT
 
 SignalHandler = signal.Handlers | Callable[[int, FrameType | None], object]
@@ -112,7 +114,6 @@ class ServerProcess:
         assert (result["error"], result["pid"]) == ("NameTaken", self.pid)
 
     def peak_memory(self) -> int:
-        """The most memory it has had, in bytes."""
         return memory(self.pid, "VmHWM")
 
 
@@ -190,6 +191,12 @@ def beside(run: Callable[[], object]) -> Iterator[None]:
         future = pool.submit(run)
         yield
         future.result(PATIENCE)
+
+
+def sent(directory: Path, *contents: str) -> Result[Process, SendError]:
+    """What became of these messages, sent on one connection as soon as the server is up."""
+    with IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
+        return process.send(*map(Message.text, contents))
 
 
 def leave_socket(path: Path) -> None:

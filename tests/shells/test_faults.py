@@ -22,7 +22,7 @@ from ipcfold.blocking.server import Loop
 from ipcfold.local.claim import holder_of
 from tests.shells.children import Child, Fault, released_at_once
 from tests.shells.handlers import EMPTY, log
-from tests.shells.support import NAME, PATIENCE, PING, PONG, ServerProcess, leave_socket, running
+from tests.shells.support import NAME, PATIENCE, PING, PONG, ServerProcess, leave_socket
 from tests.shells.wire import Wire, listening
 
 BIND, LOCK, SOCKET = "server.bind", "server.lock", "server.sock"
@@ -111,22 +111,21 @@ def test_a_server_killed_at_any_step_over_anything_left_leaves_the_name_free(dir
     assert set(found) == {frozenset(), *map(frozenset, ({LOCK}, {LOCK, BIND}, {LOCK, SOCKET}, {LOCK, BIND, SOCKET}))}
 
 
-def test_a_contender_killed_at_any_step_leaves_a_live_server_alone(directory: Path) -> None:
+def test_a_contender_killed_at_any_step_leaves_a_live_server_alone(directory: Path, server: ServerProcess) -> None:
     functions = list[str]()
-    with running(directory) as server:
-        before = os.lstat(directory / SOCKET)
-        for line in count(1):
-            with Child(lambda _: served(directory), Fault(signal.SIGKILL, line)) as contender:
-                code, place = contender.ended()
-            assert os.path.samestat(os.lstat(directory / SOCKET), before), place
-            assert left(directory) == {LOCK, SOCKET}, place
-            assert answers(directory) == server.pid, place
-            if code != -signal.SIGKILL:
-                assert (code, place) == (0, str(taken(directory, server.pid)))
-                break
-            functions.append(place.split()[1])
-        assert set(functions) >= {"of", "_holder"}
-        assert server.stop() == ["ping"] * (len(functions) + 1)
+    before = os.lstat(directory / SOCKET)
+    for line in count(1):
+        with Child(lambda _: served(directory), Fault(signal.SIGKILL, line)) as contender:
+            code, place = contender.ended()
+        assert os.path.samestat(os.lstat(directory / SOCKET), before), place
+        assert left(directory) == {LOCK, SOCKET}, place
+        assert answers(directory) == server.pid, place
+        if code != -signal.SIGKILL:
+            assert (code, place) == (0, str(taken(directory, server.pid)))
+            break
+        functions.append(place.split()[1])
+    assert set(functions) >= {"of", "_holder"}
+    assert server.stop() == ["ping"] * (len(functions) + 1)
     assert left(directory) == frozenset()
 
 
@@ -209,7 +208,6 @@ def test_a_signal_s_handler_that_looks_while_its_process_does_gets_an_answer(dir
 
 
 def test_two_servers_own_a_name_one_after_the_other_wherever_the_first_pauses(directory: Path) -> None:
-    """The first pauses at every step of its life, and there the second starts: they own the name one after the other."""
     owners = list[str]()
     for line in count(1):
         with Child(lambda _: served(directory), Fault(signal.SIGSTOP, line)) as first:

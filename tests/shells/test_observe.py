@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -17,8 +18,9 @@ from returns.result import Failure, Success
 from ipcfold import IPC, HandlerFailed, Limits, Message, Outcome
 from ipcfold.events import Connected, Departure, Disconnected, Ending, Event, Folded, Listening, Refused, Stopping
 from ipcfold.testing.plugin import Running, serving
+from tests.shells.children import Child
 from tests.shells.handlers import EMPTY, Log, log
-from tests.shells.support import NAME, PATIENCE, PING, PONG, beside, fifo, running
+from tests.shells.support import NAME, PATIENCE, PING, PONG, beside, fifo, sent
 from tests.shells.wire import CLOSE, CLOSE_OK, RECEIVED, Wire
 
 E = TypeVar("E", Listening, Connected, Refused, Folded, Disconnected, Stopping)
@@ -26,7 +28,6 @@ E = TypeVar("E", Listening, Connected, Refused, Folded, Disconnected, Stopping)
 
 @contextmanager
 def served(directory: Path, limits: Limits | None = None) -> Iterator[Running[Log]]:
-    """A server of the log."""
     with serving(IPC(directory, limits=limits or Limits())) as serve:
         yield serve(log, EMPTY)
 
@@ -119,8 +120,15 @@ def test_an_observer_is_told_that_the_timeout_ends_a_server(directory: Path) -> 
 
 
 def test_an_observer_is_told_that_a_signal_ends_a_server(directory: Path) -> None:
-    with running(directory, program="tests.shells.serve_observed") as server:
-        assert server.stop() == ["Listening", "Connected", "Disconnected", "Stopping SIGNALLED"]
+    def serve(_: object) -> object:
+        told = list[Event]()
+        IPC(directory, observe=told.append).listen(NAME)(EMPTY, log).unwrap()
+        return [event.ending.name if isinstance(event, Stopping) else type(event).__name__ for event in told]
+
+    with Child(serve) as server:
+        IPC(directory).wait(NAME, PATIENCE).unwrap().close()
+        server.signal(signal.SIGTERM)
+        assert server.result() == str(["Listening", "Connected", "Disconnected", "SIGNALLED"])
 
 
 def test_an_observer_is_told_nothing_while_the_handler_runs(directory: Path) -> None:
@@ -160,11 +168,7 @@ def test_a_server_goes_on_when_its_observer_raises(directory: Path, caplog: pyte
 
 
 def test_a_server_without_an_observer_logs_its_events_for_debugging(directory: Path, caplog: pytest.LogCaptureFixture) -> None:
-    def converse() -> None:
-        with IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
-            assert isinstance(process.send(Message.text("stop")), Success)
-
-    with caplog.at_level(logging.DEBUG, "ipcfold"), beside(converse):
+    with caplog.at_level(logging.DEBUG, "ipcfold"), beside(lambda: sent(directory, "stop").unwrap()):
         assert IPC(directory).listen(NAME, PATIENCE)(EMPTY, log) == Success(("stop",))
     pid = os.getpid()
     assert caplog.messages == [

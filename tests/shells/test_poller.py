@@ -24,9 +24,9 @@ def poller(request: pytest.FixtureRequest) -> Iterator[Either]:
 
 @pytest.fixture
 def pair() -> Iterator[Pair]:
-    with ExitStack() as stack:
-        one, other = socket.socketpair()
-        yield stack.enter_context(one), stack.enter_context(other)
+    one, other = socket.socketpair()
+    with one, other:
+        yield one, other
 
 
 def test_a_poller_says_which_socket_can_be_read(poller: Either, pair: Pair) -> None:

@@ -216,6 +216,15 @@ def ends(server: ServerProcess, *damages: str) -> None:
     assert [text for text in result["log"] if text.startswith("ERROR")] == [f"ERROR server serves on, but {damage}" for damage in damages]
 
 
+@contextmanager
+def reporting(directory: Path, *damages: str) -> Iterator[tuple[ServerProcess, Wire]]:
+    """A server with a client; it reports these damages until its end."""
+    with running(directory, BEATING, heard=True) as server:
+        with Wire.talking(directory) as client:
+            yield server, client
+        ends(server, *damages)
+
+
 def gone(directory: Path) -> str:
     return f"its socket {directory}/server.sock is gone (No such file or directory), so that no new client finds it: start it again"
 
@@ -230,13 +239,11 @@ def unlocked(directory: Path) -> str:
 
 def test_a_server_goes_on_when_its_directory_is_deleted(directory: Path) -> None:
     (below := directory / "below").mkdir(0o700)
-    with running(below, BEATING, heard=True) as server:
-        with Wire.talking(below) as client:
-            shutil.rmtree(below)
-            serves_on(server, client, gone(below))
-            missing = DirectoryUnusable(below, "it does not exist; make it with mode 0700")
-            assert IPC(below).listen(NAME)(0, idle) == IPC(below).get(NAME) == Failure(missing)
-        ends(server, gone(below))
+    with reporting(below, gone(below)) as (server, client):
+        shutil.rmtree(below)
+        serves_on(server, client, gone(below))
+        missing = DirectoryUnusable(below, "it does not exist; make it with mode 0700")
+        assert IPC(below).listen(NAME)(0, idle) == IPC(below).get(NAME) == Failure(missing)
     below.mkdir(0o700)
     assert IPC(below).listen(NAME, 0.01)(0, idle) == Success(0)
 
@@ -273,43 +280,37 @@ def link(path: Path) -> None:
 @pytest.mark.parametrize("replace", [plain_file, link, leave_socket])
 def test_a_server_goes_on_when_its_socket_is_replaced(directory: Path, replace: Callable[[Path], None]) -> None:
     path = directory / "server.sock"
-    with running(directory, BEATING, heard=True) as server:
-        with Wire.talking(directory) as client:
-            path.rename(directory / "elsewhere")
-            replace(path)
-            foreign = path.lstat()
-            serves_on(server, client, replaced(directory))
-            assert IPC(directory).get(NAME) == Failure(NoServer(NAME, path))
-            server.expect_name_taken()
-        ends(server, replaced(directory))
+    with reporting(directory, replaced(directory)) as (server, client):
+        path.rename(directory / "elsewhere")
+        replace(path)
+        foreign = path.lstat()
+        serves_on(server, client, replaced(directory))
+        assert IPC(directory).get(NAME) == Failure(NoServer(NAME, path))
+        server.expect_name_taken()
     assert os.path.samestat(path.lstat(), foreign)
     assert sorted(each.name for each in directory.iterdir()) == ["elsewhere", "server.sock"]
 
 
 def test_a_server_reports_again_that_its_socket_is_removed_again(directory: Path) -> None:
     path = directory / "server.sock"
-    with running(directory, BEATING, heard=True) as server:
-        with Wire.talking(directory) as client:
-            path.rename(directory / "elsewhere")
-            serves_on(server, client, gone(directory))
-            server.expect_name_taken()
-            (directory / "elsewhere").rename(path)
-            with Wire.talking(directory) as clock:  # a new one: in the other, older heartbeats wait to be read
-                clock.expect_heartbeats(3)
-            path.unlink()
-            assert server.record() == f"ERROR server serves on, but {gone(directory)}"
-        ends(server, gone(directory), gone(directory))
+    with reporting(directory, gone(directory), gone(directory)) as (server, client):
+        path.rename(directory / "elsewhere")
+        serves_on(server, client, gone(directory))
+        server.expect_name_taken()
+        (directory / "elsewhere").rename(path)
+        with Wire.talking(directory) as clock:  # a new one: in the other, older heartbeats wait to be read
+            clock.expect_heartbeats(3)
+        path.unlink()
+        assert server.record() == f"ERROR server serves on, but {gone(directory)}"
     assert list(directory.iterdir()) == []
 
 
 def test_a_server_goes_on_when_its_lock_is_removed(directory: Path) -> None:
-    with running(directory, BEATING, heard=True) as server:
-        with Wire.talking(directory) as client:
-            (directory / "server.lock").unlink()
-            serves_on(server, client, unlocked(directory))
-            assert IPC(directory).exists(NAME) == Success(True)
-            server.expect_name_taken()  # asks who answers there
-        ends(server, unlocked(directory))
+    with reporting(directory, unlocked(directory)) as (server, client):
+        (directory / "server.lock").unlink()
+        serves_on(server, client, unlocked(directory))
+        assert IPC(directory).exists(NAME) == Success(True)
+        server.expect_name_taken()  # asks who answers there
     assert list(directory.iterdir()) == []
 
 

@@ -14,7 +14,7 @@ from ipcfold import IPC, Continuation, Message, Name, Peer
 from ipcfold.errors import ConnectionClosed, ConnectionRefused, NameTaken, PeerUntrusted, SystemFailure, TimedOut
 from ipcfold.peer import Trust
 from ipcfold.testing.plugin import Serve, serving
-from tests.shells.support import NAME, PATIENCE, PING, SignalHandler, beside, handled, leave_socket, wakeup_descriptor
+from tests.shells.support import NAME, PATIENCE, PING, SignalHandler, beside, handled, leave_socket, sent, wakeup_descriptor
 from tests.shells.wire import CLOSE, CLOSE_OK, RECEIVED, Wire
 
 
@@ -35,12 +35,8 @@ def test_a_server_puts_previous_signal_handlers_back(directory: Path, own: Signa
         os.kill(os.getpid(), watched[-1] if signals else watched[0])
         return continuation.continue_(carry + 1)
 
-    def converse() -> None:
-        with IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
-            process.send(Message.text("look")).unwrap()
-
     listen = IPC(directory).listen(NAME, signals=signals) if signals else IPC(directory).listen(NAME)
-    with handled(signal.SIGINT, own), beside(converse):
+    with handled(signal.SIGINT, own), beside(lambda: sent(directory, "look").unwrap()):
         before = [signal.getsignal(number) for number in watched]
         assert listen(0, look) == Success(1)  # the message at the handler is folded; then the signal ends it
         assert [signal.getsignal(number) for number in watched] == before

@@ -30,6 +30,7 @@ from tests.shells.support import (
     handled,
     python,
     running,
+    sent,
     signals_every,
     wakeup_descriptor,
 )
@@ -56,22 +57,20 @@ def test_a_deadline_holds_while_many_signals_come(directory: Path) -> None:
         assert process.ask(Message.text("quiet"), 2.0) == Failure(TimedOut(NAME, 2.0, "the response of", 1))
 
 
-def test_signal_handlers_that_raise_make_no_message_come_twice_or_out_of_order(directory: Path) -> None:
+def test_signal_handlers_that_raise_make_no_message_come_twice_or_out_of_order(directory: Path, server: ServerProcess) -> None:
     """An exception may strike at any step: then the connection goes on as if it had not, or says that it was interrupted."""
-    with running(directory) as server:
-        outcomes = interrupted("storm", directory)
-        folded = [" ".join(content.split()[:2]) for content in server.stop()]
+    outcomes = interrupted("storm", directory)
+    folded = [" ".join(content.split()[:2]) for content in server.stop()]
     assert all(outcomes.values()), outcomes
     assert len(folded) == len(set(folded))
     certain = [f"echo {number}" for number in outcomes["success"]]
     assert [content for content in folded if content in set(certain)] == certain
 
 
-def test_every_verb_says_that_the_connection_was_interrupted(directory: Path) -> None:
+def test_every_verb_says_that_the_connection_was_interrupted(directory: Path, server: ServerProcess) -> None:
     """Found by raising at one line after the other of asking, until it is through."""
-    with running(directory) as server:
-        outcomes = interrupted("lines", directory)
-        echoes = [content for content in server.stop() if content != "ping"]
+    outcomes = interrupted("lines", directory)
+    echoes = [content for content in server.stop() if content != "ping"]
     assert len(outcomes["survived"]) > 3
     assert len(outcomes["interrupted"]) > 20
     assert len(echoes) == len(set(echoes))
@@ -137,8 +136,8 @@ def test_threads_on_one_connection_are_told_that_it_is_in_use(server: ServerProc
         assert server.stop() == [f"block {gate}", "ping"]
 
 
-def test_threads_that_share_one_connection_never_mix_their_bytes(directory: Path) -> None:
-    def hammer(process: Process, thread: int) -> list[str]:
+def test_threads_that_share_one_connection_never_mix_their_bytes(server: ServerProcess, process: Process) -> None:
+    def hammer(thread: int) -> list[str]:
         sent = list[str]()
         while len(sent) < 40:
             message = Message.text(f"echo {thread} {len(sent)} " + "x" * 20_000)
@@ -148,12 +147,10 @@ def test_threads_that_share_one_connection_never_mix_their_bytes(directory: Path
                 sent.append(message.content.decode())
         return sent
 
-    with running(directory) as server, IPC(directory).get(NAME).unwrap() as process:
-        with ThreadPoolExecutor(4) as pool:
-            sent = [each.result(PATIENCE) for each in [pool.submit(hammer, process, thread) for thread in range(4)]]
-        process.close()
-        folded = server.stop()
-    assert sorted(folded) == sorted(content for each in sent for content in each)
+    with ThreadPoolExecutor(4) as pool:
+        contents = [content for each in pool.map(hammer, range(4), timeout=PATIENCE) for content in each]
+    process.close()
+    assert sorted(server.stop()) == sorted(contents)
 
 
 def test_a_signal_handler_is_told_that_the_connection_it_interrupts_is_in_use(
@@ -207,16 +204,10 @@ def test_a_failed_server_puts_signal_handlers_and_wakeup_descriptor_back(directo
     def fail(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
         raise KeyError(carry)
 
-    def ask() -> None:
-        with IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
-            process.send(Message.text("fail"))
+    def own(_: int, __: FrameType | None) -> None: ...
 
-    ignored, own, default = (
-        handled(signal.SIGTERM, signal.SIG_IGN),
-        handled(signal.SIGINT, lambda _, __: None),
-        handled(signal.SIGHUP, signal.SIG_DFL),
-    )
-    with ignored, own, default, wakeup_descriptor(), beside(ask):
+    ignored, handled_here, default = (signal.SIGTERM, signal.SIG_IGN), (signal.SIGINT, own), (signal.SIGHUP, signal.SIG_DFL)
+    with handled(*ignored), handled(*handled_here), handled(*default), wakeup_descriptor(), beside(lambda: sent(directory, "fail")):
         assert IPC(directory).listen(NAME)(7, fail).failure().carry == 7  # type: ignore[union-attr]  # it is HandlerFailed
 
 
@@ -263,6 +254,6 @@ def test_threads_with_a_connection_each_get_their_own_responses(directory: Path,
             return [process.ask(Message.text(f"echo {thread} {number}")).unwrap() for number in range(50)]
 
     with ThreadPoolExecutor(8) as pool:
-        answers = [each.result(PATIENCE) for each in [pool.submit(ask, thread) for thread in range(8)]]
+        answers = list(pool.map(ask, range(8), timeout=PATIENCE))
         assert answers == [[Message.text(f"echo {thread} {number}") for number in range(50)] for thread in range(8)]
         assert len(server.stop()) == 400

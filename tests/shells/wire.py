@@ -28,8 +28,6 @@ def frame(content: str, media_type: str = "text/plain") -> bytes:
 
 
 class Wire:
-    """One end of a stream, by hand."""
-
     def __init__(self, stream: socket.socket) -> None:
         stream.settimeout(PATIENCE)
         self.stream = stream
@@ -122,7 +120,6 @@ class Wire:
 
 @contextmanager
 def many_clients(directory: Path, count: int) -> Iterator[list[Wire]]:
-    """So many clients that were greeted and accepted."""
     with ExitStack() as stack:
         yield [stack.enter_context(Wire.talking(directory)) for _ in range(count)]
 

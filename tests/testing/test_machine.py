@@ -47,8 +47,6 @@ def holds(client: Client) -> bool:
 
 
 class Locks(ProtocolMachine[C], Generic[C]):
-    """Clients that lock and unlock as they like."""
-
     def messages(self, client: Client) -> st.SearchStrategy[Message]:
         return st.sampled_from([LOCK, UNLOCK])
 

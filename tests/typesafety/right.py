@@ -10,27 +10,9 @@ from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
 from ipcfold import (
-    IPC,
-    AskError,
-    CloseError,
-    ConnectError,
-    Continuation,
-    Handler,
-    HandlerFailed,
-    InvalidMediaType,
-    InvalidName,
-    ListenError,
-    MediaType,
-    Message,
-    Name,
-    Process,
-    ReceiveError,
-    SendError,
-    Server,
-    TimedOut,
-    cases,
-    fold,
-)
+    IPC, AskError, CloseError, ConnectError, Continuation, Handler, HandlerFailed, InvalidMediaType, InvalidName, ListenError, MediaType,
+    Message, Name, Process, ReceiveError, SendError, Server, TimedOut, cases, fold,
+)  # fmt: skip
 from ipcfold import codec as typed_verbs
 from ipcfold.codec import Codec, TypedContinuation, Undecodable, Unencodable, typed
 from ipcfold.events import Connected, Departure, Disconnected, Event, Folded, Listening, Refused, Stopping
