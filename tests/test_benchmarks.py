@@ -23,11 +23,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="they need epoll
 PRESENT = ("raw", "raw_epoll", "ipcfold", "multiprocessing_connection", "asyncio_streams")
 
 
-class Failing:
+def failing(seat: Seat) -> float:
     """An order that cannot be done."""
-
-    def __call__(self, seat: Seat) -> float:
-        raise ZeroDivisionError(f"on purpose, to {seat.contestant.title}")
+    raise ZeroDivisionError(f"on purpose, to {seat.contestant.title}")
 
 
 def test_every_row_is_there_with_its_rounds_or_a_reason(tmp_path: Path) -> None:
@@ -65,7 +63,7 @@ def test_a_peer_has_rows_or_says_what_is_missing(peer: Peer) -> None:
 def test_a_contestant_that_fails_is_a_row_that_says_why(tmp_path: Path) -> None:
     field = Field.of("round-trip", ["raw"])
     with pairs(field.contestants, tmp_path / "pairs") as running:
-        nothing = Measure(lambda _: Failing(), lambda seconds: seconds)
+        nothing = Measure(lambda _: failing, lambda seconds: seconds)
         (figure,) = in_turns(field, running, usual_placement(), QUICK, nothing)
     assert not figure.values
     assert figure.absent == "failed: ZeroDivisionError: on purpose, to raw blocking socket"

@@ -25,7 +25,8 @@ ECHO = Name("echo")
 
 
 def environment(directory: Path, **others: str) -> Mapping[str, str]:
-    return PLAIN | {"IPCFOLD_DIRECTORY": str(directory), "TERM": "xterm", "PYTHONIOENCODING": "utf-8", **others}
+    path = f"{Path(sys.executable).parent}:{PLAIN['PATH']}"  # where the command is
+    return PLAIN | {"IPCFOLD_DIRECTORY": str(directory), "PATH": path, "TERM": "xterm", "PYTHONIOENCODING": "utf-8", **others}
 
 
 def ipcfold(

@@ -121,24 +121,15 @@ def test_the_page_names_the_file_of_zsh_as_zsh_looks_for_it(directory: Path) -> 
     assert named[1] == defined[1]
 
 
-def test_bash_completes_commands_options_and_the_names_of_servers(echo: Path, tmp_path: Path) -> None:
+def test_bash_completes_commands_options_and_the_names_of_servers(echo: Path) -> None:
     bash = shutil.which("bash")
     assert bash is not None
-    (tmp_path / "ipcfold").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ipcfold "$@"\n')
-    (tmp_path / "ipcfold").chmod(0o755)
     script = ipcfold(echo, "completion", "bash").stdout.decode()
 
     def completed(*words: str) -> list[str]:
         line = 'COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=(); _ipcfold; printf "%s\\n" "${COMPREPLY[@]}"'
-        done = subprocess.run(
-            [bash, "-c", f"{script}\n{line}", "bash", *words],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=PATIENCE,
-            env=environment(echo, PATH=f"{tmp_path}:{os.environ['PATH']}"),
-            cwd=ROOT,
-        )
+        command = [bash, "-c", f"{script}\n{line}", "bash", *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE, env=environment(echo), cwd=ROOT)
         return done.stdout.split()
 
     assert completed("ipcfold", "li") == ["list", "listen"]

@@ -10,7 +10,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -80,7 +80,7 @@ class Channel:
         self._stream.close()
 
 
-class Child:
+class Child(AbstractContextManager["Child"]):
     """A forked process that does one piece of work and says last what that returned; the end of its `with` block kills it."""
 
     def __init__(
@@ -145,9 +145,6 @@ class Child:
         code, said = self.ended()
         assert code == 0, f"a child ended with {code} ({-signal.SIGALRM}: it ran out of patience) and said: {said}"
         return said.rpartition("\n")[2]
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._code is None:

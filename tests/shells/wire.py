@@ -6,7 +6,7 @@ It frames and reads bytes with a few lines of its own, so that the library is no
 import select
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,7 +27,7 @@ def frame(content: str, media_type: str = "text/plain") -> bytes:
     return len(media_type).to_bytes(2) + media_type.encode() + len(encoded).to_bytes(4) + encoded + b"\xce"
 
 
-class Wire:
+class Wire(AbstractContextManager["Wire"]):
     def __init__(self, stream: socket.socket) -> None:
         stream.settimeout(PATIENCE)
         self.stream = stream
@@ -110,9 +110,6 @@ class Wire:
 
     def close(self) -> None:
         self.stream.close()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
