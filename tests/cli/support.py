@@ -11,8 +11,9 @@ import sys
 import termios
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import IO
 
 from ipcfold import IPC, Name
@@ -83,7 +84,9 @@ def echoing(
         server.communicate()
 
 
-class Terminal:
+class Terminal(AbstractContextManager["Terminal"]):
+    """The command in a terminal."""
+
     def __init__(self, directory: Path, *arguments: str, **others: str) -> None:
         self._master, slave = os.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
@@ -125,17 +128,13 @@ class Terminal:
         self.seen += data.decode(errors="replace")
         return bool(data)
 
-    def close(self) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.process.kill()
         self.process.wait()
         os.close(self._master)
 
 
-def terminal(directory: Path, *arguments: str, **others: str) -> AbstractContextManager[Terminal]:
-    return closing(Terminal(directory, *arguments, **others))
-
-
 def in_terminal(directory: Path, *arguments: str, **others: str) -> tuple[int, str]:
     """The exit status, and what was shown."""
-    with terminal(directory, *arguments, **others) as shown:
+    with Terminal(directory, *arguments, **others) as shown:
         return shown.end()

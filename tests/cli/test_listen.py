@@ -14,7 +14,7 @@ from returns.result import Result
 from ipcfold import IPC, Message
 from ipcfold.cli.listen import imported, literal
 from ipcfold.cli.status import Status
-from tests.cli.support import ECHO, echoing, fails, ipcfold, printed, terminal
+from tests.cli.support import ECHO, Terminal, echoing, fails, ipcfold, printed
 from tests.shells.support import PATIENCE
 
 VALUES = st.recursive(
@@ -98,7 +98,7 @@ def test_listen_ends_when_no_message_comes_in_time(directory: Path) -> None:
 
 
 def test_listen_says_in_a_terminal_how_to_end_it(directory: Path) -> None:
-    with terminal(directory, "listen", "echo", "tests.cli.handlers:echo") as shown:
+    with Terminal(directory, "listen", "echo", "tests.cli.handlers:echo") as shown:
         shown.until("echo: Ctrl-C ends this server\n")
         IPC(directory).wait(ECHO, PATIENCE).unwrap().close()
         shown.interrupt()

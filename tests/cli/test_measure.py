@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ipcfold.cli.latency import Latency
 from ipcfold.cli.status import Status
-from tests.cli.support import echoing, fails, ipcfold, printed, terminal
+from tests.cli.support import Terminal, echoing, fails, ipcfold, printed
 from tests.shells.support import NAME, PATIENCE, ServerProcess, running
 
 TIMES = st.lists(st.floats(1e-7, 1e3), min_size=1, max_size=200)
@@ -50,10 +50,10 @@ def test_ping_changes_no_carry(directory: Path, server: ServerProcess) -> None:
 
 
 def test_ping_goes_on_while_the_server_is_away_and_ends_with_statistics(directory: Path) -> None:
-    with terminal(directory, "ping", str(NAME), "--interval", "0.02", "--timeout", str(PATIENCE)) as shown:
+    with Terminal(directory, "ping", str(NAME), "--interval", "0.02", "--timeout", str(PATIENCE)) as shown:
         assert shown.end()[0] == Status.NO_SERVER
     first = running(directory)
-    with first, terminal(directory, "ping", str(NAME), "--interval", "0.02", "--timeout", str(PATIENCE)) as shown:
+    with first, Terminal(directory, "ping", str(NAME), "--interval", "0.02", "--timeout", str(PATIENCE)) as shown:
         shown.until("2: ")
         first.__exit__(None, None, None)
         shown.until("ipcfold: nobody listens")
@@ -85,7 +85,7 @@ def test_bench_lasts_as_long_as_it_says_and_leaves_responses_alone(echo: Path) -
 
 
 def test_bench_shows_a_bar_while_it_runs_and_a_histogram_then(echo: Path) -> None:
-    with terminal(echo, "bench", "echo", "hi", "--count", "200") as shown:
+    with Terminal(echo, "bench", "echo", "hi", "--count", "200") as shown:
         shown.until("measuring")
         status, text = shown.end()
     assert status == 0
@@ -99,7 +99,7 @@ def test_bench_shows_a_bar_while_it_runs_and_a_histogram_then(echo: Path) -> Non
 
 
 def test_bench_that_is_interrupted_shows_what_there_is(echo: Path) -> None:
-    with terminal(echo, "bench", "echo", "--seconds", "100") as shown:
+    with Terminal(echo, "bench", "echo", "--seconds", "100") as shown:
         shown.until("1%")
         shown.interrupt()
         status, text = shown.end()

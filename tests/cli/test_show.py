@@ -11,7 +11,7 @@ import pytest
 
 from ipcfold import Name
 from ipcfold.cli.status import Status
-from tests.cli.support import in_terminal, ipcfold, started, terminal
+from tests.cli.support import Terminal, in_terminal, ipcfold, started
 from tests.environment import ROOT
 from tests.shells.support import PATIENCE, running
 from tests.shells.wire import Wire
@@ -61,7 +61,7 @@ def test_the_directory_can_be_given_before_and_behind_the_command(directory: Pat
 
 
 def test_watch_shows_servers_come_in_a_terminal(directory: Path) -> None:
-    with terminal(directory, "watch", "--interval", "0.05") as shown:
+    with Terminal(directory, "watch", "--interval", "0.05") as shown:
         shown.until("nobody listens")
         with running(directory) as server:
             shown.until(f"server  {server.pid}")
@@ -71,7 +71,7 @@ def test_watch_shows_servers_come_in_a_terminal(directory: Path) -> None:
 
 
 def test_watch_that_is_terminated_leaves_the_terminal_in_order(directory: Path) -> None:
-    with terminal(directory, "watch") as shown:
+    with Terminal(directory, "watch") as shown:
         shown.until("nobody listens")
         shown.process.send_signal(signal.SIGTERM)
         assert shown.end()[0] == Status.TERMINATED
