@@ -28,7 +28,9 @@ class HostilityContract(Contract):
     def test_a_silent_client_is_dropped_at_the_limit_and_the_log_says_why(self, directory: Path) -> None:
         with self.running(directory, "handshake=0.2") as server, Wire.to(directory) as silent:
             silent.expect(START).expect_end()
-            assert "limits.handshake" in logged(server)
+            result = server.result_of_stop()
+            assert result["carry"] == []
+            assert "limits.handshake" in str(result["log"])
 
     def test_a_client_that_accepts_byte_by_byte_is_dropped_at_the_limit(self, directory: Path) -> None:
         with self.running(directory, "handshake=0.3", BEAT) as server:

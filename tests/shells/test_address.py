@@ -21,7 +21,7 @@ from ipcfold.peer import Trust
 from ipcfold.pointfree import ask, flat_map
 from ipcfold.testing.plugin import serving
 from tests.shells.children import SHELL, Channel, Child, anybody
-from tests.shells.support import NAME, PATIENCE, PING, PONG, ServerProcess, running
+from tests.shells.support import NAME, PATIENCE, PING, PONG, running
 
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
@@ -203,13 +203,6 @@ def test_the_default_directory_is_in_the_runtime_directory_of_the_user(directory
     assert error == NoServer(NAME, directory / "ipcfold" / "server.sock")
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     assert isinstance(IPC().get(Name("nobody-has-this-name")).failure(), NoServer | DirectoryUnusable)
-
-
-def test_only_the_owner_may_use_sockets_and_locks(directory: Path, server: ServerProcess) -> None:
-    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()}
-    assert modes == {"server.sock": 0o600, "server.lock": 0o600}
-    assert IPC(directory).wait(NAME, PATIENCE).unwrap().close() == Success(None)
-    assert server.stop() == []
 
 
 @pytest.mark.parametrize("umask", [0, 0o022, 0o077, 0o777], ids=oct)

@@ -313,17 +313,17 @@ def test_one_of_twenty_servers_that_start_at_once_gets_the_name(directory: Path)
 
 
 def test_a_name_never_has_two_owners_while_servers_come_and_go(directory: Path, tmp_path: Path) -> None:
-    """The witness is a lock on another file, held from before a server shows its socket until it has withdrawn it."""
+    """Only one owner can hold a lock on another file, from before a server shows its socket until it has withdrawn it."""
     over = tmp_path / "over"
 
     def come_and_go() -> int:
         owned = refused = 0
-        with (tmp_path / "witness").open("w") as witness:
+        with (tmp_path / "owned").open("w") as owned_file:
 
             def watch(frame: FrameType, event: str, _: object) -> None:
                 if frame.f_code is Loop.run.__code__ and event in ("call", "return"):
                     # Raises if somebody else has it, which ends this racer.
-                    fcntl.flock(witness, fcntl.LOCK_EX | fcntl.LOCK_NB if event == "call" else fcntl.LOCK_UN)
+                    fcntl.flock(owned_file, fcntl.LOCK_EX | fcntl.LOCK_NB if event == "call" else fcntl.LOCK_UN)
 
             sys.setprofile(watch)
             while owned < 50:

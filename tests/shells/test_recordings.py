@@ -11,12 +11,10 @@ from returns.result import Success
 
 from ipcfold import IPC, ConnectionClosed, Message, TimedOut
 from tests.shells.support import NAME, PATIENCE, running
-from tests.shells.wire import CLOSE_OK as CLOSE_OK_CONTENT
-from tests.shells.wire import frame, listening
+from tests.shells.wire import CLOSE_OK, frame, listening
 from tests.wire.recordings import Recording, Side, recordings, without_heartbeats
 
 RECORDINGS = pytest.mark.parametrize("recording", recordings(), ids=[recording.scenario for recording in recordings()])
-CLOSE_OK = frame(CLOSE_OK_CONTENT)
 SIZES = pytest.mark.parametrize("size", [1, 10**6], ids=["byte by byte", "whole"])
 
 
@@ -32,7 +30,7 @@ def replay(stream: socket.socket, recording: Recording, side: Side, size: int, b
         if sender != side:
             expected += len(without_heartbeats(data))
             continue
-        if data == CLOSE_OK:
+        if data == frame(CLOSE_OK):
             before_close_ok()
         while len(without_heartbeats(heard)) < expected:
             heard += stream.recv(65536)

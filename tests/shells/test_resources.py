@@ -38,14 +38,14 @@ def asleep(pid: int) -> None:
 
 def test_a_server_out_of_descriptors_waits_and_later_accepts_every_client(directory: Path) -> None:
     with running(directory, "files=40", BEATING, heard=True) as server, Wire.talking(directory) as first:
-        crowd = [Wire.to(directory).write(START_OK, "ping") for _ in range(60)]
+        clients = [Wire.to(directory).write(START_OK, "ping") for _ in range(60)]
         assert server.record() == "WARNING server accepts nobody for now, and goes on trying: [Errno 24] Too many open files"
         first.ping()
         began, used = monotonic(), cpu_seconds(server.pid)
         first.expect_heartbeats(20)
         assert cpu_seconds(server.pid) - used < 0.25 * (monotonic() - began)
         first.ping()
-        for wire in crowd:  # as one after the other leaves, the next ones get in
+        for wire in clients:  # as one after the other leaves, the next ones get in
             wire.expect(START, RECEIVED, "pong").close()
         with Wire.talking(directory) as late:
             late.ping()
@@ -58,9 +58,9 @@ def test_a_server_out_of_memory_drops_only_the_client_that_needs_more(directory:
     begun = b"\0\3a/b" + (64 * 2**20).to_bytes(4) + b"x" * (60 * 2**20)
     with running(directory, f"memory={200 * 2**20}", BEATING, heard=True) as server, Wire.talking(directory) as first:
         first.ping()
-        crowd = [Wire.talking(directory) for _ in range(4)]
+        clients = [Wire.talking(directory) for _ in range(4)]
         dropped = 0
-        for wire in crowd:
+        for wire in clients:
             try:
                 wire.stream.sendall(begun)
             except (BrokenPipeError, ConnectionResetError):
@@ -69,7 +69,7 @@ def test_a_server_out_of_memory_drops_only_the_client_that_needs_more(directory:
         for _ in range(dropped):
             assert server.record().endswith(": there is no memory left for what it sends")
         first.ping()
-        for wire in crowd:
+        for wire in clients:
             wire.close()
         with Wire.talking(directory) as late:  # there is room again
             late.stream.sendall(begun)
@@ -160,15 +160,15 @@ def test_a_server_serves_the_clients_that_came_while_it_was_stopped(directory: P
         asleep(server.pid)
         server.signal(signal.SIGSTOP)
         os.waitpid(server.pid, os.WUNTRACED)
-        crowd = [Wire.to(directory) for _ in range(200)]
-        for wire in crowd + greeted:
+        clients = [Wire.to(directory) for _ in range(200)]
+        for wire in clients + greeted:
             wire.write(START_OK, "ping")
         # For longer than anybody has to greet.
         assert IPC(directory, limits=Limits(handshake=1.6)).get(NAME) == Failure(TimedOut(NAME, 1.6, "the greeting of"))
         server.signal(signal.SIGCONT)
         for wire in greeted:
             wire.expect(RECEIVED, "pong").close()
-        for wire in crowd:
+        for wire in clients:
             wire.expect(START, RECEIVED, "pong").close()
         assert server.stop() == ["ping"] * 220
 
@@ -269,16 +269,15 @@ def test_a_server_goes_on_when_its_directory_is_renamed(directory: Path) -> None
     assert IPC(there).listen(NAME, 0.01)(0, idle) == Success(0)
 
 
-def plain_file(path: Path) -> None:
-    path.write_text("foreign")
-
-
-def link(path: Path) -> None:
-    path.symlink_to("elsewhere")
-
-
-@pytest.mark.parametrize("replace", [plain_file, link, leave_socket])
-def test_a_server_goes_on_when_its_socket_is_replaced(directory: Path, replace: Callable[[Path], None]) -> None:
+@pytest.mark.parametrize(
+    "replace",
+    [
+        pytest.param(lambda path: path.write_text("foreign"), id="file"),
+        pytest.param(lambda path: path.symlink_to("elsewhere"), id="link"),
+        pytest.param(leave_socket, id="socket"),
+    ],
+)
+def test_a_server_goes_on_when_its_socket_is_replaced(directory: Path, replace: Callable[[Path], object]) -> None:
     path = directory / "server.sock"
     with reporting(directory, replaced(directory)) as (server, client):
         path.rename(directory / "elsewhere")

@@ -197,8 +197,8 @@ def test_a_file_that_is_no_socket_is_not_replaced(directory: Path) -> None:
 def test_a_socket_that_another_put_in_its_place_is_not_removed(directory: Path, serve: Serve) -> None:
     server = serve(count, 0)
     (directory / "server.sock").unlink()
-    with socket.socket(socket.AF_UNIX) as usurper:
-        usurper.bind(str(directory / "server.sock"))
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(directory / "server.sock"))
         assert server.stop() == Success(0)
         assert (directory / "server.sock").exists()
 
