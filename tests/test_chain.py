@@ -126,21 +126,15 @@ def test_a_pipeline_is_frozen_and_has_slots() -> None:
     assert [field.name for field in attrs.fields(Pipeline)] == ["result"]
 
 
-def started(no_result: Result[int, str]) -> object:
-    return pipeline(no_result)
-
-
-def gone_on(no_result: Result[int, str]) -> object:
-    return pipeline(step(1)).flat_map(lambda _: no_result)
-
-
-def repaired(no_result: Result[int, str]) -> object:
-    failed: Result[int, str] = Failure("no")
-    return pipeline(failed).lash(lambda _: no_result)
-
-
 @pytest.mark.parametrize("wrong", [Name("x"), None, Some(1), pipeline(Name.of("x")), Success], ids=repr)
-@pytest.mark.parametrize("build", [started, gone_on, repaired])
+@pytest.mark.parametrize(
+    "build",
+    [
+        pytest.param(pipeline, id="pipeline"),
+        pytest.param(lambda no_result: pipeline(step(1)).flat_map(lambda _: no_result), id="flat_map"),
+        pytest.param(lambda no_result: pipeline(Failure("no")).lash(lambda _: no_result), id="lash"),
+    ],
+)
 def test_a_value_that_is_no_result_is_refused_with_what_to_do(build: Callable[[Result[int, str]], object], wrong: Any) -> None:
     told = f"a pipeline holds a Result, not {re.escape(repr(wrong))}: start it with .* and give flat_map and lash functions that return one"
     with pytest.raises(TypeError, match=told):

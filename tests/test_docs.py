@@ -38,6 +38,7 @@ from tests.test_exports import PUBLIC
 DOCS = ROOT / "docs"
 PAGES = {str(page.relative_to(ROOT)): page for page in (ROOT / "README.md", *sorted(DOCS.rglob("*.md")))}
 LANGUAGES = {"python", "console", "sh", "ini", "toml"}
+EXTRAS = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
 OF_OTHERS = {"loginctl", "journalctl", "systemctl", "source"}
 IN_ONE_SESSION = {"docs/how-to/command-line.md"}  # all the blocks of a page: tests/cli runs it
 MODULES_OF_OTHERS = {"pytest", "venv"}
@@ -156,18 +157,13 @@ def test_the_commands_of_a_page_name_what_exists(page: str, block: Block) -> Non
         for words in (shlex.split(part, comments=True) for part in line.split("&&")):
             match [Path(words[0]).name, *words[1:]]:
                 case ["pip", "install", *wanted]:
-                    assert extras(wanted) <= set(project()["optional-dependencies"]), line
+                    assert extras(wanted) <= EXTRAS, line
                 case ["ipcfold", command, *_]:
                     assert command in set(app), line
                 case ["python" | "python3", "-m", module, *arguments]:
                     assert module in MODULES_OF_OTHERS or known(module, arguments), line
                 case _:
                     assert Path(words[0]).name in OF_OTHERS, line
-
-
-def project() -> dict[str, dict[str, object]]:
-    found: dict[str, dict[str, object]] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return found
 
 
 def extras(arguments: list[str]) -> set[str]:

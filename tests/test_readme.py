@@ -6,8 +6,6 @@ import sys
 from pathlib import Path
 from typing import get_args
 
-import pytest
-
 import ipcfold
 from ipcfold import IPC, Message, Name
 from tests.environment import PLAIN, ROOT
@@ -28,23 +26,17 @@ def printed(process: subprocess.Popen[str]) -> str:
     return output.strip()
 
 
-@pytest.fixture
-def written(directory: Path) -> Path:
-    """A directory with README's programs in it, which is the default directory of theirs."""
+def test_the_server_answers_42_clients_and_returns_42_at_the_43rd(directory: Path) -> None:
     write("README.md", directory)
-    return directory
-
-
-def test_the_server_answers_42_clients_and_returns_42_at_the_43rd(written: Path) -> None:
     for clients in (42, 1):  # the next start under that name succeeds
-        server = run(written / "server.py")
-        with IPC(written).wait(SERVER, PATIENCE).unwrap() as process:
+        server = run(directory / "server.py")
+        with IPC(directory).wait(SERVER, PATIENCE).unwrap() as process:
             process.send(*[Message.text("ping")] * (42 - clients)).unwrap()
-        assert [printed(run(written / "client.py")) for _ in range(clients)] == ["pong"] * clients
-        assert IPC(written).exists(SERVER).unwrap()
-        assert "closed this connection" in printed(run(written / "client.py"))
+        assert [printed(run(directory / "client.py")) for _ in range(clients)] == ["pong"] * clients
+        assert IPC(directory).exists(SERVER).unwrap()
+        assert "closed this connection" in printed(run(directory / "client.py"))
         assert printed(server) == "<Success: 42>"
-        assert not list(written.glob("server-name*"))
+        assert not list(directory.glob("server-name*"))
 
 
 def test_the_unions_of_errors_are_those_of_the_table() -> None:

@@ -40,7 +40,7 @@ class Monkey:
             self._stop_server: 4,
             self._kill_client: 8,
             self._stop_client: 12,
-            self._strange: 15,
+            self._connect_hostile: 15,
             self._signal_client: 40,
             self._signal_server: 40,
         }
@@ -93,7 +93,7 @@ class Monkey:
     def _stop(self, child: ChaosProcess) -> None:
         self._processes.stop(child, self._random.uniform(0, _LONGEST_STOP))
 
-    def _strange(self) -> None:
+    def _connect_hostile(self) -> None:
         self._hostile.come()
         self.figures["hostile connections"] += 1
 
