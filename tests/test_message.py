@@ -39,7 +39,7 @@ def test_any_text_is_a_media_type_or_an_error(text: str) -> None:
         'text/plain; a="b"c', "text/plain, text/html", "text/plain\n", "téxt/plain", 'text/plain; a="é"', "text/plain; a=b c",
     ],
 )  # fmt: skip
-def test_what_is_no_media_type_is_refused_by_value(text: str) -> None:
+def test_a_text_that_is_no_media_type_is_an_error(text: str) -> None:
     assert MediaType.of(text) == Failure(InvalidMediaType(text))
 
 
@@ -67,7 +67,7 @@ def test_a_media_type_has_sixty_four_parameters_at_most() -> None:
         pytest.param('a/b;a="' + "\\b" * 32_000 + '"', id="escapes"),
     ],
 )
-def test_no_text_of_a_stranger_takes_much_memory_to_read(text: str) -> None:
+def test_no_text_takes_much_memory_to_read_as_a_media_type(text: str) -> None:
     tracemalloc.start()
     MediaType.of(text)
     _, peak = tracemalloc.get_traced_memory()
@@ -76,7 +76,7 @@ def test_no_text_of_a_stranger_takes_much_memory_to_read(text: str) -> None:
 
 
 @given(parameter_values())
-def test_a_value_is_quoted_and_unquoted_character_by_character(value: str) -> None:
+def test_a_parameter_value_is_unquoted_character_by_character(value: str) -> None:
     escaped = "".join(f"\\{character}" for character in value)
     assert MediaType.of(f'text/plain; a="{escaped}"').unwrap().parameter("a") == Some(value)
 

@@ -34,7 +34,7 @@ RECORDINGS = pytest.mark.parametrize("recording", recordings(), ids=[recording.s
 CUTTINGS = pytest.mark.parametrize("cutting", [whole, cut_at_every_byte, joined])
 
 
-def test_all_are_there() -> None:
+def test_every_recording_is_there() -> None:
     assert {recording.scenario for recording in recordings()} == {
         "batch-quiet", "batch-responses", "close", "idle", "kill", "nul", "pingpong", "sigint", "stop",
     }  # fmt: skip
