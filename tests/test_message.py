@@ -43,13 +43,6 @@ def test_a_comma_between_quotes_belongs_to_the_value() -> None:
     assert str(parsed) == 'text/plain; a="b, c=d"; e=f'
 
 
-@given(media_types())
-def test_a_media_type_with_at_most_one_parameter_has_no_other_separator_than_the_original_knows(media_type: MediaType) -> None:
-    one = MediaType(media_type.type, media_type.subtype, media_type.parameters[:1])
-    essence = f"{one.type}/{one.subtype}"
-    assert str(one) == essence or str(one).startswith(f"{essence}; {one.parameters[0][0]}=")
-
-
 @given(tokens(), tokens())
 def test_type_and_subtype_compare_without_case(kind: str, subtype: str) -> None:
     lower, upper = MediaType.of(f"{kind}/{subtype}".lower()), MediaType.of(f"{kind}/{subtype}".upper())
