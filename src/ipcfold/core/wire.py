@@ -130,9 +130,10 @@ class Encoder:
             content, media_type = message.content, message.media_type
             if type(content) is not bytes or type(media_type) is not MediaType:
                 _check(message)
+                content = bytes.__bytes__(content)  # a subclass may have a length of its own, and would break the frame
             size = len(content)
             if size > self._limit or (size <= _LONGEST_SIGNAL and content in _SIGNALS):
-                self._refuse(message)
+                self._refuse(Message(media_type, content))  # not the message itself: its content may be of a subclass
             if size > self.largest:  # noqa: PLR1730 - calling `max` for each message costs more
                 self.largest = size
             beginning = self._beginning if media_type is self._media_type else self._begin(media_type)
@@ -157,9 +158,9 @@ class Encoder:
 def _check(message: object) -> None:
     """Raise a `TypeError` if this is not a message."""
     found = type(message).__name__  # only the type's name: a `repr` may be foreign code that takes any time
-    if isinstance(message, Message):
+    if type(message) is Message:  # a subclass could give another content each time
         unchecked: Any = message  # Any: as above
-        if isinstance(unchecked.content, bytes) and isinstance(unchecked.media_type, MediaType):
+        if isinstance(unchecked.content, bytes) and type(unchecked.media_type) is MediaType:
             return
         found = f"a Message of {type(unchecked.media_type).__name__} and {type(unchecked.content).__name__}"
     raise TypeError(f"a Message of a MediaType and bytes is wanted, not {found}")
