@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipcfold.core.frame import Encoder, RefusedError, Signal, encode
+from ipcfold.core.wire import Encoder, RefusedError, Signal, encode
 from ipcfold.errors import MessageTooLarge
 from ipcfold.limits import Limits
 from ipcfold.message import OCTET_STREAM, TEXT_PLAIN, MediaType, Message

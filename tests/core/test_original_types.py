@@ -6,7 +6,7 @@ from string import ascii_letters, digits
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipcfold.core.frame import Decoder, Encoder, Signal, encode
+from ipcfold.core.wire import Decoder, Encoder, Signal, encode
 from ipcfold.limits import Limits
 from ipcfold.message import TEXT_PLAIN, MediaType, Message
 

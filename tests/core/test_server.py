@@ -24,7 +24,7 @@ class Server:
     """A core that counts messages. It takes a turn after each event, as a shell does."""
 
     def __init__(
-        self, *, heartbeat: float = 1, limits: Limits = LIMITS, timeout: float | None = None, now: float = 0, user: int | None = None
+        self, *, heartbeat: float = 2 / 3, limits: Limits = LIMITS, timeout: float | None = None, now: float = 0, user: int | None = None
     ) -> None:
         self.core = ServerCore(0, name=NAME, heartbeat=heartbeat, limits=limits, timeout=timeout, now=now, user=user, observed=True)
         self.ends = dict[int, ServerConnection]()

@@ -23,7 +23,7 @@ EVENTS: list[ServerEvent | Signal] = [*ServerEvent, *Signal]
 
 
 def greeted(now: float = 0.0) -> ServerConnection:
-    return ServerConnection(PEER, heartbeat=1, limits=LIMITS, now=now)
+    return ServerConnection(PEER, heartbeat=2 / 3, limits=LIMITS, now=now)
 
 
 def reply(end: ServerConnection, continuation: Continuation[int], now: float) -> None:
@@ -31,7 +31,7 @@ def reply(end: ServerConnection, continuation: Continuation[int], now: float) ->
 
 
 def talking(now: float = 0.0, limits: Limits = LIMITS) -> ServerConnection:
-    end = ServerConnection(PEER, heartbeat=1, limits=limits, now=now)
+    end = ServerConnection(PEER, heartbeat=2 / 3, limits=limits, now=now)
     end.receive(Signal.START_OK.frame, now)
     assert end.next(now) is None
     assert written(end) == Signal.START.frame
@@ -219,7 +219,7 @@ def test_a_large_message_comes_through_the_room() -> None:
 
 
 def test_what_comes_through_the_room_does_not_put_the_greeting_off() -> None:
-    end, stream = ServerConnection(PEER, heartbeat=1, limits=Limits(handshake=5), now=0), encode(Message.octets(b"x" * 2**16))
+    end, stream = ServerConnection(PEER, heartbeat=2 / 3, limits=Limits(handshake=5), now=0), encode(Message.octets(b"x" * 2**16))
     end.receive(stream[: 2**15], 1)
     assert end.next(1) is None
     room = end.room()

@@ -46,7 +46,7 @@ class IPC:
 
     - `directory`: the directory of the sockets; it must exist with mode 0700. `None` means `IPCFOLD_DIRECTORY` of the
       environment, or else the runtime directory of this user. A server creates that one when it is missing.
-    - `heartbeat`: seconds of silence after which an end sends a heartbeat.
+    - `heartbeat`: seconds of silence after which a client sends a heartbeat; a server waits half as long again.
     - `limits`: limits on what a peer may use.
     - `trust`: decides by the peer credentials whether to talk to a peer; by default to this user and root. With another
       predicate the directory may be open to other users: then its permissions say who can reach it. Only `True` means

@@ -22,6 +22,9 @@ from ipcfold.limits import Limits
 from ipcfold.message import Message
 from ipcfold.peer import Peer
 
+# A client of the original looks at its timeout only after its watch of one period ended without a byte. If the server's
+# heartbeats came once a period, each watch would end with one, and `wait` with a timeout would wait for ever.
+_PERIODS: Final = 1.5
 _LOOKED_AT: Final = 32  # frames at once, so that a client that sends only signals gets no more of the server than others
 
 # Looking up a member of an enumeration costs more than a variable (15 to 18 % of the instructions of a message).
@@ -75,7 +78,7 @@ class ServerConnection:
     )
 
     def __init__(self, peer: Peer, *, heartbeat: float, limits: Limits, now: float, shared: Shared | None = None) -> None:
-        """`heartbeat`: seconds of silence after which to send a heartbeat; `now`: seconds of any steady clock."""
+        """A heartbeat is sent after one and a half times `heartbeat` seconds of silence; `now`: seconds of any steady clock."""
         self.peer = peer
         self.fault = ""
         """The fault of this peer that ended the connection, if any."""
@@ -99,7 +102,7 @@ class ServerConnection:
         self._draining = False
         self._ended = False
         self._ended_by: ServerEvent | Signal = ServerEvent.ENDED
-        self._heartbeat = heartbeat
+        self._heartbeat = _PERIODS * heartbeat
         self._limits = limits
         self._since = now  # when the state or the silence began
         self.outbox.add(Signal.START.frame)
