@@ -27,7 +27,7 @@ from tests.shells.wire import Wire, listening
 
 BIND, LOCK, SOCKET = "server.bind", "server.lock", "server.sock"
 PUBLISHING = "publish"  # the function that a server enters once the name is its own
-SERVING = "_served"  # and the one that it enters once its socket is there
+SERVING = "_turns"  # and the one that it enters once its socket is there
 
 
 def respond(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
@@ -107,7 +107,7 @@ def test_a_server_killed_at_any_step_over_anything_left_leaves_the_name_free(dir
             if before and place.endswith(SERVING):  # from here on it is as with nothing there, which was tried first
                 assert after == {LOCK, SOCKET}, at
                 break
-    assert functions >= {"of", "publish", "serve", "_served", "withdraw", "release", "connected"}
+    assert functions >= {"of", "publish", "serve", "_turns", "withdraw", "release", "connected"}
     assert set(found) == {frozenset(), *map(frozenset, ({LOCK}, {LOCK, BIND}, {LOCK, SOCKET}, {LOCK, BIND, SOCKET}))}
 
 
@@ -146,7 +146,7 @@ def test_a_contender_killed_at_any_step_leaves_a_live_server_without_a_lock_alon
                 assert (code, place.rpartition("\n")[2]) == (0, str(taken(directory, 0)))
                 break
             functions.add(place.split()[1])
-        assert functions >= {"of", "_stranger", "connected", "greeted", "release"}
+        assert functions >= {"of", "probe", "connected", "run", "release"}
         assert left(directory) == {SOCKET}
 
 
@@ -184,7 +184,7 @@ def test_a_signal_s_handler_that_looks_and_forks_at_any_step_takes_no_name_away(
         if not places:
             break
         functions.add(places[0].split()[1])
-    assert functions >= {"exists", "_listener", "of", "_is_held", "publish", "withdraw", "release"}
+    assert functions >= {"exists", "listener", "of", "_is_held", "publish", "withdraw", "release"}
 
 
 def test_a_signal_s_handler_that_looks_while_its_process_does_gets_an_answer(directory: Path, server: ServerProcess) -> None:

@@ -107,7 +107,7 @@ def test_a_keyboard_interrupt_at_any_step_of_a_server_keeps_what_it_acknowledged
 
     functions = set[str]()
     for line in count(1):
-        with Child(serve, Fault(signal.SIGINT, line, after="_fold", until="_served")) as server:
+        with Child(serve, Fault(signal.SIGINT, line, after="_fold", until="_turns")) as server:
             while not (directory / "server.sock").exists():
                 pass
             acknowledged = [*converse("ping", "many 2"), *converse("quiet"), *converse("stop")]
@@ -117,7 +117,7 @@ def test_a_keyboard_interrupt_at_any_step_of_a_server_keeps_what_it_acknowledged
         if not places:
             break
         functions.add(places[0].split()[1])
-    assert functions >= {"turn", "settle", "_read", "_fold", "_look_after", "_answered", "close", "accepted"}
+    assert functions >= {"turn", "_accept", "accepted", "happened", "_read", "_fold", "send", "watch", "close"}
 
 
 def test_threads_on_one_connection_are_told_that_it_is_in_use(server: ServerProcess, process: Process, gate: Path) -> None:

@@ -55,7 +55,7 @@ class Loop(Generic[C]):
             # A process that sees the socket may send a signal, so the signal handlers are installed first.
             with handled(signals, self._end, self._interrupt, engine.wake):
                 listening = flow(self._claim.publish(mode), flat_map(partial(engine.listen, period)))
-                return flow(listening, flat_map(self._served))
+                return flow(listening, flat_map(self._turns))
         except _ForkedError:
             return Failure(UsedAfterFork(self._name, self._owner))
         finally:
@@ -63,7 +63,7 @@ class Loop(Generic[C]):
                 self._flusher.end()
             engine.close()
 
-    def _served(self, _: None) -> Result[C, HandlerFailed[C]]:
+    def _turns(self, _: None) -> Result[C, HandlerFailed[C]]:
         engine, asked = self._engine, None
         while asked is not None or not engine.over:
             try:
