@@ -5,6 +5,7 @@ waits, as in the library's own examples. After five seconds of waiting it closes
 A query tells nobody that there is no server: it has no reply.
 
 The library keeps a file in /dev/shm after a process that was killed, so its processes end themselves when they are told to.
+Messages from 3 KiB on go through shared memory, which is the usual setting; the unix socket says where they are.
 Discovery is off: the client is told the address. Answers are published to all who listen, so that one client is measured.
 """
 
