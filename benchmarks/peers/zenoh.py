@@ -123,14 +123,14 @@ class Queries(_Zenoh):
 
     def serve(self, address: str) -> None:
         """Answer all clients."""
-        session = _opened("peer", "listen", address)
 
         def answer(query: zenoh.Query) -> None:
             query.reply(_ECHO, query.payload or b"")
             query.drop()
 
-        session.declare_queryable(_ECHO, answer)
-        Event().wait()
+        with _opened("peer", "listen", address) as session:  # unless it is closed, its callbacks keep the process alive
+            session.declare_queryable(_ECHO, answer)
+            Event().wait()
 
     def connect(self, address: str) -> QueryClient:
         """A client."""
@@ -145,10 +145,10 @@ class Puts(_Zenoh):
 
     def serve(self, address: str) -> None:
         """Answer all clients."""
-        session = _opened("peer", "listen", address)
-        publisher = session.declare_publisher(_PONG, congestion_control=_BLOCK)
-        session.declare_subscriber(_PING, lambda sample: self.answer(publisher, sample))
-        Event().wait()
+        with _opened("peer", "listen", address) as session:
+            publisher = session.declare_publisher(_PONG, congestion_control=_BLOCK)
+            session.declare_subscriber(_PING, lambda sample: self.answer(publisher, sample))
+            Event().wait()
 
     def answer(self, publisher: zenoh.Publisher, sample: zenoh.Sample) -> None:
         """Publish what came."""

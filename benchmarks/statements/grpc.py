@@ -79,6 +79,26 @@ def takes_the_name(directory: Path) -> Seen:
     return Seen(holds=holds, what="the second one answers a new client, the first one runs on")
 
 
+def ask_slowly(say: Say, directory: Path) -> None:
+    """Have a call under way."""
+    slow = _call(directory).future(b"slow", timeout=PATIENCE)
+    say("asked")
+    slow.result()
+    sleep(PATIENCE)
+
+
+def survives_a_client(directory: Path) -> Seen:
+    """A client that is killed with a call under way, and another one."""
+    server = Other(serve, directory)
+    server.said()
+    client = Other(ask_slowly, directory)
+    client.said()
+    client.kill()
+    answered = _asked(directory, b"next")
+    server.kill()
+    return Seen(holds=answered == b"next", what="the next call was answered")
+
+
 def _beside_a_slow_one(server: Other, directory: Path) -> float:
     """How long a request takes beside a slow one of another client."""
     server.said()
@@ -151,6 +171,7 @@ STATEMENTS: Final = (
     Statement("a second server under the same path succeeds, and the first notices nothing", takes_the_name),
     Statement("one client's slow request holds nobody up, while the pool has a free worker", slow_waits_for_a_worker),
     Statement("a server speaks only in a stream that the client has opened", speaks_in_a_stream_only),
+    Statement("a server goes on when a client is killed with a call under way", survives_a_client),
     Statement("a request on which the handler fails costs no more than that request", fault_costs_the_request),
     Statement("a socket has the mode that the umask leaves", socket_has_the_umask_s_mode),
 )

@@ -167,10 +167,39 @@ def only_the_user(directory: Path) -> Seen:
     )
 
 
+def publish(say: Say, directory: Path) -> None:
+    """Publish without being asked."""
+    node = _node(directory)
+    service = node.service_builder(iceoryx2.ServiceName.new("news")).publish_subscribe(Bytes).open_or_create()
+    publisher = service.publisher_builder().initial_max_slice_len(64).create()
+    say("up")
+    while True:
+        sample = publisher.loan_slice_uninit(4)
+        ctypes.memmove(sample.payload().as_ptr(), b"news", 4)
+        sample.assume_init().send()
+        sleep(BRIEF / 10)
+
+
+def speaks_unasked(directory: Path) -> Seen:
+    """A client that only listens."""
+    server = Other(publish, directory)
+    server.said()
+    node = _node(directory)
+    service = node.service_builder(iceoryx2.ServiceName.new("news")).publish_subscribe(Bytes).open_or_create()
+    subscriber = service.subscriber_builder().create()
+    deadline = monotonic() + PATIENCE
+    while (sample := subscriber.receive()) is None and monotonic() < deadline:
+        sleep(0.001)
+    heard = bytes(sample.payload().as_memory_view()) if sample else b""
+    server.kill()
+    return Seen(holds=heard == b"news", what=f"a client that asked nothing got {heard!r}")
+
+
 STATEMENTS: Final = (
     Statement("with max_servers(1) a name has one owner, and a dead owner's is free after a cleanup", name_has_one_owner),
     Statement("send succeeds without a server, and the oldest requests are dropped when the queue is full", sends_to_nobody),
     Statement("a server goes on when a client is killed with requests under way", survives_a_client),
     Statement("one client's slow request holds everybody up, unless the program does something about it", slow_holds_up),
+    Statement("a server speaks to clients that asked nothing", speaks_unasked),
     Statement("files of a service are for its user and group only", only_the_user),
 )

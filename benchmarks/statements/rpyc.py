@@ -63,6 +63,25 @@ def refuses_a_second(directory: Path) -> Seen:
     return Seen(holds=bool(refused) and answered == b"who", what=f"the second: {refused}; the first answers a new client")
 
 
+def ask_slowly(say: Say, directory: Path) -> None:
+    """Have a call under way."""
+    client = unix_connect(str(directory / "socket"))
+    slow = rpyc.async_(client.root.echo)(b"slow")
+    say("asked")
+    sleep(PATIENCE + len(slow.value))
+
+
+def survives_a_client(directory: Path) -> Seen:
+    """A client that is killed with a call under way, and another one."""
+    server, other = _started(directory)
+    client = Other(ask_slowly, directory)
+    client.said()
+    client.kill()
+    answered = other.root.echo(b"who")
+    server.kill()
+    return Seen(holds=answered == b"who", what="the next call was answered")
+
+
 def blocked_by_a_stale_socket(directory: Path) -> Seen:
     """A server at the path that a dead one left."""
     path = str(directory / "socket")
@@ -117,6 +136,7 @@ def socket_has_the_umask_s_mode(directory: Path) -> Seen:
 STATEMENTS: Final = (
     Statement("a second server under the same path fails, and the first goes on", refuses_a_second),
     Statement("the socket of a dead server blocks the next one", blocked_by_a_stale_socket),
+    Statement("a server goes on when a client is killed with a call under way", survives_a_client),
     Statement("a request on which the handler fails costs no more than that request", fault_costs_the_request),
     Statement("one client's slow request holds nobody up", slow_holds_nobody_up),
     Statement("a server speaks to clients that asked nothing", speaks_unasked),

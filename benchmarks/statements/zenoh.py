@@ -72,6 +72,27 @@ def name_has_one_owner(directory: Path) -> Seen:
     return Seen(holds=goes_on and bool(beside) and not after, what=f"beside: refused by a lock; after a kill: {after or 'it starts'}")
 
 
+def ask_slowly(say: Say, directory: Path) -> None:
+    """Have a query under way."""
+    session = _connected(directory)
+    replies = session.get(_KEY, payload=b"slow")
+    say("asked")
+    list(replies)
+    sleep(PATIENCE)
+
+
+def survives_a_client(directory: Path) -> Seen:
+    """A client that is killed with a query under way, and another one."""
+    server = Other(serve, directory)
+    server.said()
+    client = Other(ask_slowly, directory)
+    client.said()
+    client.kill()
+    answered = _asked(_connected(directory), b"who")
+    server.kill()
+    return Seen(holds=bool(answered), what="the next client was answered")
+
+
 def deletes_a_file(directory: Path) -> Seen:
     """A server at the path of an ordinary file."""
     file = directory / "socket"
@@ -193,6 +214,7 @@ def socket_has_the_umask_s_mode(directory: Path) -> Seen:
 
 STATEMENTS: Final = (
     Statement("a name has one owner by a lock, and a dead owner's is replaced", name_has_one_owner),
+    Statement("a server goes on when a client is killed with a query under way", survives_a_client),
     Statement("it deletes an ordinary file at its path", deletes_a_file),
     Statement(
         "a query has no reply and no error, both without a server and when the server's function fails", nobody_and_a_fault_look_the_same
