@@ -79,6 +79,20 @@ def takes_the_name(directory: Path) -> Seen:
     return Seen(holds=holds, what="the second one answers a new client, the first one runs on")
 
 
+def removes_the_successor_s_path(directory: Path) -> Seen:
+    """A second server at the path of the first, which stops after that."""
+    path = directory / "socket"
+    first = _server(1, path)
+    second = Other(serve, directory)
+    number = second.said()
+    answered = int(_asked(directory, b"who"))
+    first.stop(None).wait()
+    gone = not path.exists()
+    runs = not second.ended
+    second.kill()
+    return Seen(holds=answered == number and gone and runs, what="the second one had answered, and runs on; its path is gone")
+
+
 def ask_slowly(say: Say, directory: Path) -> None:
     """Have a call under way."""
     slow = _call(directory).future(b"slow", timeout=PATIENCE)
@@ -169,6 +183,7 @@ def socket_has_the_umask_s_mode(directory: Path) -> Seen:
 
 STATEMENTS: Final = (
     Statement("a second server under the same path succeeds, and the first notices nothing", takes_the_name),
+    Statement("when the first one stops, it removes the path of the second", removes_the_successor_s_path),
     Statement("one client's slow request holds nobody up, while the pool has a free worker", slow_waits_for_a_worker),
     Statement("a server speaks only in a stream that the client has opened", speaks_in_a_stream_only),
     Statement("a server goes on when a client is killed with a call under way", survives_a_client),

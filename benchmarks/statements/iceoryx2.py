@@ -114,6 +114,17 @@ def sends_to_nobody(directory: Path) -> Seen:
     return Seen(holds=connections == 0 and got == [b"6", b"7", b"8", b"9"], what=what)
 
 
+def limits_what_is_under_way(directory: Path) -> Seen:
+    """Requests of one client, none of which is answered."""
+    node = _node(directory)
+    service = _service(node)
+    server, client = _server(service), _client(service)
+    kept = [_send(client, b"kept") for _ in range(_USUAL)]
+    _, refused = attempt(lambda: _send(client, b"one more"))
+    came = len(list(_requests(server)))
+    return Seen(holds=bool(refused) and came == len(kept), what=f"{came} were sent; the next one: {refused}")
+
+
 def pend(say: Say, directory: Path) -> None:
     """Have requests under way, and borrow memory."""
     node = _node(directory)
@@ -198,6 +209,7 @@ def speaks_unasked(directory: Path) -> Seen:
 STATEMENTS: Final = (
     Statement("with max_servers(1) a name has one owner, and a dead owner's is free after a cleanup", name_has_one_owner),
     Statement("send succeeds without a server, and the oldest requests are dropped when the queue is full", sends_to_nobody),
+    Statement("limits on what a client can use are fixed when the service is made", limits_what_is_under_way),
     Statement("a server goes on when a client is killed with requests under way", survives_a_client),
     Statement("one client's slow request holds everybody up, unless the program does something about it", slow_holds_up),
     Statement("a server speaks to clients that asked nothing", speaks_unasked),

@@ -222,6 +222,21 @@ def push_loses(directory: Path) -> Seen:
     return Seen(holds=lost > 0, what=f"of 100 messages that send took, {lost} are lost with the first server")
 
 
+def asks_the_kernel_for_a_user(directory: Path) -> Seen:
+    """A server that lets in this user, and one that lets in another one."""
+    answers = []
+    for name, user in (("this", os.getuid()), ("another", os.getuid() + 1)):
+        (directory / name).mkdir()
+        server = _opened(zmq.PULL)
+        server.set(zmq.IPC_FILTER_UID, user)
+        server.bind(_at(directory / name))
+        client = _connected(zmq.PUSH, directory / name)
+        client.send(b"message")
+        answers.append(_received(server))
+        client.close()
+    return Seen(holds=answers == [b"message", b""], what=f"with this user: {answers[0]!r}; with another one: {answers[1]!r}")
+
+
 def socket_has_the_umask_s_mode(directory: Path) -> Seen:
     """The mode of a socket."""
     os.umask(0o022)
@@ -241,5 +256,6 @@ STATEMENTS: Final = (
     Statement("with ROUTER a program can answer others meanwhile", router_does_not),
     Statement("a server speaks to clients that asked nothing", speaks_unasked),
     Statement("PUSH to PULL: what send took is lost with a server that is killed", push_loses),
+    Statement("a program can name the user whose clients it accepts, and the kernel says who they are", asks_the_kernel_for_a_user),
     Statement("a socket has the mode that the umask leaves", socket_has_the_umask_s_mode),
 )
