@@ -1,8 +1,8 @@
 """The diagrams of these pages, drawn from the code: `python -m docs.draw` writes them to `docs/diagrams`.
 
-The states are those of the two tables of transitions, asked for every state and every event. The sequences are what a
-`ServerCore` and its `ClientConnection` ends say to each other in memory, frame by frame. Each is a text for Mermaid, of which an SVG is
-drawn that needs neither scripts nor a network; the text stands in it as its description, where the tests look for it.
+The states are those of the two tables of transitions, asked for every state and every event. The sequences are what a server
+and its clients say to each other in memory, frame by frame. Each is a text for Mermaid, of which an SVG is drawn that needs
+neither scripts nor a network. The SVG has the text as its description, where the tests look for it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from html import escape, unescape
 from pathlib import Path
 from typing import Final, TypeVar, final
 
-from ipcfold import Continuation, Limits, Message, Peer
-from ipcfold.core import client_connection, server_connection
-from ipcfold.core.frame import Decoder, Frame, Signal
-from ipcfold.core.server import ServerCore
+from ipcfold import Continuation, Limits, Message
+from ipcfold.core.protocol import ClientEvent, ClientState, ServerEvent, ServerState, client_transition, server_transition
+from ipcfold.core.wire import Decoder, Frame, Signal
+from ipcfold.events import Event, Folded
+from ipcfold.testing.network import Network
 
 S = TypeVar("S", bound=Enum)
 E = TypeVar("E", bound=Enum)
@@ -85,69 +86,66 @@ def _label(labels: Iterable[tuple[str, str]]) -> str:
 
 
 @final
-class ScriptPlayer:
-    """A host and its clients in memory, and the record of what they say."""
+class Sequence:
+    """A server and its clients in memory, and the record of what they say."""
 
     def __init__(self, *names: str) -> None:
-        self.core: ServerCore[int] = ServerCore(0, heartbeat=1.0, limits=_LIMITS, timeout=None, now=0.0)
+        self._network: Network[int] = Network(count, 0, told=self._told)
         self.lines = [f"participant {name}" for name in (*names[:1], "server", *names[1:])]
-        self.clients: dict[str, client_connection.ClientConnection] = {}
-        self._served: dict[str, server_connection.ServerConnection] = {}
-        for number, name in enumerate(names, 1):
-            self.clients[name] = client_connection.ClientConnection(heartbeat=1.0, limits=_LIMITS, now=0.0)
-            self._served[name] = self.core.connect(Peer(number), 0.0)
+        self._numbers = {name: self._network.connect() for name in names}
 
     def send(self, name: str, *contents: str) -> None:
         """A client sends these texts at once."""
-        client = self.clients[name]
-        client.send(client.encode(map(Message.text, contents)), len(contents))
+        self._network.send(self._numbers[name], *map(Message.text, contents))
+
+    def close(self, name: str) -> None:
+        """A client closes."""
+        self._network.close(self._numbers[name])
 
     def talk(self) -> None:
         """Let them talk until nobody has anything to say."""
-        while any(self._down(name) or self._up(name) for name in self.clients) or self._fold():
+        while any(self._down(name) or self._up(name) for name in self._numbers) or self._network.fold():
             pass
 
     def kill(self, name: str) -> None:
         """A client is killed: its stream ends, and it reads nothing any more."""
         self._up(name)
         self.lines.append(f"Note over {name}: killed")
-        del self.clients[name]
-        self.core.end(self._served[name].peer.connection, 0.0)
+        number = self._numbers.pop(name)
+        self._network.kill(number)
+        self._network.server_reads(number)
 
     def states(self) -> None:
         """Note which state each end is in."""
-        for name, client in self.clients.items():
-            self.lines.append(f"Note over {name}: {client.state.name}")
-        found = dict.fromkeys(end.state.name for end in self._served.values())
+        for name, number in self._numbers.items():
+            self.lines.append(f"Note over {name}: {self._network.links[number].client.state.name}")
+        found = dict.fromkeys(link.server.state.name for link in self._network.links.values())
         self.lines.append(f"Note over server: {', '.join(found)}")
 
     def text(self) -> str:
         """The diagram."""
         return "\n".join(["sequenceDiagram", *(f"    {line}" for line in self.lines), ""])
 
-    def _fold(self) -> bool:
-        asked = self.core.ask()
-        if asked is None:
-            return False
-        message, continuation = asked
-        answer = count(message, continuation, continuation.carry)
-        self.lines.append(f"Note over server: fold {_said(message)}: carry {continuation.carry} → {answer.carry}")
-        self.core.answered(answer, 0.0)
-        return True
+    def _told(self, event: Event) -> None:
+        if isinstance(event, Folded):
+            carry = self._network.result.unwrap()
+            before = carry - bool(event.responses)
+            self.lines.append(f"Note over server: fold {_said(event.message)}: carry {before} → {carry}")
 
     def _up(self, name: str) -> bool:
-        client, end = self.clients[name], self._served[name]
-        data = _taken(client.outbox.head, client.outbox.sent)
+        link = self._network.links[self._numbers[name]]
+        self._network.client_writes(self._numbers[name])
+        data = bytes(link.up)
         self.lines += [f"{name}->>server: {_said(frame)}" for frame in _frames(data)]
-        if data and end.hearing:
-            self.core.receive(end.peer.connection, data, 0.0)
+        self._network.server_reads(self._numbers[name])
         return bool(data)
 
     def _down(self, name: str) -> bool:
-        client, end = self.clients[name], self._served[name]
-        data = _taken(end.outbox.head, end.outbox.sent)
+        link = self._network.links[self._numbers[name]]
+        self._network.server_writes(self._numbers[name])
+        data = bytes(link.down)
         self.lines += [f"server->>{name}: {_said(frame)}" for frame in _frames(data)]
-        client.receive(data)
+        self._network.client_reads(self._numbers[name])
         return bool(data)
 
 
@@ -160,14 +158,6 @@ def count(message: Message, continuation: Continuation[int], counter: int) -> Co
             return continuation.respond(counter + 1, Message.text("farewell")).close(counter + 1)
         case _:
             return continuation.respond(counter + 1, Message.text(f"pong {counter + 1}"))
-
-
-def _taken(head: Callable[[], bytes | memoryview], sent: Callable[[int], None]) -> bytes:
-    data = b""
-    while piece := bytes(head()):
-        sent(len(piece))
-        data += piece
-    return data
 
 
 def _frames(data: bytes) -> Iterator[Frame]:
@@ -183,75 +173,75 @@ def _said(frame: Frame) -> str:
 
 def handshake() -> str:
     """Connecting, one message, its response."""
-    stage = ScriptPlayer("client")
-    stage.talk()
-    stage.states()
-    stage.send("client", "ping")
-    stage.talk()
-    return stage.text()
+    sequence = Sequence("client")
+    sequence.talk()
+    sequence.states()
+    sequence.send("client", "ping")
+    sequence.talk()
+    return sequence.text()
 
 
 def batch() -> str:
     """Several messages at once."""
-    stage = _greeted("client")
-    stage.send("client", "one", "two", "three")
-    stage.talk()
-    return stage.text()
+    sequence = _greeted("client")
+    sequence.send("client", "one", "two", "three")
+    sequence.talk()
+    return sequence.text()
 
 
 def closed_by_the_client() -> str:
     """A client closes."""
-    stage = _greeted("client")
-    stage.clients["client"].close()
-    stage.talk()
-    stage.states()
-    return stage.text()
+    sequence = _greeted("client")
+    sequence.close("client")
+    sequence.talk()
+    sequence.states()
+    return sequence.text()
 
 
 def closed_by_the_server() -> str:
     """The handler closes one client."""
-    stage = _greeted("client")
-    stage.send("client", "bye")
-    stage.talk()
-    stage.states()
-    return stage.text()
+    sequence = _greeted("client")
+    sequence.send("client", "bye")
+    sequence.talk()
+    sequence.states()
+    return sequence.text()
 
 
 def stopped() -> str:
     """The handler stops the server, which has two clients."""
-    stage = _greeted("first", "second")
-    stage.send("first", "ping")
-    stage.talk()
-    stage.send("second", "stop")
-    stage.talk()
-    stage.states()
-    return stage.text()
+    sequence = _greeted("first", "second")
+    sequence.send("first", "ping")
+    sequence.talk()
+    sequence.send("second", "stop")
+    sequence.talk()
+    sequence.states()
+    return sequence.text()
 
 
 def killed() -> str:
     """A client dies with a message on its way; another one goes on."""
-    stage = _greeted("first", "second")
-    stage.send("first", "ping")
-    stage.kill("first")
-    stage.talk()
-    stage.send("second", "ping")
-    stage.talk()
-    return stage.text()
+    sequence = _greeted("first", "second")
+    sequence.send("first", "ping")
+    sequence.kill("first")
+    sequence.talk()
+    sequence.send("second", "ping")
+    sequence.talk()
+    return sequence.text()
 
 
-def _greeted(*names: str) -> ScriptPlayer:
-    stage = ScriptPlayer(*names)
-    begin = len(stage.lines)
-    stage.talk()
-    del stage.lines[begin:]
-    return stage
+def _greeted(*names: str) -> Sequence:
+    sequence = Sequence(*names)
+    begin = len(sequence.lines)
+    sequence.talk()
+    del sequence.lines[begin:]
+    return sequence
 
 
 def diagrams() -> dict[str, str]:
     """The texts by their names."""
     return {
-        "serving": states(server_connection.State.GREETED, server_connection.Event, server_connection.transition, said=_word(Signal.START)),
-        "calling": states(client_connection.State.CONNECTED, client_connection.Event, client_connection.transition),
+        "server-states": states(ServerState.GREETED, ServerEvent, server_transition, said=_word(Signal.START)),
+        "client-states": states(ClientState.CONNECTED, ClientEvent, client_transition),
         "handshake": handshake(),
         "batch": batch(),
         "closed-by-the-client": closed_by_the_client(),

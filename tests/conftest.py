@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 from ipcfold import IPC
 
-pytest_plugins = ["ipcfold.testing.plugin", "pytester"]
+pytest_plugins = ["ipcfold.testing.plugin", "pytester", "tests.shells.fixtures"]
 
 collect_ignore = [
     "typesafety/right.py",  # for mypy's eyes only
@@ -27,7 +27,7 @@ collect_ignore = [
 if not all(map(find_spec, ("pyrefly", "pyright", "ty"))):
     collect_ignore.append("typesafety/test_checkers.py")
 
-pytest.register_assert_rewrite("tests.shells.contract", "tests.shells.pressure")
+pytest.register_assert_rewrite("tests.shells.contract", "tests.shells.pressure", "tests.shells.support", "tests.shells.wire")
 
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True)

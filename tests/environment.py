@@ -1,7 +1,10 @@
-"""The environment for processes whose output a test compares: that of a person's shell, whatever the tests themselves run in."""
+"""Where the tests are, and the environment for processes whose output a test compares: that of a person's shell, wherever the tests run."""
 
 import os
+from pathlib import Path
 from typing import Final
+
+ROOT: Final = Path(__file__).parents[1]
 
 # How the names of variables begin by which programs print other things: colours, other widths, more words for a log.
 _CHANGES_OUTPUT: Final = ("CI", "BUILD_NUMBER", "FORCE_COLOR", "MYPY_FORCE_COLOR", "NO_COLOR", "PY_COLORS", "COLUMNS", "LINES", "PYTEST_")

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from ipcfold.core.frame import Frame, Signal, encode
+from ipcfold.core.wire import Frame, Signal, encode
 from ipcfold.testing import messages
 
 

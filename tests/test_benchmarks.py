@@ -1,7 +1,6 @@
 """The benchmarks run, and name every row; no figure of theirs is a test."""
 
 import json
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,28 +16,16 @@ from benchmarks.workloads.rounds import Field, Measure, in_turns
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.shells.support import PATIENCE
+from tests.shells.support import python
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="they need epoll and /proc")
 
-ROOT = Path(__file__).parents[1]
 PRESENT = ("raw", "raw_epoll", "ipcfold", "multiprocessing_connection", "asyncio_streams")
 
 
-class Failing:
+def failing(seat: Seat) -> float:
     """An order that cannot be done."""
-
-    def __call__(self, seat: Seat) -> float:
-        raise ZeroDivisionError(f"on purpose, to {seat.contestant.title}")
-
-
-def run(*options: str) -> str:
-    """What the command prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", *options], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    raise ZeroDivisionError(f"on purpose, to {seat.contestant.title}")
 
 
 def test_every_row_is_there_with_its_rounds_or_a_reason(tmp_path: Path) -> None:
@@ -46,7 +33,7 @@ def test_every_row_is_there_with_its_rounds_or_a_reason(tmp_path: Path) -> None:
     workloads = ("round-trip", "acknowledged", "pipelined", "connect")
     peers = ("raw", "ipcfold", "innmind")
     options = [*(f"--workload={name}" for name in workloads), *(f"--peer={name}" for name in peers)]
-    text = run("--quick", *options, "--json", str(path))
+    text = python("-m", "benchmarks", "--quick", *options, "--json", path).stdout
     report = json.loads(path.read_text())
     assert {table["workload"] for table in report["tables"]} == set(workloads)
     assert {"processor", "cores", "kernel", "python", "versions"} <= set(report["machine"])
@@ -76,7 +63,7 @@ def test_a_peer_has_rows_or_says_what_is_missing(peer: Peer) -> None:
 def test_a_contestant_that_fails_is_a_row_that_says_why(tmp_path: Path) -> None:
     field = Field.of("round-trip", ["raw"])
     with pairs(field.contestants, tmp_path / "pairs") as running:
-        nothing = Measure(lambda _: Failing(), lambda seconds: seconds)
+        nothing = Measure(lambda _: failing, lambda seconds: seconds)
         (figure,) = in_turns(field, running, usual_placement(), QUICK, nothing)
     assert not figure.values
     assert figure.absent == "failed: ZeroDivisionError: on purpose, to raw blocking socket"

@@ -31,19 +31,12 @@ def length(error: str) -> int:
     return len(error)
 
 
-def repairs() -> st.SearchStrategy[Repair]:
-    return st.functions(like=repair, returns=results(), pure=True)
+repairs: st.SearchStrategy[Repair] = st.functions(like=repair, returns=results, pure=True)
+numbers_to_texts = st.functions(like=shown, returns=st.text(), pure=True)
+texts_to_numbers = st.functions(like=length, returns=st.integers(), pure=True)
 
 
-def numbers_to_texts() -> st.SearchStrategy[Callable[[int], str]]:
-    return st.functions(like=shown, returns=st.text(), pure=True)
-
-
-def texts_to_numbers() -> st.SearchStrategy[Callable[[str], int]]:
-    return st.functions(like=length, returns=st.integers(), pure=True)
-
-
-@given(st.integers(), results(), steps(), steps())
+@given(st.integers(), results, steps, steps)
 def test_a_pipeline_obeys_the_laws_of_a_monad(value: int, result: Result[int, str], first: Step, second: Step) -> None:
     assert pipeline(step(value)).flat_map(first) == pipeline(first(value))
     assert pipeline(result).flat_map(step) == pipeline(result)
@@ -51,7 +44,7 @@ def test_a_pipeline_obeys_the_laws_of_a_monad(value: int, result: Result[int, st
     assert pipeline(result).flat_map(first).flat_map(second) == nested
 
 
-@given(results(), repairs(), repairs())
+@given(results, repairs, repairs)
 def test_lash_obeys_the_laws_of_a_monad_over_errors(result: Result[int, str], first: Repair, second: Repair) -> None:
     def fail(error: str) -> Result[int, str]:
         return Failure(error)
@@ -61,13 +54,13 @@ def test_lash_obeys_the_laws_of_a_monad_over_errors(result: Result[int, str], fi
     assert pipeline(result).lash(first).lash(second) == nested
 
 
-@given(results(), steps(), repairs())
+@given(results, steps, repairs)
 def test_flat_map_and_lash_agree_with_the_result(result: Result[int, str], onward: Step, mend: Repair) -> None:
     assert pipeline(result).flat_map(onward).result == result.bind(onward) == flat_map(onward)(result)
     assert pipeline(result).lash(mend).result == result.lash(mend)
 
 
-@given(results(), numbers_to_texts(), texts_to_numbers())
+@given(results, numbers_to_texts, texts_to_numbers)
 def test_map_alt_and_match_agree_with_the_result(
     result: Result[int, str], of_value: Callable[[int], str], of_error: Callable[[str], int]
 ) -> None:
@@ -77,7 +70,7 @@ def test_map_alt_and_match_agree_with_the_result(
     assert matched == (of_value(result.unwrap()) if isinstance(result, Success) else of_error(result.failure()))
 
 
-@given(results(), results())
+@given(results, results)
 def test_pipelines_of_equal_results_are_equal(one: Result[int, str], other: Result[int, str]) -> None:
     assert (pipeline(one) == pipeline(other)) is (one == other)
     assert hash(pipeline(one)) == hash(Pipeline(one))
@@ -86,7 +79,7 @@ def test_pipelines_of_equal_results_are_equal(one: Result[int, str], other: Resu
     assert pickle.loads(pickle.dumps(pipeline(one))) == pipeline(one)  # noqa: S301 - bytes of our own
 
 
-@given(results())
+@given(results)
 def test_a_pipeline_keeps_the_very_result(result: Result[int, str]) -> None:
     assert pipeline(result).result is result
 
@@ -133,22 +126,16 @@ def test_a_pipeline_is_frozen_and_has_slots() -> None:
     assert [field.name for field in attrs.fields(Pipeline)] == ["result"]
 
 
-def started(no_result: Result[int, str]) -> object:
-    return pipeline(no_result)
-
-
-def gone_on(no_result: Result[int, str]) -> object:
-    return pipeline(step(1)).flat_map(lambda _: no_result)
-
-
-def repaired(no_result: Result[int, str]) -> object:
-    failed: Result[int, str] = Failure("no")
-    return pipeline(failed).lash(lambda _: no_result)
-
-
 @pytest.mark.parametrize("wrong", [Name("x"), None, Some(1), pipeline(Name.of("x")), Success], ids=repr)
-@pytest.mark.parametrize("build", [started, gone_on, repaired])
-def test_what_is_no_result_is_refused_with_what_to_do(build: Callable[[Result[int, str]], object], wrong: Any) -> None:
+@pytest.mark.parametrize(
+    "build",
+    [
+        pytest.param(pipeline, id="pipeline"),
+        pytest.param(lambda no_result: pipeline(step(1)).flat_map(lambda _: no_result), id="flat_map"),
+        pytest.param(lambda no_result: pipeline(Failure("no")).lash(lambda _: no_result), id="lash"),
+    ],
+)
+def test_a_value_that_is_no_result_is_refused_with_what_to_do(build: Callable[[Result[int, str]], object], wrong: Any) -> None:
     told = f"a pipeline holds a Result, not {re.escape(repr(wrong))}: start it with .* and give flat_map and lash functions that return one"
     with pytest.raises(TypeError, match=told):
         build(wrong)

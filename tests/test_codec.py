@@ -90,27 +90,13 @@ orders = Codec(Order)
 packed = Codec(Job, MSGPACK, msgpack_converter())
 
 
-def paths() -> st.SearchStrategy[str]:
-    return st.text(st.characters(exclude_categories=()))  # lone surrogates, too
-
-
-def resize_values() -> st.SearchStrategy[Resize]:
-    return st.builds(Resize, paths(), st.integers(min_value=1))
-
-
-def job_values() -> st.SearchStrategy[Resize | Rotate]:
-    return resize_values() | st.builds(Rotate, paths(), st.floats(allow_nan=False))
-
-
-def sum_values() -> st.SearchStrategy[Number | Sum]:
-    numbers: st.SearchStrategy[Number | Sum] = st.builds(Number, st.integers())
-    return st.recursive(numbers, lambda parts: st.builds(Sum, parts, parts))
-
-
-def order_values() -> st.SearchStrategy[Order]:
-    others = st.lists(job_values() | st.none(), max_size=3).map(tuple)
-    first: st.SearchStrategy[Order] = st.builds(Order, job_values(), others=others)
-    return st.recursive(first, lambda after: st.builds(Order, job_values(), after, others), max_leaves=3)
+paths = st.text(st.characters(exclude_categories=()))  # lone surrogates, too
+job_values = st.builds(Resize, paths, st.integers(min_value=1)) | st.builds(Rotate, paths, st.floats(allow_nan=False))
+number_values: st.SearchStrategy[Number | Sum] = st.builds(Number, st.integers())
+sum_values = st.recursive(number_values, lambda parts: st.builds(Sum, parts, parts))
+others = st.lists(job_values | st.none(), max_size=3).map(tuple)
+first_orders: st.SearchStrategy[Order] = st.builds(Order, job_values, others=others)
+order_values = st.recursive(first_orders, lambda after: st.builds(Order, job_values, after, others), max_leaves=3)
 
 
 @st.composite
@@ -120,19 +106,19 @@ def typed_values(draw: st.DrawFn) -> tuple[Any, Any]:  # Any: a type and a value
         (bool, st.booleans()),
         (int, st.integers()),
         (float, st.floats(allow_nan=False)),
-        (str, paths()),
+        (str, paths),
         (bytes, st.binary()),
         (datetime, st.datetimes()),
         (Colour, st.sampled_from(Colour)),
         (Level, st.sampled_from(Level)),
-        (Job, job_values()),
+        (Job, job_values),
     ]
     kinds: st.SearchStrategy[tuple[Any, st.SearchStrategy[Any]]] = st.recursive(
         st.sampled_from(leaves),
         lambda inner: st.one_of(
             inner.map(lambda item: (GenericAlias(list, (item[0],)), st.lists(item[1], max_size=3))),
             inner.map(lambda item: (GenericAlias(tuple, (item[0], ...)), st.lists(item[1], max_size=3).map(tuple))),
-            inner.map(lambda item: (GenericAlias(dict, (str, item[0])), st.dictionaries(paths(), item[1], max_size=3))),
+            inner.map(lambda item: (GenericAlias(dict, (str, item[0])), st.dictionaries(paths, item[1], max_size=3))),
             inner.map(lambda item: (GenericAlias(dict, (int, item[0])), st.dictionaries(st.integers(), item[1], max_size=3))),
             inner.map(lambda item: (item[0] | None, item[1] | st.none())),
         ),
@@ -143,13 +129,14 @@ def typed_values(draw: st.DrawFn) -> tuple[Any, Any]:  # Any: a type and a value
     return made, made(*(draw(values) for _, values in fields))
 
 
-def json_values() -> st.SearchStrategy[object]:
-    """What JSON may hold, with the names of the types above much more often than by chance."""
-    words = st.sampled_from(
-        ["_type", "Resize", "Rotate", "Sum", "Number", "path", "width", "degrees", "left", "right", "value", "job", "after"]
-    )
-    leaves = st.none() | st.booleans() | st.integers() | st.floats() | paths() | words
-    return st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words | paths(), inner, max_size=4))
+# What JSON may hold, with the names of the types above much more often than by chance.
+words = st.sampled_from(
+    ["_type", "Resize", "Rotate", "Sum", "Number", "path", "width", "degrees", "left", "right", "value", "job", "after"]
+)
+json_values: st.SearchStrategy[object] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | paths | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words | paths, inner, max_size=4),
+)
 
 
 # What is encoded decodes to the same
@@ -165,7 +152,7 @@ def test_a_value_of_any_class_comes_back(made: tuple[Any, Any]) -> None:
     assert codec.decode(message) == Success(value)
 
 
-@given(job_values(), sum_values(), order_values())
+@given(job_values, sum_values, order_values)
 def test_unions_come_back_wherever_they_stand(job: Resize | Rotate, total: Number | Sum, order: Order) -> None:
     assert jobs.decode(jobs.encode(job).unwrap()) == Success(job)
     assert sums.decode(sums.encode(total).unwrap()) == Success(total)
@@ -173,7 +160,7 @@ def test_unions_come_back_wherever_they_stand(job: Resize | Rotate, total: Numbe
 
 
 @given(st.builds(Rotate, st.text(), st.floats(allow_nan=False)) | st.builds(Resize, st.text(), st.integers(1, 2**63)))
-def test_another_format_carries_the_same(job: Resize | Rotate) -> None:
+def test_a_value_in_another_format_comes_back(job: Resize | Rotate) -> None:
     message = packed.encode(job).unwrap()
     assert message.media_type == MSGPACK
     assert packed.decode(message) == Success(job)
@@ -193,7 +180,7 @@ def test_another_format_carries_the_same(job: Resize | Rotate) -> None:
         (Codec(list[int]), [1, 2], [1, 2]),
     ],
 )
-def test_what_a_content_looks_like(codec: Codec[Any], value: object, content: object) -> None:
+def test_a_content_looks_as_the_type_says(codec: Codec[Any], value: object, content: object) -> None:
     message = codec.encode(value).unwrap()
     assert json.loads(message.content) == content
     assert codec.decode(message) == Success(value)
@@ -233,13 +220,11 @@ def test_any_bytes_are_a_value_or_say_why_not(content: bytes) -> None:
     judged(packed, Message(MSGPACK, content))
 
 
-@given(json_values())
+@given(json_values)
 def test_any_json_is_a_value_or_says_why_not(held: object) -> None:
-    content = json.dumps(held).encode()
-    judged(resizes, Message(JSON, content))
-    judged(jobs, Message(JSON, content))
-    judged(sums, Message(JSON, content))
-    judged(orders, Message(JSON, content))
+    codecs: list[Codec[Any]] = [resizes, jobs, sums, orders]
+    for codec in codecs:
+        judged(codec, Message(JSON, json.dumps(held).encode()))
 
 
 @given(messages())
@@ -308,7 +293,7 @@ NO_TAG = "_type is none of Resize, Rotate @ $"
         (Codec(int), b"true", "invalid type (expected int) @ $"),
     ],
 )
-def test_the_reason_says_what_and_where(codec: Codec[Any], content: bytes, reason: str) -> None:
+def test_an_undecodable_message_says_what_is_wrong_and_where(codec: Codec[Any], content: bytes, reason: str) -> None:
     error = codec.decode(Message(JSON, content)).failure()
     assert error == Undecodable(Message(JSON, content), JSON, reason)
     assert str(error) == f"the message does not decode as application/json ({reason}): make both ends agree on its codec"
@@ -328,7 +313,7 @@ def test_the_reason_says_what_and_where(codec: Codec[Any], content: bytes, reaso
         (Codec(dict[int, float]), '{"3": 1}', {3: 1.0}),
     ],
 )
-def test_what_is_taken(codec: Codec[Any], content: str, value: object) -> None:
+def test_a_number_is_taken_in_every_form_that_json_writes(codec: Codec[Any], content: str, value: object) -> None:
     taken = codec.decode(Message(JSON, content.encode())).unwrap()
     assert (taken, type(taken)) == (value, type(value))
 
@@ -371,7 +356,7 @@ def test_classes_of_one_name_are_no_union() -> None:
         Codec(SomeResize | Resize)
 
 
-def test_what_is_no_converter_of_cattrs_raises() -> None:
+def test_a_converter_that_is_not_of_cattrs_raises() -> None:
     class Pretending:
         def copy(self) -> "Pretending":
             return self
@@ -400,7 +385,7 @@ def test_what_is_no_converter_of_cattrs_raises() -> None:
         (packed, Resize("\ud800", 1), r"'utf-8' codec can't encode character '\ud800' in position 0: surrogates not allowed @ $"),
     ],
 )
-def test_what_does_not_encode_says_why(codec: Codec[Any], value: object, reason: str) -> None:
+def test_a_value_that_does_not_encode_says_why(codec: Codec[Any], value: object, reason: str) -> None:
     error = codec.encode(value).failure()
     assert (error.value, error.media_type) == (value, codec.media_type)
     assert error.reason.startswith(reason)
@@ -483,7 +468,7 @@ def test_verbs_compose_as_those_of_a_continuation(said: list[tuple[tuple[Verb, V
     assert typed(numbers, handler)(encoded(numbers, 1)[0], Continuation(7, peer=peer), 7) == plain
 
 
-def test_what_does_not_decode_leaves_the_carry_and_is_answered_with_the_reason() -> None:
+def test_a_message_that_does_not_decode_leaves_the_carry_and_is_answered_with_the_reason() -> None:
     message = Message(JSON, b'"two"')
     folded = fold(typed(numbers, add), 1, [message, *encoded(numbers, 2)]).unwrap()
     text = str(numbers.decode(message).failure())
@@ -491,7 +476,7 @@ def test_what_does_not_decode_leaves_the_carry_and_is_answered_with_the_reason()
     assert text in str(numbers.decode(Message.text(text)).failure()).replace("\\", "")
 
 
-def test_what_does_not_decode_goes_to_the_handler_for_it() -> None:
+def test_a_message_that_does_not_decode_goes_to_the_handler_for_it() -> None:
     def refuse_it(error: Undecodable, continuation: TypedContinuation[int, int], total: int) -> TypedContinuation[int, int]:
         return continuation.respond(total - 1, len(error.message.content)).close(total - 2)
 
@@ -525,7 +510,7 @@ def test_a_response_that_does_not_encode_is_a_fault_of_the_handler() -> None:
 # Over a socket
 
 
-def test_values_over_a_socket(directory: Path) -> None:
+def test_values_go_over_a_socket(directory: Path) -> None:
     ipc, name, results = IPC(directory), Name("numbers"), Codec(Number)
 
     def serve(number: int, continuation: TypedContinuation[int, Number], total: int) -> TypedContinuation[int, Number]:

@@ -27,7 +27,7 @@ def verbs() -> st.SearchStrategy[Verb]:
 
 
 @given(st.lists(st.tuples(verbs(), st.integers())))
-def test_verbs_compose(said: list[tuple[Verb, int]]) -> None:
+def test_the_verbs_of_a_continuation_compose(said: list[tuple[Verb, int]]) -> None:
     start = Continuation(0, peer=Peer(1, 2, 3, 4))
     continuation, outcome, responses = start, Outcome.CONTINUE, 0
     for verb, carry in said:
@@ -44,11 +44,11 @@ def test_verbs_compose(said: list[tuple[Verb, int]]) -> None:
     assert start == Continuation(0, peer=Peer(1, 2, 3, 4))
 
 
-def test_it_responds_then_stops() -> None:
+def test_a_continuation_responds_then_stops() -> None:
     bye = Message.text("bye")
     assert Continuation(0).respond(1, bye).stop(2) == Continuation(2, (bye,), Outcome.STOP)
 
 
-def test_it_is_immutable() -> None:
+def test_a_continuation_is_immutable() -> None:
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         Continuation(0).carry = 1  # type: ignore[misc]  # what this test is about

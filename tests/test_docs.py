@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,14 +31,14 @@ from sybil import Document
 from sybil.parsers.markdown import PythonCodeBlockParser
 
 from ipcfold.cli.app import app
-from tests.environment import PLAIN
-from tests.shells.support import PATIENCE
+from tests.environment import PLAIN, ROOT
+from tests.shells.support import PATIENCE, python
 from tests.test_exports import PUBLIC
 
-ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = {str(page.relative_to(ROOT)): page for page in (ROOT / "README.md", *sorted(DOCS.rglob("*.md")))}
 LANGUAGES = {"python", "console", "sh", "ini", "toml"}
+EXTRAS = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
 OF_OTHERS = {"loginctl", "journalctl", "systemctl", "source"}
 IN_ONE_SESSION = {"docs/how-to/command-line.md"}  # all the blocks of a page: tests/cli runs it
 MODULES_OF_OTHERS = {"pytest", "venv"}
@@ -81,14 +82,14 @@ def write(page: str, directory: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_block_is_in_a_language_that_is_looked_at(page: str) -> None:
+def test_every_block_is_in_a_language_that_is_tested(page: str) -> None:
     found = [block.language for block in blocks(PAGES[page])]
     assert set(found) <= LANGUAGES
     assert PAGES[page].read_text().count("```") == 2 * len(found)
 
 
 @pytest.mark.parametrize("page", pages_with("python"))
-def test_python_runs(page: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_python_of_a_page_runs(page: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IPCFOLD_DIRECTORY", str(directory))
     monkeypatch.syspath_prepend(directory)
     for program in write(page, directory):  # so that those of one page are not taken for those of another
@@ -101,17 +102,15 @@ def test_python_runs(page: str, directory: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("page", [page for page in pages_with("python") if any(block.name for block in blocks(PAGES[page], "python"))])
-def test_programs_are_typed(page: str, directory: Path) -> None:
-    programs = [str(path) for path in write(page, directory) if path.suffix == ".py"]
-    command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "mypy.ini"), *programs]
-    checked = subprocess.run(
-        command, capture_output=True, text=True, timeout=PATIENCE, check=False, env={**PLAIN, "MYPYPATH": str(directory)}
-    )
+def test_the_programs_of_a_page_are_typed(page: str, directory: Path) -> None:
+    programs = [path for path in write(page, directory) if path.suffix == ".py"]
+    environment = {**PLAIN, "MYPYPATH": str(directory)}
+    checked = python("-m", "mypy", "--config-file", ROOT / "mypy.ini", *programs, environment=environment, check=False)
     assert checked.stdout.startswith("Success"), checked.stdout
 
 
 @pytest.mark.parametrize("page", pages_with("python"))
-def test_programs_are_run(page: str) -> None:
+def test_the_programs_of_a_page_are_run(page: str) -> None:
     """By a session of the page, or as a module of what is run; README's are run by a test of their own, and pytest finds a conftest."""
     run = "".join(block.source for block in blocks(PAGES[page], "console"))
     imported = "".join(block.source for block in blocks(PAGES[page], "python"))
@@ -121,7 +120,7 @@ def test_programs_are_run(page: str) -> None:
 
 
 @pytest.mark.parametrize(("page", "block"), all_blocks("console", but=IN_ONE_SESSION))
-def test_sessions_print_what_they_show(page: str, block: Block, directory: Path) -> None:
+def test_the_sessions_of_a_page_print_what_they_show(page: str, block: Block, directory: Path) -> None:
     write(page, directory)
     lines = block.source.splitlines()
     assert lines[0].startswith("$ ")
@@ -140,32 +139,25 @@ def test_sessions_print_what_they_show(page: str, block: Block, directory: Path)
 def session(script: str, directory: Path) -> list[str]:
     """The lines that it prints; whatever it leaves running is killed."""
     environment = {**PLAIN, "IPCFOLD_DIRECTORY": str(directory), "PATH": f"{Path(sys.executable).parent}:{PLAIN['PATH']}"}
-    command = [shutil.which("bash") or "bash", "-c", script]
+    command, pipe = [shutil.which("bash") or "bash", "-c", script], subprocess.PIPE
     with subprocess.Popen(
-        command, cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command, cwd=directory, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True, start_new_session=True
     ) as bash:
         try:
             return bash.communicate(timeout=PATIENCE)[0].splitlines()
         finally:
-            os.killpg(bash.pid, signal.SIGKILL) if alive(bash.pid) else None
-
-
-def alive(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
+            with suppress(ProcessLookupError):
+                os.killpg(bash.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize(("page", "block"), all_blocks("sh"))
-def test_commands_name_what_there_is(page: str, block: Block) -> None:
+def test_the_commands_of_a_page_name_what_exists(page: str, block: Block) -> None:
     subprocess.run(["bash", "-n", "-c", block.source], check=True, timeout=PATIENCE)  # noqa: S607 - the bash of whoever runs this
     for line in block.source.replace("\\\n", " ").splitlines():
         for words in (shlex.split(part, comments=True) for part in line.split("&&")):
             match [Path(words[0]).name, *words[1:]]:
                 case ["pip", "install", *wanted]:
-                    assert extras(wanted) <= set(project()["optional-dependencies"]), line
+                    assert extras(wanted) <= EXTRAS, line
                 case ["ipcfold", command, *_]:
                     assert command in set(app), line
                 case ["python" | "python3", "-m", module, *arguments]:
@@ -174,30 +166,21 @@ def test_commands_name_what_there_is(page: str, block: Block) -> None:
                     assert Path(words[0]).name in OF_OTHERS, line
 
 
-def project() -> dict[str, dict[str, object]]:
-    found: dict[str, dict[str, object]] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return found
-
-
 def extras(arguments: list[str]) -> set[str]:
     """The extras of ours that are to be installed."""
     return {extra for names in re.findall(r"(?:^|[ .]|ipcfold)\[([\w,-]+)\]", " ".join(arguments)) for extra in names.split(",")}
 
 
 def known(module: str, arguments: list[str]) -> bool:
-    """Whether the module is there and knows these options."""
     if importlib.util.find_spec(module) is None:
         return False
     options = [argument for argument in arguments if argument.startswith("--")]
-    if not options:
-        return True
-    command = [sys.executable, "-m", module, "--help"]
-    told = subprocess.run(command, cwd=ROOT, env=PLAIN, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
+    told = python("-m", module, "--help").stdout if options else ""
     return all(re.search(rf"{option}\b", told) for option in options)
 
 
 @pytest.mark.parametrize(("page", "block"), all_blocks("ini"))
-def test_units_are_those_of_systemd(page: str, block: Block, directory: Path) -> None:
+def test_the_units_of_a_page_are_valid_for_systemd(page: str, block: Block, directory: Path) -> None:
     unit = configparser.ConfigParser(interpolation=None, strict=False)
     unit.read_string(block.source)
     assert set(unit.sections()) <= {"Unit", "Service", "Install"}
@@ -206,20 +189,18 @@ def test_units_are_those_of_systemd(page: str, block: Block, directory: Path) ->
     verifier = shutil.which("systemd-analyze")
     if verifier is not None:
         (directory / block.name).write_text(block.source.replace(program.split()[0], "/bin/true"))
-        command = [verifier, "--user", "verify", str(directory / block.name)]
-        verified = subprocess.run(
-            command, capture_output=True, text=True, timeout=PATIENCE, check=False, env={**PLAIN, "XDG_RUNTIME_DIR": str(directory)}
-        )
+        command, environment = [verifier, "--user", "verify", str(directory / block.name)], {**PLAIN, "XDG_RUNTIME_DIR": str(directory)}
+        verified = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=environment)
         assert (verified.returncode, verified.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(("page", "block"), all_blocks("toml"))
-def test_configuration_is_toml(page: str, block: Block) -> None:
+def test_the_configuration_of_a_page_is_toml(page: str, block: Block) -> None:
     assert tomllib.loads(block.source)
 
 
 @pytest.mark.parametrize("name", diagrams())
-def test_diagrams_are_those_of_the_code(name: str) -> None:
+def test_the_diagrams_are_those_of_the_code(name: str) -> None:
     assert described((PLACE / f"{name}.svg").read_text()) == diagrams()[name]
 
 
@@ -235,6 +216,6 @@ def test_every_public_name_is_in_the_reference(module: str) -> None:
     assert module in told or {f"{module}.{name}" for name in PUBLIC[module].split()} <= told
 
 
-def test_every_page_can_be_found() -> None:
+def test_every_page_is_in_the_navigation() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text()
     assert [key for key in PAGES if key.startswith("docs/") and f"{key.removeprefix('docs/')}\n" not in navigation] == []

@@ -7,35 +7,7 @@ import attrs
 import pytest
 
 import ipcfold
-from ipcfold import (
-    ConnectionClosed,
-    ConnectionDropped,
-    ConnectionLost,
-    ConnectionRefused,
-    DirectoryUnusable,
-    HandlerFailed,
-    Interrupted,
-    InUse,
-    InvalidMediaType,
-    InvalidName,
-    ListenError,
-    Message,
-    MessageTooLarge,
-    Name,
-    NameTaken,
-    NoServer,
-    PathTooLong,
-    Peer,
-    PeerUntrusted,
-    ProcessClosed,
-    ProtocolBroken,
-    ReservedMessage,
-    SystemFailure,
-    TimedOut,
-    Unacknowledged,
-    UnreadExceeded,
-    UsedAfterFork,
-)
+from ipcfold import InvalidMediaType, InvalidName, Message, Name, Peer, errors
 
 NAME, PATH, PEER = Name("printer"), Path("/run/ipc/printer.sock"), Peer(3, 4711, 1001, 1002)
 
@@ -45,51 +17,51 @@ EXAMPLES: list[tuple[attrs.AttrsInstance, str]] = [
     (InvalidName("a b"), "'a b' is not a name: use letters, digits, '_' and '-', at least one of them"),
     (InvalidMediaType("text"), "'text' is not a media type: write it as type/subtype, then '; name=value' for each parameter"),
     (
-        InvalidMediaType("x" * 100),  # no stranger's text floods a log
+        InvalidMediaType("x" * 100),  # a peer's text does not flood a log
         f"'{'x' * 80}' is not a media type: write it as type/subtype, then '; name=value' for each parameter",
     ),
-    (MessageTooLarge(10, 9), "a message of 10 bytes is over the limit of 9: split it, or raise limits.message on both ends"),
+    (errors.MessageTooLarge(10, 9), "a message of 10 bytes is over the limit of 9: split it, or raise limits.message on both ends"),
     (
-        ReservedMessage(Message.text("innmind/ipc:heartbeat")),
+        errors.ReservedMessage(Message.text("innmind/ipc:heartbeat")),
         "a message of b'innmind/ipc:heartbeat' as text/plain is a signal of the protocol: use another media type or content",
     ),
-    (DirectoryUnusable(PATH.parent, "it is missing"), "the directory /run/ipc cannot be used: it is missing"),
-    (PathTooLong(PATH, 107), f"the path {AT} is longer than the 107 bytes a socket may have: use a shorter directory or name"),
-    (NameTaken(NAME, PATH, 4711), f"the name 'printer' is held by process 4711 at {AT}: end that server first, or use another name"),
-    (NameTaken(NAME, PATH, 0), f"the name 'printer' is held by another process at {AT}: end that server first, or use another name"),
-    (NoServer(NAME, PATH), f"nobody listens under 'printer' at {AT}: start its server, or use wait to wait for it"),
+    (errors.DirectoryUnusable(PATH.parent, "it is missing"), "the directory /run/ipc cannot be used: it is missing"),
+    (errors.PathTooLong(PATH, 107), f"the path {AT} is longer than the 107 bytes a socket may have: use a shorter directory or name"),
+    (errors.NameTaken(NAME, PATH, 4711), f"the name 'printer' is held by process 4711 at {AT}: end that server first, or use another name"),
+    (errors.NameTaken(NAME, PATH, 0), f"the name 'printer' is held by another process at {AT}: end that server first, or use another name"),
+    (errors.NoServer(NAME, PATH), f"nobody listens under 'printer' at {AT}: start its server, or use wait to wait for it"),
     (
-        PeerUntrusted(NAME, PEER),
+        errors.PeerUntrusted(NAME, PEER),
         (
             "the server 'printer' is process 4711 of user 1001, who is not trusted: "
             "run it as the same user, or allow that one with IPC(trust=...)"
         ),
     ),
     (
-        ConnectionRefused(NAME),
+        errors.ConnectionRefused(NAME),
         (
             "the server 'printer' ended the connection before the greeting: "
             "it is at limits.connections, is ending, or does not trust this user; use wait to try again"
         ),
     ),
     (
-        TimedOut(NAME, 0.5, "a response of"),
+        errors.TimedOut(NAME, 0.5, "a response of"),
         "a response of 'printer' did not come within 0.5 s: allow more time, or look at what that server does",
     ),
     (
-        TimedOut(NAME, 0.5, "the response of", 1),
+        errors.TimedOut(NAME, 0.5, "the response of", 1),
         "the response of 'printer' did not come within 0.5 s, though the message was folded: see whether the handler responds to it",
     ),
-    (ConnectionClosed(NAME), "the server 'printer' closed this connection: connect again if there is more to say"),
+    (errors.ConnectionClosed(NAME), "the server 'printer' closed this connection: connect again if there is more to say"),
     (
-        ConnectionLost(NAME),
+        errors.ConnectionLost(NAME),
         (
             "the server 'printer' ended the connection without closing it: it was killed, or another implementation "
             "rejected the message; check that the server runs, and connect again"
         ),
     ),
     (
-        ConnectionDropped(NAME, 4711, 99),
+        errors.ConnectionDropped(NAME, 4711, 99),
         (
             "the server 'printer' dropped this connection, and process 4711 still has the name: a message (the largest sent has 99 bytes) "
             "is over limits.message there, or was under way for longer than limits.frame, or this end did not read for as long; "
@@ -97,36 +69,39 @@ EXAMPLES: list[tuple[attrs.AttrsInstance, str]] = [
         ),
     ),
     (
-        Interrupted(NAME),
+        errors.Interrupted(NAME),
         (
             "the connection to 'printer' was ended, because an exception interrupted it between two steps that belong "
             "together: connect again, and check which messages were folded"
         ),
     ),
-    (InUse(NAME), "the connection to 'printer' is in use by another thread or by the code that a signal interrupted: give each its own"),
     (
-        ProtocolBroken(NAME, "no end mark"),
+        errors.InUse(NAME),
+        "the connection to 'printer' is in use by another thread or by the code that a signal interrupted: give each its own",
+    ),
+    (
+        errors.ProtocolBroken(NAME, "no end mark"),
         "the server 'printer' broke the protocol (no end mark): check which program listens there, and limits.message",
     ),
     (
-        UnreadExceeded(NAME, 100),
+        errors.UnreadExceeded(NAME, 100),
         (
             "the unread responses of 'printer' exceed 100 bytes, so the connection was ended: "
             "wait for responses between sends, or raise limits.unread"
         ),
     ),
-    (ProcessClosed(NAME), "this connection to 'printer' was closed here: connect again with get or wait"),
-    (UsedAfterFork(NAME, 4711), "'printer' belongs to process 4711, which forked this one: connect or listen again in this process"),
+    (errors.ProcessClosed(NAME), "this connection to 'printer' was closed here: connect again with get or wait"),
+    (errors.UsedAfterFork(NAME, 4711), "'printer' belongs to process 4711, which forked this one: connect or listen again in this process"),
     (
-        SystemFailure("lock", PATH, "No space left on device"),
+        errors.SystemFailure("lock", PATH, "No space left on device"),
         f"could not lock {AT}: No space left on device; check that path, and this user's permissions and limits",
     ),
     (
-        Unacknowledged(2, 5, ConnectionClosed(NAME)),
+        errors.Unacknowledged(2, 5, errors.ConnectionClosed(NAME)),
         "2 of 5 messages were acknowledged, then the server 'printer' closed this connection: connect again if there is more to say",
     ),
     (
-        HandlerFailed(7, Message.text("ping"), KeyError("key")),
+        errors.HandlerFailed(7, Message.text("ping"), KeyError("key")),
         (
             "the handler failed with KeyError('key'); the carry before that message is kept in .carry "
             "and the traceback in .error: fix the handler and start from that carry"
@@ -136,12 +111,12 @@ EXAMPLES: list[tuple[attrs.AttrsInstance, str]] = [
 
 
 @pytest.mark.parametrize(("error", "sentence"), EXAMPLES, ids=lambda example: type(example).__name__)
-def test_the_text_is_one_sentence_with_the_facts_and_what_to_do(error: object, sentence: str) -> None:
+def test_the_text_of_an_error_is_one_sentence_with_the_facts_and_what_to_do(error: object, sentence: str) -> None:
     assert str(error) == sentence
 
 
 @pytest.mark.parametrize(("error", "_"), EXAMPLES, ids=lambda example: type(example).__name__)
-def test_the_repr_is_as_attrs_makes_it(error: attrs.AttrsInstance, _: str) -> None:
+def test_the_repr_of_an_error_is_as_attrs_makes_it(error: attrs.AttrsInstance, _: str) -> None:
     facts = attrs.asdict(error, recurse=False)
     made_by_attrs = attrs.make_class(type(error).__name__, list(facts))
     assert repr(error) == repr(made_by_attrs(**facts))
@@ -159,7 +134,7 @@ def test_errors_are_equal_by_their_facts_and_kind(error: attrs.AttrsInstance, _:
 
 
 def test_an_error_hashes_by_its_kind_too() -> None:
-    assert hash(ConnectionLost(NAME)) != hash(ConnectionClosed(NAME))
+    assert hash(errors.ConnectionLost(NAME)) != hash(errors.ConnectionClosed(NAME))
 
 
 def test_every_error_has_an_example_and_is_a_frozen_value() -> None:
@@ -175,4 +150,4 @@ def test_every_error_has_an_example_and_is_a_frozen_value() -> None:
 
 
 def test_listen_error_takes_the_type_of_the_carry() -> None:
-    assert HandlerFailed[int] in get_args(ListenError[int])  # type: ignore[misc]  # mypy knows it as a type only
+    assert errors.HandlerFailed[int] in get_args(errors.ListenError[int])  # type: ignore[misc]  # mypy knows it as a type only

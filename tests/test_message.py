@@ -1,5 +1,6 @@
 """Messages and media types: RFC 9110's grammar, and nothing that can fail where the signature says it cannot."""
 
+import re
 import tracemalloc
 
 import pytest
@@ -9,13 +10,37 @@ from returns.maybe import Nothing, Some
 from returns.result import Failure, Success
 
 from ipcfold import InvalidMediaType, MediaType, Message
-from ipcfold.message import OCTET_STREAM, TEXT_PLAIN
+from ipcfold.message import _ESSENCE, _PARAMETER, _QUOTED, _TCHARS, OCTET_STREAM, TEXT_PLAIN
 from ipcfold.testing.strategies import media_types, parameter_values, tokens
 
 
 @given(media_types())
 def test_a_media_type_is_read_back_from_its_text(media_type: MediaType) -> None:
     assert MediaType.of(str(media_type)) == Success(media_type)
+
+
+@given(
+    media_types().filter(lambda media_type: media_type.parameters),
+    st.lists(st.sampled_from([", ", ",", "; ", ";", " ,\t", " ; "]), min_size=2, max_size=2),
+)
+def test_a_comma_between_two_parameters_reads_as_a_semicolon(media_type: MediaType, separators: list[str]) -> None:
+    essence = f"{media_type.type}/{media_type.subtype}"
+    parameters = [str(MediaType("a", "b", (parameter,))).removeprefix("a/b; ") for parameter in media_type.parameters]
+    between = [*separators, *separators][: len(parameters) - 1]
+    text = f"{essence}; {parameters[0]}" + "".join(map(str.__add__, between, parameters[1:]))
+    assert MediaType.of(text) == Success(media_type)
+
+
+def test_the_spelling_of_innmind_ipc_is_read_and_written_with_semicolons() -> None:
+    original = MediaType.of("text/plain; charset=utf-8, format=flowed, delsp=yes")
+    assert original == MediaType.of("text/plain; charset=utf-8; format=flowed; delsp=yes")
+    assert original.map(str) == Success("text/plain; charset=utf-8; format=flowed; delsp=yes")
+
+
+def test_a_comma_between_quotes_belongs_to_the_value() -> None:
+    parsed = MediaType.of('text/plain; a="b, c=d", e=f').unwrap()
+    assert parsed.parameters == (("a", "b, c=d"), ("e", "f"))
+    assert str(parsed) == 'text/plain; a="b, c=d"; e=f'
 
 
 @given(tokens(), tokens())
@@ -37,9 +62,12 @@ def test_any_text_is_a_media_type_or_an_error(text: str) -> None:
         "", "text", "text/", "/plain", "text//plain", "text/plain/x", " text/plain", "text/plain ", "text /plain",
         "text/plain; a", "text/plain; a=", "text/plain; =b", "text/plain; a =b", "text/plain; a= b", 'text/plain; a="b',
         'text/plain; a="b"c', "text/plain, text/html", "text/plain\n", "téxt/plain", 'text/plain; a="é"', "text/plain; a=b c",
+        "text/plain, a=b", "text/plain;, a=b", "text/plain; a=b,", "text/plain; a=b, text/html", "text/plain; a=b, text/html; c=d",
+        "text/plain; a=b,, c=d", "text/plain; a=b,; c=d", "text/plain; a=b;, c=d", "text/plain; a=b, c", "text/plain; a=b, c=",
+        "text/plain; a=b,c", 'text/plain; a=b, c="d',
     ],
 )  # fmt: skip
-def test_what_is_no_media_type_is_refused_by_value(text: str) -> None:
+def test_a_text_that_is_no_media_type_is_an_error(text: str) -> None:
     assert MediaType.of(text) == Failure(InvalidMediaType(text))
 
 
@@ -53,7 +81,8 @@ def test_a_media_type_has_sixty_four_parameters_at_most() -> None:
     most = "text/plain" + "; a=b" * 64
     assert MediaType.of(most).map(str) == Success(most)
     assert MediaType.of("text/plain" + ";" * 64).map(str) == Success("text/plain")  # one with nothing in it is one, too
-    for more in ("; a=b", ";", "; a=", '; a="'):
+    assert MediaType.of("text/plain; a=b" + ", a=b" * 63).map(str) == Success(most)
+    for more in ("; a=b", ";", "; a=", '; a="', ", a=b", ",", ", a=", ', a="b'):
         assert MediaType.of(most + more) == Failure(InvalidMediaType(most + more))
 
 
@@ -61,13 +90,17 @@ def test_a_media_type_has_sixty_four_parameters_at_most() -> None:
     "text",
     [
         pytest.param("a/b" + ";a=b" * 16_000, id="parameters"),
+        pytest.param("a/b;a=b" + ",a=b" * 16_000, id="parameters behind commas"),
         pytest.param("a/b" + ";" * 65_000, id="nothing but semicolons"),
+        pytest.param("a/b;a=b" + "," * 65_000, id="nothing but commas"),
+        pytest.param("a/b" + " " * 65_000, id="nothing but spaces"),
+        pytest.param("a" * 65_000, id="a type without a subtype"),
         pytest.param('a/b;a="' + "b " * 32_000 + '"', id="a long value"),
         pytest.param('a/b;a="' + "b " * 32_000, id="one without an end"),
         pytest.param('a/b;a="' + "\\b" * 32_000 + '"', id="escapes"),
     ],
 )
-def test_no_text_of_a_stranger_takes_much_memory_to_read(text: str) -> None:
+def test_no_text_takes_much_memory_to_read_as_a_media_type(text: str) -> None:
     tracemalloc.start()
     MediaType.of(text)
     _, peak = tracemalloc.get_traced_memory()
@@ -75,8 +108,23 @@ def test_no_text_of_a_stranger_takes_much_memory_to_read(text: str) -> None:
     assert peak < 8 * len(text)
 
 
+@given(st.lists(st.sampled_from([";", ",", " ", "\t", "a", "=", '"', "\\", "a=b", 'a="b"', "; a=b", ", a=b", "/"]), max_size=300))
+def test_a_text_made_of_the_parts_of_media_types_has_at_most_64_parameters_or_is_refused(parts: list[str]) -> None:
+    parsed = MediaType.of("a/b" + "".join(parts))
+    assert parsed.map(lambda media_type: len(media_type.parameters) <= 64).value_or(True)
+    assert parsed.map(lambda media_type: MediaType.of(str(media_type))).value_or(parsed) == parsed
+
+
+@pytest.mark.parametrize("pattern", [_ESSENCE, _PARAMETER, _TCHARS, _QUOTED])
+def test_each_repetition_of_the_grammar_is_possessive(pattern: re.Pattern[str] | str) -> None:
+    """A repetition that never gives back what it matched needs one step for each character."""
+    text = pattern if isinstance(pattern, str) else pattern.pattern
+    outside = re.sub(r"\[(?:\\.|[^\]\\])*\]", "[]", text)  # between brackets, '+' and '*' are characters
+    assert re.findall(r"[+*]+", outside) == re.findall(r"[+*]\+", outside) != []
+
+
 @given(parameter_values())
-def test_a_value_is_quoted_and_unquoted_character_by_character(value: str) -> None:
+def test_a_parameter_value_is_unquoted_character_by_character(value: str) -> None:
     escaped = "".join(f"\\{character}" for character in value)
     assert MediaType.of(f'text/plain; a="{escaped}"').unwrap().parameter("a") == Some(value)
 

@@ -74,9 +74,8 @@ def expected(happened: Iterable[Event]) -> Measured:
             case Folded():
                 key = (name, event.outcome.value)
                 counted["message.duration count", key] += 1
-                measured["ipcfold.server.message.duration", key] = (
-                    measured.get(("ipcfold.server.message.duration", key), 0) + event.duration
-                )
+                duration = "ipcfold.server.message.duration", key
+                measured[duration] = measured.get(duration, 0) + event.duration
                 counted["message.size count", (name,)] += 1
                 counted["message.size", (name,)] += len(event.message.content)
                 counted["responses", (name,)] += len(event.responses)
@@ -97,7 +96,7 @@ def test_every_event_is_measured_once(happened: list[Event]) -> None:
     assert meter.measured() == pytest.approx(expected(happened))
 
 
-def test_a_server_is_measured(directory: Path) -> None:
+def test_the_observer_measures_a_server(directory: Path) -> None:
     meter = Meter()
     with ThreadPoolExecutor(1) as pool:
         result = pool.submit(lambda: IPC(directory, observe=observer(meter.provider)).listen(NAME)(EMPTY, log))

@@ -17,7 +17,7 @@ def test_a_name_is_read_back_from_its_text(name: Name) -> None:
 
 
 @given(st.text().filter(lambda text: not text.isascii() or not text.replace("_", "a").replace("-", "a").isalnum()))
-def test_any_other_text_is_refused(text: str) -> None:
+def test_any_text_that_is_no_name_is_an_error(text: str) -> None:
     assert Name.of(text) == Failure(InvalidName(text))
     assert Name.maybe(text) == Nothing
 
@@ -29,7 +29,7 @@ def test_no_name_reaches_out_of_the_directory(text: str) -> None:
         Name(text)
 
 
-def test_a_name_that_is_none_says_so() -> None:
+def test_a_wrong_name_raises_with_what_is_wrong() -> None:
     with pytest.raises(ValueError, match="is not a name: use letters") as raised:
         Name("a b")
     assert str(raised.value) == str(Name.of("a b").failure())

@@ -6,29 +6,13 @@ import sys
 from pathlib import Path
 from typing import get_args
 
-import pytest
-from sybil import Document, Example
-from sybil.parsers.markdown import CodeBlockParser
-
 import ipcfold
 from ipcfold import IPC, Message, Name
-from tests.environment import PLAIN
+from tests.environment import PLAIN, ROOT
 from tests.shells.support import PATIENCE
+from tests.test_docs import PAGES, write
 
-ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
 SERVER = Name("server-name")
-
-
-def evaluate(example: Example) -> None:
-    """The programs are run as processes instead."""
-
-
-def programs() -> dict[str, str]:
-    """The programs in README by the file name in their first line."""
-    document = Document.parse(str(README), CodeBlockParser("python", evaluate))
-    sources = [str(example.parsed) for example in document.examples()]
-    return {source.splitlines()[0].removeprefix("# "): source for source in sources if source.startswith("# ")}
 
 
 def run(program: Path) -> subprocess.Popen[str]:
@@ -42,33 +26,20 @@ def printed(process: subprocess.Popen[str]) -> str:
     return output.strip()
 
 
-@pytest.fixture
-def written(directory: Path) -> Path:
-    """A directory with README's programs in it, which is the default directory of theirs."""
-    for name, source in programs().items():
-        (directory / name).write_text(source)
-    return directory
-
-
-def test_the_server_answers_42_clients_and_returns_42_at_the_43rd(written: Path) -> None:
+def test_the_server_answers_42_clients_and_returns_42_at_the_43rd(directory: Path) -> None:
+    write("README.md", directory)
     for clients in (42, 1):  # the next start under that name succeeds
-        server = run(written / "server.py")
-        with IPC(written).wait(SERVER, PATIENCE).unwrap() as process:
+        server = run(directory / "server.py")
+        with IPC(directory).wait(SERVER, PATIENCE).unwrap() as process:
             process.send(*[Message.text("ping")] * (42 - clients)).unwrap()
-        assert [printed(run(written / "client.py")) for _ in range(clients)] == ["pong"] * clients
-        assert IPC(written).exists(SERVER).unwrap()
-        assert "closed this connection" in printed(run(written / "client.py"))
+        assert [printed(run(directory / "client.py")) for _ in range(clients)] == ["pong"] * clients
+        assert IPC(directory).exists(SERVER).unwrap()
+        assert "closed this connection" in printed(run(directory / "client.py"))
         assert printed(server) == "<Success: 42>"
-        assert not list(written.glob("server-name*"))
+        assert not list(directory.glob("server-name*"))
 
 
-def test_the_programs_are_typed(written: Path) -> None:
-    command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "mypy.ini"), *map(str, written.glob("*.py"))]
-    checked = subprocess.run(command, env=PLAIN, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert checked.stdout.startswith("Success"), checked.stdout
-
-
-def test_the_unions_are_those_of_the_table() -> None:
+def test_the_unions_of_errors_are_those_of_the_table() -> None:
     rows = re.findall(r"^\| `(\w+)(?:\[C\])?` \| .*? \| (.*) \|$", (ROOT / "docs" / "reference" / "errors.md").read_text(), re.MULTILINE)
     found = {union: set(re.findall(r"`(\w+)(?:\[C\])?`", members)) for union, members in rows if union.endswith(("Error", "Ended"))}
     assert set(found) == {"ConnectError", "SendError", "ReceiveError", "AskError", "CloseError", "ListenError", "Ended"}
@@ -84,14 +55,14 @@ def classes(name: str) -> set[str]:
     return {getattr(member, "__origin__", member).__name__ for member in members} if members else {value.__name__}
 
 
-def test_the_tree_is_the_source() -> None:
+def test_the_tree_of_the_contributing_page_is_the_source() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text()
     tree = set(re.findall(r"\b([a-z_]+\.py)\b", text[text.index("```text") : text.rindex("```")]))
     files = {file.name for file in (ROOT / "src" / "ipcfold").rglob("*.py") if file.name != "__init__.py"}
     assert tree == files
 
 
-def test_the_tests_that_the_guarantees_name_are_there() -> None:
+def test_the_tests_that_the_guarantees_name_exist() -> None:
     page = (ROOT / "docs" / "guarantees.md").read_text()
     sources = "".join(file.read_text() for file in (ROOT / "tests").rglob("*.py"))
     tests = re.findall(r"`(test_\w+)`", page)
@@ -101,6 +72,6 @@ def test_the_tests_that_the_guarantees_name_are_there() -> None:
 
 
 def test_the_guarantees_tell_of_every_promise() -> None:
-    page, readme = (ROOT / "docs" / "guarantees.md").read_text(), README.read_text()
+    page, readme = (ROOT / "docs" / "guarantees.md").read_text(), PAGES["README.md"].read_text()
     promises = re.findall(r"^(\d)\. \*\*", readme, re.MULTILINE)
     assert promises == re.findall(r"^### (\d)\. ", page, re.MULTILINE)

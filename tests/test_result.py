@@ -14,14 +14,6 @@ Step = Callable[[int], Result[int, str]]
 MaybeStep = Callable[[int], Maybe[int]]
 
 
-def results() -> st.SearchStrategy[Result[int, str]]:
-    return st.integers().map(Success) | st.text().map(Failure)
-
-
-def maybes() -> st.SearchStrategy[Maybe[int]]:
-    return st.integers().map(Some) | st.just(Nothing)
-
-
 def step(value: int) -> Result[int, str]:
     return Success(value)
 
@@ -30,16 +22,14 @@ def maybe_step(value: int) -> Maybe[int]:
     return Some(value)
 
 
-def steps() -> st.SearchStrategy[Step]:
-    return st.functions(like=step, returns=results(), pure=True)
+results: st.SearchStrategy[Result[int, str]] = st.integers().map(Success) | st.text().map(Failure)
+maybes: st.SearchStrategy[Maybe[int]] = st.integers().map(Some) | st.just(Nothing)
+steps: st.SearchStrategy[Step] = st.functions(like=step, returns=results, pure=True)
+maybe_steps: st.SearchStrategy[MaybeStep] = st.functions(like=maybe_step, returns=maybes, pure=True)
 
 
-def maybe_steps() -> st.SearchStrategy[MaybeStep]:
-    return st.functions(like=maybe_step, returns=maybes(), pure=True)
-
-
-@given(st.integers(), results(), steps(), steps())
-def test_laws_of_a_monad_for_results(value: int, result: Result[int, str], first: Step, second: Step) -> None:
+@given(st.integers(), results, steps, steps)
+def test_flat_map_obeys_the_laws_of_a_monad_for_results(value: int, result: Result[int, str], first: Step, second: Step) -> None:
     def both(found: int) -> Result[int, str]:
         return flat_map(second)(first(found))
 
@@ -48,8 +38,8 @@ def test_laws_of_a_monad_for_results(value: int, result: Result[int, str], first
     assert flat_map(second)(flat_map(first)(result)) == flat_map(both)(result)
 
 
-@given(st.integers(), maybes(), maybe_steps(), maybe_steps())
-def test_laws_of_a_monad_for_maybes(value: int, maybe: Maybe[int], first: MaybeStep, second: MaybeStep) -> None:
+@given(st.integers(), maybes, maybe_steps, maybe_steps)
+def test_flat_map_obeys_the_laws_of_a_monad_for_maybes(value: int, maybe: Maybe[int], first: MaybeStep, second: MaybeStep) -> None:
     def both(found: int) -> Maybe[int]:
         return flat_map(second)(first(found))
 
@@ -58,6 +48,6 @@ def test_laws_of_a_monad_for_maybes(value: int, maybe: Maybe[int], first: MaybeS
     assert flat_map(second)(flat_map(first)(maybe)) == flat_map(both)(maybe)
 
 
-@given(results())
-def test_cases_is_the_same_result(result: Result[int, str]) -> None:
+@given(results)
+def test_cases_returns_the_same_result(result: Result[int, str]) -> None:
     assert cases(result) is result

@@ -10,7 +10,7 @@ from returns.pipeline import is_successful
 
 from benchmarks.contestant import PATIENCE, SOCKET, Client, Contestant, Standing, Wire
 from ipcfold import IPC, Continuation, Message, Name, Process
-from ipcfold.core.frame import Signal, encode
+from ipcfold.core.wire import Signal, encode
 
 NAME: Final = Name(SOCKET.removesuffix(".sock"))
 

@@ -1,7 +1,8 @@
 """Typed, functional inter-process communication: a server is a fold over messages, a client a pipeline of results."""
 
 from ipcfold.blocking.client import Process
-from ipcfold.blocking.ipc import IPC, Server
+from ipcfold.blocking.ipc import IPC
+from ipcfold.blocking.server import Server
 from ipcfold.chain import Pipeline, pipeline
 from ipcfold.continuation import Continuation, Handler, Outcome
 from ipcfold.core.offline import fold

@@ -23,7 +23,7 @@ class Limits:
     """The resources that one end grants its peers; sizes are bytes, times are seconds.
 
     - `message`: the largest content that this end sends or accepts. Default 64 MiB: a large picture or table fits, and
-      one frame cannot exhaust the memory.
+      one frame cannot exhaust the memory. A peer that runs Innmind/IPC takes 128 KiB.
     - `connections`: how many clients a server has at once; it refuses more. Default 16,384: this is above the usual
       limit of open files, so that limit applies first.
     - `connections_per_user`: how many connections each other user may have, if `trust` accepts other users. Default

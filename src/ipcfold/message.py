@@ -2,6 +2,12 @@
 
 The parser of media types follows the token grammar of RFC 9110, section 8.3.1. Types, subtypes and names of parameters
 compare without case there. They are stored in lower case, so that equal media types have one spelling on the wire.
+
+Innmind/IPC writes a comma before the second and each later parameter. The parser reads this spelling, too. It is not
+ambiguous: no token has a comma, and a comma between quotes belongs to the value. Media types are written with semicolons.
+
+The values here keep exact `str` and `bytes` only. A subclass can replace `__len__` or `__eq__`, so that its length on the
+wire would not be the number of its bytes. The methods of `str` and `bytes` themselves make the exact copy.
 """
 
 from __future__ import annotations
@@ -15,10 +21,10 @@ from returns.result import Failure, Result, Success
 
 from ipcfold.cause import Cause
 
-_TCHARS = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_TCHARS = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _QUOTED = r'"(?:[\t !#-\[\]-~]++|(?:\\[\t -~])++)*+"'  # possessive, because backtracking state takes 200 times the memory of the text
 _ESSENCE = re.compile(rf"({_TCHARS})/({_TCHARS})")
-_PARAMETER = re.compile(rf"[ \t]*;[ \t]*(?:({_TCHARS})=(?:({_TCHARS})|({_QUOTED})))?")
+_PARAMETER = re.compile(rf"[ \t]*+([;,])[ \t]*+(?:({_TCHARS})=(?:({_TCHARS})|({_QUOTED})))?")
 _LONGEST = 0xFFFF  # a frame has two bytes for the length of the media type
 _MOST_PARAMETERS = 64  # parsing thousands from a hostile peer would take milliseconds, and thirty times their length in memory
 
@@ -44,7 +50,7 @@ def _comparable(parameters: Parameters) -> Parameters:
 
 
 def _lowered(parameters: Parameters) -> Parameters:
-    return tuple((name.lower(), value) for name, value in parameters)
+    return tuple((str.lower(name), _exact(value)) for name, value in parameters)
 
 
 def _quoted(value: str) -> str:
@@ -58,8 +64,12 @@ def _unquoted(text: str) -> str:
     return text[1:-1].replace("\\\\", "\0").replace("\\", "").replace("\0", "\\")
 
 
+def _exact(text: str) -> str:
+    return str.__str__(text)  # a copy if the text is of a subclass, whose methods do not run
+
+
 def _lower(token: str) -> str:
-    return token.lower()
+    return str.lower(token)  # never the method of a subclass
 
 
 def _check_parameters(_: MediaType, __: attrs.Attribute[Parameters], parameters: Parameters) -> None:
@@ -100,17 +110,27 @@ class MediaType:
 
     @classmethod
     def of(cls, value: str) -> Result[MediaType, InvalidMediaType]:
-        """Parse a media type; the text may have at most 64 parameters."""
+        """Parse a media type; the text may have at most 64 parameters.
+
+        A comma may separate two parameters, as Innmind/IPC writes it.
+
+        >>> str(MediaType.of("text/plain; charset=utf-8, format=flowed").unwrap())
+        'text/plain; charset=utf-8; format=flowed'
+        """
+        value = _exact(value)
         essence = _ESSENCE.match(value)
         if essence is None:
             return Failure(InvalidMediaType(value))
-        parameters, position, count = [], essence.end(), 0
+        parameters, position, count, between = list[tuple[str, str]](), essence.end(), 0, False
         while (found := _PARAMETER.match(value, position)) is not None:
             position = found.end()
             count += 1
             if count > _MOST_PARAMETERS:
                 return Failure(InvalidMediaType(value))
-            name, token, quoted = found.groups()
+            separator, name, token, quoted = found.groups()
+            if separator == "," and (name is None or not between):  # only between two parameters; elsewhere it separates media types
+                return Failure(InvalidMediaType(value))
+            between = name is not None
             if name is not None:  # the grammar allows a ';' without a parameter
                 parameters.append((name, token if quoted is None else _unquoted(quoted)))
         if position != len(value):
@@ -126,7 +146,7 @@ class MediaType:
         >>> MediaType.of("text/csv; header=absent").unwrap().parameter("Header")
         <Some: absent>
         """
-        lowered = name.lower()
+        lowered = _lower(name)
         return Maybe.from_optional(next((value for key, value in self.parameters if key == lowered), None))
 
     def __str__(self) -> str:
@@ -139,7 +159,7 @@ OCTET_STREAM: Final = MediaType("application", "octet-stream")
 
 def _encoded(content: str) -> bytes:
     # A `str` may have lone surrogates. They are encoded as they are, so that `Message.text` cannot fail.
-    return content.encode("utf-8", "surrogatepass")
+    return str.encode(content, "utf-8", "surrogatepass")  # never the method of a subclass
 
 
 def shortened(content: bytes) -> str:
@@ -152,6 +172,8 @@ def shortened(content: bytes) -> str:
 class Message:
     """One message: a media type and a content. The library does not interpret the content.
 
+    A content of a subclass of `bytes` is copied to `bytes`, because it may have a length of its own.
+
     >>> Message.text("ping")
     Message(media_type=MediaType(type='text', subtype='plain', parameters=()), content=b'ping')
     """
@@ -162,6 +184,8 @@ class Message:
     def __init__(self, media_type: MediaType, content: bytes) -> None:
         # Written by hand, because it runs for each message, and the method that attrs generates takes half as long again.
         _set_media_type(self, media_type)
+        if type(content) is not bytes and isinstance(content, bytes):
+            content = bytes.__bytes__(content)
         _set_content(self, content)
 
     @classmethod

@@ -24,6 +24,10 @@ class InvalidName(Cause):
         return f"{self.value!r} is not a name: use letters, digits, '_' and '-', at least one of them"
 
 
+def _exact(text: str) -> str:
+    return str.__str__(text)  # a copy if the text is of a subclass, whose methods do not run
+
+
 def _is_name(_: Name, __: attrs.Attribute[str], value: str) -> None:
     if not re.fullmatch("[A-Za-z0-9_-]+", value):
         raise ValueError(str(InvalidName(value)))
@@ -40,7 +44,7 @@ class Name:
     "'../thumbnails' is not a name: use letters, digits, '_' and '-', at least one of them"
     """
 
-    value: str = attrs.field(validator=_is_name)
+    value: str = attrs.field(converter=_exact, validator=_is_name)
 
     @classmethod
     def of(cls, value: str) -> Result[Name, InvalidName]:
@@ -48,7 +52,7 @@ class Name:
         try:
             return Success(cls(value))
         except ValueError:
-            return Failure(InvalidName(value))
+            return Failure(InvalidName(_exact(value)))
 
     @classmethod
     def maybe(cls, value: str) -> Maybe[Name]:

@@ -8,14 +8,14 @@ from pathlib import Path
 from signal import Signals
 from typing import IO, Final, final
 
-from tests.chaos.settings import ROOT
+from tests.environment import ROOT
 from tests.shells.support import PATIENCE
 
 _LAST_WORDS: Final = 2000  # characters of what a failed process said
 
 
 @final
-class Child:
+class ChaosProcess:
     """A process of this package; its standard output stays empty, and ends when the process does."""
 
     def __init__(self, errors: Path, program: str, *arguments: str) -> None:
@@ -48,13 +48,12 @@ class Child:
         return f"{self.title} ended with {code}: {self._errors.read_text()[-_LAST_WORDS:]}"
 
     def kill(self) -> None:
-        """End it at once, whatever it does."""
         self._process.kill()
         self._process.wait()
         self.output.close()
 
 
-def dead_within(seconds: float, children: Collection[Child]) -> list[Child]:
+def dead_within(seconds: float, children: Collection[ChaosProcess]) -> list[ChaosProcess]:
     """Those that are dead, as soon as one is; none, if that takes longer."""
     ended, _, _ = select.select([child.output for child in children], [], [], seconds)
     return [child for child in children if child.output in ended]

@@ -14,21 +14,10 @@ from typing import Final, final
 
 from returns.result import Failure, Success
 
-from ipcfold import (
-    IPC,
-    ConnectionClosed,
-    ConnectionLost,
-    ConnectionRefused,
-    Message,
-    NoServer,
-    Process,
-    TimedOut,
-    Unacknowledged,
-    UnreadExceeded,
-    cases,
-)
+from ipcfold import IPC, Message, Process, cases
+from ipcfold.errors import ConnectionClosed, ConnectionLost, ConnectionRefused, NoServer, TimedOut, Unacknowledged, UnreadExceeded
 from tests.chaos.ledger import SUCCESS
-from tests.chaos.log import Log
+from tests.chaos.log import ClientLog
 from tests.chaos.note import Note, Writer
 from tests.chaos.settings import LIMITS
 from tests.shells.support import NAME, PATIENCE
@@ -41,10 +30,10 @@ class BrokenPromiseError(Exception):
 
 
 @final
-class Client:
+class RandomClient:
     """One incarnation of a client."""
 
-    def __init__(self, directory: str, log: Log, writer: Writer, random: Random) -> None:
+    def __init__(self, directory: str, log: ClientLog, writer: Writer, random: Random) -> None:
         self._ipc = IPC(directory, limits=LIMITS)
         self._log = log
         self._writer = writer
@@ -55,7 +44,6 @@ class Client:
         self.ending = False
 
     def run(self) -> None:
-        """Connect and talk, again and again."""
         while not self.ending:
             match cases(self._ipc.wait(NAME, _GLANCE)):
                 case Success(process):
@@ -152,7 +140,6 @@ class Client:
 
 
 def main(directory: str, log: str, number: str, incarnation: str, seed: str) -> None:
-    """Run until SIGTERM, interrupted all the time."""
     random = Random(f"{seed} client {number}.{incarnation}")  # noqa: S311 - repeatable, not secret
 
     def end(_: int, __: FrameType | None) -> None:
@@ -162,7 +149,7 @@ def main(directory: str, log: str, number: str, incarnation: str, seed: str) -> 
     signal.signal(signal.SIGUSR1, lambda _, __: None)
     signal.setitimer(signal.ITIMER_REAL, 0.01, random.uniform(0.003, 0.03))
     # Whoever sees the log may send signals: all is ready for them by then, but for SIGTERM, which then simply ends it.
-    client = Client(directory, Log(Path(log)), Writer(int(number), int(incarnation), random), random)
+    client = RandomClient(directory, ClientLog(Path(log)), Writer(int(number), int(incarnation), random), random)
     signal.signal(signal.SIGTERM, end)
     try:
         client.run()

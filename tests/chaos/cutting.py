@@ -116,7 +116,6 @@ async def serve(listener: socket.socket, target: str, random: Random, figures: C
 
 
 def main(directory: str, target: str, result: str, seed: str) -> None:
-    """Cut until SIGTERM."""
     figures = Counter[str]()
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(Path(directory, f"{NAME}.sock")))

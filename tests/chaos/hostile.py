@@ -8,49 +8,21 @@ from pathlib import Path
 from random import Random
 from typing import Final, final
 
-from tests.shells.support import HEARTBEAT, START_OK, Wire, frame
+from tests.shells.wire import HEARTBEAT, START_OK, Wire, frame
 
 _WELCOME: Final = frame(START_OK)
 _MESSAGE: Final = frame("hello", "text/hostile")
 _HELD: Final = 20  # connections that stay
 
 
-def _half_a_frame(random: Random) -> bytes:
-    return _WELCOME + _MESSAGE[: random.randrange(1, len(_MESSAGE))]
-
-
-def _garbage(random: Random) -> bytes:
-    return b"\xff" + random.randbytes(random.randrange(1000))  # a media type of at least 65,280 bytes, which never come
-
-
-def _a_broken_end_mark(_: Random) -> bytes:
-    return _WELCOME + _MESSAGE[:-1] + b"\x00" + _MESSAGE
-
-
-def _a_huge_length(_: Random) -> bytes:
-    return _WELCOME + _MESSAGE[:14] + b"\xff\xff\xff\xff" + _MESSAGE
-
-
-def _no_welcome(_: Random) -> bytes:
-    return _MESSAGE * 3
-
-
-def _only_heartbeats(random: Random) -> bytes:
-    return _WELCOME + frame(HEARTBEAT) * random.randrange(20)
-
-
-def _nothing(_: Random) -> bytes:
-    return b""
-
-
 _WAYS: Final[tuple[Callable[[Random], bytes], ...]] = (
-    _half_a_frame,
-    _garbage,
-    _a_broken_end_mark,
-    _a_huge_length,
-    _no_welcome,
-    _only_heartbeats,
-    _nothing,
+    lambda random: _WELCOME + _MESSAGE[: random.randrange(1, len(_MESSAGE))],  # half a frame
+    lambda random: b"\xff" + random.randbytes(random.randrange(1000)),  # a media type of at least 65,280 bytes, which never come
+    lambda _: _WELCOME + _MESSAGE[:-1] + b"\x00" + _MESSAGE,  # a wrong end mark
+    lambda _: _WELCOME + _MESSAGE[:14] + b"\xff\xff\xff\xff" + _MESSAGE,  # a huge length
+    lambda _: _MESSAGE * 3,  # no acceptance of the greeting
+    lambda random: _WELCOME + frame(HEARTBEAT) * random.randrange(20),
+    lambda _: b"",
 )
 
 
@@ -75,6 +47,5 @@ class HostileClients:
             self._staying.popleft().close()
 
     def leave(self) -> None:
-        """All go."""
         for stream in self._staying:
             stream.close()

@@ -29,26 +29,9 @@ class Known:
     reason: str
 
 
-@final
-@attrs.frozen
-class Attempt:
-    """Messages sent at once: `count` of them, from the number `first` on; `known` is missing if the client was killed."""
-
-    connection: int
-    first: int
-    count: int
-    known: Known | None = None
-
-    @property
-    def numbers(self) -> range:
-        """The numbers of its messages."""
-        return range(self.first, self.first + self.count)
-
-
-@final
 @attrs.frozen
 class Run:
-    """Messages of one connection with numbers that follow each other, folded one after the other."""
+    """Messages of one connection, `count` of them, with numbers from `first` on, folded one after the other."""
 
     connection: int
     first: int
@@ -56,8 +39,15 @@ class Run:
 
     @property
     def numbers(self) -> range:
-        """The numbers of its messages."""
         return range(self.first, self.first + self.count)
+
+
+@final
+@attrs.frozen
+class Attempt(Run):
+    """Messages sent at once; `known` is missing if the client was killed."""
+
+    known: Known | None = None
 
 
 def violations(logs: Mapping[Key, Sequence[Attempt]], folded: Mapping[Key, Sequence[Run]]) -> list[str]:

@@ -11,7 +11,7 @@ from tests.chaos.ledger import Attempt, Known
 
 
 @final
-class Log:
+class ClientLog:
     """The log of one incarnation of a client, written."""
 
     def __init__(self, path: Path) -> None:

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Final, final
 
 from tests.chaos import log
-from tests.chaos.children import Child
+from tests.chaos.children import ChaosProcess
 from tests.chaos.hostile import HostileClients
 from tests.chaos.ledger import SUCCESS, Run, violations
 from tests.chaos.processes import Processes
@@ -40,13 +40,12 @@ class Monkey:
             self._stop_server: 4,
             self._kill_client: 8,
             self._stop_client: 12,
-            self._strange: 15,
+            self._connect_hostile: 15,
             self._signal_client: 40,
             self._signal_server: 40,
         }
 
     def run(self) -> None:
-        """The whole run; no process is left behind."""
         try:
             self._processes.start(self._settings.clients)
             began = monotonic()
@@ -91,10 +90,10 @@ class Monkey:
         self._stop(self._processes.clients[self._any_client()])
         self.figures["clients stopped"] += 1
 
-    def _stop(self, child: Child) -> None:
+    def _stop(self, child: ChaosProcess) -> None:
         self._processes.stop(child, self._random.uniform(0, _LONGEST_STOP))
 
-    def _strange(self) -> None:
+    def _connect_hostile(self) -> None:
         self._hostile.come()
         self.figures["hostile connections"] += 1
 

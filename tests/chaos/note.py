@@ -33,10 +33,7 @@ class Note:
 
     def message(self, filling: bytes) -> Message:
         """The note as a message, made larger by the filling."""
-        header = _HEADER.pack(
-            self.client, self.incarnation, self.connection, self.number, self.responses, self.size, self.close, crc32(filling)
-        )
-        return Message.octets(header + filling)
+        return Message.octets(_HEADER.pack(*attrs.astuple(self), crc32(filling)) + filling)
 
     @classmethod
     def of(cls, message: Message) -> Self | None:

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Final, final
 
 from ipcfold import IPC
-from tests.chaos.children import Child, dead_within
+from tests.chaos.children import ChaosProcess, dead_within
 from tests.shells.support import NAME, PATIENCE
 
 _MEMORY: Final = "peak memory of the server (MiB)"
@@ -29,12 +29,11 @@ class Processes:
         self._place = place
         self._seed = seed
         self._incarnations = Counter[int]()
-        self._stopped = dict[Child, float]()  # until when
-        self.clients = dict[int, Child]()
-        self._others = dict[str, Child]()
+        self._stopped = dict[ChaosProcess, float]()  # until when
+        self.clients = dict[int, ChaosProcess]()
+        self._others = dict[str, ChaosProcess]()
 
     def start(self, clients: int) -> None:
-        """Start so many clients, and what they need."""
         for directory in (self.whole, self.cut):
             directory.mkdir(mode=0o700)
         self._start_server()
@@ -43,8 +42,7 @@ class Processes:
             self._start_client(number)
 
     @property
-    def server(self) -> Child:
-        """The server that lives now."""
+    def server(self) -> ChaosProcess:
         return self._others["server"]
 
     @property
@@ -56,7 +54,7 @@ class Processes:
         """Where the present incarnation of a client writes; it is ready for signals once that exists."""
         return self._place / f"{number}.{self._incarnations[number]}.log"
 
-    def dead_within(self, seconds: float) -> list[Child]:
+    def dead_within(self, seconds: float) -> list[ChaosProcess]:
         """Who died without having been told to, as soon as one did."""
         return dead_within(seconds, [*self.clients.values(), *self._others.values()])
 
@@ -73,7 +71,7 @@ class Processes:
         self._end_server()
         self._start_server()
 
-    def stop(self, child: Child, seconds: float) -> None:
+    def stop(self, child: ChaosProcess, seconds: float) -> None:
         """Stop it, for at least that long."""
         child.signal(signal.SIGSTOP)
         self._stopped[child] = monotonic() + seconds
@@ -99,12 +97,11 @@ class Processes:
             self.figures.update(json.loads(self._cuts.read_text()))
 
     def kill(self) -> None:
-        """End all at once, whatever they do."""
         for child in (*self.clients.values(), *self._others.values()):
             child.kill()
 
     def _start(self, program: str, *arguments: object) -> None:
-        self._others[program] = Child(self._place / f"{program}.errors", program, *map(str, arguments))
+        self._others[program] = ChaosProcess(self._place / f"{program}.errors", program, *map(str, arguments))
 
     def _start_server(self) -> None:
         self._start("server", self.whole, self.result, self._progress)
@@ -115,7 +112,7 @@ class Processes:
         self._incarnations[number] += 1
         log = self.log(number)
         arguments = (self.cut if number % 2 else self.whole, log, number, self._incarnations[number], self._seed)
-        self.clients[number] = Child(log.with_suffix(".errors"), "client", *map(str, arguments))
+        self.clients[number] = ChaosProcess(log.with_suffix(".errors"), "client", *map(str, arguments))
 
     def _end_server(self) -> None:
         self.server.signal(signal.SIGTERM)
@@ -127,13 +124,13 @@ class Processes:
             self.figures["signals that the server counted"] += told["signals"]
             self.figures[_MEMORY] = max(self.figures[_MEMORY], told["peak memory"] // 2**20)
 
-    def _end_clients(self, clients: list[Child]) -> None:
+    def _end_clients(self, clients: list[ChaosProcess]) -> None:
         for child in clients:
             child.signal(signal.SIGTERM)
         for child in clients:
             self._expect(child, signal.SIGTERM)  # by which it dies if it had only just begun
 
-    def _expect(self, child: Child, *signals: signal.Signals) -> None:
+    def _expect(self, child: ChaosProcess, *signals: signal.Signals) -> None:
         """It ends now, in good order or by one of these signals."""
         if failure := child.failure(*signals):
             self.failures.append(failure)

@@ -20,7 +20,7 @@ from returns.result import Failure, Success
 from ipcfold import IPC, Continuation, Handler, HandlerFailed, Message, cases
 from tests.chaos.note import Note
 from tests.chaos.settings import LIMITS
-from tests.shells.support import NAME
+from tests.shells.support import NAME, memory
 
 _TOLD_EVERY: Final = 100  # messages
 
@@ -39,7 +39,6 @@ class Carry:
     """Messages that are not whole, or that no client of ours wrote."""
 
     def add(self, note: Note) -> None:
-        """This message is folded."""
         runs = self.runs.setdefault(f"{note.client}.{note.incarnation}", [])
         if runs and runs[-1][0] == note.connection and sum(runs[-1][1:]) == note.number:
             runs[-1][2] += 1
@@ -63,12 +62,6 @@ def recording(tell: Callable[[int], None], before: int) -> Handler[Carry]:
         return answer.close(carry) if note.close else answer
 
     return record
-
-
-def peak_memory() -> int:
-    """The most memory this process has had, in bytes."""
-    status = Path("/proc/self/status").read_text()
-    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) * 1024
 
 
 def main(directory: str, result: str, progress: str) -> None:
@@ -95,7 +88,9 @@ def main(directory: str, result: str, progress: str) -> None:
             failure = str(error)
         case Failure(error):
             sys.exit(str(error))
-    Path(result).write_text(json.dumps({"carry": attrs.asdict(carry), "signals": len(signals), "peak memory": peak_memory()}))
+    Path(result).write_text(
+        json.dumps({"carry": attrs.asdict(carry), "signals": len(signals), "peak memory": memory(os.getpid(), "VmHWM")})
+    )
     sys.exit(failure)
 
 

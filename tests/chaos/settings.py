@@ -1,13 +1,11 @@
 """How large a run is, and what all of its processes agree on."""
 
-from pathlib import Path
 from typing import Final, final
 
 import attrs
 
 from ipcfold import Limits
 
-ROOT: Final = Path(__file__).parents[2]
 LIMITS: Final = Limits(message=2**20, unread=2**20)  # small ones, so that clients come up against them
 
 

@@ -33,19 +33,14 @@ class Ledger:
 
     def acknowledged(self) -> list[int]:
         """Where in the folded ones those are that the client knows of."""
-        known = {
-            (attempt.connection, number)
-            for attempt in self.attempts
-            if attempt.known
-            for number in attempt.numbers[: attempt.known.acknowledged]
-        }
+        attempts = [(attempt, attempt.known.acknowledged) for attempt in self.attempts if attempt.known]
+        known = {(attempt.connection, number) for attempt, acknowledged in attempts for number in attempt.numbers[:acknowledged]}
         return [place for place, pair in enumerate(self.folded) if pair in known]
 
     def knowing(self, place: int, known: Known) -> "Ledger":
         """The same, but for what the client knows of one attempt."""
-        return Ledger(
-            [attrs.evolve(attempt, known=known) if each == place else attempt for each, attempt in enumerate(self.attempts)], self.folded
-        )
+        attempts = [attrs.evolve(attempt, known=known) if each == place else attempt for each, attempt in enumerate(self.attempts)]
+        return Ledger(attempts, self.folded)
 
 
 @st.composite
@@ -65,16 +60,8 @@ def ledgers(draw: st.DrawFn) -> Ledger:
         reason = draw(st.sampled_from([*reasons, "killed"] if connection == connections else reasons))
         last = Attempt(connection, number, draw(st.integers(1, 5)))
         here = [(connection, each) for each in last.numbers][: draw(st.integers(0, last.count))]
-        match reason:
-            case "killed":
-                acknowledged = draw(st.integers(0, len(here)))
-                attempts.append(last)
-            case "ConnectionClosed":
-                acknowledged = len(here)
-                attempts.append(attrs.evolve(last, known=Known(acknowledged, reason)))
-            case _:
-                acknowledged = draw(st.integers(0, len(here)))
-                attempts.append(attrs.evolve(last, known=Known(acknowledged, reason)))
+        acknowledged = len(here) if reason == "ConnectionClosed" else draw(st.integers(0, len(here)))
+        attempts.append(last if reason == "killed" else attrs.evolve(last, known=Known(acknowledged, reason)))
         folded += here[:acknowledged]
         late = here[acknowledged:]
         number += last.count

@@ -20,7 +20,6 @@ def echo(message: Message, continuation: Continuation[int | None], carry: int | 
 
 
 def five(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
-    """Count to five, and stop."""
     return continuation.stop(carry + 1) if carry == 4 else continuation.continue_(carry + 1)
 
 

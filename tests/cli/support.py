@@ -11,33 +11,47 @@ import sys
 import termios
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import TracebackType
+from typing import IO
 
 from ipcfold import IPC, Name
-from tests.environment import PLAIN
+from ipcfold.cli.status import Status
+from tests.environment import PLAIN, ROOT
 from tests.shells.support import PATIENCE
 
-ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "ipcfold")
 ECHO = Name("echo")
 
 
 def environment(directory: Path, **others: str) -> Mapping[str, str]:
-    return PLAIN | {"IPCFOLD_DIRECTORY": str(directory), "TERM": "xterm", "PYTHONIOENCODING": "utf-8", **others}
+    path = f"{Path(sys.executable).parent}:{PLAIN['PATH']}"  # where the command is
+    return PLAIN | {"IPCFOLD_DIRECTORY": str(directory), "PATH": path, "TERM": "xterm", "PYTHONIOENCODING": "utf-8", **others}
 
 
-def ipcfold(directory: Path, *arguments: str | bytes | Path, stdin: bytes = b"", **others: str) -> subprocess.CompletedProcess[bytes]:
+def ipcfold(
+    directory: Path, *arguments: str | bytes | Path, stdin: bytes = b"", stdout: IO[bytes] | int = subprocess.PIPE, **others: str
+) -> subprocess.CompletedProcess[bytes]:
     """What the command wrote to its pipes, and its exit status."""
+    command, variables = [*COMMAND, *arguments], environment(directory, **others)
     return subprocess.run(
-        [*COMMAND, *arguments],
-        input=stdin,
-        capture_output=True,
-        env=environment(directory, **others),
-        cwd=ROOT,
-        timeout=PATIENCE,
-        check=False,
+        command, input=stdin, stdout=stdout, stderr=subprocess.PIPE, env=variables, cwd=ROOT, timeout=PATIENCE, check=False
     )
+
+
+def printed(directory: Path, *arguments: str | bytes | Path, stdin: bytes = b"", **others: str) -> bytes:
+    """What the command wrote, which succeeds and complains of nothing."""
+    done = ipcfold(directory, *arguments, stdin=stdin, stdout=subprocess.PIPE, **others)
+    assert (done.returncode, done.stderr) == (0, b"")
+    return done.stdout
+
+
+def fails(directory: Path, *arguments: str, status: Status, says: str = "", **others: str) -> None:
+    """The command fails with this status and one line, which has these words."""
+    done = ipcfold(directory, *arguments, stdin=b"", stdout=subprocess.PIPE, **others)
+    assert done.returncode == status, done
+    assert says in complaint(done)
 
 
 def complaint(done: subprocess.CompletedProcess[bytes]) -> str:
@@ -50,14 +64,9 @@ def complaint(done: subprocess.CompletedProcess[bytes]) -> str:
 
 def started(directory: Path, *arguments: str, group: bool = False) -> subprocess.Popen[bytes]:
     """The command, to be ended by the test; in a process group of its own, as a terminal has it, if wanted."""
+    command, pipe = [*COMMAND, *arguments], subprocess.PIPE
     return subprocess.Popen(
-        [*COMMAND, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(directory),
-        cwd=ROOT,
-        start_new_session=group,
+        command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=environment(directory), cwd=ROOT, start_new_session=group
     )
 
 
@@ -75,19 +84,14 @@ def echoing(
         server.communicate()
 
 
-class Terminal:
+class Terminal(AbstractContextManager["Terminal"]):
     """The command in a terminal."""
 
     def __init__(self, directory: Path, *arguments: str, **others: str) -> None:
         self._master, slave = os.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self.process = subprocess.Popen(
-            [*COMMAND, *arguments],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env=environment(directory, **others),
-            cwd=ROOT,
+            [*COMMAND, *arguments], stdin=slave, stdout=slave, stderr=slave, env=environment(directory, **others), cwd=ROOT
         )
         os.close(slave)
         self.seen = ""
@@ -101,7 +105,6 @@ class Terminal:
         return self.shown
 
     def interrupt(self) -> None:
-        """What Ctrl-C does."""
         self.process.send_signal(signal.SIGINT)
 
     def end(self) -> tuple[int, str]:
@@ -125,22 +128,13 @@ class Terminal:
         self.seen += data.decode(errors="replace")
         return bool(data)
 
-    def close(self) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.process.kill()
         self.process.wait()
         os.close(self._master)
 
 
-@contextmanager
-def terminal(directory: Path, *arguments: str, **others: str) -> Iterator[Terminal]:
-    shown = Terminal(directory, *arguments, **others)
-    try:
-        yield shown
-    finally:
-        shown.close()
-
-
 def in_terminal(directory: Path, *arguments: str, **others: str) -> tuple[int, str]:
     """The exit status, and what was shown."""
-    with terminal(directory, *arguments, **others) as shown:
+    with Terminal(directory, *arguments, **others) as shown:
         return shown.end()

@@ -15,8 +15,9 @@ import pytest
 from ipcfold.cli.app import app
 from ipcfold.cli.output import printable
 from ipcfold.cli.status import Status
-from tests.cli.support import COMMAND, ECHO, ROOT, complaint, environment, in_terminal, ipcfold, started
-from tests.shells.support import PATIENCE
+from tests.cli.support import ECHO, complaint, environment, fails, in_terminal, ipcfold, printed, started
+from tests.environment import ROOT
+from tests.shells.support import PATIENCE, python
 
 COMMANDS = ("list", "watch", "ask", "send", "listen", "ping", "bench", "demo", "completion")
 
@@ -45,59 +46,53 @@ def test_help_fits_in_80_columns(directory: Path, command: tuple[str, ...]) -> N
     ids=str,
 )
 def test_a_wrong_argument_gets_one_line(directory: Path, words: tuple[str, ...]) -> None:
-    done = ipcfold(directory, *words)
-    assert (done.returncode, "--help" in complaint(done)) == (Status.MISUSED, True)
+    fails(directory, *words, status=Status.MISUSED, says="--help")
 
 
-def test_the_version(directory: Path) -> None:
+def test_the_option_version_prints_the_version(directory: Path) -> None:
     assert ipcfold(directory, "--version").stdout.decode() == f"{version('ipcfold')}\n"
 
 
-def test_without_the_extra_it_says_how_to_install_it() -> None:
+def test_the_command_says_how_to_install_its_extra() -> None:
     for missing in ("cyclopts", "rich"):
         program = f"import sys; sys.modules['{missing}'] = None; from ipcfold.cli import main; sys.argv[1:] = ['--help']; sys.exit(main())"
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=PATIENCE, check=False)
         assert (done.returncode, "pip install 'ipcfold[cli]'" in complaint(done)) == (Status.INCOMPLETE, True)
 
 
-def test_who_lists_into_a_pipe_imports_nothing_for_a_terminal(directory: Path) -> None:
+def test_a_list_into_a_pipe_imports_nothing_for_a_terminal(directory: Path) -> None:
     program = "import sys; from ipcfold.cli.app import run; run(['list']); sys.exit(any(name in sys.modules for name in sys.argv[1:]))"
     slow = ("rich", "asyncio", "multiprocessing", "cyclopts.help", "importlib.metadata", "ipcfold.blocking.server", "ipcfold.cli.bench")
-    subprocess.run([sys.executable, "-c", program, *slow], check=True, timeout=PATIENCE, env=environment(directory))
+    python("-c", program, *slow, environment=environment(directory))
 
 
 @pytest.mark.parametrize("words", [("ask", "echo", "x"), ("list",), ("--help",), ("ping", "echo", "--count", "1"), ("demo",)], ids=str)
-def test_an_output_that_nobody_reads_ends_it_without_a_word(echo: Path, words: tuple[str, ...]) -> None:
+def test_an_output_that_nobody_reads_ends_the_command_silently(echo: Path, words: tuple[str, ...]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    done = subprocess.run(
-        [*COMMAND, *words], stdout=writing, stderr=subprocess.PIPE, env=environment(echo), cwd=ROOT, timeout=PATIENCE, check=False
-    )
+    done = ipcfold(echo, *words, stdout=writing)
     os.close(writing)
     assert (done.returncode, done.stderr) == (Status.UNHEARD, b"")
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
-def test_an_output_that_is_full_is_told(echo: Path, unbuffered: str) -> None:
-    variables = environment(echo, PYTHONUNBUFFERED=unbuffered)
+def test_a_full_output_is_reported(echo: Path, unbuffered: str) -> None:
     with Path("/dev/full").open("wb") as full:
         for words in (("ask", "echo", "x"), ("list",), ("bench", "echo", "--count", "1")):
-            done = subprocess.run(
-                [*COMMAND, *words], stdout=full, stderr=subprocess.PIPE, env=variables, cwd=ROOT, timeout=PATIENCE, check=False
-            )
+            done = ipcfold(echo, *words, stdout=full, PYTHONUNBUFFERED=unbuffered)
             assert (done.returncode, len(done.stderr.splitlines())) == (Status.SYSTEM, 1)
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
 @pytest.mark.parametrize(("name", "status"), [("echo", Status.DONE), ("nobody", Status.NO_SERVER)])
-def test_streams_that_are_closed_or_full(echo: Path, name: str, status: Status, unbuffered: str) -> None:
+def test_closed_or_full_streams_change_no_status(echo: Path, name: str, status: Status, unbuffered: str) -> None:
     variables = environment(echo, PYTHONUNBUFFERED=unbuffered)
     for closed in ("<&- 2>/dev/null", ">&- 2>/dev/null", "2>&-", "2>/dev/full"):
         shell = f'"{sys.executable}" -m ipcfold send {name} x {closed}'
         assert subprocess.run(["/bin/sh", "-c", shell], env=variables, cwd=ROOT, timeout=PATIENCE, check=False).returncode == status
 
 
-def test_no_colours_where_they_are_not_wanted(echo: Path) -> None:
+def test_the_output_has_no_colours_where_they_are_not_wanted(echo: Path) -> None:
     for others in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
         status, shown = in_terminal(echo, "list", **others)
         assert (status, "echo" in shown) == (0, True)
@@ -109,12 +104,11 @@ def test_printable_text_is_left_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_a_script_for_each_shell(shell: str, directory: Path) -> None:
-    done = ipcfold(directory, "completion", shell)
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert all(command in done.stdout.decode() for command in COMMANDS)
+def test_completion_prints_a_script_for_each_shell(shell: str, directory: Path) -> None:
+    done = printed(directory, "completion", shell)
+    assert all(command in done.decode() for command in COMMANDS)
     if shutil.which(shell) is not None:
-        subprocess.run([shell, "-n"], input=done.stdout, check=True, timeout=PATIENCE)
+        subprocess.run([shell, "-n"], input=done, check=True, timeout=PATIENCE)
 
 
 def test_the_page_names_the_file_of_zsh_as_zsh_looks_for_it(directory: Path) -> None:
@@ -127,24 +121,15 @@ def test_the_page_names_the_file_of_zsh_as_zsh_looks_for_it(directory: Path) -> 
     assert named[1] == defined[1]
 
 
-def test_bash_completes_commands_options_and_the_names_of_servers(echo: Path, tmp_path: Path) -> None:
+def test_bash_completes_commands_options_and_the_names_of_servers(echo: Path) -> None:
     bash = shutil.which("bash")
     assert bash is not None
-    (tmp_path / "ipcfold").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ipcfold "$@"\n')
-    (tmp_path / "ipcfold").chmod(0o755)
     script = ipcfold(echo, "completion", "bash").stdout.decode()
 
     def completed(*words: str) -> list[str]:
         line = 'COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=(); _ipcfold; printf "%s\\n" "${COMPREPLY[@]}"'
-        done = subprocess.run(
-            [bash, "-c", f"{script}\n{line}", "bash", *words],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=PATIENCE,
-            env=environment(echo, PATH=f"{tmp_path}:{os.environ['PATH']}"),
-            cwd=ROOT,
-        )
+        command = [bash, "-c", f"{script}\n{line}", "bash", *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE, env=environment(echo), cwd=ROOT)
         return done.stdout.split()
 
     assert completed("ipcfold", "li") == ["list", "listen"]
@@ -159,15 +144,11 @@ def test_the_commands_are_these() -> None:
 
 
 def test_the_demo_shows_each_exchange_and_the_carry(directory: Path) -> None:
-    shown = ipcfold(directory, "demo")
-    lines = shown.stdout.decode().splitlines()
-    assert (shown.returncode, shown.stderr) == (0, b"")
-    told, *exchange, carried = lines
+    told, *exchange, carried = printed(directory, "demo").decode().splitlines()
     assert told.startswith("One server process counts")
     assert len(exchange) == 15  # so few that they are read
-    assert sorted(line.partition("-> ")[2] for line in exchange if "->" in line) == sorted(
-        line.rpartition(": ")[2] for line in exchange if "answers process" in line
-    )
+    got = sorted(line.partition("-> ")[2] for line in exchange if "->" in line)
+    assert got == sorted(line.rpartition(": ")[2] for line in exchange if "answers process" in line)
     assert sum("sent 12 messages: they are acknowledged" in line for line in exchange) == 3
     assert carried.startswith("the server carried 42: each of the 3 x 14 messages")
 
@@ -183,7 +164,7 @@ def test_ctrl_c_ends_the_demo_and_its_processes(directory: Path) -> None:
     assert showing.returncode in (Status.INTERRUPTED, Status.DONE)  # done if it was faster
 
 
-def test_the_demo_as_json(directory: Path) -> None:
+def test_the_demo_prints_json(directory: Path) -> None:
     *lines, last = map(json.loads, ipcfold(directory, "demo", "--json").stdout.splitlines())
     assert (len(lines), last) == (15, {"carried": 42})
     assert {"who", "pid", "what"} == set(lines[0])

@@ -14,7 +14,7 @@ from returns.result import Result
 from ipcfold import IPC, Message
 from ipcfold.cli.listen import imported, literal
 from ipcfold.cli.status import Status
-from tests.cli.support import ECHO, complaint, echoing, ipcfold, terminal
+from tests.cli.support import ECHO, Terminal, echoing, fails, ipcfold, printed
 from tests.shells.support import PATIENCE
 
 VALUES = st.recursive(
@@ -29,35 +29,34 @@ def test_a_python_literal_is_what_it_says(value: object) -> None:
 
 
 @given(st.recursive(st.none() | st.booleans() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
-def test_json_is_what_it_says(value: object) -> None:
+def test_a_json_text_is_what_it_says(value: object) -> None:
     assert literal(json.dumps(value)).unwrap() == value
 
 
 @given(st.text())
-def test_no_text_makes_it_raise(text: str) -> None:
+def test_no_text_makes_the_parser_of_literals_raise(text: str) -> None:
     assert isinstance(literal(text), Result)
 
 
 @pytest.mark.parametrize("text", ["hello", "", "[", "f()", "(" * 10_000, "[" * 100_000, "1" * 10_000, "{[]: 1}"])
-def test_what_is_no_literal(text: str) -> None:
+def test_a_text_that_is_no_literal_is_an_error(text: str) -> None:
     assert "is neither a Python literal nor JSON" in str(literal(text).failure())
 
 
 @pytest.mark.parametrize(
     "path", ["", "module", ":f", "module:", "tests.cli.handlers:none", "tests.none:f", "tests.cli.handlers:NUMBER", "a b:c"]
 )
-def test_what_is_no_handler(path: str) -> None:
+def test_a_path_that_names_no_handler_is_an_error(path: str) -> None:
     assert imported(path).failure()
 
 
 @pytest.mark.parametrize("source", ["def f(", "raise SystemExit(3)", "import nothing_of_that_name", "1 / 0"])
-def test_a_module_that_cannot_be_imported(directory: Path, source: str) -> None:
+def test_a_module_that_cannot_be_imported_is_an_error(directory: Path, source: str) -> None:
     (directory / "broken.py").write_text(source)
-    done = ipcfold(directory, "listen", "name", "broken:f", PYTHONPATH=str(directory))
-    assert (done.returncode, "broken:f cannot be imported" in complaint(done)) == (Status.MISUSED, True)
+    fails(directory, "listen", "name", "broken:f", PYTHONPATH=str(directory), status=Status.MISUSED, says="broken:f cannot be imported")
 
 
-def test_a_handler_of_the_working_directory(directory: Path) -> None:
+def test_listen_finds_a_handler_in_the_working_directory(directory: Path) -> None:
     script = Path(sys.executable).with_name("ipcfold")
     assert script.exists()  # which, unlike `python -m`, does not look there by itself
     (directory / "mine.py").write_text("def handler(message, continuation, carry):\n    return continuation.stop(carry + 1)\n")
@@ -69,7 +68,7 @@ def test_a_handler_of_the_working_directory(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_it_with_the_carry(directory: Path, number: signal.Signals) -> None:
+def test_a_signal_ends_listen_with_the_carry(directory: Path, number: signal.Signals) -> None:
     with echoing(directory) as server:
         assert ipcfold(directory, "send", "echo", "one").returncode == 0
         server.send_signal(number)
@@ -86,7 +85,7 @@ def test_a_signal_ends_it_with_the_carry(directory: Path, number: signal.Signals
         ("whole", "{'a': (1, None)}", '{"a": [1, null]}'),
     ],
 )
-def test_how_the_carry_is_shown(directory: Path, content: str, plain: str, machine: str | None) -> None:
+def test_listen_prints_the_carry(directory: Path, content: str, plain: str, machine: str | None) -> None:
     for options, shown in (((), plain), (("--json",), machine or json.dumps(plain))):
         with echoing(directory, "--carry", "{'a': (1, None)}", *options, handler="tests.cli.handlers:keep") as server:
             IPC(directory).get(ECHO).unwrap().send(Message.text(content)).unwrap()
@@ -94,20 +93,19 @@ def test_how_the_carry_is_shown(directory: Path, content: str, plain: str, machi
             assert server.returncode == 0
 
 
-def test_it_stops_when_nothing_comes(directory: Path) -> None:
-    done = ipcfold(directory, "listen", "echo", "tests.cli.handlers:echo", "--timeout", "0.05", "--carry", "7")
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"7\n", b"")
+def test_listen_ends_when_no_message_comes_in_time(directory: Path) -> None:
+    assert printed(directory, "listen", "echo", "tests.cli.handlers:echo", "--timeout", "0.05", "--carry", "7") == b"7\n"
 
 
-def test_in_a_terminal_it_says_how_to_end_it(directory: Path) -> None:
-    with terminal(directory, "listen", "echo", "tests.cli.handlers:echo") as shown:
+def test_listen_says_in_a_terminal_how_to_end_it(directory: Path) -> None:
+    with Terminal(directory, "listen", "echo", "tests.cli.handlers:echo") as shown:
         shown.until("echo: Ctrl-C ends this server\n")
         IPC(directory).wait(ECHO, PATIENCE).unwrap().close()
         shown.interrupt()
         assert shown.end() == (0, "echo: Ctrl-C ends this server\n\nNone\n")
 
 
-def test_what_the_server_logs_is_told(directory: Path) -> None:
+def test_listen_prints_the_log_of_its_server(directory: Path) -> None:
     with echoing(directory) as server:
         (directory / "echo.lock").unlink()
         assert server.stderr is not None

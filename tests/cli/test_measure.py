@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from ipcfold.cli.latency import Latency
 from ipcfold.cli.status import Status
-from tests.cli.support import complaint, echoing, ipcfold, terminal
-from tests.shells.support import NAME, PATIENCE, running
+from tests.cli.support import Terminal, echoing, fails, ipcfold, printed
+from tests.shells.support import NAME, PATIENCE, ServerProcess, running
 
 TIMES = st.lists(st.floats(1e-7, 1e3), min_size=1, max_size=200)
 
@@ -41,22 +41,19 @@ def test_every_time_is_in_one_bar(times: list[float]) -> None:
     assert below == len(times)
 
 
-def test_ping_changes_no_carry(directory: Path) -> None:
-    with running(directory) as server:
-        done = ipcfold(directory, "ping", str(NAME), "--count", "3", "--interval", "0", "--json")
-        *lines, figures = map(json.loads, done.stdout.splitlines())
-        assert (done.returncode, done.stderr) == (0, b"")
-        assert [(line["number"], line["pid"]) for line in lines] == [(number, server.pid) for number in (1, 2, 3)]
-        assert (figures["tried"], figures["count"]) == (3, 3)
-        assert figures["min"] == min(line["seconds"] for line in lines)
-        assert server.stop() == []
+def test_ping_changes_no_carry(directory: Path, server: ServerProcess) -> None:
+    *lines, figures = map(json.loads, printed(directory, "ping", str(NAME), "--count", "3", "--interval", "0", "--json").splitlines())
+    assert [(line["number"], line["pid"]) for line in lines] == [(number, server.pid) for number in (1, 2, 3)]
+    assert (figures["tried"], figures["count"]) == (3, 3)
+    assert figures["min"] == min(line["seconds"] for line in lines)
+    assert server.stop() == []
 
 
 def test_ping_goes_on_while_the_server_is_away_and_ends_with_statistics(directory: Path) -> None:
-    with terminal(directory, "ping", str(NAME), "--interval", "0.02", "--timeout", str(PATIENCE)) as shown:
+    with Terminal(directory, "ping", str(NAME), "--interval", "0.02", "--timeout", str(PATIENCE)) as shown:
         assert shown.end()[0] == Status.NO_SERVER
     first = running(directory)
-    with first, terminal(directory, "ping", str(NAME), "--interval", "0.02", "--timeout", str(PATIENCE)) as shown:
+    with first, Terminal(directory, "ping", str(NAME), "--interval", "0.02", "--timeout", str(PATIENCE)) as shown:
         shown.until("2: ")
         first.__exit__(None, None, None)
         shown.until("ipcfold: nobody listens")
@@ -72,9 +69,7 @@ def test_ping_goes_on_while_the_server_is_away_and_ends_with_statistics(director
 @pytest.mark.parametrize("verb", ["send", "ask"])
 def test_bench_sends_as_many_as_it_says(directory: Path, verb: str) -> None:
     with echoing(directory) as server:
-        done = ipcfold(directory, "bench", "echo", "--verb", verb, "--count", "50", "--size", "1000", "--json")
-        assert (done.returncode, done.stderr) == (0, b"")
-        facts = json.loads(done.stdout)
+        facts = json.loads(printed(directory, "bench", "echo", "--verb", verb, "--count", "50", "--size", "1000", "--json"))
         assert (facts["verb"], facts["bytes"], facts["count"]) == (verb, 1000, 50)
         assert facts["min"] <= facts["median"] <= facts["p90"] <= facts["p99"] <= facts["p999"] <= facts["max"] <= facts["seconds"]
         assert facts["per_second"] == pytest.approx(50 / facts["seconds"])
@@ -83,31 +78,28 @@ def test_bench_sends_as_many_as_it_says(directory: Path, verb: str) -> None:
         assert server.communicate(timeout=PATIENCE)[0] == b"50\n"
 
 
-def test_bench_lasts_as_long_as_it_says_and_leaves_responses_alone(directory: Path) -> None:
-    with echoing(directory):
-        done = ipcfold(directory, "bench", "echo", "--seconds", "0.2", "--size", str(2**22), "--json")  # some 200 MiB come back
-        facts = json.loads(done.stdout)
-        assert (done.returncode, done.stderr, facts["bytes"]) == (0, b"", 2**22)
-        assert facts["seconds"] >= 0.2
+def test_bench_lasts_as_long_as_it_says_and_leaves_responses_alone(echo: Path) -> None:
+    facts = json.loads(printed(echo, "bench", "echo", "--seconds", "0.2", "--size", str(2**22), "--json"))  # some 200 MiB come back
+    assert facts["bytes"] == 2**22
+    assert facts["seconds"] >= 0.2
 
 
-def test_bench_shows_a_bar_while_it_runs_and_a_histogram_then(directory: Path) -> None:
-    with echoing(directory):
-        with terminal(directory, "bench", "echo", "hi", "--count", "200") as shown:
-            shown.until("measuring")
-            status, text = shown.end()
-        assert status == 0
-        lines = text.splitlines()
-        figures = next(line for line in lines if line.startswith("min "))
-        assert len(figures) <= 80
-        assert sum("█" in line for line in lines) > 1
-        assert max(len(line) for line in lines[lines.index(figures) :]) <= 80
-        plain = ipcfold(directory, "bench", "echo", "--count", "10", PYTHONIOENCODING="ascii")
-        assert b"#" in plain.stdout
+def test_bench_shows_a_bar_while_it_runs_and_a_histogram_then(echo: Path) -> None:
+    with Terminal(echo, "bench", "echo", "hi", "--count", "200") as shown:
+        shown.until("measuring")
+        status, text = shown.end()
+    assert status == 0
+    lines = text.splitlines()
+    figures = next(line for line in lines if line.startswith("min "))
+    assert len(figures) <= 80
+    assert sum("█" in line for line in lines) > 1
+    assert max(len(line) for line in lines[lines.index(figures) :]) <= 80
+    plain = ipcfold(echo, "bench", "echo", "--count", "10", PYTHONIOENCODING="ascii")
+    assert b"#" in plain.stdout
 
 
-def test_bench_that_is_interrupted_shows_what_there_is(directory: Path) -> None:
-    with echoing(directory), terminal(directory, "bench", "echo", "--seconds", "100") as shown:
+def test_bench_that_is_interrupted_shows_what_there_is(echo: Path) -> None:
+    with Terminal(echo, "bench", "echo", "--seconds", "100") as shown:
         shown.until("1%")
         shown.interrupt()
         status, text = shown.end()
@@ -121,7 +113,5 @@ def test_bench_of_a_server_that_ends_shows_what_there_is(directory: Path) -> Non
     assert json.loads(done.stdout)["count"] == 5
 
 
-def test_bench_asks_no_longer_than_it_may(directory: Path) -> None:
-    with running(directory):
-        done = ipcfold(directory, "bench", str(NAME), "quiet", "--verb", "ask", "--timeout", "0.1")
-        assert (done.returncode, "within 0.1 s" in complaint(done)) == (Status.TIMED_OUT, True)
+def test_bench_asks_no_longer_than_it_may(directory: Path, server: ServerProcess) -> None:
+    fails(directory, "bench", str(NAME), "quiet", "--verb", "ask", "--timeout", "0.1", status=Status.TIMED_OUT, says="within 0.1 s")

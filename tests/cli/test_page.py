@@ -1,38 +1,24 @@
 """The page on the command line is true: what it shows is what comes."""
 
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 from tests.cli.support import environment
 from tests.cli.test_status import PAGE
 from tests.shells.support import PATIENCE
+from tests.test_docs import blocks
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-
-
-def test_what_the_page_shows_is_what_comes(directory: Path) -> None:
+def test_the_commands_print_what_the_page_shows(directory: Path) -> None:
     """All of it in one shell, with a mark before what each command prints; … on the page stands for anything."""
-    (source,) = blocks("python")
-    (directory / "counter.py").write_text(source)
-    (directory / "ipcfold").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ipcfold "$@"\n')
-    (directory / "ipcfold").chmod(0o755)
-    session = "".join(blocks("console"))
+    (program,) = blocks(PAGE, "python")
+    (directory / "counter.py").write_text(program.source)
+    session = "".join(block.source for block in blocks(PAGE, "console"))
     script = "".join(f"echo @\n{line.removeprefix('$ ')}\n" for line in session.splitlines() if line.startswith("$ "))
-    path = f"{directory}:{os.environ['PATH']}"
+    command, variables = ["/bin/bash", "-c", f"exec 2>&1\n{script}\nwait"], environment(directory)
     done = subprocess.run(
-        ["/bin/bash", "-c", f"exec 2>&1\n{script}\nwait"],
-        stdout=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        env=environment(directory, PATH=path),
-        cwd=directory,
-        timeout=PATIENCE,
-        check=True,
+        command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, env=variables, cwd=directory, timeout=PATIENCE, check=True
     )
     shown = [text.strip("\n") for text in done.stdout.split("@\n")][1:]
     expected = [text.partition("\n")[2].strip("\n") for text in re.split(r"^\$ ", session, flags=re.MULTILINE)][1:]

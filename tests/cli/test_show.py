@@ -7,15 +7,19 @@ import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from ipcfold import Name
 from ipcfold.cli.status import Status
-from tests.cli.support import ROOT, in_terminal, ipcfold, started, terminal
-from tests.shells.support import PATIENCE, Wire, running
+from tests.cli.support import Terminal, in_terminal, ipcfold, started
+from tests.environment import ROOT
+from tests.shells.support import PATIENCE, running
+from tests.shells.wire import Wire
 
 USER = pwd.getpwuid(os.geteuid()).pw_name
 
 
-def test_list_for_machines(directory: Path) -> None:
+def test_list_prints_fields_and_json_into_a_pipe(directory: Path) -> None:
     assert ipcfold(directory, "list").stdout == b""
     assert json.loads(ipcfold(directory, "list", "--json").stdout) == []
     with running(directory, name=Name("b")) as server, Wire.talking(directory, Name("b")), running(directory, name=Name("a")):
@@ -29,7 +33,7 @@ def test_list_for_machines(directory: Path) -> None:
         assert second == {"name": "b", "pid": server.pid, "uid": os.geteuid(), "user": USER, "connections": 1}
 
 
-def test_list_for_people(directory: Path) -> None:
+def test_list_prints_a_table_in_a_terminal(directory: Path) -> None:
     assert in_terminal(directory, "list") == (0, "nobody listens\n")
     long = Name("n" * 70)
     with running(directory) as server, running(directory, name=long):
@@ -42,7 +46,7 @@ def test_list_for_people(directory: Path) -> None:
         assert "".join(line.split()[0] for line in lines[1:-1] if line[0] == "n") == str(long)  # over as many lines as it takes
 
 
-def test_what_the_system_does_not_tell(directory: Path) -> None:
+def test_list_shows_what_the_kernel_does_not_tell_as_missing(directory: Path) -> None:
     deep = directory / ("d" * 100)
     deep.mkdir(mode=0o700)
     with running(deep):
@@ -50,14 +54,14 @@ def test_what_the_system_does_not_tell(directory: Path) -> None:
         assert json.loads(ipcfold(deep, "list", "--json").stdout)[0]["connections"] is None
 
 
+@pytest.mark.usefixtures("server")
 def test_the_directory_can_be_given_before_and_behind_the_command(directory: Path) -> None:
-    with running(directory):
-        for words in (("--directory", directory, "list"), ("list", "--directory", directory), ("list", f"--directory={directory}")):
-            assert ipcfold(ROOT, *words).stdout.startswith(b"server\t")
+    for words in (("--directory", directory, "list"), ("list", "--directory", directory), ("list", f"--directory={directory}")):
+        assert ipcfold(ROOT, *words).stdout.startswith(b"server\t")
 
 
-def test_watch_in_a_terminal(directory: Path) -> None:
-    with terminal(directory, "watch", "--interval", "0.05") as shown:
+def test_watch_shows_servers_come_in_a_terminal(directory: Path) -> None:
+    with Terminal(directory, "watch", "--interval", "0.05") as shown:
         shown.until("nobody listens")
         with running(directory) as server:
             shown.until(f"server  {server.pid}")
@@ -67,7 +71,7 @@ def test_watch_in_a_terminal(directory: Path) -> None:
 
 
 def test_watch_that_is_terminated_leaves_the_terminal_in_order(directory: Path) -> None:
-    with terminal(directory, "watch") as shown:
+    with Terminal(directory, "watch") as shown:
         shown.until("nobody listens")
         shown.process.send_signal(signal.SIGTERM)
         assert shown.end()[0] == Status.TERMINATED

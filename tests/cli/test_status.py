@@ -1,8 +1,6 @@
 """Every error has one exit status and one line, and the page on the command says which."""
 
 import re
-import socket
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
@@ -12,8 +10,10 @@ import pytest
 from ipcfold import ConnectionRefused, DirectoryUnusable, HandlerFailed, Message, NoServer, PeerUntrusted
 from ipcfold.cli.output import complain
 from ipcfold.cli.status import Complaint, Misused, Status, sentence, status_of
-from tests.cli.support import ECHO, ROOT, complaint, echoing, ipcfold
-from tests.shells.support import NAME, PATIENCE, START, Wire, listening, running
+from tests.cli.support import ECHO, echoing, fails, ipcfold
+from tests.environment import ROOT
+from tests.shells.support import NAME, PATIENCE, ServerProcess, running
+from tests.shells.wire import RECEIVED, Wire, spoken
 from tests.test_errors import EXAMPLES
 
 PAGE = ROOT / "docs" / "how-to" / "command-line.md"
@@ -84,56 +84,38 @@ def test_a_failing_handler_is_told_with_its_place() -> None:
     ],
     ids=lambda words: "-".join(words)[:40] if isinstance(words, tuple) else words.name,
 )
-def test_what_can_go_wrong_before_anything_is_sent(echo: Path, status: Status, words: tuple[str, ...]) -> None:
-    done = ipcfold(echo, *words)
-    assert (done.returncode, bool(complaint(done))) == (status, True)
+def test_an_error_before_anything_is_sent_has_its_status(echo: Path, status: Status, words: tuple[str, ...]) -> None:
+    fails(echo, *words, status=status)
 
 
 @pytest.mark.parametrize(
     ("status", "content"), [(Status.CLOSED, "stop"), (Status.UNACKNOWLEDGED, "raise"), (Status.UNACKNOWLEDGED, "signal")], ids=str
 )
-def test_what_a_server_may_do(directory: Path, status: Status, content: str) -> None:
-    with running(directory):
-        done = ipcfold(directory, "ask", str(NAME), content)
-        assert (done.returncode, bool(complaint(done))) == (status, True)
+def test_an_error_of_the_server_has_its_status(directory: Path, server: ServerProcess, status: Status, content: str) -> None:
+    fails(directory, "ask", str(NAME), content, status=status)
 
 
-def test_a_server_that_is_full(directory: Path) -> None:
-    with running(directory, "", "connections=1"), Wire.talking(directory):
-        done = ipcfold(directory, "ask", str(NAME), "ping")
-        assert (done.returncode, "limits.connections" in complaint(done)) == (Status.REFUSED, True)
+def test_a_full_server_has_its_status(directory: Path) -> None:
+    with running(directory, "connections=1"), Wire.talking(directory):
+        fails(directory, "ask", str(NAME), "ping", status=Status.REFUSED, says="limits.connections")
 
 
-def serve(listener: socket.socket, talk: Callable[[Wire], object]) -> None:
-    with Wire(listener.accept()[0]) as wire:
-        talk(wire)
+@pytest.mark.parametrize(
+    ("status", "talk"),
+    [
+        (Status.LOST, lambda wire: wire.greet().expect("ping").write(RECEIVED)),
+        (Status.BROKEN, lambda wire: (wire.stream.sendall(b"\0" * 100), wire.expect_end())),
+    ],
+    ids=["lost", "broken"],
+)
+def test_an_error_of_another_implementation_has_its_status(directory: Path, status: Status, talk: Callable[[Wire], object]) -> None:
+    with spoken(directory, talk):
+        fails(directory, "ask", str(NAME), "ping", status=status)
 
 
-def babble(wire: Wire) -> None:
-    wire.stream.sendall(b"\0" * 100)
-    wire.read()
-
-
-def acknowledge_and_go(wire: Wire) -> None:
-    wire.write(START)
-    wire.read(2)
-    wire.write("innmind/ipc:message.received")
-
-
-@pytest.mark.parametrize(("status", "talk"), [(Status.LOST, acknowledge_and_go), (Status.BROKEN, babble)])
-def test_a_server_of_another_make(directory: Path, status: Status, talk: Callable[[Wire], object]) -> None:
-    with listening(directory) as listener:
-        serving = threading.Thread(target=serve, args=(listener, talk))
-        serving.start()
-        done = ipcfold(directory, "ask", str(NAME), "ping")
-        serving.join()
-        assert (done.returncode, bool(complaint(done))) == (status, True)
-
-
-def test_a_message_that_is_dropped(directory: Path) -> None:
-    with running(directory, "", "message=100"):
-        done = ipcfold(directory, "ask", str(NAME), "x" * 101)
-        assert (done.returncode, "limits.message" in complaint(done)) == (Status.UNACKNOWLEDGED, True)
+def test_a_dropped_message_has_its_status(directory: Path) -> None:
+    with running(directory, "message=100"):
+        fails(directory, "ask", str(NAME), "x" * 101, status=Status.UNACKNOWLEDGED, says="limits.message")
 
 
 def test_a_handler_that_fails_leaves_the_last_good_carry(directory: Path) -> None:

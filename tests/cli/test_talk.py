@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import signal
 from pathlib import Path
 
@@ -14,25 +13,22 @@ from ipcfold import Limits, Message, MessageTooLarge
 from ipcfold.cli.content import text, told
 from ipcfold.cli.parameters import Source
 from ipcfold.cli.status import Status
-from tests.cli.support import complaint, in_terminal, ipcfold, started
-from tests.shells.support import NAME, PATIENCE, fifo, running
+from tests.cli.support import complaint, fails, in_terminal, ipcfold, printed, started
+from tests.shells.support import NAME, PATIENCE, ServerProcess, running
 
 LIMIT = Limits().message
 
 
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(content=st.binary(max_size=4096).filter(lambda octets: not octets.startswith(b"innmind/ipc:")))  # signals are reserved
-def test_what_is_piped_in_comes_back_byte_for_byte(echo: Path, content: bytes) -> None:
-    done = ipcfold(echo, "ask", "echo", stdin=content)
-    assert (done.returncode, done.stdout, done.stderr) == (0, content, b"")
+def test_a_content_from_a_pipe_comes_back_byte_for_byte(echo: Path, content: bytes) -> None:
+    assert printed(echo, "ask", "echo", stdin=content) == content
 
 
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(content=st.binary(max_size=200).map(lambda octets: octets.replace(b"\0", b"").removeprefix(b"innmind/ipc:")))
 def test_an_argument_comes_back_byte_for_byte_and_as_json(echo: Path, content: bytes) -> None:
-    done = ipcfold(echo, "ask", "echo", "--json", "--", content)
-    assert (done.returncode, done.stderr) == (0, b"")
-    answer = json.loads(done.stdout)
+    answer = json.loads(printed(echo, "ask", "echo", "--json", "--", content))
     if text(content) is None:
         assert answer == {"media_type": "application/octet-stream", "base64": base64.b64encode(content).decode()}
     else:
@@ -40,12 +36,11 @@ def test_an_argument_comes_back_byte_for_byte_and_as_json(echo: Path, content: b
 
 
 @pytest.mark.parametrize("how", [("--file", "FILE"), ("--stdin",), ("-",)])
-def test_a_content_from_a_file_or_the_standard_input(echo: Path, tmp_path: Path, how: tuple[str, ...]) -> None:
+def test_ask_takes_the_content_from_a_file_or_the_standard_input(echo: Path, tmp_path: Path, how: tuple[str, ...]) -> None:
     content = bytes(range(256)) * 4096
     (tmp_path / "content").write_bytes(content)
     options = [str(tmp_path / "content") if word == "FILE" else word for word in how]
-    done = ipcfold(echo, "ask", "echo", *options, "--type", "image/png; a=b", stdin=b"" if how[0] == "--file" else content)
-    assert (done.returncode, done.stdout, done.stderr) == (0, content, b"")
+    assert printed(echo, "ask", "echo", *options, "--type", "image/png; a=b", stdin=b"" if how[0] == "--file" else content) == content
 
 
 def test_the_media_type_that_is_given_arrives(echo: Path) -> None:
@@ -70,38 +65,32 @@ def test_a_file_without_an_end_is_not_read_to_it() -> None:
 
 
 def test_sending_is_silent_where_nobody_watches(echo: Path) -> None:
-    done = ipcfold(echo, "send", "echo", "hi")
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert printed(echo, "send", "echo", "hi") == b""
     assert json.loads(ipcfold(echo, "send", "echo", "hi", "--json").stdout) == {"acknowledged": 1}
     assert in_terminal(echo, "send", "echo", "hi") == (0, "acknowledged\n")
 
 
-def test_send_succeeds_once_the_message_is_folded(directory: Path) -> None:
-    with running(directory) as server:
-        assert ipcfold(directory, "send", str(NAME), "quietly").returncode == 0
-        assert ipcfold(directory, "ask", str(NAME), "ping").stdout == b"pong"
-        assert server.stop() == ["quietly", "ping"]
+def test_send_succeeds_once_the_message_is_folded(directory: Path, server: ServerProcess) -> None:
+    assert ipcfold(directory, "send", str(NAME), "quietly").returncode == 0
+    assert ipcfold(directory, "ask", str(NAME), "ping").stdout == b"pong"
+    assert server.stop() == ["quietly", "ping"]
 
 
 @pytest.mark.parametrize(("verb", "said"), [("send", "acknowledgement"), ("ask", "response")])
-def test_the_timeout_is_for_all_of_it(directory: Path, verb: str, said: str) -> None:
-    with running(directory) as server:
-        path = fifo(directory)
-        late = ipcfold(directory, verb, str(NAME), f"block {path}", "--timeout", "2")
-        assert (late.returncode, complaint(late)) == (
-            Status.TIMED_OUT,
-            f"ipcfold: the {said} of 'server' did not come within 2 s: allow more time, or look at what that server does",
-        )
-        full = ipcfold(directory, verb, str(NAME), "ping", "--timeout", "0.3", "--wait", str(PATIENCE))  # the server is at its handler
-        assert full.returncode == Status.TIMED_OUT
-        assert "within 0.3 s" in complaint(full)
-        os.close(os.open(path, os.O_WRONLY))
-        assert server.stop() == [f"block {path}"]
+def test_the_timeout_is_for_the_whole_command(directory: Path, server: ServerProcess, gate: Path, verb: str, said: str) -> None:
+    late = ipcfold(directory, verb, str(NAME), f"block {gate}", "--timeout", "2")
+    assert late.returncode == Status.TIMED_OUT
+    told = f"ipcfold: the {said} of 'server' did not come within 2 s: allow more time, or look at what that server does"
+    assert complaint(late) == told
+    fails(
+        directory, verb, str(NAME), "ping", "--timeout", "0.3", "--wait", str(PATIENCE), status=Status.TIMED_OUT, says="within 0.3 s"
+    )  # the server is at its handler
+    gate.write_bytes(b"")
+    assert server.stop() == [f"block {gate}"]
 
 
-def test_waiting_for_a_server(directory: Path) -> None:
-    late = ipcfold(directory, "ask", str(NAME), "ping", "--wait", "0.1")
-    assert (late.returncode, "did not come within 0.1 s" in complaint(late)) == (Status.TIMED_OUT, True)
+def test_ask_waits_for_a_server_as_long_as_it_may(directory: Path) -> None:
+    fails(directory, "ask", str(NAME), "ping", "--wait", "0.1", status=Status.TIMED_OUT, says="did not come within 0.1 s")
     waiting = started(directory, "ask", str(NAME), "ping", "--wait", str(PATIENCE))
     with running(directory):
         assert waiting.communicate(timeout=PATIENCE) == (b"pong", b"")
@@ -118,17 +107,15 @@ def test_a_response_in_a_terminal_can_be_read_and_commands_nothing(echo: Path) -
     assert (status, "the response is binary: application/octet-stream" in shown) == (0, True)
 
 
-def test_without_content_in_a_terminal(echo: Path) -> None:
+def test_ask_without_content_in_a_terminal_is_an_error(echo: Path) -> None:
     status, shown = in_terminal(echo, "ask", "echo")
     assert (status, "there is no content: give it as an argument" in shown) == (Status.MISUSED, True)
 
 
-def test_ctrl_c_ends_it_without_a_word(directory: Path) -> None:
-    with running(directory) as server:
-        asking = started(directory, "ask", str(NAME), f"block {fifo(directory)}")
-        opened = os.open(directory / "fifo", os.O_WRONLY)  # which waits until the handler is at it
+def test_ctrl_c_ends_ask_silently(directory: Path, server: ServerProcess, gate: Path) -> None:
+    asking = started(directory, "ask", str(NAME), f"block {gate}")
+    with gate.open("wb"):  # opens once the handler is at it
         asking.send_signal(signal.SIGINT)
         assert asking.communicate(timeout=PATIENCE) == (b"", b"")
         assert asking.returncode == Status.INTERRUPTED
-        os.close(opened)
-        assert server.stop()
+    assert server.stop()

@@ -8,14 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipcfold import Limits, Message
-from ipcfold.core.client_connection import ClientConnection, Command, Event, State, _row, transition
-from ipcfold.core.frame import Signal, encode
+from ipcfold.core.client_connection import ClientConnection
+from ipcfold.core.protocol import CLIENT_ROWS, ClientEvent, ClientState, Command, client_transition
+from ipcfold.core.wire import Signal, encode
 from ipcfold.testing.strategies import broken_frames, cuts, messages
 from tests.core.written import written
 
 ONE, TWO, THREE = Message.text("one"), Message.text("two"), Message.text("three")
-EVENTS: list[Event | Signal] = [*Event, *Signal]
-ENDS = [State.CLOSED, State.DISMISSED, State.LOST, State.BROKEN, State.FLOODED]
+EVENTS: list[ClientEvent | Signal] = [*ClientEvent, *Signal]
+ENDS = [ClientState.CLOSED, ClientState.DISMISSED, ClientState.LOST, ClientState.BROKEN, ClientState.FLOODED]
 
 
 def connected(limits: Limits | None = None) -> ClientConnection:
@@ -33,39 +34,39 @@ def talking(limits: Limits | None = None) -> ClientConnection:
     return end
 
 
-MOVES: dict[tuple[State, Event | Signal], tuple[State, Command]] = {
-    (State.CONNECTED, Signal.START): (State.TALKING, Command.ACCEPT),
-    (State.CONNECTED, Signal.CLOSE): (State.DISMISSED, Command.CONFIRM_CLOSE),
-    (State.CONNECTED, Event.CLOSE_WANTED): (State.CLOSED, Command.NOTHING),
-    (State.CONNECTED, Event.BROKEN): (State.BROKEN, Command.NOTHING),
-    (State.CONNECTED, Event.ENDED): (State.LOST, Command.NOTHING),
-    (State.TALKING, Signal.RECEIVED): (State.TALKING, Command.COUNT),
-    (State.TALKING, Event.MESSAGE): (State.TALKING, Command.DELIVER),
-    (State.TALKING, Event.OVERDUE): (State.TALKING, Command.HEARTBEAT),
-    (State.TALKING, Signal.CLOSE): (State.DISMISSED, Command.CONFIRM_CLOSE),
-    (State.TALKING, Event.CLOSE_WANTED): (State.CLOSING, Command.ASK_TO_CLOSE),
-    (State.TALKING, Event.BROKEN): (State.BROKEN, Command.NOTHING),
-    (State.TALKING, Event.FLOODED): (State.FLOODED, Command.NOTHING),
-    (State.TALKING, Event.ENDED): (State.LOST, Command.NOTHING),
-    (State.CLOSING, Signal.CLOSE_OK): (State.CLOSED, Command.NOTHING),
-    (State.CLOSING, Signal.CLOSE): (State.CLOSED, Command.CONFIRM_CLOSE),
-    (State.CLOSING, Event.BROKEN): (State.BROKEN, Command.NOTHING),
-    (State.CLOSING, Event.ENDED): (State.LOST, Command.NOTHING),
-    (State.CONNECTED, Event.INTERRUPTED): (State.INTERRUPTED, Command.NOTHING),
-    (State.TALKING, Event.INTERRUPTED): (State.INTERRUPTED, Command.NOTHING),
-    (State.CLOSING, Event.INTERRUPTED): (State.INTERRUPTED, Command.NOTHING),
+MOVES: dict[tuple[ClientState, ClientEvent | Signal], tuple[ClientState, Command]] = {
+    (ClientState.CONNECTED, Signal.START): (ClientState.TALKING, Command.ACCEPT),
+    (ClientState.CONNECTED, Signal.CLOSE): (ClientState.DISMISSED, Command.CONFIRM_CLOSE),
+    (ClientState.CONNECTED, ClientEvent.CLOSE_WANTED): (ClientState.CLOSED, Command.NOTHING),
+    (ClientState.CONNECTED, ClientEvent.BROKEN): (ClientState.BROKEN, Command.NOTHING),
+    (ClientState.CONNECTED, ClientEvent.ENDED): (ClientState.LOST, Command.NOTHING),
+    (ClientState.TALKING, Signal.RECEIVED): (ClientState.TALKING, Command.COUNT),
+    (ClientState.TALKING, ClientEvent.MESSAGE): (ClientState.TALKING, Command.DELIVER),
+    (ClientState.TALKING, ClientEvent.OVERDUE): (ClientState.TALKING, Command.HEARTBEAT),
+    (ClientState.TALKING, Signal.CLOSE): (ClientState.DISMISSED, Command.CONFIRM_CLOSE),
+    (ClientState.TALKING, ClientEvent.CLOSE_WANTED): (ClientState.CLOSING, Command.ASK_TO_CLOSE),
+    (ClientState.TALKING, ClientEvent.BROKEN): (ClientState.BROKEN, Command.NOTHING),
+    (ClientState.TALKING, ClientEvent.FLOODED): (ClientState.FLOODED, Command.NOTHING),
+    (ClientState.TALKING, ClientEvent.ENDED): (ClientState.LOST, Command.NOTHING),
+    (ClientState.CLOSING, Signal.CLOSE_OK): (ClientState.CLOSED, Command.NOTHING),
+    (ClientState.CLOSING, Signal.CLOSE): (ClientState.CLOSED, Command.CONFIRM_CLOSE),
+    (ClientState.CLOSING, ClientEvent.BROKEN): (ClientState.BROKEN, Command.NOTHING),
+    (ClientState.CLOSING, ClientEvent.ENDED): (ClientState.LOST, Command.NOTHING),
+    (ClientState.CONNECTED, ClientEvent.INTERRUPTED): (ClientState.INTERRUPTED, Command.NOTHING),
+    (ClientState.TALKING, ClientEvent.INTERRUPTED): (ClientState.INTERRUPTED, Command.NOTHING),
+    (ClientState.CLOSING, ClientEvent.INTERRUPTED): (ClientState.INTERRUPTED, Command.NOTHING),
 }
 
 
-@pytest.mark.parametrize(("state", "event"), list(itertools.product(State, EVENTS)))
-def test_what_moves_and_that_all_else_is_ignored(state: State, event: Event | Signal) -> None:
-    assert transition(state, event) == MOVES.get((state, event), (state, Command.NOTHING))
+@pytest.mark.parametrize(("state", "event"), list(itertools.product(ClientState, EVENTS)))
+def test_what_moves_and_that_all_else_is_ignored(state: ClientState, event: ClientEvent | Signal) -> None:
+    assert client_transition(state, event) == MOVES.get((state, event), (state, Command.NOTHING))
 
 
-def test_a_row_of_the_table_has_every_event_and_what_there_is_to_say() -> None:
-    said: tuple[State, Command] = (State.CLOSING, Command.ASK_TO_CLOSE)
-    ignored = dict.fromkeys(EVENTS, (State.TALKING, Command.NOTHING, b""))
-    assert _row(State.TALKING, {Event.CLOSE_WANTED: said}) == {**ignored, Event.CLOSE_WANTED: (*said, Signal.CLOSE.frame)}
+@pytest.mark.parametrize(("state", "event"), list(itertools.product(ClientState, EVENTS)))
+def test_a_row_of_the_table_has_every_event_and_what_to_send(state: ClientState, event: ClientEvent | Signal) -> None:
+    after, command = client_transition(state, event)
+    assert CLIENT_ROWS[state][event] == (after, command, command.value.frame if isinstance(command.value, Signal) else b"")
 
 
 @given(st.lists(messages(), max_size=4))
@@ -103,18 +104,18 @@ def test_a_response_belongs_to_the_message_acknowledged_before_it() -> None:
     assert end.response_to(2) is None
 
 
-def ended(state: State) -> ClientConnection:
+def ended(state: ClientState) -> ClientConnection:
     """A conversation that came to this end."""
     end = talking(Limits(unread=1))
     match state:
-        case State.CLOSED:
+        case ClientState.CLOSED:
             end.close()
             end.receive(Signal.CLOSE_OK.frame)
-        case State.DISMISSED:
+        case ClientState.DISMISSED:
             end.receive(Signal.CLOSE.frame)
-        case State.LOST:
+        case ClientState.LOST:
             end.end()
-        case State.BROKEN:
+        case ClientState.BROKEN:
             end.receive(Signal.RECEIVED.frame)
         case _:
             end.receive(encode(ONE) * 2)
@@ -125,7 +126,7 @@ def ended(state: State) -> ClientConnection:
 
 
 @pytest.mark.parametrize("state", ENDS)
-def test_an_ended_conversation_neither_sends_nor_hears(state: State) -> None:
+def test_an_ended_conversation_neither_sends_nor_hears(state: ClientState) -> None:
     end = ended(state)
     send(end, [ONE])
     end.receive(encode(ONE) + Signal.RECEIVED.frame + Signal.START.frame)
@@ -143,7 +144,7 @@ def test_nothing_is_heard_before_the_greeting() -> None:
     send(end, [ONE])
     end.receive(encode(ONE) + Signal.RECEIVED.frame)
     end.tick(100)
-    assert (end.state, end.sent, end.response(), written(end)) == (State.CONNECTED, 0, None, b"")
+    assert (end.state, end.sent, end.response(), written(end)) == (ClientState.CONNECTED, 0, None, b"")
 
 
 def test_being_asked_to_close_it_confirms_and_keeps_what_came_before() -> None:
@@ -151,7 +152,7 @@ def test_being_asked_to_close_it_confirms_and_keeps_what_came_before() -> None:
     send(end, [ONE, TWO])
     end.receive(Signal.RECEIVED.frame + encode(ONE) + Signal.CLOSE.frame + encode(TWO))
     assert written(end).endswith(Signal.CLOSE_OK.frame)
-    assert (end.state, end.acknowledged, end.response(), end.response()) == (State.DISMISSED, 1, ONE, None)
+    assert (end.state, end.acknowledged, end.response(), end.response()) == (ClientState.DISMISSED, 1, ONE, None)
 
 
 def test_closing_drops_what_nobody_waited_for() -> None:
@@ -162,13 +163,13 @@ def test_closing_drops_what_nobody_waited_for() -> None:
     end.close()
     assert written(end) == Signal.CLOSE.frame
     end.receive(encode(ONE) + Signal.HEARTBEAT.frame + Signal.CLOSE_OK.frame)
-    assert (end.state, end.response(), end.broken) == (State.CLOSED, None, "")
+    assert (end.state, end.response(), end.broken) == (ClientState.CLOSED, None, "")
 
 
 def test_closing_before_the_greeting_says_nothing() -> None:
     end = connected()
     end.close()
-    assert (end.state, written(end)) == (State.CLOSED, b"")
+    assert (end.state, written(end)) == (ClientState.CLOSED, b"")
 
 
 def test_a_heartbeat_is_due_a_period_after_the_last_word() -> None:
@@ -196,14 +197,14 @@ def test_a_heartbeat_is_due_a_period_after_the_last_word() -> None:
     assert written(end) == encode(ONE)  # what waits to be written says enough
 
 
-@pytest.mark.parametrize("state", [State.LOST, State.BROKEN, State.FLOODED])
-def test_nothing_more_is_sent_once_nobody_would_answer_for_it(state: State) -> None:
+@pytest.mark.parametrize("state", [ClientState.LOST, ClientState.BROKEN, ClientState.FLOODED])
+def test_nothing_more_is_sent_once_nobody_would_answer_for_it(state: ClientState) -> None:
     end = talking(Limits(unread=1))
     send(end, [ONE] * 5)
     match state:
-        case State.LOST:
+        case ClientState.LOST:
             end.end()
-        case State.BROKEN:
+        case ClientState.BROKEN:
             end.receive(Signal.RECEIVED.frame * 6)
         case _:
             end.receive(encode(ONE) * 2)
@@ -216,7 +217,7 @@ def test_a_broken_frame_ends_it_with_the_reason(broken: bytes) -> None:
     end = talking()
     send(end, [ONE])
     end.receive(Signal.RECEIVED.frame + encode(ONE) + broken)
-    assert end.state is State.BROKEN
+    assert end.state is ClientState.BROKEN
     assert end.broken
     assert (end.acknowledged, end.response()) == (1, ONE)
 
@@ -225,7 +226,7 @@ def test_an_acknowledgement_of_nothing_is_no_protocol() -> None:
     end = talking()
     send(end, [ONE])
     end.receive(Signal.RECEIVED.frame * 2)
-    assert (end.state, end.acknowledged, end.broken) == (State.BROKEN, 1, "an acknowledgement of nothing")
+    assert (end.state, end.acknowledged, end.broken) == (ClientState.BROKEN, 1, "an acknowledgement of nothing")
 
 
 def test_responses_that_nobody_waits_for_are_bounded() -> None:
@@ -238,7 +239,7 @@ def test_responses_that_nobody_waits_for_are_bounded() -> None:
     end.receive(encode(Message.text("x" * 3000)))  # and so is a single one of any size
     assert end.open
     end.receive(encode(ONE))
-    assert end.state is State.FLOODED
+    assert end.state is ClientState.FLOODED
 
 
 HEAVY = [
@@ -260,7 +261,7 @@ def test_what_a_media_type_takes_is_counted_as_long_as_it_is_kept(media_type: st
         end.receive(frame)
     memory, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert end.state is State.FLOODED
+    assert end.state is ClientState.FLOODED
     assert memory < 2 * unread
     for frame in each:
         taking.receive(frame)
@@ -276,7 +277,7 @@ def test_what_is_taken_makes_room_for_as_much() -> None:
     end.receive(empty)
     assert end.open
     end.receive(empty)
-    assert end.state is State.FLOODED
+    assert end.state is ClientState.FLOODED
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/json", "TEXT/plain"])
@@ -285,7 +286,7 @@ def test_usual_media_types_weigh_nothing(media_type: str) -> None:
     end.receive(encode(Message.of(media_type, b"").unwrap()) * 300)
     assert end.open
     end.receive(encode(Message.of(media_type, b"").unwrap()))
-    assert end.state is State.FLOODED
+    assert end.state is ClientState.FLOODED
 
 
 @pytest.mark.parametrize(
@@ -313,7 +314,7 @@ def test_what_was_waited_for_makes_room_for_as_much_again() -> None:
         assert end.response() is not None
         assert end.response_to(0) is not None
     end.receive(encode(Message.text("x" * size)) + encode(Message.text("x" * (size + 1))))
-    assert end.state is State.FLOODED
+    assert end.state is ClientState.FLOODED
 
 
 def test_a_large_response_comes_through_the_room() -> None:
@@ -336,7 +337,7 @@ def test_once_interrupted_nothing_is_said_or_heard() -> None:
     end = talking()
     send(end, [ONE, TWO])
     end.interrupt()
-    assert (end.state, end.open) == (State.INTERRUPTED, False)
+    assert (end.state, end.open) == (ClientState.INTERRUPTED, False)
     send(end, [ONE])
     end.receive(Signal.RECEIVED.frame + encode(TWO))
     assert (written(end), end.acknowledged, end.response()) == (b"", 0, None)

@@ -15,7 +15,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precon
 from returns.result import Success
 
 from ipcfold import Continuation, Limits, Message
-from ipcfold.core.client_connection import State
+from ipcfold.core.protocol import ClientState
 from ipcfold.events import Event, Folded
 from ipcfold.testing.network import Network
 
@@ -144,7 +144,7 @@ class Conversation(RuleBasedStateMachine):
     @invariant()
     def no_end_is_broken_by_the_other(self) -> None:
         for link in self.network.links.values():
-            assert link.client.state is not State.BROKEN
+            assert link.client.state is not ClientState.BROKEN
 
     def teardown(self) -> None:
         """Let everything arrive: then whoever was not cut off knows all that was folded, and the host ends."""
@@ -154,7 +154,7 @@ class Conversation(RuleBasedStateMachine):
         self.check_all()
         folded = self.folded_by_client()
         for client, link in self.network.links.items():
-            if not link.cut and link.client.state is State.DISMISSED:
+            if not link.cut and link.client.state is ClientState.DISMISSED:
                 assert link.client.acknowledged == len(folded[client])
                 assert len(link.heard) == sum(len(responses_to(Message.octets(content))) for content in folded[client])
         assert all(link.server_gone for link in self.network.links.values())

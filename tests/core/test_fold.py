@@ -1,6 +1,7 @@
 """The fold: it is a plain reduce over the messages asked, fair between peers, and never loses the carry."""
 
 from functools import reduce
+from math import inf
 from typing import NoReturn
 
 import pytest
@@ -8,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from returns.result import Failure, Success
 
-from ipcfold import Continuation, HandlerFailed, Limits, Message, MessageTooLarge, Outcome, Peer, ReservedMessage, cases, fold
+from ipcfold import Continuation, HandlerFailed, Limits, Message, MessageTooLarge, Name, Outcome, Peer, ReservedMessage, cases, fold
 from ipcfold.core.fold import Fold
-from ipcfold.core.frame import Encoder, encode
+from ipcfold.core.wire import Encoder, encode
+from ipcfold.events import Ending
 from ipcfold.testing.strategies import messages
 
 A, B, C = Peer(1, 10), Peer(2, 20), Peer(3, 30)
@@ -48,7 +50,7 @@ def log(message: Message, continuation: Continuation[Log], carry: Log) -> Contin
 
 
 def folding(timeout: float | None = None) -> Fold[int, list[bytes]]:
-    return Fold(0, timeout=timeout, prepare=Encoder(Limits()).encode, now=0)
+    return Fold(0, name=Name("fold"), timeout=timeout, prepare=Encoder(Limits()).encode, now=0)
 
 
 @given(st.lists(messages()))
@@ -200,8 +202,8 @@ def test_peers_are_asked_in_turn() -> None:
         ask = server.ask()
         assert ask is not None
         asked.append(ask[1].peer)
-        assert server.ask() is None  # one at a time
-        server.answered(ask[1].continue_(ask[1].carry + 1), now=0)
+        assert server.ask() is ask  # one at a time
+        server.answered(ask[1].continue_(ask[1].carry + 1), now=0, since=0)
         server.offer(ask[1].peer, TWO)  # whoever has more goes behind the others
     assert asked == [A, B, C, A, B, C]
     assert server.result() == Success(6)
@@ -211,7 +213,7 @@ def test_a_continuation_of_another_peer_is_no_answer() -> None:
     server = folding()
     server.offer(A, ONE)
     server.ask()
-    assert server.answered(Continuation(1, peer=B), now=0) is None
+    assert server.answered(Continuation(1, peer=B), now=0, since=0) is None
     failed = server.result().failure()
     assert (failed.carry, failed.message, type(failed.error)) == (0, ONE, TypeError)
 
@@ -220,15 +222,15 @@ def test_a_continuation_of_an_equal_peer_is_an_answer() -> None:
     server = folding()
     server.offer(A, ONE)
     server.ask()
-    assert server.answered(Continuation(1, (ONE,), peer=Peer(1, 10)), now=0) == [encode(ONE)]
+    assert server.answered(Continuation(1, (ONE,), peer=Peer(1, 10)), now=0, since=0) == [encode(ONE)]
     assert server.result() == Success(1)
 
 
 def test_an_answer_to_nothing_changes_nothing() -> None:
     server = folding()
-    assert server.answered(Continuation(1), now=0) is None
+    assert server.answered(Continuation(1), now=0, since=0) is None
     server.interrupted()
-    assert server.answered(Continuation(1), now=0) is None
+    assert server.answered(Continuation(1), now=0, since=0) is None
     server.failed(KeyError())
     assert server.result() == Success(0)
 
@@ -239,9 +241,9 @@ def test_a_message_being_asked_when_it_stops_is_still_answered() -> None:
     server.offer(B, TWO)
     ask = server.ask()
     assert ask is not None
-    server.stop()
+    server.stop(Ending.SIGNALLED)
     assert server.asked == ask
-    assert server.answered(ask[1].continue_(1), now=0) == []
+    assert server.answered(ask[1].continue_(1), now=0, since=0) == []
     assert server.ask() is None
     assert server.result() == Success(1)
 
@@ -257,17 +259,17 @@ def test_it_stops_a_timeout_after_the_last_message(gaps: list[float]) -> None:
         ask = server.ask()
         server.tick(now + 10)  # and a slow handler is none
         assert ask is not None
-        server.answered(ask[1].continue_(0), now=now)
+        server.answered(ask[1].continue_(0), now=now, since=now)
     assert server.deadline == now + 2
     server.tick(now + 1.99)
     assert not server.stopped
     server.tick(now + 2)
     assert server.stopped
-    assert server.deadline is None
+    assert server.deadline == inf
 
 
 def test_without_a_timeout_it_never_stops_by_itself() -> None:
     server = folding()
-    assert server.deadline is None
+    assert server.deadline == inf
     server.tick(1e9)
     assert not server.stopped

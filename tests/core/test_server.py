@@ -1,164 +1,224 @@
-"""The host: many connections and one fold, on a fake clock."""
+"""A whole server without sockets: many connections and one fold, on a fake clock."""
 
 from collections.abc import Callable
+from math import inf
 
 import pytest
-from returns.result import Failure, Success
+from returns.result import Failure, Result, Success
 
-from ipcfold import Continuation, HandlerFailed, Limits, Message, Peer, cases
-from ipcfold.core.frame import Signal, encode
+from ipcfold import Continuation, HandlerFailed, Limits, Message, Name, Outcome, Peer, cases
+from ipcfold.core.fold import Ask
+from ipcfold.core.protocol import ServerState
 from ipcfold.core.server import ServerCore
-from ipcfold.core.server_connection import ServerConnection, State
+from ipcfold.core.server_connection import ServerConnection
+from ipcfold.core.wire import Signal, encode
+from ipcfold.events import Connected, Departure, Disconnected, Ending, Event, Folded, Refused, Stopping
 from tests.core.written import written
 
 LIMITS = Limits(handshake=5, drain=2, unsent=100, connections=3)
 ONE, TWO = Message.text("one"), Message.text("two")
+NAME = Name("server")
 
 
-def host(timeout: float | None = None) -> ServerCore[int]:
-    return ServerCore(0, heartbeat=1, limits=LIMITS, timeout=timeout, now=0.0)
+class Server:
+    """A core that counts messages. It takes a turn after each event, as a shell does."""
+
+    def __init__(
+        self, *, heartbeat: float = 2 / 3, limits: Limits = LIMITS, timeout: float | None = None, now: float = 0, user: int | None = None
+    ) -> None:
+        self.core = ServerCore(0, name=NAME, heartbeat=heartbeat, limits=limits, timeout=timeout, now=now, user=user, observed=True)
+        self.ends = dict[int, ServerConnection]()
+        self.changed = list[ServerConnection]()
+        self.now = now
+        self.tick(now)
+
+    def tick(self, now: float, heard: float | None = None) -> Ask[int] | None:
+        turn = self.core.turn(now, now if heard is None else heard)
+        self.now, self.due, self.ask = now, turn.due, turn.ask
+        self.changed += turn.changed
+        return turn.ask
+
+    def connect(self, peer: Peer, now: float) -> ServerConnection:
+        end = self.core.connect(peer, now)
+        assert end is not None
+        self.ends[peer.connection] = end
+        self.tick(now)
+        return end
+
+    def refusal(self, peer: Peer) -> str:
+        assert self.core.connect(peer, self.now) is None
+        refused = self.core.events[-1]
+        assert isinstance(refused, Refused)
+        return refused.reason
+
+    def receive(self, connection: int, data: bytes, now: float) -> None:
+        self.ends[connection].receive(data, now)
+        self.tick(now)
+
+    def attention(self) -> list[ServerConnection]:
+        """The connections that changed since the last call."""
+        changed, self.changed = list(dict.fromkeys(self.changed)), []
+        return changed
+
+    def forget(self, connection: int) -> None:
+        self.core.disconnect(self.ends[connection])
+        self.tick(self.now)
+
+    def answered(self, continuation: Continuation[int], now: float) -> None:
+        self.core.answered(continuation, now, now)
+        self.tick(now)
+
+    def failed(self, error: BaseException, now: float) -> None:
+        self.core.failed(error, now)
+        self.tick(now)
+
+    def interrupted(self, now: float) -> None:
+        self.core.interrupted(now)
+        self.tick(now)
+
+    def shutdown(self, now: float) -> None:
+        self.core.shutdown(now)
+        self.tick(now)
+
+    def result(self) -> Result[int, HandlerFailed[int]]:
+        return self.core.result()
 
 
-def connect(server: ServerCore[int], connection: int, now: float = 0.0) -> ServerConnection:
+def connect(server: Server, connection: int, now: float = 0.0) -> ServerConnection:
     end = server.connect(Peer(connection, 100 + connection), now)
     server.receive(connection, Signal.START_OK.frame, now)
     assert written(end) == Signal.START.frame
     return end
 
 
-def answer(server: ServerCore[int], *responses: Message, now: float = 0.0) -> Peer:
+def answer(server: Server, *responses: Message, now: float = 0.0) -> Peer:
     """Fold one message: count it."""
-    ask = server.ask()
+    ask = server.ask
     assert ask is not None
     server.answered(ask[1].respond(ask[1].carry + 1, *responses), now)
     return ask[1].peer
 
 
 def test_one_client_of_many_is_asked_at_a_time() -> None:
-    server = host()
+    server = Server()
     ends = [connect(server, number) for number in (1, 2, 3)]
     for number in (1, 2, 3):
-        server.receive(number, encode(ONE) * 2, 1)
+        server.receive(number, encode(ONE) * 2, 0.5)
     assert [answer(server, TWO).connection for _ in range(6)] == [1, 2, 3, 1, 2, 3]
-    assert server.ask() is None
-    assert not server.ready
+    assert server.ask is None
+    assert server.due > 0
     assert [written(end) for end in ends] == [(Signal.RECEIVED.frame + encode(TWO)) * 2] * 3
     assert server.result() == Success(6)
 
 
 def test_attention_is_for_what_something_happened_to() -> None:
-    server = host()
+    server = Server()
     first, second = connect(server, 1), connect(server, 2)
     assert server.attention() == [first, second]
+    server.tick(0)
     assert server.attention() == []
-    server.receive(2, Signal.HEARTBEAT.frame, 1)
-    assert not server.owing  # neither is there anything to write, nor is its reading over
-    server.receive(2, Signal.CLOSE.frame, 1)
-    assert server.owing
+    server.receive(2, Signal.HEARTBEAT.frame, 0.5)
+    assert server.attention() == []  # neither is there anything to write, nor is its reading over
+    server.receive(2, Signal.CLOSE.frame, 0.5)
     assert server.attention() == [second]
-    assert not server.owing
-    server.receive(1, Signal.CLOSE.frame, 1)
+    server.ends[1].receive(Signal.CLOSE.frame, 0.5)
     server.forget(1)
     assert server.attention() == []
 
 
 def test_it_is_full_at_the_limit_and_free_again_when_one_leaves() -> None:
-    server = host()
+    server = Server()
     for number in (1, 2, 3):
-        assert not server.refusal(Peer(number))
         connect(server, number)
     assert server.refusal(Peer(4)) == "there are 3 already (limits.connections)"
     server.forget(2)
-    assert not server.refusal(Peer(4))
+    server.connect(Peer(4), 0)
 
 
 def test_another_user_has_no_more_than_its_share() -> None:
-    server = ServerCore(0, heartbeat=1, limits=Limits(connections=9, connections_per_user=2), timeout=None, now=0, user=7)
+    server = Server(heartbeat=1, limits=Limits(connections=9, connections_per_user=2), timeout=None, now=0, user=7)
     for number in (1, 2, 3):
         server.connect(Peer(number, uid=7), 0)  # its own user is not counted
     for number in (4, 5):
-        assert not server.refusal(Peer(number, uid=8))
         server.connect(Peer(number, uid=8), 0)
     assert server.refusal(Peer(6, uid=8)) == "its user has 2 already (limits.connections_per_user)"
-    assert not server.refusal(Peer(6, uid=7))
-    assert not server.refusal(Peer(6, uid=9))
     for _ in range(2):
         server.forget(4)
-    assert not server.refusal(Peer(6, uid=8))
     server.connect(Peer(6, uid=8), 0)
     assert server.refusal(Peer(7, uid=8))
     for number in (5, 6):
         server.forget(number)
     for number in (7, 8):
-        assert not server.refusal(Peer(number, uid=8))
         server.connect(Peer(number, uid=8), 0)
     assert server.refusal(Peer(9, uid=8))
+    server.connect(Peer(10, uid=7), 0)
+    server.connect(Peer(11, uid=9), 0)
 
 
 def test_nobody_s_frame_is_late_because_the_server_looked_away() -> None:
-    server = ServerCore(0, heartbeat=100, limits=Limits(frame=10), timeout=None, now=0)
+    server = Server(heartbeat=100, limits=Limits(frame=10), timeout=None, now=0)
     end = connect(server, 1)
     server.receive(1, encode(Message.text("ping"))[:5], 2)
     server.tick(5)
-    assert server.deadline == 12
-    server.absent(10)  # a slow handler, say
-    server.absent(20)
+    assert server.due == 12
+    server.tick(15, heard=5)  # a slow handler, say
+    server.tick(35, heard=5)
     server.tick(35)
-    assert (end.state, server.deadline) == (State.TALKING, 42)
+    assert (end.state, server.due) == (ServerState.TALKING, 42)
     server.tick(41.9)
     assert end.reading
     server.tick(42)
-    assert (end.state, end.fault) == (State.OVER, "one frame of it took more than 10 s (limits.frame)")
+    assert (end.state, end.fault) == (ServerState.OVER, "one frame of it took more than 10 s (limits.frame)")
 
 
 def test_a_frame_is_as_late_as_any_other_when_the_server_looked_away_before_it() -> None:
-    server = ServerCore(0, heartbeat=100, limits=Limits(frame=10), timeout=None, now=0)
+    server = Server(heartbeat=100, limits=Limits(frame=10), timeout=None, now=0)
     connect(server, 1)
-    server.tick(30)
-    server.absent(25)
+    server.tick(5)
+    server.tick(30, heard=5)
     server.receive(1, encode(ONE)[:5], 30)
-    assert server.deadline == 40
+    assert server.due == 40
 
 
 def test_the_time_of_a_frame_does_not_run_before_its_sender_is_read_again() -> None:
-    server = ServerCore(0, heartbeat=100, limits=Limits(frame=10, unsent=100), timeout=None, now=0)
+    server = Server(heartbeat=100, limits=Limits(frame=10, unsent=100), timeout=None, now=0)
     end = connect(server, 1)
     server.receive(1, encode(ONE) + encode(TWO)[:5], 0)
     answer(server, Message.text("x" * 200))
     server.tick(50)
-    assert end.clogged
-    written(end)
-    server.wrote(1, 50)
-    assert server.deadline == 60
+    assert not end.reading
+    end.wrote(len(end.outbox.head()), 50)
+    server.tick(50)
+    assert server.due == 60
 
 
 def test_a_stop_answers_then_closes_everybody_and_folds_no_more() -> None:
-    server = host()
+    server = Server()
     first, second = connect(server, 1), connect(server, 2)
     server.receive(1, encode(ONE) * 2, 0)
     server.receive(2, encode(ONE), 0)
-    ask = server.ask()
+    ask = server.ask
     assert ask is not None
     server.answered(ask[1].respond(7, TWO).stop(8), 0)
     assert written(first) == Signal.RECEIVED.frame + encode(TWO) + Signal.CLOSE.frame
     assert written(second) == Signal.CLOSE.frame
-    assert server.ask() is None
-    assert not server.accepting
-    assert not server.over
+    assert server.ask is None
+    assert not server.core.accepting
+    assert not server.core.over
     for number in (1, 2):
         server.receive(number, encode(ONE) + Signal.CLOSE_OK.frame, 1)
         server.forget(number)
-    assert server.over
+    assert server.core.over
     assert server.result() == Success(8)
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), SystemExit(3)])
 def test_a_failing_handler_closes_everybody_and_keeps_the_carry(error: BaseException) -> None:
-    server = host()
+    server = Server()
     first, second = connect(server, 1), connect(server, 2)
     server.receive(1, encode(ONE) * 2, 0)
     answer(server)
-    server.ask()
+    assert server.ask
     server.failed(error, 0)
     assert written(first) == Signal.RECEIVED.frame + Signal.CLOSE.frame
     assert written(second) == Signal.CLOSE.frame
@@ -166,7 +226,7 @@ def test_a_failing_handler_closes_everybody_and_keeps_the_carry(error: BaseExcep
 
 
 def test_a_response_that_cannot_be_sent_is_the_handler_s_failure() -> None:
-    server = host()
+    server = Server()
     end = connect(server, 1)
     server.receive(1, encode(ONE), 0)
     answer(server, Message.text(Signal.CLOSE.content.decode()))
@@ -179,44 +239,44 @@ def test_a_response_that_cannot_be_sent_is_the_handler_s_failure() -> None:
 
 
 def test_an_answer_made_for_another_client_is_the_handler_s_failure() -> None:
-    server = host()
+    server = Server()
     ends = [connect(server, 1), connect(server, 2)]
     server.receive(1, encode(ONE), 0)
-    server.ask()
+    assert server.ask
     server.answered(Continuation(5, peer=ends[1].peer), 0)
     assert [written(end) for end in ends] == [Signal.CLOSE.frame] * 2
     assert server.result().failure().carry == 0
 
 
 def test_an_interrupted_message_is_neither_folded_nor_acknowledged() -> None:
-    server = host()
+    server = Server()
     end = connect(server, 1)
     server.receive(1, encode(ONE), 0)
-    server.ask()
+    assert server.ask
     server.interrupted(0)
     assert written(end) == Signal.CLOSE.frame
     assert server.result() == Success(0)
 
 
 def test_a_message_at_the_handler_during_a_shutdown_is_answered_before_its_client_closes() -> None:
-    server = host()
+    server = Server()
     first, second = connect(server, 1), connect(server, 2)
     server.receive(1, encode(ONE) * 2, 0)
-    ask = server.ask()
+    ask = server.ask
     assert ask is not None
     server.shutdown(0)
     assert (written(first), written(second)) == (b"", Signal.CLOSE.frame)
     server.forget(1)
     server.forget(2)
-    assert not server.over  # the handler still has a message
+    assert not server.core.over  # the handler still has a message
     server.answered(ask[1].continue_(1), 0)
-    assert server.over
+    assert server.core.over
     assert server.result() == Success(1)
 
-    server = host()
+    server = Server()
     end = connect(server, 1)
     server.receive(1, encode(ONE) * 2, 0)
-    ask = server.ask()
+    ask = server.ask
     assert ask is not None
     server.shutdown(0)
     server.answered(ask[1].respond(1, TWO), 0)
@@ -224,19 +284,19 @@ def test_a_message_at_the_handler_during_a_shutdown_is_answered_before_its_clien
 
 
 def test_who_connects_during_the_end_is_asked_to_close() -> None:
-    server = host()
+    server = Server()
     server.shutdown(0)
     end = server.connect(Peer(1), 0)
     assert written(end) == Signal.START.frame + Signal.CLOSE.frame
 
 
 def test_deadlines_are_those_of_the_connections_and_the_timeout() -> None:
-    server = host(timeout=30)
-    assert server.deadline == 30
+    server = Server(timeout=30)
+    assert server.due == 30
     silent = server.connect(Peer(1), 1)
-    assert server.deadline == 6
+    assert server.due == 6
     idle = connect(server, 2, 1)
-    assert server.deadline == 2
+    assert server.due == 2
     written(silent)
     server.tick(1.5)
     assert written(idle) == b""
@@ -253,29 +313,29 @@ def test_deadlines_are_those_of_the_connections_and_the_timeout() -> None:
     server.forget(1)
     server.forget(2)
     server.tick(29)
-    assert server.deadline == 30
-    assert server.accepting
+    assert server.due == 30
+    assert server.core.accepting
     server.tick(30)
-    assert server.over
-    assert server.deadline is None
+    assert server.core.over
+    assert server.due == inf
 
 
 def test_silence_counts_from_the_last_answer_and_closes_everybody() -> None:
-    server = ServerCore(0, heartbeat=100, limits=LIMITS, timeout=30, now=0)
+    server = Server(heartbeat=100, limits=LIMITS, timeout=30, now=0)
     ends = [connect(server, 1), connect(server, 2)]
     server.receive(1, encode(ONE), 10)
     answer(server, now=20)
     server.tick(49)
-    assert server.deadline == 50
+    assert server.due == 50
     assert [written(end) for end in ends] == [Signal.RECEIVED.frame, b""]
     server.tick(50)
     assert [written(end) for end in ends] == [Signal.CLOSE.frame] * 2
-    assert server.deadline == 50 + LIMITS.drain
+    assert server.due == 50 + LIMITS.drain
 
 
 @pytest.mark.parametrize("number", [2, 1000])
 def test_who_is_gone_takes_no_deadline_of_another_along(number: int) -> None:
-    server = host()
+    server = Server()
     server.connect(Peer(1), 0)
     silent = server.connect(Peer(number), 0)
     written(silent)
@@ -287,26 +347,26 @@ def test_who_is_gone_takes_no_deadline_of_another_along(number: int) -> None:
 
 
 def test_who_is_heard_of_often_has_one_deadline() -> None:
-    server: ServerCore[int] = ServerCore(0, heartbeat=1e6, limits=Limits(frame=1e3), timeout=None, now=0.0)
+    server = Server(heartbeat=1e6, limits=Limits(frame=1e3), timeout=None, now=0.0)
     server.connect(Peer(1), 0)
     frame = Signal.HEARTBEAT.frame
     for now in range(10):
         server.receive(1, frame[:9], now)
         server.receive(1, frame[9:], now)
-    assert server.scheduled == 1
+    assert server.core.scheduled == 1
     server.receive(1, Signal.START_OK.frame, 10)
     for now in range(11, 30):
         server.receive(1, frame[:9], now)
         server.receive(1, frame[9:], now)
-    assert server.scheduled == 1
+    assert server.core.scheduled == 1
 
 
 def test_without_connections_or_timeout_nothing_is_due() -> None:
-    assert host().deadline is None
+    assert Server().due == inf
 
 
 def test_who_does_not_confirm_is_gone_after_the_drain() -> None:
-    server = host()
+    server = Server()
     end = connect(server, 1)
     server.tick(10)
     server.shutdown(10)
@@ -319,37 +379,40 @@ def test_who_does_not_confirm_is_gone_after_the_drain() -> None:
 
 @pytest.mark.parametrize("verb", [Continuation.close, Continuation.stop])
 def test_who_is_closed_by_the_handler_has_the_drain_from_then_on(verb: Callable[[Continuation[int], int], Continuation[int]]) -> None:
-    server: ServerCore[int] = ServerCore(0, heartbeat=60, limits=LIMITS, timeout=None, now=0.0)
+    server = Server(heartbeat=60, limits=LIMITS, timeout=None, now=0.0)
     end = connect(server, 1)
     server.tick(9)  # the deadline of the greeting is none any more
     server.receive(1, encode(ONE), 10)
-    ask = server.ask()
+    ask = server.ask
     assert ask is not None
     server.answered(verb(ask[1], 1), 10)
-    assert written(end) == Signal.RECEIVED.frame + Signal.CLOSE.frame
-    server.wrote(1, 10)
-    assert server.deadline == 12
+    assert bytes(end.outbox.head()) == Signal.RECEIVED.frame + Signal.CLOSE.frame
+    end.wrote(end.outbox.size, 10)
+    server.tick(10)
+    assert server.due == 12
     server.tick(12)
     assert end.over
 
 
 def test_deadlines_take_no_more_room_than_the_connections() -> None:
-    server: ServerCore[int] = ServerCore(0, heartbeat=1e6, limits=LIMITS, timeout=None, now=0.0)
+    server = Server(heartbeat=1e6, limits=LIMITS, timeout=None, now=0.0)
     connect(server, 1)
     for number in range(2, 2000):
         connect(server, number)
         server.forget(number)
-    assert server.scheduled < 200
+    assert server.core.scheduled < 200
     server.tick(1e6)
-    assert server.scheduled < 3
+    assert server.core.scheduled < 3
 
 
 def test_tiny_limits_are_no_endless_loop() -> None:
     tiny = Limits(handshake=1e-15, drain=1e-15)
-    server: ServerCore[int] = ServerCore(0, heartbeat=1e-15, limits=tiny, timeout=None, now=1e6)
-    waiting, idle = server.connect(Peer(1), 1e6), server.connect(Peer(2), 1e6)
-    server.receive(2, Signal.START_OK.frame, 1e6)
+    server = Server(heartbeat=1e-15, limits=tiny, timeout=None, now=1e6)
+    waiting, idle = server.core.connect(Peer(1), 1e6), server.core.connect(Peer(2), 1e6)
+    assert waiting is not None
+    assert idle is not None
     assert written(idle) == Signal.START.frame
+    idle.receive(Signal.START_OK.frame, 1e6)
     for _ in range(3):
         server.tick(1e6)
     assert waiting.over
@@ -357,10 +420,10 @@ def test_tiny_limits_are_no_endless_loop() -> None:
 
 
 def test_an_answer_that_comes_after_an_interrupt_is_too_late() -> None:
-    server = host()
+    server = Server()
     end = connect(server, 1)
     server.receive(1, encode(ONE), 0)
-    ask = server.ask()
+    ask = server.ask
     assert ask is not None
     server.interrupted(0)
     server.answered(ask[1].respond(5, TWO), 0)
@@ -369,77 +432,115 @@ def test_an_answer_that_comes_after_an_interrupt_is_too_late() -> None:
 
 
 def test_a_clogged_client_is_folded_on_once_it_read() -> None:
-    server = host()
+    server = Server()
     end = connect(server, 1)
     server.receive(1, encode(ONE) * 2, 0)
     answer(server, Message.text("x" * 200))
-    assert not server.ready
-    written(end)
-    server.wrote(1, 0)
-    assert server.ready
+    assert server.ask is None
+    end.wrote(len(end.outbox.head()), 0)
+    server.tick(0)
+    assert server.ask is not None
 
 
 def test_the_end_of_a_stream_is_the_end_of_its_connection() -> None:
-    server = host()
+    server = Server()
     end = connect(server, 1)
     server.receive(1, encode(ONE), 0)
-    server.end(1, 0)
+    server.ends[1].end()
+    server.tick(0)
     answer(server)
     assert written(end) == Signal.RECEIVED.frame
     assert end.over
 
 
-def test_who_says_nothing_but_signals_is_looked_at_a_little_every_time() -> None:
-    server = host()
+def test_a_client_that_sends_only_signals_gets_a_little_of_each_turn() -> None:
+    server = Server()
     busy, other = connect(server, 1), connect(server, 2)
     server.attention()
-    server.resume(0)
-    assert not server.ready
-    server.receive(1, Signal.HEARTBEAT.frame * 100 + Signal.CLOSE.frame, 0)
-    server.receive(2, Signal.HEARTBEAT.frame * 40 + encode(TWO), 0)
-    assert (server.ready, server.ask(), server.attention()) == (True, None, [])
-    server.resume(1)
-    assert answer(server, now=1) == other.peer
+    server.tick(0)
+    assert server.due > 0
+    busy.receive(Signal.HEARTBEAT.frame * 100 + Signal.CLOSE.frame, 0)
+    other.receive(Signal.HEARTBEAT.frame * 40 + encode(TWO), 0)
+    server.tick(0)
+    assert (server.due, server.ask, server.attention()) == (-inf, None, [])
+    server.tick(0.5)
+    ask = server.ask
+    assert ask is not None
+    assert ask[1].peer == other.peer
+    server.core.answered(ask[1].continue_(1), 0.5, 0.5)
     assert written(other) == Signal.RECEIVED.frame
-    assert server.ready  # the other one is still behind
-    server.resume(1)
-    assert busy.state is State.TALKING
-    server.resume(1)
-    assert (busy.state, busy.deadline, written(busy)) == (State.OVER, 1 + LIMITS.drain, Signal.CLOSE_OK.frame)
-    assert not server.ready
+    server.tick(0.5)
+    assert server.due == -inf  # the first one is still behind
+    assert busy.state is ServerState.TALKING
+    server.tick(0.5)
+    assert (busy.state, busy.deadline, written(busy)) == (ServerState.OVER, 0.5 + LIMITS.drain, Signal.CLOSE_OK.frame)
+    assert server.due > 0
 
 
-def test_who_is_gone_is_looked_at_no_more() -> None:
-    server = host()
+def test_a_connection_that_is_gone_gets_nothing_of_a_turn() -> None:
+    server = Server()
     connect(server, 1)
     server.receive(1, Signal.HEARTBEAT.frame * 40 + encode(ONE), 0)
-    assert server.ready
+    assert server.due == -inf
     server.forget(1)
-    assert not server.ready
-    server.resume(0)
-    assert server.ask() is None
+    assert server.due > -inf
+    assert server.ask is None
+
+
+def test_the_events_of_connections_and_of_the_fold() -> None:
+    server = Server()
+    first = connect(server, 1)
+    server.receive(1, encode(ONE) * 2, 0)
+    ask = server.ask
+    assert ask is not None
+    server.core.answered(ask[1].respond(1, TWO), 3, 1)
+    connect(server, 2)
+    server.core.refuse(Peer(9), "it is not trusted")
+    server.receive(2, encode(ONE)[:-1] + b"\0", 3)
+    server.forget(2)
+    server.shutdown(4)
+    server.shutdown(4)
+    answer(server, now=4)
+    written(first)
+    server.receive(1, Signal.CLOSE_OK.frame, 4)
+    server.forget(1)
+    *events, last = server.core.events
+    expected: list[Event] = [
+        Connected(NAME, first.peer),
+        Folded(NAME, first.peer, ONE, (TWO,), Outcome.CONTINUE, 2),
+        Connected(NAME, Peer(2, 102)),
+        Refused(NAME, Peer(9), "it is not trusted"),
+        Disconnected(NAME, Peer(2, 102), Departure.DROPPED, server.ends[2].fault),
+        Stopping(NAME, Ending.SIGNALLED),
+        Folded(NAME, first.peer, ONE, (), Outcome.CONTINUE, 0),
+    ]
+    assert events == expected
+    assert last == Disconnected(NAME, first.peer, Departure.DISMISSED)
 
 
 @pytest.mark.parametrize("mark", [b"\xce", b"\x00"])
 def test_a_large_message_comes_through_the_room_of_its_end(mark: bytes) -> None:
-    server, message = host(), Message.octets(b"x" * 2**16)
+    server, message = Server(), Message.octets(b"x" * 2**16)
     ends = [connect(server, 1), connect(server, 2)]
     stream = encode(message)[:-1] + mark
     server.receive(1, stream[: 2**15], 0.5)
+    server.attention()
     room = ends[0].room()
     assert room
     room[:] = stream[2**15 :]
-    server.filled(1, len(room) - 1, 0.75)
+    ends[0].filled(len(room) - 1, 0.75)
+    server.tick(0.75)
     assert ends[0].deadline == 1.75
-    assert not server.ready
+    assert server.ask is None
     room = ends[0].room()
     assert room
     room[:] = mark
-    server.filled(1, 1, 0.8)
+    ends[0].filled(1, 0.8)
+    server.tick(0.8)
     if mark == b"\xce":
-        ask = server.ask()
+        ask = server.ask
         assert ask is not None
         assert (ask[0], ask[1].peer) == (message, ends[0].peer)
         assert ends[0].deadline == 1.8
     else:
-        assert (ends[0].over, ends[0].deadline, server.attention()) == (True, 0.8 + LIMITS.drain, ends)
+        assert (ends[0].over, ends[0].deadline, server.attention()) == (True, 0.8 + LIMITS.drain, ends[:1])

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from ipcfold.core.outbox import Outbox
+from ipcfold.core.buffers import Outbox
 
 
 class End(Protocol):

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from ipcfold.core.frame import Signal
+from ipcfold.core.wire import Signal
 from tests.fuzz.seeds import seeds
 from tests.fuzz.targets import TARGETS
 

@@ -4,8 +4,9 @@ from enum import Enum, auto
 from typing import Final, final
 
 from ipcfold import Limits, Message
-from ipcfold.core.client_connection import ClientConnection, State
-from ipcfold.core.frame import Frame, Signal
+from ipcfold.core.client_connection import ClientConnection
+from ipcfold.core.protocol import ClientState
+from ipcfold.core.wire import Frame, Signal
 from ipcfold.limits import LARGEST_CONTENT
 from tests.fuzz.models import Line, Stream
 from tests.fuzz.program import HEARTBEAT, Program, limits, own_messages, piece
@@ -65,7 +66,7 @@ class _Model:
     """What the end must have come to, by what it was told."""
 
     def __init__(self, limits: Limits) -> None:
-        self.state = State.CONNECTED
+        self.state = ClientState.CONNECTED
         self.sent = 0
         self.acknowledged = 0
         self.kept: list[tuple[int, Message]] = []
@@ -76,62 +77,62 @@ class _Model:
 
     @property
     def open(self) -> bool:
-        return self.state in {State.CONNECTED, State.TALKING, State.CLOSING}
+        return self.state in {ClientState.CONNECTED, ClientState.TALKING, ClientState.CLOSING}
 
     def received(self, data: bytes) -> None:
         for frame in self._stream.add(data):
             match self.state:
-                case State.CONNECTED:
+                case ClientState.CONNECTED:
                     self._greeting(frame)
-                case State.TALKING:
+                case ClientState.TALKING:
                     self._heard(frame)
-                case State.CLOSING if frame is Signal.CLOSE_OK:
-                    self.state = State.CLOSED
-                case State.CLOSING if frame is Signal.CLOSE:
-                    self._confirm(State.CLOSED)
+                case ClientState.CLOSING if frame is Signal.CLOSE_OK:
+                    self.state = ClientState.CLOSED
+                case ClientState.CLOSING if frame is Signal.CLOSE:
+                    self._confirm(ClientState.CLOSED)
                 case _:
                     pass
         if self._stream.broken and self.open:
-            self.state = State.BROKEN
+            self.state = ClientState.BROKEN
 
     def _greeting(self, frame: Frame) -> None:
         if frame is Signal.START:
-            self.state = State.TALKING
+            self.state = ClientState.TALKING
             self.said.append(Signal.START_OK)
         elif frame is Signal.CLOSE:
-            self._confirm(State.DISMISSED)
+            self._confirm(ClientState.DISMISSED)
 
     def _heard(self, frame: Frame) -> None:
         if isinstance(frame, Message):
             self.kept.append((self.acknowledged, frame))
             if len(self.kept) > 1 and sum(_weight(kept) for _, kept in self.kept) > self._unread:
-                self.state = State.FLOODED
+                self.state = ClientState.FLOODED
         elif frame is Signal.CLOSE:
-            self._confirm(State.DISMISSED)
+            self._confirm(ClientState.DISMISSED)
         elif frame is Signal.RECEIVED:
             if self.acknowledged < self.sent:
                 self.acknowledged += 1
             else:
-                self.state = State.BROKEN
+                self.state = ClientState.BROKEN
 
-    def _confirm(self, state: State) -> None:
+    def _confirm(self, state: ClientState) -> None:
         self.state = state
         self.said.append(Signal.CLOSE_OK)
 
     def sending(self, messages: tuple[Message, ...]) -> None:
-        if self.state is State.TALKING:
+        if self.state is ClientState.TALKING:
             self.sent += len(messages)
             self.said += messages
 
     def closing(self) -> None:
         self.kept.clear()
-        if self.state is State.TALKING:
+        if self.state is ClientState.TALKING:
             self.said.append(Signal.CLOSE)
-            self.state = State.CLOSING
-        elif self.state is State.CONNECTED:
-            self.state = State.CLOSED
+            self.state = ClientState.CLOSING
+        elif self.state is ClientState.CONNECTED:
+            self.state = ClientState.CLOSED
 
-    def ending(self, state: State) -> None:
+    def ending(self, state: ClientState) -> None:
         if self.open:
             self.state = state
 
@@ -184,7 +185,7 @@ class _Run:
                 self._model.closing()
                 self._end.close()
             case Op.INTERRUPT:
-                self._model.ending(State.INTERRUPTED)
+                self._model.ending(ClientState.INTERRUPTED)
                 self._end.interrupt()
         self._move()
 
@@ -192,7 +193,12 @@ class _Run:
         """The server reads all: then everything was said, and the responses left are those that came."""
         self._line.room += 2**30
         self._move()
-        if not self._line.reset and self._model.state not in {State.LOST, State.BROKEN, State.FLOODED, State.INTERRUPTED}:
+        if not self._line.reset and self._model.state not in {
+            ClientState.LOST,
+            ClientState.BROKEN,
+            ClientState.FLOODED,
+            ClientState.INTERRUPTED,
+        }:
             assert self._without_heartbeats() == self._model.said
             assert not self._said.rest
         while (response := self._end.response()) is not None:
@@ -207,7 +213,7 @@ class _Run:
             self._model.received(data)
             self._end.receive(data)
         elif data is not None:
-            self._model.ending(State.LOST)
+            self._model.ending(ClientState.LOST)
             self._end.end()
 
     def _move(self) -> None:
@@ -218,9 +224,13 @@ class _Run:
             self._end.tick(self._now)
             assert self._end.outbox.size <= before + len(Signal.HEARTBEAT.frame)
             assert self._end.deadline > self._now
-        if written := self._line.write(self._end.outbox):
-            self._said.add(written)
+        outbox = self._end.outbox
+        while outbox.size and (piece := self._line.take(outbox.head())):
+            outbox.sent(len(piece))
+            self._said.add(piece)
             self._check_said()
+        if self._line.reset:
+            outbox.mute()
         self._check()
 
     def _check(self) -> None:
@@ -229,7 +239,7 @@ class _Run:
         assert end.open is model.open
         assert (end.sent, end.acknowledged) == (model.sent, model.acknowledged)
         assert end.acknowledged <= end.sent
-        assert bool(end.broken) == (model.state is State.BROKEN)
+        assert bool(end.broken) == (model.state is ClientState.BROKEN)
 
     def _check_said(self) -> None:
         assert not self._said.broken

@@ -7,17 +7,18 @@ from typing import Final, final
 
 from ipcfold import Limits, Message
 from ipcfold.continuation import Continuation, Outcome
-from ipcfold.core.frame import Frame, Signal, encode
-from ipcfold.core.server_connection import ServerConnection, State
+from ipcfold.core.protocol import ServerState
+from ipcfold.core.server_connection import ServerConnection
+from ipcfold.core.wire import Frame, Signal, encode
 from ipcfold.limits import LARGEST_CONTENT
 from tests.fuzz.models import SIGNAL_SIZE, Stream
 
 _TAILS: Final[tuple[list[Frame], ...]] = ([], [Signal.CLOSE], [Signal.CLOSE_OK], [Signal.CLOSE, Signal.CLOSE_OK])
 _FAULTS: Final = {
-    State.GREETED: ("(limits.handshake)",),
-    State.TALKING: ("(limits.frame)",),
-    State.CLOSING: ("(limits.frame)", "(limits.drain)"),
-    State.OVER: ("(limits.drain)",),
+    ServerState.GREETED: ("(limits.handshake)",),
+    ServerState.TALKING: ("(limits.frame)",),
+    ServerState.CLOSING: ("(limits.frame)", "(limits.drain)"),
+    ServerState.OVER: ("(limits.drain)",),
 }
 
 
@@ -47,7 +48,7 @@ class ConnectionModel:
         self._dropping = False
         """Whether we ended it, by asking or because its time was over."""
         self._asked_to_close = False
-        self._state = State.GREETED
+        self._state = ServerState.GREETED
         self._moved_at = now
         """Since when it is in that state, or when less was to be written while it was closed."""
         self._drained_at: float | None = None
@@ -120,16 +121,17 @@ class ConnectionModel:
 
     def progressed(self, now: float) -> None:
         """Less waits to be written than before, because it went or because it never will."""
-        if self._state is State.CLOSING or self._state is State.OVER:
+        self._notice(now)
+        if self._state is ServerState.CLOSING or self._state is ServerState.OVER:
             self._moved_at = now
 
     def ticked(self, now: float, paused: float) -> None:
         """Time passed: nobody is late, and there is something to wait for."""
         end = self._end
         self._beats += 1
-        if end.fault and self._state is not State.OVER and not self._heard.broken:
+        if end.fault and self._state is not ServerState.OVER and not self._heard.broken:
             assert end.fault.endswith(_FAULTS[self._state])
-        if end.state is State.OVER and self._state is not State.OVER:  # only time can have done it
+        if end.state is ServerState.OVER and self._state is not ServerState.OVER:  # only time can have done it
             assert end.fault
             self._check_patience(now, paused)
             self._dropping = True
@@ -139,28 +141,28 @@ class ConnectionModel:
             return
         assert end.deadline > now
         match end.state:
-            case State.GREETED:
+            case ServerState.GREETED:
                 assert now < self._moved_at + self._limits.handshake
-            case State.TALKING if self._begun is not None:
+            case ServerState.TALKING if self._begun is not None:
                 assert now < self._begun + paused + self._limits.frame
-            case State.CLOSING | State.OVER if self._drained_at is not None:
+            case ServerState.CLOSING | ServerState.OVER if self._drained_at is not None:
                 assert now < self._drained_at + self._limits.drain
-            case State.CLOSING | State.OVER:
+            case ServerState.CLOSING | ServerState.OVER:
                 assert now < self._moved_at + max(self._limits.drain, self._limits.frame)
-            case State.TALKING:
+            case ServerState.TALKING:
                 pass
 
     def _check_patience(self, now: float, paused: float) -> None:
         """Who is let go had its time."""
         match self._state:
-            case State.GREETED:
+            case ServerState.GREETED:
                 assert now >= self._moved_at + self._limits.handshake
-            case State.TALKING:
+            case ServerState.TALKING:
                 assert self._begun is not None
                 assert now >= self._begun + paused + self._limits.frame
-            case State.CLOSING | State.OVER if self._drained_at is not None and self._drained_at < now:  # not by this very tick
+            case ServerState.CLOSING | ServerState.OVER if self._drained_at is not None and self._drained_at < now:  # not by this very tick
                 assert now >= self._drained_at + self._limits.drain
-            case State.CLOSING | State.OVER:
+            case ServerState.CLOSING | ServerState.OVER:
                 assert now >= self._moved_at + min(self._limits.drain, self._limits.frame)
 
     # What must hold
@@ -168,19 +170,22 @@ class ConnectionModel:
     def check(self, now: float, paused: float) -> None:
         """After everything that happened."""
         end = self._end
-        if end.state is not self._state:
-            assert self._state is not State.OVER, "nothing follows the end"
-            self._state, self._moved_at = end.state, now
+        self._notice(now)
         self._check_memory()
         self._check_fault()
-        if end.state is State.CLOSING:
+        if end.state is ServerState.CLOSING:
             assert self._asked_to_close
         clogged = end.outbox.size > self._limits.unsent
         if not end.waiting and not clogged and not self._dropping:  # all that was heard was looked at
             assert self._asked == len(self._messages)
             assert end.state is self._expected()
-            if end.state is State.TALKING and self._heard.rest and self._begun is None:
+            if end.state is ServerState.TALKING and self._heard.rest and self._begun is None:
                 self._begun = now - paused
+
+    def _notice(self, now: float) -> None:
+        if self._end.state is not self._state:
+            assert self._state is not ServerState.OVER, "nothing follows the end"
+            self._state, self._moved_at = self._end.state, now
 
     def flushed(self) -> None:
         """Everything was written that is to be: nothing is missing."""
@@ -191,10 +196,10 @@ class ConnectionModel:
             assert said[-1] is Signal.CLOSE_OK
             assert not self._end.fault
 
-    def _expected(self) -> State:
+    def _expected(self) -> ServerState:
         if self._heard.broken or self._closed or self._ended:
-            return State.OVER
-        return State.TALKING if self._accepted else State.GREETED
+            return ServerState.OVER
+        return ServerState.TALKING if self._accepted else ServerState.GREETED
 
     def _check_memory(self) -> None:
         end, signals = self._end, (self._beats + 2) * SIGNAL_SIZE  # both words about closing
@@ -204,8 +209,8 @@ class ConnectionModel:
     def _check_fault(self) -> None:
         fault = self._end.fault
         if fault:
-            assert self._end.state is State.OVER
-            assert self._heard.broken or self._state is State.OVER
-            assert self._heard.broken == fault.startswith("it broke the protocol: ") or self._dropping or self._state is State.OVER
-        elif self._heard.broken and self._end.state is State.OVER and not self._dropping:
+            assert self._end.state is ServerState.OVER
+            assert self._heard.broken or self._state is ServerState.OVER
+            assert self._heard.broken == fault.startswith("it broke the protocol: ") or self._dropping or self._state is ServerState.OVER
+        elif self._heard.broken and self._end.state is ServerState.OVER and not self._dropping:
             assert self._closed, "who broke the protocol is told"

@@ -9,7 +9,7 @@ from typing import Final
 from returns.maybe import Nothing
 
 from ipcfold import Limits
-from ipcfold.core.frame import Broken, Decoder, Frame, Signal, encode, refusal
+from ipcfold.core.wire import Broken, Decoder, Frame, Signal, encode, refusal
 from tests.fuzz.models import LONGEST_HEADER, LONGEST_SIGNAL, Stream
 from tests.fuzz.program import Program, limits, piece
 

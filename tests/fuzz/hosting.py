@@ -7,7 +7,7 @@ from enum import Enum, auto
 from typing import Final
 
 from ipcfold import Limits
-from ipcfold.core.frame import Signal
+from ipcfold.core.wire import Signal
 from tests.fuzz.program import Program, limits, outcome, own_messages, piece
 from tests.fuzz.server import Client, Server
 
@@ -26,8 +26,6 @@ class Op(Enum):
     """A peer says a piece."""
     READ = auto()
     """Some bytes are read."""
-    ASK = auto()
-    """The handler gets the next message."""
     ANSWER = auto()
     """The handler answers."""
     TAKE = auto()
@@ -75,8 +73,6 @@ def step(server: Server, op: Op, program: Program, limits: Limits) -> None:
             if (client := server.connect(0, 2**30)) is not None:
                 client.line.say(Signal.START_OK.frame)
                 server.read(client, 2**20)
-        case Op.ASK:
-            server.ask()
         case Op.ANSWER:
             server.answer(own_messages(program, limits), outcome(program))
         case Op.WAIT:
@@ -106,8 +102,7 @@ def _peer(server: Server, op: Op, client: Client, program: Program) -> None:
         case Op.READ:
             server.read(client, program.size())
         case Op.TAKE:
-            client.line.room += program.size()
-            server.look_after(client)
+            server.take(client, program.size())
         case Op.FINISH:
             client.line.finish()
         case Op.RESET:

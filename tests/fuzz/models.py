@@ -2,8 +2,7 @@
 
 from typing import Final, final
 
-from ipcfold.core.frame import Broken, Frame, Signal
-from ipcfold.core.outbox import Outbox
+from ipcfold.core.wire import Broken, Frame, Signal
 from ipcfold.message import TEXT_PLAIN, MediaType, Message
 
 LONGEST_HEADER: Final = 2 + 0xFFFF + 4 + 1  # with the end mark
@@ -92,17 +91,10 @@ class Line:
         del self._incoming[: len(data)]
         return data
 
-    def write(self, outbox: Outbox) -> bytes:
-        """Write until the socket takes no more; what went."""
-        gone = bytearray()
-        while outbox.size:
-            if self.reset:
-                outbox.mute()
-                break
-            piece = bytes(outbox.head()[: self.room])
-            if not piece:
-                break
-            outbox.sent(len(piece))
-            self.room -= len(piece)
-            gone += piece
-        return bytes(gone)
+    def take(self, data: bytes | memoryview) -> bytes | None:
+        """What the socket takes of these bytes; `None` if the peer has closed it."""
+        if self.reset:
+            return None
+        piece = bytes(data[: self.room])
+        self.room -= len(piece)
+        return piece

@@ -10,7 +10,7 @@ from typing import Final, TypeVar, final
 
 from ipcfold import Limits, Message
 from ipcfold.continuation import Outcome
-from ipcfold.core.frame import Signal
+from ipcfold.core.wire import Signal
 
 T = TypeVar("T")
 

@@ -3,8 +3,8 @@
 from itertools import chain
 from typing import Final
 
-from ipcfold.core.frame import Signal
-from tests.fuzz import calling, decoding, hosting, serving
+from ipcfold.core.wire import Signal
+from tests.fuzz import calling, decoding, hosting
 from tests.fuzz.program import PIECES, SIGNALS, Piece
 from tests.wire.recordings import Recording, Side, recordings
 
@@ -16,10 +16,6 @@ GO_ON: Final = b"\0"
 CLOSE: Final = b"\6"
 READS: Final = b"\7\1\100"
 SERVER: Final = b"\0"  # limits, and no timeout
-
-
-def serving_op(op: serving.Op, operand: bytes = b"") -> bytes:
-    return bytes([serving.OPS.index(op)]) + operand
 
 
 def calling_op(op: calling.Op, operand: bytes = b"") -> bytes:
@@ -66,25 +62,18 @@ def seeds(target: str) -> list[bytes]:
             bent = [stream[: len(stream) // 2] + b"\xff" + stream[len(stream) // 2 + 1 :] for stream in streams]
             whole = [decoding.VERBATIM + LIMITS + READS + stream for stream in streams + cut + bent]
             return whole + [decoding.IN_PIECES + LIMITS + READS + attack for attack in attacks()]
-        case "serving":
-            return [_serving(recording) for recording in recordings()] + [_served(attack) for attack in attacks()] + [_dripping()]
         case "calling":
             common = [_calling(recording) for recording in recordings()] + [_called(attack) for attack in attacks()]
             return [*common, _two_questions(), _taken_as_they_come(), _silent_end()]
         case _:
             common = [_hosting(recording) for recording in recordings()] + [_hosted(attack) for attack in attacks()]
-            return [*common, _reader(GO_ON), _reader(CLOSE), _comers(b"\0"), _comers(b"\3")]
+            return [*common, *map(_served, attacks()), _dripping(), _reader(GO_ON), _reader(CLOSE), _comers(b"\0"), _comers(b"\3")]
 
 
 def _replayed(recording: Recording, reader: Side, hear: bytes, say: bytes) -> bytes:
     """This side hears what it heard there, and says something where it said something."""
     heard = [[hear + part for part in raw(data)] if sender != reader else [say] for sender, data in recording.exchange]
     return b"".join(chain.from_iterable(heard))
-
-
-def _serving(recording: Recording) -> bytes:
-    answer = serving_op(serving.Op.ANSWER, ONE_RESPONSE + GO_ON)
-    return LIMITS + ROOM + _replayed(recording, "server", serving_op(serving.Op.HEAR), answer)
 
 
 def _calling(recording: Recording) -> bytes:
@@ -94,15 +83,8 @@ def _calling(recording: Recording) -> bytes:
 
 def _hosting(recording: Recording) -> bytes:
     connect = hosting_op(hosting.Op.CONNECT, b"\0" + ROOM)
-    answer = hosting_op(hosting.Op.ASK) + hosting_op(hosting.Op.ANSWER, ONE_RESPONSE + GO_ON)
+    answer = hosting_op(hosting.Op.ANSWER, ONE_RESPONSE + GO_ON)
     return LIMITS + SERVER + connect + _replayed(recording, "server", hosting_op(hosting.Op.HEAR, b"\0"), answer)
-
-
-def _served(attack: bytes) -> bytes:
-    """A message, then that, then time."""
-    pieces = (signal(Signal.START_OK), message(b"one") + serving_op(serving.Op.HEAR) + attack)
-    answer = serving_op(serving.Op.ANSWER, ONE_RESPONSE + GO_ON)
-    return LIMITS + ROOM + b"".join(serving_op(serving.Op.HEAR, each) for each in pieces) + answer + serving_op(serving.Op.WAIT, b"\xff")
 
 
 def _called(attack: bytes) -> bytes:
@@ -114,17 +96,25 @@ def _called(attack: bytes) -> bytes:
 def _hosted(attack: bytes) -> bytes:
     """Two peers, one of them hostile."""
     said = b"".join(hosting_op(hosting.Op.HEAR, bytes([peer]) + message(b"one")) for peer in (0, 1, 0))
-    turn = hosting_op(hosting.Op.ASK) + hosting_op(hosting.Op.ANSWER, ONE_RESPONSE + GO_ON)
+    turn = hosting_op(hosting.Op.ANSWER, ONE_RESPONSE + GO_ON)
     hostile = hosting_op(hosting.Op.HEAR, b"\0" + attack)
     return LIMITS + SERVER + hosting_op(hosting.Op.GREET) * 2 + said + hostile + turn * 2 + hosting_op(hosting.Op.WAIT, b"\xff")
+
+
+def _served(attack: bytes) -> bytes:
+    """A message, then that, then time."""
+    hear = (message(b"one"), attack)
+    answer = hosting_op(hosting.Op.ANSWER, ONE_RESPONSE + GO_ON)
+    said = b"".join(hosting_op(hosting.Op.HEAR, b"\0" + each) for each in hear)
+    return LIMITS + SERVER + hosting_op(hosting.Op.GREET) + said + answer + hosting_op(hosting.Op.WAIT, b"\xff")
 
 
 def _dripping() -> bytes:
     """Every read ends in the middle of a heartbeat, and no one of them takes long."""
     beat = Signal.HEARTBEAT.frame
     parts = [beat[:9], *[beat[9:] + beat[:9]] * 8]
-    drops = (serving_op(serving.Op.HEAR, each) + serving_op(serving.Op.WAIT, b"\20") for part in parts for each in raw(part))
-    return LIMITS + ROOM + serving_op(serving.Op.HEAR, signal(Signal.START_OK)) + b"".join(drops)
+    drops = (hosting_op(hosting.Op.HEAR, b"\0" + each) + hosting_op(hosting.Op.WAIT, b"\20") for part in parts for each in raw(part))
+    return LIMITS + SERVER + hosting_op(hosting.Op.GREET) + b"".join(drops)
 
 
 def _two_questions() -> bytes:
@@ -159,8 +149,8 @@ def _reader(outcome: bytes) -> bytes:
     connect = hosting_op(hosting.Op.CONNECT, b"\0" * 3)
     said = b"".join(hosting_op(hosting.Op.SAY, b"\0" + each) for each in (signal(Signal.START_OK), *[message(b"one")] * 4))
     some = hosting_op(hosting.Op.WAIT, b"\6") + hosting_op(hosting.Op.TAKE, b"\0\3\0")
-    turn = hosting_op(hosting.Op.ASK) + hosting_op(hosting.Op.ANSWER, LARGE_RESPONSES + GO_ON) + some * 2
-    last = hosting_op(hosting.Op.ASK) + hosting_op(hosting.Op.ANSWER, LARGE_RESPONSES + outcome) + some * 3
+    turn = hosting_op(hosting.Op.ANSWER, LARGE_RESPONSES + GO_ON) + some * 2
+    last = hosting_op(hosting.Op.ANSWER, LARGE_RESPONSES + outcome) + some * 3
     return LIMITS + SERVER + connect + said + hosting_op(hosting.Op.READ, b"\0" + ROOM) + turn + last + turn
 
 

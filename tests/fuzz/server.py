@@ -1,14 +1,18 @@
-"""A whole server without its sockets, as its shell drives it, and all that must hold of it after every event."""
+"""A whole server without its sockets, and all that must hold of it after every event."""
 
+from math import inf
 from typing import Final, final
 
 import attrs
 
-from ipcfold import Limits, Message, Peer
+from ipcfold import Limits, Message, Name, Peer
 from ipcfold.continuation import Continuation, Outcome
-from ipcfold.core.frame import Signal
+from ipcfold.core.fold import Ask
+from ipcfold.core.protocol import ServerState
 from ipcfold.core.server import ServerCore
-from ipcfold.core.server_connection import ServerConnection, State
+from ipcfold.core.server_connection import ServerConnection
+from ipcfold.core.transports import WRITE, Transports
+from ipcfold.core.wire import Signal
 from tests.fuzz.connection_model import ConnectionModel
 from tests.fuzz.models import Line
 from tests.fuzz.program import HEARTBEAT
@@ -17,29 +21,60 @@ from tests.fuzz.turns import Turns
 _OWN_USER: Final = 0
 
 
-@attrs.define(eq=False)
+@final
 class Client:
-    """One peer, its line and its end."""
+    """The transport of one peer: its line, and the model that sees what goes through it."""
 
-    end: ServerConnection
-    line: Line
-    model: ConnectionModel
+    def __init__(self, server: "Server", end: ServerConnection, line: Line, model: ConnectionModel) -> None:
+        self.end = end
+        self.line = line
+        self.model = model
+        self.interest = 0
+        self.dropped = False
+        """Whether the system had no room for it."""
+        self._server = server
+
+    def send(self, data: bytes | memoryview) -> int:
+        """See `Transport`."""
+        piece = self.line.take(data)
+        if piece is None:
+            self.model.progressed(self._server.now)
+            self.end.unheard()
+            return 0
+        if piece:
+            if self._server.clogged(self.end) or self.end.state is not ServerState.TALKING:
+                self.model.progressed(self._server.now)
+            self.model.wrote(piece)
+        return len(piece)
+
+    def watch(self, interest: int) -> None:
+        """See `Transport`."""
+        self.interest = interest
+
+    def close(self) -> None:
+        """See `Transport`."""
+        self._server.closed(self)
 
 
 @final
 class Server:
-    """A host, its clients, and the models of both."""
+    """A server, its clients, and the models of both."""
 
     def __init__(self, limits: Limits, timeout: float | None) -> None:
         self._limits = limits
-        self._now = 0.0
+        self.now = 0.0
+        self._heard = 0.0
         self._paused = 0.0
-        self._core = ServerCore(0, heartbeat=HEARTBEAT, limits=self._limits, timeout=timeout, now=0.0, user=_OWN_USER)
+        self._core = ServerCore(
+            0, name=Name("fuzzed"), heartbeat=HEARTBEAT, limits=limits, timeout=timeout, now=0.0, user=_OWN_USER, observed=True
+        )
+        self._transports = Transports(self._core, self._withdraw)
         self.clients: list[Client] = []
-        self._models: dict[Peer, ConnectionModel] = {}
-        """Those of all that ever came."""
+        self._models: dict[Peer, ConnectionModel] = {}  # also of peers that are gone
         self._most = 0
         self._turns = Turns()
+        self._stopped = False
+        self._ticking = False
 
     def finish(self) -> None:
         """The server ends: then every peer is gone in time, and the carry counts the answers."""
@@ -47,37 +82,37 @@ class Server:
         self.answer((), Outcome.CONTINUE)
         self.settle()
         for client in list(self.clients):
-            client.line.room += 2**30
-            self.look_after(client)
+            self.take(client, 2**30)
         self.settle()
         self.wait(self._limits.drain)
         self.settle()
         assert not self.clients
         assert self._core.over
-        assert self._core.ask() is None
+        assert self._core.turn(self.now, self.now).ask is None
 
-    # What happens
+    # Events
 
     def connect(self, user: int, room: int) -> Client | None:
         """A peer of that user comes, if there is a place for it; its socket takes so many bytes."""
         peer = Peer(len(self._models) + 1, uid=user)
         others = sum(client.end.peer.uid == user for client in self.clients) if user else 0
         full = len(self.clients) >= self._limits.connections or others >= self._limits.connections_per_user
-        assert bool(self._core.refusal(peer)) == full
-        if full:
+        end = self._core.connect(peer, self.now)
+        assert (end is None) == full
+        if end is None:
             return None
-        end = self._core.connect(peer, self._now)
-        client = Client(end, Line(room), ConnectionModel(end, self._limits, self._now))
+        client = Client(self, end, Line(room), ConnectionModel(end, self._limits, self.now))
+        self._transports.add(end, client)
         if not self._core.accepting:
             client.model.closing()
-            client.model.draining(self._now)
+            client.model.draining(self.now)
         self.clients.append(client)
         self._models[peer] = client.model
         self._most = max(self._most, len(self.clients))
         return client
 
     def read(self, client: Client, size: int) -> None:
-        """Read so many bytes, if the end wants any."""
+        """The server reads so many bytes, if the end wants any."""
         end = client.end
         if end.waiting or not end.reading:
             return
@@ -86,18 +121,16 @@ class Server:
             return
         if data:
             client.model.received(data)
-            self._core.receive(end.peer.connection, data, self._now)
+            end.receive(data, self.now)
         else:
             client.model.ended()
-            self._core.end(end.peer.connection, self._now)
-        self._turns.notice(client.end)
+            end.end()
 
-    def ask(self) -> None:
-        """The handler gets the next message, if it is free."""
-        asked = self._turns.ask(self._core)
-        if asked is not None:
-            end, ask = asked
-            self._models[end.peer].asked(ask[0])
+    def take(self, client: Client, size: int) -> None:
+        """A peer reads, so that its socket takes so many bytes more."""
+        client.line.room += size
+        if client.interest & WRITE:
+            self._transports.write(client.end, self.now)
 
     def answer(self, responses: tuple[Message, ...], outcome: Outcome) -> None:
         """The handler answers, if it has a message."""
@@ -108,14 +141,16 @@ class Server:
         self._models[end.peer].answered(continuation)
         if not self._core.accepting:  # it was only to be answered before it is asked to close
             self._models[end.peer].closing()
-        self._core.answered(continuation, self._now)
-        if any(client.end is end for client in self.clients):
-            self._turns.notice(end)
-        if not self._core.accepting:
+        following = self._core.answered(continuation, self.now, self.now)
+        if self._core.accepting:
+            self._turns.notice([client.end for client in self.clients if client.end is end])
+            if following is not None:
+                self._handed(following)
+        else:
             self._ended()
 
     def fail(self, how: int) -> None:
-        """The handler raises, or gives what is no answer, if it has a message."""
+        """The handler raises, or returns an invalid answer, if it has a message."""
         if self._turns.asked is None:
             return
         _, ask = self._turns.asked
@@ -126,83 +161,94 @@ class Server:
             Continuation(-1),  # nobody's
         )
         if how % 4 < len(wrong):
-            self._core.answered(wrong[how % 4], self._now)
+            self._core.answered(wrong[how % 4], self.now, self.now)
         else:
-            self._core.failed(KeyError("x"), self._now)
+            self._core.failed(KeyError("x"), self.now)
         self._ended()
 
     def interrupt(self) -> None:
         """The handler is interrupted, or would be."""
         self._turns.interrupted()
-        self._core.interrupted(self._now)
+        self._core.interrupted(self.now)
         self._ended()
 
     def shutdown(self) -> None:
         """The server is to end."""
-        self._core.shutdown(self._now)
+        self._core.shutdown(self.now)
         self._ended()
 
+    def drop(self, client: Client) -> None:
+        """The system has no room for a peer; a message of it that waits is folded all the same."""
+        client.dropped = True
+        client.end.abort("there is no room", self.now)
+
     def look_away(self, seconds: float) -> None:
-        """Time passes while the server looks away."""
-        self._now += seconds
+        """Time passes while the server does not read."""
+        self.now += seconds
         self._paused += seconds
-        self._core.absent(seconds)
 
     def wait(self, seconds: float) -> None:
         """Time passes."""
-        self._now += seconds
-        accepting = self._core.accepting
-        self._core.tick(self._now)
-        if self._core.accepting != accepting:
-            self._ended()
+        self.now += seconds
+        self._heard = self.now
+        self._ticking = True
+        due = self.settle()
+        self._ticking = False
         for client in self.clients:
-            client.model.ticked(self._now, self._paused)
-        due = self._core.deadline
-        assert due is None or due > self._now or not self._turns.idle, "it does not turn in vain"
+            client.model.ticked(self.now, self._paused)
+        assert due > self.now or not self._turns.idle, "it does not turn in vain"
 
-    def settle(self) -> None:
-        """As the shell does: look after every end that something happened to. Then all must hold."""
-        while ends := self._core.attention():
-            for end in ends:
-                for client in [each for each in self.clients if each.end is end]:
-                    self.look_after(client)
-        self._check()
+    def settle(self) -> float:
+        """Take turns as a shell does, until nothing changes. Then all must hold. Returns when the next turn is due."""
+        ends = [client.end for client in self.clients]
+        while True:
+            turn = self._transports.settle(self.now, self._heard)
+            self._turns.notice(ends)
+            self._handed(turn.ask)
+            if turn.due > -inf or turn.ask is not None:
+                break
+        for client in self.clients:
+            if not self._ticking:
+                client.model.check(self.now, self._paused)
+            assert turn.due <= client.end.deadline, "nobody is forgotten"
+        self._turns.check(self._core, self._most)
+        return turn.due
+
+    # What the transports tell
+
+    def clogged(self, end: ServerConnection) -> bool:
+        """Whether this peer must read before the server reads more of it."""
+        return end.outbox.size > self._limits.unsent
+
+    def closed(self, client: Client) -> None:
+        """The core let a client go."""
+        self.clients.remove(client)
+        if client.dropped:
+            return
+        if self._ticking:
+            client.model.ticked(self.now, self._paused)
+        client.model.check(self.now, self._paused)
+        if not client.line.reset and not client.model.lost:
+            client.model.flushed()
+
+    def _withdraw(self) -> None:
+        if not self._stopped:  # only the timeout ends the server in a turn
+            assert self._ticking
+            self._ended()
+
+    def _handed(self, ask: Ask[int] | None) -> None:
+        new = self._turns.handed(ask)
+        if new is not None:
+            self._models[new[1].peer].asked(new[0])
 
     def _ended(self) -> None:
         """The fold has ended: everybody is asked to close, but who is to be answered first."""
         assert not self._core.accepting
+        self._stopped = True
         self._turns.stopped()
         asked = None if self._turns.asked is None else self._turns.asked[0]
         for client in self.clients:
             if client.end is not asked:
-                client.model.draining(self._now)
-                if client.end.state is not State.OVER:
+                client.model.draining(self.now)
+                if client.end.state is not ServerState.OVER:
                     client.model.closing()
-
-    def look_after(self, client: Client) -> None:
-        """Write what its socket takes, and let it go if it is over."""
-        end, outbox = client.end, client.end.outbox
-        clogged, waiting = end.clogged, outbox.size
-        client.model.check(self._now, self._paused)
-        client.model.wrote(client.line.write(outbox))
-        if outbox.size < waiting and (clogged or end.state is not State.TALKING):
-            client.model.progressed(self._now)
-            self._core.wrote(end.peer.connection, self._now)
-            self._turns.notice(client.end)
-        if end.over:
-            client.model.check(self._now, self._paused)
-            if not client.line.reset and not client.model.lost:
-                client.model.flushed()
-            self.drop(client)
-
-    def drop(self, client: Client) -> None:
-        """Forget it; a message of it that waits is folded all the same."""
-        self.clients.remove(client)
-        self._core.forget(client.end.peer.connection)
-
-    def _check(self) -> None:
-        for client in self.clients:
-            client.model.check(self._now, self._paused)
-            assert self._core.deadline is not None
-            assert self._core.deadline <= client.end.deadline, "nobody is forgotten"
-        self._turns.check(self._core, self._most)

@@ -6,11 +6,9 @@ from typing import Final
 from tests.fuzz.calling import calling
 from tests.fuzz.decoding import decoding
 from tests.fuzz.hosting import hosting
-from tests.fuzz.serving import serving
 
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "decoding": decoding,
-    "serving": serving,
     "calling": calling,
     "hosting": hosting,
 }

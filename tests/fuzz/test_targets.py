@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz import calling, decoding, hosting, serving
+from tests.fuzz import calling, decoding, hosting
 from tests.fuzz.program import PIECES, TYPES
 from tests.fuzz.seeds import LARGE_RESPONSES, LIMITS, attacks, seeds
 from tests.fuzz.targets import TARGETS
@@ -31,18 +31,13 @@ def programs(begin: bytes, often: list[int], ops: int, *, peers: bool = False) -
     return st.builds(lambda limits, steps: limits + begin + b"".join(steps), header, st.lists(hear | other, max_size=30))
 
 
-def serving_programs() -> st.SearchStrategy[bytes]:
-    often = [serving.OPS.index(op) for op in (serving.Op.ANSWER, serving.Op.TAKE, serving.Op.WAIT)]
-    return st.one_of([programs(room + b"\0\1\1", often, len(serving.OPS)) for room in (b"\xff\xff", b"\0\0")])
-
-
 def calling_programs() -> st.SearchStrategy[bytes]:
     often = [calling.OPS.index(op) for op in (calling.Op.SEND, calling.Op.RESPONSE_TO, calling.Op.WAIT)]
     return st.one_of([programs(room + b"\0\1\0", often, len(calling.OPS)) for room in (b"\xff\xff", b"\0\0")])
 
 
 def hosting_programs() -> st.SearchStrategy[bytes]:
-    often = [hosting.OPS.index(op) for op in (hosting.Op.ASK, hosting.Op.ANSWER, hosting.Op.WAIT, hosting.Op.TAKE)]
+    often = [hosting.OPS.index(op) for op in (hosting.Op.ANSWER, hosting.Op.WAIT, hosting.Op.TAKE)]
     return st.one_of([programs(timeout + b"\1\1", often, len(hosting.OPS), peers=True) for timeout in (b"\0", b"\1")])
 
 
@@ -66,16 +61,6 @@ def test_decoding(reads: bytes, pieces: list[bytes]) -> None:
 
 
 @settings(max_examples=EXAMPLES)
-@given(serving_programs())
-@example(b"\0\0\0\0\0\0\0\1\1\0\0\1\0\5\57")  # half a frame of a peer that reads nothing takes too long
-@example(b"\0\0\0\0\0\0\11\6\156\10\5\0")  # a peer that is asked to close reads no more
-@example(b"\0\0\0\0\0\0\12\6\156\4\0\1\5\0")  # a peer reads after its time at the end of the server
-@example(b"\0\16\0\0\0\0\0\1\1\0\2\0\0\0\1\4\4\3\0\226\0\226\0\226")  # a peer asked to close while it read nothing
-def test_serving(data: bytes) -> None:
-    serving.serving(data)
-
-
-@settings(max_examples=EXAMPLES)
 @given(calling_programs())
 def test_calling(data: bytes) -> None:
     calling.calling(data)
@@ -83,8 +68,14 @@ def test_calling(data: bytes) -> None:
 
 @settings(max_examples=EXAMPLES)
 @given(hosting_programs())
-@example(b"\0\0\0\0\1\1\0\0\2\0\1x\4\5\0\6\7\154")  # at once a peer is late to confirm, and the server idle for too long
-@example(b"\0\0\0\0\0\17\11\0\0\0\7\6\6\0\1\0\7\6")  # a peer that comes at the end, and reads without confirming
-@example(b"\0\0\0\0\0\1\2\0\2\0\0\2\0\5\377\377\377\377\3\0\377\377\4")  # a shutdown while the handler has a message, nonsense behind it
+@example(b"\0\0\0\0\1\1\0\0\2\0\1x\4\0\6\6\154")  # at once a peer is late to confirm, and the server idle for too long
+@example(b"\0\0\0\0\0\16\10\0\0\0\6\6\5\0\1\0\6\6")  # a peer that comes at the end, and reads without confirming
+@example(b"\0\0\0\0\0\1\2\0\2\0\0\2\0\5\377\377\377\377\3\0\377\377")  # a shutdown while the handler has a message, nonsense behind it
+@example(b"\0\0\0\0\0\10\0\0\0\0\0\1\1\0\0\0\1\0\6\57")  # half a frame of a peer that reads nothing takes too long
+@example(b"\0\0\0\0\0\10\0\0\0\0\0\1\1\0\0\2\0\1x\4\0\6\12\0\6\154")  # a peer that is asked to close reads no more
+@example(b"\0\0\0\0\0\10\0\0\0\0\0\1\1\16\6\156\5\0\0\1\6\0")  # a peer reads after its time at the end of the server
+@example(
+    b"\0\1\1\0\0\10\0\0\0\0\0\1\1\2\0\2\0\0\2\0\2\0\0\3\0\377\377\4\3\0\226\0\226\0\226\6"
+)  # a peer is asked to close while it reads nothing
 def test_hosting(data: bytes) -> None:
     hosting.hosting(data)

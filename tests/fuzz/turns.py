@@ -1,5 +1,6 @@
-"""The model of a fold over many peers: who is to be asked next, and what the carry is if it counts the answers."""
+"""The model of a fold over many peers: who is asked next, and what the carry is if it counts the answers."""
 
+from collections.abc import Iterable
 from typing import Final, final
 
 from returns.result import Failure, Success
@@ -14,13 +15,13 @@ _SPARE: Final = 64
 
 @final
 class Turns:
-    """Peers with a message that waits, in the order in which they came to have it."""
+    """The peers with a waiting message, in the order in which they came to have it."""
 
     def __init__(self) -> None:
         self.folded = 0
         self.asked: tuple[ServerConnection, Ask[int]] | None = None
-        """Whose message the handler has."""
-        self._queue: list[ServerConnection] = []
+        """The peer whose message the handler has."""
+        self._queue: list[list[ServerConnection]] = []  # the peers of one turn stand together
         self._failed = False
 
     @property
@@ -28,24 +29,29 @@ class Turns:
         """Whether there is nothing to fold."""
         return not self._queue and self.asked is None
 
-    def notice(self, end: ServerConnection) -> None:
-        """Something happened to this end: it may have a message that waits now."""
-        asked = None if self.asked is None else self.asked[0]
-        if end.waiting and end is not asked and end not in self._queue:
-            self._queue.append(end)
+    def notice(self, ends: Iterable[ServerConnection]) -> None:
+        """Note which of these ends have a message that waits since this turn."""
+        known = [] if self.asked is None else [self.asked[0]]
+        known += [end for turn in self._queue for end in turn]
+        if new := [end for end in ends if end.waiting and end not in known]:
+            self._queue.append(new)
 
-    def ask(self, host: ServerCore[int]) -> tuple[ServerConnection, Ask[int]] | None:
-        """The handler is free, if it is."""
-        ask = host.ask()
-        if self.asked is not None or not self._queue:
-            assert ask is None, "one at a time"
+    def handed(self, ask: Ask[int] | None) -> Ask[int] | None:
+        """Compare what the core asks with what it has to ask; the message, if it is another one than before."""
+        if self.asked is not None:
+            assert ask is self.asked[1], "one at a time"
+            return None
+        if not self._queue:
+            assert ask is None
             return None
         assert ask is not None
-        end = self._queue.pop(0)
-        assert ask[1].peer == end.peer, "who waits longest is asked first"
+        end = next((end for end in self._queue[0] if end.peer == ask[1].peer), None)
+        assert end is not None, "who waits longest is asked first"
+        self._queue[0].remove(end)
+        self._queue = [turn for turn in self._queue if turn]
         assert ask[1].carry == self.folded
         self.asked = end, ask
-        return self.asked
+        return ask
 
     def answered(self) -> int:
         """The handler answered; the next carry."""
@@ -66,11 +72,10 @@ class Turns:
         """The fold ended: only what was asked is still answered."""
         self._queue.clear()
 
-    def check(self, host: ServerCore[int], most: int) -> None:
-        """What must hold; `most`: how many connections there were at once."""
-        assert host.scheduled <= 2 * most + _SPARE
-        assert host.ready == (bool(self._queue) and self.asked is None)
-        match cases(host.result()):
+    def check(self, core: ServerCore[int], most: int) -> None:
+        """Check what must hold; `most`: how many connections there were at once."""
+        assert core.scheduled <= 2 * most + _SPARE
+        match cases(core.result()):
             case Success(carry):
                 assert (carry, self._failed) == (self.folded, False)
             case Failure(HandlerFailed(carry)):

@@ -30,7 +30,7 @@ Work = Callable[..., NoReturn]
 """What a child does: it gets its own numbers of the descriptors that were passed, and ends its process."""
 
 _ROOT: Final = Path(__file__).parents[2]
-_LAST_PID: Final = Path("/proc/sys/kernel/ns_last_pid")  # the next process gets the next free pid after this one
+LAST_PID: Final = Path("/proc/sys/kernel/ns_last_pid")  # the next process gets the next free pid after this one
 
 
 def fork(work: Work, descriptors: Sequence[int] = (), *, pid: int | None = None) -> int:
@@ -105,7 +105,7 @@ _here = False  # whether this is the small process, or a child of it
 
 def _forked(work: Work, descriptors: list[int], pid: int | None) -> int:
     if pid is not None:
-        _LAST_PID.write_text(str(pid - 1))
+        LAST_PID.write_text(str(pid - 1))
     child = os.fork()
     if child == 0:
         try:

@@ -16,8 +16,8 @@ MEBIBYTE = Message.octets(b"x" * 2**20)
 KEPT = list[Continuation[Log]]()
 
 
-class Riddle:
-    """Nobody learns what it is."""
+class Unprintable:
+    """An object whose text cannot be had."""
 
     def __repr__(self) -> str:
         raise SystemExit(3)
@@ -84,8 +84,8 @@ def log(message: Message, continuation: Continuation[Log], carry: Log) -> Contin
             return None  # type: ignore[return-value]  # what a test is about
         case "async":
             return answer_later()  # type: ignore[return-value]  # as above
-        case "riddle":
-            return Riddle()  # type: ignore[return-value]  # as above
+        case "unprintable":
+            return Unprintable()  # type: ignore[return-value]  # as above
         case "nested":
             nested = list[object]()
             for _ in range(100_000):

@@ -1,4 +1,4 @@
-"""A server process for the tests: `python -m tests.shells.serve DIRECTORY NAME [TIMEOUT] [LIMIT=VALUE ...]`.
+"""A server process for the tests: `python -m tests.shells.serve DIRECTORY NAME [timeout=SECONDS] [LIMIT=VALUE ...]`.
 
 Prints the carry as JSON, or the error, when the server ends, with the log if there is any. Each record of the log
 is written to the standard error at once, too, so that one can wait for it.
@@ -36,8 +36,8 @@ class Records(logging.Handler):
         self._tell(text)
 
 
-def main(first: C, handler: Handler[C], directory: str, name: str, timeout: str = "", *limits: str) -> None:
-    chosen = {key: float(value) if "." in value else int(value) for key, _, value in (limit.partition("=") for limit in limits)}
+def main(first: C, handler: Handler[C], directory: str, name: str, *options: str) -> None:
+    chosen = {key: float(value) if "." in value else int(value) for key, _, value in (option.partition("=") for option in options)}
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (int(chosen.pop("files", most)), most))
     if memory := int(chosen.pop("memory", 0)):  # so many bytes more than it has at its start
@@ -46,8 +46,9 @@ def main(first: C, handler: Handler[C], directory: str, name: str, timeout: str 
     records = Records(lambda text: sys.stderr.write(f"{text}\n"))
     logger().addHandler(records)
     logger().setLevel(logging.INFO)
+    timeout = chosen.pop("timeout", None)
     ipc = IPC(directory, heartbeat=chosen.pop("heartbeat", 1.0), limits=Limits(**chosen))  # type: ignore[arg-type]  # int or float, as given
-    match cases(ipc.listen(Name(name), float(timeout) if timeout else None)(first, handler)):
+    match cases(ipc.listen(Name(name), timeout)(first, handler)):
         case Success(carry):
             answer: dict[str, object] = {"carry": carry}
         case Failure(error):

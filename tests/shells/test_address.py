@@ -1,4 +1,4 @@
-"""Directories and paths: what cannot be used is refused with a value that says what to do, at every door."""
+"""Directories and paths: what cannot be used is refused with a value that says what to do, whatever is asked for."""
 
 import contextlib
 import json
@@ -6,7 +6,6 @@ import os
 import stat
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -20,9 +19,9 @@ from ipcfold.local.credentials import same_user
 from ipcfold.local.directory import LONGEST_PATH
 from ipcfold.peer import Trust
 from ipcfold.pointfree import ask, flat_map
-from tests.shells.faults import SHELL
-from tests.shells.forked import Channel, Forked, anybody
-from tests.shells.support import NAME, PATIENCE, running
+from ipcfold.testing.plugin import serving
+from tests.shells.children import SHELL, Channel, Child, anybody
+from tests.shells.support import NAME, PATIENCE, PING, PONG, running
 
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
@@ -32,70 +31,72 @@ def idle(message: Message, continuation: Continuation[int], carry: int) -> Conti
     return continuation.continue_(carry)
 
 
-DOORS: dict[str, Callable[[IPC], Result[object, object]]] = {
+Use = Callable[[IPC], Result[object, object]]
+
+USES: dict[str, Use] = {
     "processes": lambda ipc: ipc.processes(),
     "exists": lambda ipc: ipc.exists(NAME),
     "get": lambda ipc: ipc.get(NAME),
     "wait": lambda ipc: ipc.wait(NAME, 0.01),
     "listen": lambda ipc: ipc.listen(NAME, 0.01)(0, idle),
 }
-EVERY_DOOR = pytest.mark.parametrize("door", DOORS.values(), ids=DOORS.keys())
+EVERY_USE = pytest.mark.parametrize("use", USES.values(), ids=USES.keys())
 
 
-def unusable(door: Callable[[IPC], Result[object, object]], directory: Path) -> str:
+def unusable(use: Use, directory: Path) -> str:
     """Why this directory cannot be used."""
-    error = door(IPC(directory)).failure()
+    error = use(IPC(directory)).failure()
     assert isinstance(error, DirectoryUnusable)
     assert error.path == directory
     return error.reason
 
 
-@EVERY_DOOR
-def test_a_directory_that_is_missing(directory: Path, door: Callable[[IPC], Result[object, object]]) -> None:
-    assert "does not exist" in unusable(door, directory / "missing")
+@EVERY_USE
+def test_a_missing_directory_is_refused_and_not_made(directory: Path, use: Use) -> None:
+    assert "does not exist" in unusable(use, directory / "missing")
     assert not (directory / "missing").exists()
 
 
-@EVERY_DOOR
-def test_a_directory_that_is_none(directory: Path, door: Callable[[IPC], Result[object, object]]) -> None:
+@EVERY_USE
+def test_a_path_that_is_no_directory_is_refused(directory: Path, use: Use) -> None:
     (directory / "file").touch()
     (directory / "link").symlink_to(directory)
-    assert "not a directory" in unusable(door, directory / "file")
-    assert "Not a directory" in unusable(door, directory / "file" / "below")
-    assert "symbolic link" in unusable(door, directory / "link")
-    assert "symbolic link" in str(door(IPC(directory / "link", trust=anybody)).failure())
-    assert "null" in unusable(door, directory / "a\0b")
+    assert "not a directory" in unusable(use, directory / "file")
+    assert "Not a directory" in unusable(use, directory / "file" / "below")
+    assert "symbolic link" in unusable(use, directory / "link")
+    assert "symbolic link" in str(use(IPC(directory / "link", trust=anybody)).failure())
+    assert "null" in unusable(use, directory / "a\0b")
 
 
-@EVERY_DOOR
-def test_a_working_directory_that_is_gone(directory: Path, door: Callable[[IPC], Result[object, object]]) -> None:
+@EVERY_USE
+def test_a_deleted_working_directory_is_refused(directory: Path, use: Use) -> None:
     (directory / "gone").mkdir()
     with contextlib.chdir(directory / "gone"):
         (directory / "gone").rmdir()
-        assert "does not exist" in unusable(door, Path("below"))
+        assert "does not exist" in unusable(use, Path("below"))
 
 
-@EVERY_DOOR
+@EVERY_USE
 @pytest.mark.parametrize("mode", [0o701, 0o707, 0o710, 0o750, 0o755, 0o770, 0o777, 0o1777])
-def test_a_directory_open_to_others(directory: Path, mode: int, door: Callable[[IPC], Result[object, object]]) -> None:
+def test_a_directory_open_to_others_is_refused(directory: Path, mode: int, use: Use) -> None:
     directory.chmod(mode)
-    assert "open to others" in unusable(door, directory)
-    assert f"{mode:04o}" in unusable(door, directory)
-    assert "chmod 0700 it, or set IPC(trust=...)" in unusable(door, directory)
+    assert "open to others" in unusable(use, directory)
+    assert f"{mode:04o}" in unusable(use, directory)
+    assert "chmod 0700 it, or set IPC(trust=...)" in unusable(use, directory)
 
 
-@EVERY_DOOR
-def test_a_directory_that_may_not_be_written(directory: Path, door: Callable[[IPC], Result[object, object]]) -> None:
+@EVERY_USE
+def test_a_read_only_directory_is_refused(directory: Path, use: Use) -> None:
     directory.chmod(0o500)
-    assert "chmod 0700" in unusable(door, directory)
+    assert "chmod 0700" in unusable(use, directory)
     directory.chmod(0o700)
 
 
-@EVERY_DOOR
-def test_a_directory_of_somebody_else(directory: Path, door: Callable[[IPC], Result[object, object]]) -> None:
+@EVERY_USE
+def test_a_directory_of_another_user_is_refused(directory: Path, use: Use) -> None:
     if os.geteuid() == 0:
         os.chown(directory, 65534, 65534)
-    assert "belongs to user" in unusable(door, directory if os.geteuid() == 0 else Path("/usr"))
+    assert "belongs to user" in unusable(use, directory if os.geteuid() == 0 else Path("/usr"))
 
 
 def test_trust_opens_the_directory_and_the_socket(directory: Path) -> None:
@@ -107,15 +108,15 @@ def test_trust_opens_the_directory_and_the_socket(directory: Path) -> None:
         modes.append(stat.S_IMODE((directory / "server.sock").stat().st_mode))
         return continuation.stop(carry + 1)
 
-    with ThreadPoolExecutor(1) as pool:
-        serving = pool.submit(IPC(directory, trust=anybody).listen(NAME), 0, look)
-        with IPC(directory, trust=anybody).wait(NAME, PATIENCE).unwrap() as process:
+    with serving(IPC(directory, trust=anybody)) as serve:
+        server = serve(look, 0)
+        with server.connect() as process:
             process.send(Message.text("look")).unwrap()
-        assert serving.result(PATIENCE) == Success(1)
+        assert server.stop() == Success(1)
     assert modes == [0o666]
 
 
-def test_a_directory_with_a_path_too_long_for_a_socket(directory: Path) -> None:
+def test_a_path_too_long_for_a_socket_works_on_linux_and_is_an_error_elsewhere(directory: Path) -> None:
     deep = directory / ("d" * 200) / ("e" * 200)
     deep.mkdir(parents=True, mode=0o700)
     ipc = IPC(deep)
@@ -125,7 +126,7 @@ def test_a_directory_with_a_path_too_long_for_a_socket(directory: Path) -> None:
         return
     with running(deep) as server:
         assert ipc.processes() == Success(frozenset({NAME}))
-        assert flow(NAME, ipc.get, flat_map(ask(Message.text("ping")))) == Success(Message.text("pong"))
+        assert flow(NAME, ipc.get, flat_map(ask(PING))) == Success(PONG)
         assert ipc.listen(NAME)(0, idle) == Failure(NameTaken(NAME, deep / "server.sock", server.pid))
         assert server.stop() == ["ping"]
     assert list(deep.iterdir()) == []
@@ -141,7 +142,7 @@ def test_many_conversations_in_a_deep_directory_leave_no_descriptor_open(directo
 
     def open_files(name: Name) -> int:
         with ipc.get(name).unwrap() as process:
-            process.ask(Message.text("ping")).unwrap()  # whoever came before is gone by now
+            process.ask(PING).unwrap()  # whoever came before is gone by now
             return len(os.listdir(f"/proc/{process.peer.pid}/fd"))
 
     before = len(os.listdir("/dev/fd"))
@@ -151,7 +152,7 @@ def test_many_conversations_in_a_deep_directory_leave_no_descriptor_open(directo
         assert ipc.processes() == Success(frozenset(names))
         for name in names:
             with ipc.get(name).unwrap() as one, ipc.wait(name, PATIENCE).unwrap() as two:
-                assert [each.ask(Message.text("ping")) for each in (one, two)] == [Success(Message.text("pong"))] * 2
+                assert [each.ask(PING) for each in (one, two)] == [Success(PONG)] * 2
             assert isinstance(ipc.listen(name)(0, idle).failure(), NameTaken)
             assert ipc.get(Name("missing")) == Failure(NoServer(Name("missing"), deep / "missing.sock"))
             assert ipc.listen(Name("own"), 0.01)(0, idle) == Success(0)
@@ -160,7 +161,7 @@ def test_many_conversations_in_a_deep_directory_leave_no_descriptor_open(directo
     assert len(os.listdir("/dev/fd")) == before
 
 
-def test_a_name_too_long_for_a_socket(directory: Path) -> None:
+def test_a_name_too_long_for_a_socket_is_an_error(directory: Path) -> None:
     longest = LONGEST_PATH - len(os.fsencode(directory)) - len("/.sock")
     ipc = IPC(directory)
     fits, too_long = Name("a" * longest), Name("a" * (longest + 1))
@@ -187,7 +188,7 @@ def test_the_default_directory_is_made_by_the_first_server(directory: Path, monk
     assert [stat.S_IMODE(path.stat().st_mode) for path in (default, default.parent)] == [0o700, 0o700]
 
 
-def test_a_default_directory_that_cannot_be_made(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_default_directory_that_cannot_be_made_is_an_error(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (directory / "file").touch()
     monkeypatch.setenv("IPCFOLD_DIRECTORY", str(directory / "file" / "below"))
     error = IPC().listen(NAME)(0, idle).failure()
@@ -195,7 +196,7 @@ def test_a_default_directory_that_cannot_be_made(directory: Path, monkeypatch: p
     assert "cannot be made" in error.reason
 
 
-def test_without_a_setting_it_is_the_user_s_runtime_directory(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_directory_is_in_the_runtime_directory_of_the_user(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("IPCFOLD_DIRECTORY", raising=False)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory))
     error = IPC().get(NAME).failure()
@@ -204,17 +205,9 @@ def test_without_a_setting_it_is_the_user_s_runtime_directory(directory: Path, m
     assert isinstance(IPC().get(Name("nobody-has-this-name")).failure(), NoServer | DirectoryUnusable)
 
 
-def test_sockets_and_locks_are_for_their_owner_alone(directory: Path) -> None:
-    with running(directory) as server:
-        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()}
-        assert modes == {"server.sock": 0o600, "server.lock": 0o600}
-        assert IPC(directory).wait(NAME, PATIENCE).unwrap().close() == Success(None)
-        assert server.stop() == []
-
-
 @pytest.mark.parametrize("umask", [0, 0o022, 0o077, 0o777], ids=oct)
 @pytest.mark.parametrize(("trust", "wanted"), [(same_user, 0o600), (anybody, 0o666)], ids=["by default", "with trust"])
-def test_no_file_is_ever_open_to_more_than_it_should_be(directory: Path, umask: int, trust: Trust, wanted: int) -> None:
+def test_no_file_is_ever_open_to_more_users_than_trust_allows(directory: Path, umask: int, trust: Trust, wanted: int) -> None:
     def traced(_: Channel) -> str:
         seen: dict[str, list[int]] = {"lock": [], "bind": [], "sock": []}
 
@@ -233,7 +226,7 @@ def test_no_file_is_ever_open_to_more_than_it_should_be(directory: Path, umask: 
         assert result == Success(0)
         return json.dumps(seen)
 
-    with Forked(traced) as child:
+    with Child(traced) as child:
         modes: dict[str, list[int]] = json.loads(child.hear())
     assert {suffix: seen[-1] for suffix, seen in modes.items()} == {"lock": 0o600, "bind": wanted, "sock": wanted}
     assert [mode for mode in modes["lock"] if mode & ~0o600] == []

@@ -1,8 +1,6 @@
 """What the system tells about those who listen."""
 
 import os
-import socket
-import threading
 import time
 from pathlib import Path
 
@@ -10,10 +8,11 @@ from returns.maybe import Nothing, Some
 from returns.result import Success
 
 from ipcfold import IPC, Name
-from ipcfold.blocking.discovery import ServerInfo, listeners
+from ipcfold.local.discovery import ServerInfo, listeners
 from ipcfold.testing.plugin import Serve
 from tests.shells.handlers import EMPTY, log
-from tests.shells.support import NAME, PATIENCE, Wire, listening, running
+from tests.shells.support import NAME, ServerProcess, running
+from tests.shells.wire import START, Wire, listening, spoken
 
 
 def one(directory: Path) -> ServerInfo:
@@ -21,7 +20,7 @@ def one(directory: Path) -> ServerInfo:
     return found
 
 
-def test_the_process_the_user_the_time_and_the_connections(directory: Path, serve: Serve) -> None:
+def test_listeners_tells_the_process_the_user_the_time_and_the_connections(directory: Path, serve: Serve) -> None:
     before = int(time.time())
     server = serve(log, EMPTY)
     clients = list[object]()
@@ -33,39 +32,26 @@ def test_the_process_the_user_the_time_and_the_connections(directory: Path, serv
         clients.append(server.connect())
 
 
-def test_they_come_by_the_order_of_names(directory: Path) -> None:
+def test_listeners_are_in_the_order_of_their_names(directory: Path) -> None:
     with running(directory, name=Name("b")) as b, running(directory, name=Name("B")) as large, running(directory, name=Name("a")) as a:
         found = listeners(IPC(directory)).unwrap()
         assert [(str(each.name), each.peer.pid) for each in found] == [("B", large.pid), ("a", a.pid), ("b", b.pid)]
 
 
-def test_who_waits_to_be_accepted_is_not_connected(directory: Path) -> None:
-    with running(directory) as server, Wire.talking(directory) as wire:
-        os.mkfifo(directory / "fifo")
-        wire.write(f"block {directory / 'fifo'}")
-        fifo = os.open(directory / "fifo", os.O_WRONLY)  # which waits until the handler is at it
-        with Wire.to(directory):
-            assert one(directory).connections == Some(1)
-        os.close(fifo)
-        assert server.stop()
+def test_a_client_in_the_backlog_is_not_counted(directory: Path, server: ServerProcess, client: Wire, gate: Path) -> None:
+    client.write(f"block {gate}")
+    with gate.open("wb"), Wire.to(directory):  # opens once the handler is at it
+        assert one(directory).connections == Some(1)
+    assert server.stop()
 
 
-def test_a_server_of_another_make(directory: Path) -> None:
-    def serve(listener: socket.socket) -> None:
-        with Wire(listener.accept()[0]) as wire:
-            wire.write("innmind/ipc:connection.start")
-            while wire.read_any():
-                pass
-
-    with listening(directory) as listener:
-        serving = threading.Thread(target=serve, args=(listener,))
-        serving.start()
+def test_listeners_finds_servers_of_other_implementations(directory: Path) -> None:
+    with spoken(directory, lambda wire: wire.write(START).read(9)):  # until the client is gone, which says less than that
         found = one(directory)
-        serving.join(PATIENCE)
     assert (found.peer.pid, found.peer.uid, found.connections) == (os.getpid(), os.geteuid(), Some(0))
 
 
-def test_where_the_kernel_has_another_path_for_it_nobody_knows_how_many_are_connected(directory: Path) -> None:
+def test_the_connections_of_a_server_with_a_long_path_are_unknown(directory: Path) -> None:
     deep = directory / ("d" * 100)
     deep.mkdir(mode=0o700)
     with running(deep) as server:
@@ -73,14 +59,14 @@ def test_where_the_kernel_has_another_path_for_it_nobody_knows_how_many_are_conn
         assert (found.peer.pid, found.connections) == (server.pid, Nothing)
 
 
-def test_paths_with_spaces(directory: Path) -> None:
+def test_the_connections_are_counted_where_the_path_has_spaces(directory: Path) -> None:
     spaced = directory / " a  b "
     spaced.mkdir(mode=0o700)
     with running(spaced), Wire.talking(spaced):
         assert one(spaced).connections == Some(1)
 
 
-def test_nobody_and_nowhere(directory: Path) -> None:
+def test_stale_sockets_are_no_listeners_and_a_missing_directory_is_an_error(directory: Path) -> None:
     with listening(directory):
         left = Path(directory / f"{NAME}.sock")
         os.link(left, directory / "stale.sock")

@@ -8,7 +8,6 @@ import fcntl
 import os
 import shutil
 import signal
-import socket
 import sys
 from itertools import count, groupby
 from pathlib import Path
@@ -19,19 +18,20 @@ from returns.maybe import Some
 from returns.result import Failure, Result, Success
 
 from ipcfold import IPC, ConnectionRefused, Continuation, Limits, ListenError, Message, NameTaken, NoServer, cases
-from ipcfold.blocking.server import Loop
+from ipcfold.blocking.loop import Loop
 from ipcfold.local.claim import holder_of
-from tests.shells.faults import Child, Fault, released_at_once
+from tests.shells.children import Child, Fault, released_at_once
 from tests.shells.handlers import EMPTY, log
-from tests.shells.support import NAME, PATIENCE, Wire, listening, running
+from tests.shells.support import NAME, PATIENCE, PING, PONG, ServerProcess, leave_socket
+from tests.shells.wire import Wire, listening
 
 BIND, LOCK, SOCKET = "server.bind", "server.lock", "server.sock"
 PUBLISHING = "publish"  # the function that a server enters once the name is its own
-SERVING = "_serve"  # and the one that it enters once its socket is there
+SERVING = "_served"  # and the one that it enters once its socket is there
 
 
 def respond(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
-    return continuation.respond(carry + 1, Message.text("pong"))
+    return continuation.respond(carry + 1, PONG)
 
 
 def served(directory: Path, carry: int = 0) -> Result[int, ListenError[int]]:
@@ -39,7 +39,7 @@ def served(directory: Path, carry: int = 0) -> Result[int, ListenError[int]]:
     return IPC(directory).listen(NAME, 0.0)(carry, respond)
 
 
-def serving(directory: Path, fault: Fault) -> Child:
+def serving_child(directory: Path, fault: Fault) -> Child:
     """A server that lives until it is told to end."""
     return Child(lambda _: IPC(directory).listen(NAME, PATIENCE)(0, respond), fault)
 
@@ -65,7 +65,7 @@ def taken(directory: Path, pid: int) -> Failure[NameTaken]:
 def answers(directory: Path) -> int:
     """The process that answers under the name."""
     with IPC(directory).get(NAME).unwrap() as process:
-        assert process.ask(Message.text("ping"), PATIENCE) == Success(Message.text("pong"))
+        assert process.ask(PING, PATIENCE) == Success(PONG)
         return process.peer.pid
 
 
@@ -107,26 +107,25 @@ def test_a_server_killed_at_any_step_over_anything_left_leaves_the_name_free(dir
             if before and place.endswith(SERVING):  # from here on it is as with nothing there, which was tried first
                 assert after == {LOCK, SOCKET}, at
                 break
-    assert functions >= {"of", "publish", "run", "_serve", "withdraw", "release", "_stranger", "connected"}
+    assert functions >= {"of", "publish", "serve", "_served", "withdraw", "release", "connected"}
     assert set(found) == {frozenset(), *map(frozenset, ({LOCK}, {LOCK, BIND}, {LOCK, SOCKET}, {LOCK, BIND, SOCKET}))}
 
 
-def test_a_contender_killed_at_any_step_leaves_a_live_server_alone(directory: Path) -> None:
+def test_a_contender_killed_at_any_step_leaves_a_live_server_alone(directory: Path, server: ServerProcess) -> None:
     functions = list[str]()
-    with running(directory) as server:
-        before = os.lstat(directory / SOCKET)
-        for line in count(1):
-            with Child(lambda _: served(directory), Fault(signal.SIGKILL, line)) as contender:
-                code, place = contender.ended()
-            assert os.path.samestat(os.lstat(directory / SOCKET), before), place
-            assert left(directory) == {LOCK, SOCKET}, place
-            assert answers(directory) == server.pid, place
-            if code != -signal.SIGKILL:
-                assert (code, place) == (0, str(taken(directory, server.pid)))
-                break
-            functions.append(place.split()[1])
-        assert set(functions) >= {"of", "_holder"}
-        assert server.stop() == ["ping"] * (len(functions) + 1)
+    before = os.lstat(directory / SOCKET)
+    for line in count(1):
+        with Child(lambda _: served(directory), Fault(signal.SIGKILL, line)) as contender:
+            code, place = contender.ended()
+        assert os.path.samestat(os.lstat(directory / SOCKET), before), place
+        assert left(directory) == {LOCK, SOCKET}, place
+        assert answers(directory) == server.pid, place
+        if code != -signal.SIGKILL:
+            assert (code, place) == (0, str(taken(directory, server.pid)))
+            break
+        functions.append(place.split()[1])
+    assert set(functions) >= {"of", "_holder"}
+    assert server.stop() == ["ping"] * (len(functions) + 1)
     assert left(directory) == frozenset()
 
 
@@ -162,7 +161,7 @@ def test_a_signal_s_handler_that_looks_and_forks_at_any_step_takes_no_name_away(
 
     def locked(frame: FrameType, event: str, _: object) -> None:
         """Whether the server has the lock is what only another process can see."""
-        if frame.f_code is Loop.run.__code__ and event == "call":
+        if frame.f_code is Loop.serve.__code__ and event == "call":
             server = os.getpid()
             if (child := os.fork()) == 0:
                 os._exit(holder_of(directory / SOCKET) != Some(server))
@@ -176,8 +175,7 @@ def test_a_signal_s_handler_that_looks_and_forks_at_any_step_takes_no_name_away(
 
     functions = set[str]()
     for line in count(1):
-        with socket.socket(socket.AF_UNIX) as dead:
-            dead.bind(str(directory / SOCKET))  # so that looking means to look at the lock
+        leave_socket(directory / SOCKET)  # so that looking means to look at the lock
         with Child(live, Fault(signal.SIGUSR1, line)) as child:
             code, said = child.ended()
         *places, result = said.splitlines()
@@ -189,36 +187,34 @@ def test_a_signal_s_handler_that_looks_and_forks_at_any_step_takes_no_name_away(
     assert functions >= {"exists", "_listener", "of", "_is_held", "publish", "withdraw", "release"}
 
 
-def test_a_signal_s_handler_that_looks_while_its_process_does_gets_an_answer(directory: Path) -> None:
+def test_a_signal_s_handler_that_looks_while_its_process_does_gets_an_answer(directory: Path, server: ServerProcess) -> None:
     ipc, answers = IPC(directory), set[str]()
-    with running(directory) as server:
 
-        def look(_: object) -> object:
-            looked = list[object]()
-            signal.signal(signal.SIGUSR1, lambda _, __: looked.append(ipc.exists(NAME)))
-            return ipc.exists(NAME), looked
+    def look(_: object) -> object:
+        looked = list[object]()
+        signal.signal(signal.SIGUSR1, lambda _, __: looked.append(ipc.exists(NAME)))
+        return ipc.exists(NAME), looked
 
-        for line in count(1):
-            with Child(look, Fault(signal.SIGUSR1, line)) as child:
-                code, said = child.ended()
-            *places, answer = said.splitlines()
-            assert code == 0, said
-            if not places:
-                break
-            answers.add(answer)
-        assert answers == {str((Success(True), [Success(True)]))}
-        assert server.stop() == []
+    for line in count(1):
+        with Child(look, Fault(signal.SIGUSR1, line)) as child:
+            code, said = child.ended()
+        *places, answer = said.splitlines()
+        assert code == 0, said
+        if not places:
+            break
+        answers.add(answer)
+    assert answers == {str((Success(True), [Success(True)]))}
+    assert server.stop() == []
 
 
-def test_a_server_that_starts_while_another_is_at_any_step(directory: Path) -> None:
-    """The first pauses at every step of its life, and there the second starts: they own the name one after the other."""
+def test_two_servers_own_a_name_one_after_the_other_wherever_the_first_pauses(directory: Path) -> None:
     owners = list[str]()
     for line in count(1):
         with Child(lambda _: served(directory), Fault(signal.SIGSTOP, line)) as first:
             if not first.paused():
                 break
-            place = first.heard()
-            with serving(directory, Fault(signal.SIGSTOP, entering=SERVING)) as second:
+            place = first.hear()
+            with serving_child(directory, Fault(signal.SIGSTOP, entering=SERVING)) as second:
                 if second.paused():
                     mine = os.lstat(directory / SOCKET)
                     first.resume()
@@ -244,18 +240,18 @@ def test_a_server_that_starts_while_another_is_at_any_step(directory: Path) -> N
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["ends", "is killed"])
-def test_a_server_that_ends_while_a_contender_is_at_any_step(directory: Path, end: signal.Signals) -> None:
+def test_a_contender_gets_the_name_or_an_error_wherever_the_owner_ends(directory: Path, end: signal.Signals) -> None:
     """The contender gets the name or is told who had it; with the name, it excludes everybody."""
     outcomes = set[str]()
     for line in count(1):
-        with serving(directory, Fault(signal.SIGSTOP, entering=SERVING)) as owner:
+        with serving_child(directory, Fault(signal.SIGSTOP, entering=SERVING)) as owner:
             assert owner.paused()
             owner.resume()
-            with serving(directory, Fault(signal.SIGSTOP, line, PUBLISHING)) as contender:
+            with serving_child(directory, Fault(signal.SIGSTOP, line, PUBLISHING)) as contender:
                 if not contender.paused():
                     assert contender.result() == str(taken(directory, owner.pid))
                     break
-                place = contender.heard()
+                place = contender.hear()
                 owner.signal(end)
                 assert owner.ended()[0] == (0 if end == signal.SIGTERM else -end), place
                 contender.resume()
@@ -264,7 +260,7 @@ def test_a_server_that_ends_while_a_contender_is_at_any_step(directory: Path, en
                     assert served(directory) == taken(directory, contender.pid), place
                     contender.resume()
                     with IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
-                        assert process.ask(Message.text("ping"), PATIENCE) == Success(Message.text("pong")), place
+                        assert process.ask(PING, PATIENCE) == Success(PONG), place
                     contender.signal(signal.SIGTERM)
                     assert contender.result() == str(Success(1)), place
                 else:
@@ -275,7 +271,7 @@ def test_a_server_that_ends_while_a_contender_is_at_any_step(directory: Path, en
     assert outcomes == {"owns", "was told"}
 
 
-def test_a_server_that_starts_while_its_predecessor_dies(directory: Path) -> None:
+def test_a_server_can_start_while_its_predecessor_dies(directory: Path) -> None:
     """The kernel drops a dying process's lock before it closes its socket; between the two it closes all files that were opened later."""
 
     def open_many(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
@@ -286,7 +282,7 @@ def test_a_server_that_starts_while_its_predecessor_dies(directory: Path) -> Non
     for _ in range(100):
         with Child(lambda _: IPC(directory).listen(NAME)(0, open_many)) as owner:
             with IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
-                process.send(Message.text("ping")).unwrap()
+                process.send(PING).unwrap()
             owner.signal(signal.SIGKILL)
             while (result := served(directory)) == taken(directory, owner.pid):
                 pass
@@ -294,12 +290,12 @@ def test_a_server_that_starts_while_its_predecessor_dies(directory: Path) -> Non
         assert left(directory) == frozenset()
 
 
-def test_of_twenty_that_start_at_once_one_owns_the_name(directory: Path) -> None:
+def test_one_of_twenty_servers_that_start_at_once_gets_the_name(directory: Path) -> None:
     """Every other owner is killed, so that the next twenty find what it left."""
     for round_ in range(100):
         with released_at_once(20, lambda: IPC(directory).listen(NAME)(EMPTY, log)) as racers:
             with IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
-                assert process.ask(Message.text("ping"), PATIENCE) == Success(Message.text("pong"))
+                assert process.ask(PING, PATIENCE) == Success(PONG)
                 pid = process.peer.pid
             (owner,) = [racer for racer in racers if racer.pid == pid]
             told = [racer.result() for racer in racers if racer is not owner]
@@ -316,18 +312,18 @@ def test_of_twenty_that_start_at_once_one_owns_the_name(directory: Path) -> None
     assert left(directory) == frozenset()
 
 
-def test_while_owners_come_and_go_there_are_never_two(directory: Path, tmp_path: Path) -> None:
-    """The witness is a lock on another file, held from before a server shows its socket until it has withdrawn it."""
+def test_a_name_never_has_two_owners_while_servers_come_and_go(directory: Path, tmp_path: Path) -> None:
+    """Only one owner can hold a lock on another file, from before a server shows its socket until it has withdrawn it."""
     over = tmp_path / "over"
 
     def come_and_go() -> int:
         owned = refused = 0
-        with (tmp_path / "witness").open("w") as witness:
+        with (tmp_path / "owned").open("w") as owned_file:
 
             def watch(frame: FrameType, event: str, _: object) -> None:
-                if frame.f_code is Loop.run.__code__ and event in ("call", "return"):
+                if frame.f_code is Loop.serve.__code__ and event in ("call", "return"):
                     # Raises if somebody else has it, which ends this racer.
-                    fcntl.flock(witness, fcntl.LOCK_EX | fcntl.LOCK_NB if event == "call" else fcntl.LOCK_UN)
+                    fcntl.flock(owned_file, fcntl.LOCK_EX | fcntl.LOCK_NB if event == "call" else fcntl.LOCK_UN)
 
             sys.setprofile(watch)
             while owned < 50:
@@ -348,7 +344,7 @@ def test_while_owners_come_and_go_there_are_never_two(directory: Path, tmp_path:
             match cases(IPC(directory).get(NAME)):
                 case Success(process):
                     reached += 1
-                    process.send(Message.text("ping"))
+                    process.send(PING)
                     process.close()
                 case Failure(NoServer() | ConnectionRefused()):
                     pass

@@ -6,9 +6,9 @@ from contextlib import ExitStack
 
 import pytest
 
+from ipcfold.core.transports import READ, WRITE
 from ipcfold.local.poller import Poller
 from ipcfold.local.portable import Portable
-from ipcfold.local.stream import READ, WRITE
 
 Pair = tuple[socket.socket, socket.socket]
 Either = Poller[str] | Portable[str]
@@ -24,12 +24,12 @@ def poller(request: pytest.FixtureRequest) -> Iterator[Either]:
 
 @pytest.fixture
 def pair() -> Iterator[Pair]:
-    with ExitStack() as stack:
-        one, other = socket.socketpair()
-        yield stack.enter_context(one), stack.enter_context(other)
+    one, other = socket.socketpair()
+    with one, other:
+        yield one, other
 
 
-def test_it_says_what_can_be_read(poller: Either, pair: Pair) -> None:
+def test_a_poller_says_which_socket_can_be_read(poller: Either, pair: Pair) -> None:
     poller.watch(pair[0], READ, "one")
     assert poller.poll(0) == []
     pair[1].send(b"x")
@@ -38,7 +38,7 @@ def test_it_says_what_can_be_read(poller: Either, pair: Pair) -> None:
     assert poller.poll(0) == []
 
 
-def test_interest_can_change(poller: Either, pair: Pair) -> None:
+def test_a_watched_socket_can_get_other_events(poller: Either, pair: Pair) -> None:
     pair[1].send(b"x")
     poller.watch(pair[0], WRITE, "writes")
     assert poller.poll(1) == [("writes", WRITE)]
@@ -50,7 +50,7 @@ def test_interest_can_change(poller: Either, pair: Pair) -> None:
     assert poller.poll(0) == []
 
 
-def test_the_end_can_be_read(poller: Either, pair: Pair) -> None:
+def test_a_poller_says_that_a_socket_has_ended(poller: Either, pair: Pair) -> None:
     poller.watch(pair[0], READ, "one")
     pair[1].close()
     ((thing, events),) = poller.poll(1)
@@ -58,7 +58,7 @@ def test_the_end_can_be_read(poller: Either, pair: Pair) -> None:
     assert events & ~WRITE
 
 
-def test_many_are_all_found(poller: Either) -> None:
+def test_a_poller_finds_every_one_of_many_sockets(poller: Either) -> None:
     with ExitStack() as stack:
         pairs = [socket.socketpair() for _ in range(300)]
         for number, (one, other) in enumerate(pairs):
@@ -74,7 +74,7 @@ def test_many_are_all_found(poller: Either) -> None:
         assert found == {str(number) for number in range(300)}
 
 
-def test_what_is_watched_cannot_be_watched_again(poller: Either, pair: Pair) -> None:
+def test_a_socket_cannot_be_watched_twice(poller: Either, pair: Pair) -> None:
     poller.watch(pair[0], READ, "one")
     with pytest.raises((OSError, KeyError)):
         poller.watch(pair[0], READ, "again")

@@ -10,12 +10,11 @@ import pytest
 from returns.result import Success
 
 from ipcfold import IPC, ConnectionClosed, Message, TimedOut
-from tests.shells.support import CLOSE_OK as CLOSE_OK_CONTENT
-from tests.shells.support import NAME, PATIENCE, frame, listening, running
+from tests.shells.support import NAME, PATIENCE, running
+from tests.shells.wire import CLOSE_OK, frame, listening
 from tests.wire.recordings import Recording, Side, recordings, without_heartbeats
 
 RECORDINGS = pytest.mark.parametrize("recording", recordings(), ids=[recording.scenario for recording in recordings()])
-CLOSE_OK = frame(CLOSE_OK_CONTENT)
 SIZES = pytest.mark.parametrize("size", [1, 10**6], ids=["byte by byte", "whole"])
 
 
@@ -31,7 +30,7 @@ def replay(stream: socket.socket, recording: Recording, side: Side, size: int, b
         if sender != side:
             expected += len(without_heartbeats(data))
             continue
-        if data == CLOSE_OK:
+        if data == frame(CLOSE_OK):
             before_close_ok()
         while len(without_heartbeats(heard)) < expected:
             heard += stream.recv(65536)
@@ -47,7 +46,7 @@ def replay(stream: socket.socket, recording: Recording, side: Side, size: int, b
 @SIZES
 @RECORDINGS
 def test_our_server_answers_the_recorded_client(directory: Path, recording: Recording, size: int) -> None:
-    with running(directory, "", "drain=0.2", program="tests.shells.serve_recorded") as server:
+    with running(directory, "drain=0.2", program="tests.shells.serve_recorded") as server:
         with socket.socket(socket.AF_UNIX) as stream:
             stream.connect(str(directory / "server.sock"))
             interrupt = (lambda: server.signal(signal.SIGINT)) if recording.scenario == "sigint" else nothing

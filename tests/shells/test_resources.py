@@ -1,12 +1,10 @@
 """Resources: what happens when descriptors, places in the backlog, room on the disk or the files of a server run out or go."""
 
 import os
-import resource
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,26 +14,15 @@ import pytest
 from returns.pipeline import is_successful
 from returns.result import Failure, Success
 
-from ipcfold import IPC, DirectoryUnusable, Limits, Message, Name, NameTaken, NoServer, SystemFailure, TimedOut
+from ipcfold import IPC, DirectoryUnusable, Limits, Name, NameTaken, NoServer, SystemFailure, TimedOut
 from ipcfold.local.directory import reachable
-from tests.shells.forked import NOBODY, Channel, Forked, needs_root, serving
-from tests.shells.support import HEARTBEAT, NAME, PATIENCE, RECEIVED, START, START_OK, Running, Wire, result_of, running, started
+from tests.shells.children import NOBODY, Channel, Child, needs_root, serving_the_log
+from tests.shells.support import NAME, PATIENCE, PING, PONG, ServerProcess, descriptors, leave_socket, python, running
 from tests.shells.test_address import idle
+from tests.shells.wire import RECEIVED, START, START_OK, Wire
 
-PING, PONG = Message.text("ping"), Message.text("pong")
 OTHER = Name("other")
 BEATING = "heartbeat=0.05"
-
-
-def heartbeats(wire: Wire, count: int) -> None:
-    """Receive so many; the server looks after its files as often."""
-    for _ in range(count):
-        assert wire.read_any() == HEARTBEAT
-
-
-def pinged(wire: Wire) -> None:
-    wire.write("ping")
-    assert wire.read(2) == f"{RECEIVED},pong"
 
 
 def cpu_seconds(pid: int) -> float:
@@ -49,34 +36,31 @@ def asleep(pid: int) -> None:
         pass
 
 
-def test_out_of_descriptors_it_neither_spins_nor_forgets_anybody(directory: Path) -> None:
-    with running(directory, "", "files=40", BEATING, heard=True) as server, Wire.talking(directory) as first:
-        crowd = [Wire.to(directory) for _ in range(60)]
-        for wire in crowd:
-            wire.write(START_OK, "ping")
+def test_a_server_out_of_descriptors_waits_and_later_accepts_every_client(directory: Path) -> None:
+    with running(directory, "files=40", BEATING, heard=True) as server, Wire.talking(directory) as first:
+        clients = [Wire.to(directory).write(START_OK, "ping") for _ in range(60)]
         assert server.record() == "WARNING server accepts nobody for now, and goes on trying: [Errno 24] Too many open files"
-        pinged(first)
+        first.ping()
         began, used = monotonic(), cpu_seconds(server.pid)
-        heartbeats(first, 20)
+        first.expect_heartbeats(20)
         assert cpu_seconds(server.pid) - used < 0.25 * (monotonic() - began)
-        pinged(first)
-        for wire in crowd:  # as one after the other leaves, the next ones get in
-            assert wire.read(3) == f"{START},{RECEIVED},pong"
-            wire.close()
+        first.ping()
+        for wire in clients:  # as one after the other leaves, the next ones get in
+            wire.expect(START, RECEIVED, "pong").close()
         with Wire.talking(directory) as late:
-            pinged(late)
+            late.ping()
         server.signal(signal.SIGTERM)
         assert not [record for record in server.records() if "accepts nobody" in record], "it was said before"
         assert server.carry() == ["ping"] * 63
 
 
-def test_out_of_memory_it_drops_who_asks_for_more_and_nobody_else(directory: Path) -> None:
+def test_a_server_out_of_memory_drops_only_the_client_that_needs_more(directory: Path) -> None:
     begun = b"\0\3a/b" + (64 * 2**20).to_bytes(4) + b"x" * (60 * 2**20)
-    with running(directory, "", f"memory={200 * 2**20}", BEATING, heard=True) as server, Wire.talking(directory) as first:
-        pinged(first)
-        crowd = [Wire.talking(directory) for _ in range(4)]
+    with running(directory, f"memory={200 * 2**20}", BEATING, heard=True) as server, Wire.talking(directory) as first:
+        first.ping()
+        clients = [Wire.talking(directory) for _ in range(4)]
         dropped = 0
-        for wire in crowd:
+        for wire in clients:
             try:
                 wire.stream.sendall(begun)
             except (BrokenPipeError, ConnectionResetError):
@@ -84,13 +68,13 @@ def test_out_of_memory_it_drops_who_asks_for_more_and_nobody_else(directory: Pat
         assert dropped > 0
         for _ in range(dropped):
             assert server.record().endswith(": there is no memory left for what it sends")
-        pinged(first)
-        for wire in crowd:
+        first.ping()
+        for wire in clients:
             wire.close()
         with Wire.talking(directory) as late:  # there is room again
             late.stream.sendall(begun)
-            pinged(first)
-            heartbeats(late, 1)
+            first.ping()
+            late.expect_heartbeats(1)
         result = server.result_of_stop()
         assert result["carry"] == ["ping"] * 3
         assert str(result["log"]).count("no memory left") == dropped
@@ -112,59 +96,48 @@ print(type(result.swap().value_or(None)).__name__, result.swap().value_or("") an
 
 @pytest.mark.parametrize("free", range(9))
 def test_without_descriptors_the_first_server_of_a_process_is_an_error(directory: Path, free: int) -> None:
-    command = [sys.executable, "-c", FIRST_SERVER, str(directory), str(free)]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout.strip()
+    said = python("-c", FIRST_SERVER, directory, str(free)).stdout.strip()
     assert said == "NoneType" or (said.startswith("SystemFailure ") and said.endswith("Too many open files")), said
 
 
-def test_without_descriptors_there_is_an_error_at_every_door(directory: Path) -> None:
+def test_every_verb_returns_an_error_without_descriptors(directory: Path, server: ServerProcess) -> None:
     ipc = IPC(directory)
-    with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(str(directory / "dead.sock"))
-    with running(directory) as server:
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        os.close(lowest := os.dup(0))  # the limit is one on numbers: below this one every one is taken
-        seen = set[str]()
-        try:
-            for free in range(8):
-                resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + free, hard))
-                for result in (ipc.get(NAME), ipc.listen(OTHER, 0.01)(0, idle), ipc.listen(Name("dead"), 0.01)(0, idle)):
-                    assert is_successful(result) or isinstance(result.failure(), SystemFailure), result
-                    reason = str(result.swap().map(lambda error: getattr(error, "reason", "")).value_or("served"))
-                    seen.add(reason.rpartition(": ")[2])  # before it, compiled, may stand what could not be loaded
-                if free:  # one at a time is what looking takes
-                    assert (ipc.exists(NAME), ipc.processes()) == (Success(True), Success(frozenset({NAME})))
-                else:
-                    assert ipc.processes() == Failure(DirectoryUnusable(directory, "it cannot be read: Too many open files"))
-                    hidden = "whether anybody listens under 'server' cannot be seen: Too many open files"
-                    assert ipc.exists(NAME) == Failure(DirectoryUnusable(directory, hidden))
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        assert seen == {"Too many open files", "served"}
-        assert ipc.listen(OTHER, 0.01)(0, idle) == Success(0)
-        assert server.stop() == []
+    leave_socket(directory / "dead.sock")
+    os.close(lowest := os.dup(0))  # the limit is one on numbers: below this one every one is taken
+    seen = set[str]()
+    for free in range(8):
+        with descriptors(lowest + free):
+            for result in (ipc.get(NAME), ipc.listen(OTHER, 0.01)(0, idle), ipc.listen(Name("dead"), 0.01)(0, idle)):
+                assert is_successful(result) or isinstance(result.failure(), SystemFailure), result
+                reason = str(result.swap().map(lambda error: getattr(error, "reason", "")).value_or("served"))
+                seen.add(reason.rpartition(": ")[2])  # before it, compiled, may stand what could not be loaded
+            if free:  # one at a time is what looking takes
+                assert (ipc.exists(NAME), ipc.processes()) == (Success(True), Success(frozenset({NAME})))
+            else:
+                assert ipc.processes() == Failure(DirectoryUnusable(directory, "it cannot be read: Too many open files"))
+                hidden = "whether anybody listens under 'server' cannot be seen: Too many open files"
+                assert ipc.exists(NAME) == Failure(DirectoryUnusable(directory, hidden))
+    assert seen == {"Too many open files", "served"}
+    assert ipc.listen(OTHER, 0.01)(0, idle) == Success(0)
+    assert server.stop() == []
 
 
-def test_a_name_that_cannot_be_looked_at_is_not_left_out(directory: Path) -> None:
+def test_processes_is_an_error_where_a_socket_cannot_be_looked_at(directory: Path) -> None:
     """Where the path is long, looking takes two descriptors: the directory is read with the one that there is."""
     (below := directory / ("x" * 120)).mkdir(0o700)
     with socket.socket(socket.AF_UNIX) as listener, reachable(below / "server.sock") as address:
         listener.bind(address)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     os.close(lowest := os.dup(0))
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 1, hard))
+    with descriptors(lowest + 1):
         found = IPC(below).processes(), IPC(below).exists(NAME)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 2, hard))
+    with descriptors(lowest + 2):
         dead = IPC(below).processes(), IPC(below).exists(NAME)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     hidden = DirectoryUnusable(below, "whether anybody listens under 'server' cannot be seen: Too many open files")
     assert found == (Failure(hidden), Failure(hidden))
     assert dead == (Success(frozenset()), Success(False))
 
 
-def test_a_full_backlog_is_waited_for_no_longer_than_the_handshake(directory: Path) -> None:
+def test_a_client_waits_for_a_full_backlog_no_longer_than_the_handshake(directory: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(directory / "server.sock"))
         listener.listen(0)
@@ -181,70 +154,75 @@ def test_a_full_backlog_is_waited_for_no_longer_than_the_handshake(directory: Pa
             each.close()
 
 
-def test_who_came_while_the_server_was_stopped_is_served(directory: Path) -> None:
-    with running(directory, "", "handshake=1.5", "connections=300") as server:
-        greeted = [Wire.to(directory) for _ in range(20)]
-        assert all(wire.read() == START for wire in greeted)
+def test_a_server_serves_the_clients_that_came_while_it_was_stopped(directory: Path) -> None:
+    with running(directory, "handshake=1.5", "connections=300") as server:
+        greeted = [Wire.to(directory).expect(START) for _ in range(20)]
         asleep(server.pid)
         server.signal(signal.SIGSTOP)
         os.waitpid(server.pid, os.WUNTRACED)
-        crowd = [Wire.to(directory) for _ in range(200)]
-        for wire in crowd + greeted:
+        clients = [Wire.to(directory) for _ in range(200)]
+        for wire in clients + greeted:
             wire.write(START_OK, "ping")
         # For longer than anybody has to greet.
         assert IPC(directory, limits=Limits(handshake=1.6)).get(NAME) == Failure(TimedOut(NAME, 1.6, "the greeting of"))
         server.signal(signal.SIGCONT)
-        assert all(wire.read(2) == f"{RECEIVED},pong" for wire in greeted)
-        assert all(wire.read(3) == f"{START},{RECEIVED},pong" for wire in crowd)
-        for wire in crowd + greeted:
-            wire.close()
+        for wire in greeted:
+            wire.expect(RECEIVED, "pong").close()
+        for wire in clients:
+            wire.expect(START, RECEIVED, "pong").close()
         assert server.stop() == ["ping"] * 220
 
 
 @needs_root  # who would ignore the modes, so that somebody else serves
 @pytest.mark.parametrize("mode", [0o500, 0o000])
-def test_a_directory_made_read_only_under_a_server(directory: Path, mode: int) -> None:
+def test_a_server_goes_on_when_its_directory_becomes_read_only(directory: Path, mode: int) -> None:
     os.chown(directory, NOBODY, NOBODY)
-    with Forked(serving(directory), NOBODY) as server:
+    with Child(serving_the_log(directory), user=NOBODY) as server:
         while not (directory / "server.sock").exists():
             pass
         with Wire.talking(directory) as client:
             directory.chmod(mode)
-            heartbeats(client, 3)
+            client.expect_heartbeats(3)
             if not mode:  # else everybody still finds it
                 gone = f"its socket {directory}/server.sock is gone (Permission denied), so that no new client finds it: start it again"
                 assert server.hear() == f"ERROR server serves on, but {gone}"
-            heartbeats(client, 3)
-            pinged(client)
+            client.expect_heartbeats(3)
+            client.ping()
 
             def start(_: Channel) -> str:
                 return str(IPC(directory).listen(NAME, 0.01)(0, idle))
 
-            with Forked(start, NOBODY) as second:
+            with Child(start, user=NOBODY) as second:
                 assert f"its mode {mode:04o} keeps its owner from writing to it; chmod 0700 it" in second.hear()
             client.close()
         assert server.stop() == str(Success(("ping",)))
         directory.chmod(0o700)
         assert sorted(path.name for path in directory.iterdir()) == ["server.lock", "server.sock"]  # it could not remove them
-        with Forked(start, NOBODY) as third:
+        with Child(start, user=NOBODY) as third:
             assert third.hear() == str(Success(0))
     assert list(directory.iterdir()) == []
 
 
-def serves_on(server: Running, client: Wire, damage: str) -> None:
+def serves_on(server: ServerProcess, client: Wire, damage: str) -> None:
     """It reports the damage once, and serves those who are there."""
     assert server.record() == f"ERROR server serves on, but {damage}"
-    heartbeats(client, 5)
-    pinged(client)
+    client.expect_heartbeats(5).ping()
 
 
-def ends(server: Running, *damages: str) -> None:
+def ends(server: ServerProcess, *damages: str) -> None:
     """It ends in good order, and has reported nothing else."""
-    server.signal(signal.SIGTERM)
-    result = server.result()
+    result = server.result_of_stop()
     assert result["carry"] == ["ping"]
-    assert isinstance(result["log"], list)
     assert [text for text in result["log"] if text.startswith("ERROR")] == [f"ERROR server serves on, but {damage}" for damage in damages]
+
+
+@contextmanager
+def reporting(directory: Path, *damages: str) -> Iterator[tuple[ServerProcess, Wire]]:
+    """A server with a client; it reports these damages until its end."""
+    with running(directory, BEATING, heard=True) as server:
+        with Wire.talking(directory) as client:
+            yield server, client
+        ends(server, *damages)
 
 
 def gone(directory: Path) -> str:
@@ -259,23 +237,21 @@ def unlocked(directory: Path) -> str:
     return f"its lock {directory}/server.lock was removed, so that another server may take the name: start it again"
 
 
-def test_a_directory_deleted_under_a_server(directory: Path) -> None:
+def test_a_server_goes_on_when_its_directory_is_deleted(directory: Path) -> None:
     (below := directory / "below").mkdir(0o700)
-    with running(below, "", BEATING, heard=True) as server:
-        with Wire.talking(below) as client:
-            shutil.rmtree(below)
-            serves_on(server, client, gone(below))
-            missing = DirectoryUnusable(below, "it does not exist; make it with mode 0700")
-            assert IPC(below).listen(NAME)(0, idle) == IPC(below).get(NAME) == Failure(missing)
-        ends(server, gone(below))
+    with reporting(below, gone(below)) as (server, client):
+        shutil.rmtree(below)
+        serves_on(server, client, gone(below))
+        missing = DirectoryUnusable(below, "it does not exist; make it with mode 0700")
+        assert IPC(below).listen(NAME)(0, idle) == IPC(below).get(NAME) == Failure(missing)
     below.mkdir(0o700)
     assert IPC(below).listen(NAME, 0.01)(0, idle) == Success(0)
 
 
-def test_a_directory_renamed_under_a_server(directory: Path) -> None:
+def test_a_server_goes_on_when_its_directory_is_renamed(directory: Path) -> None:
     here, there = directory / "here", directory / "there"
     here.mkdir(0o700)
-    with running(here, "", BEATING, heard=True) as server:
+    with running(here, BEATING, heard=True) as server:
         with Wire.talking(here) as client:
             here.rename(there)
             serves_on(server, client, gone(here))
@@ -293,67 +269,52 @@ def test_a_directory_renamed_under_a_server(directory: Path) -> None:
     assert IPC(there).listen(NAME, 0.01)(0, idle) == Success(0)
 
 
-def plain_file(path: Path) -> None:
-    path.write_text("foreign")
-
-
-def link(path: Path) -> None:
-    path.symlink_to("elsewhere")
-
-
-def foreign_socket(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as foreign:
-        foreign.bind(str(path))
-
-
-@pytest.mark.parametrize("replace", [plain_file, link, foreign_socket])
-def test_a_socket_replaced_under_a_server(directory: Path, replace: Callable[[Path], None]) -> None:
+@pytest.mark.parametrize(
+    "replace",
+    [
+        pytest.param(lambda path: path.write_text("foreign"), id="file"),
+        pytest.param(lambda path: path.symlink_to("elsewhere"), id="link"),
+        pytest.param(leave_socket, id="socket"),
+    ],
+)
+def test_a_server_goes_on_when_its_socket_is_replaced(directory: Path, replace: Callable[[Path], object]) -> None:
     path = directory / "server.sock"
-    with running(directory, "", BEATING, heard=True) as server:
-        with Wire.talking(directory) as client:
-            path.rename(directory / "elsewhere")
-            replace(path)
-            foreign = path.lstat()
-            serves_on(server, client, replaced(directory))
-            assert IPC(directory).get(NAME) == Failure(NoServer(NAME, path))
-            second = result_of(started(directory))
-            assert (second["error"], second["pid"]) == ("NameTaken", server.pid)
-        ends(server, replaced(directory))
+    with reporting(directory, replaced(directory)) as (server, client):
+        path.rename(directory / "elsewhere")
+        replace(path)
+        foreign = path.lstat()
+        serves_on(server, client, replaced(directory))
+        assert IPC(directory).get(NAME) == Failure(NoServer(NAME, path))
+        server.expect_name_taken()
     assert os.path.samestat(path.lstat(), foreign)
     assert sorted(each.name for each in directory.iterdir()) == ["elsewhere", "server.sock"]
 
 
-def test_a_socket_removed_and_put_back_and_removed_again(directory: Path) -> None:
+def test_a_server_reports_again_that_its_socket_is_removed_again(directory: Path) -> None:
     path = directory / "server.sock"
-    with running(directory, "", BEATING, heard=True) as server:
-        with Wire.talking(directory) as client:
-            path.rename(directory / "elsewhere")
-            serves_on(server, client, gone(directory))
-            second = result_of(started(directory))
-            assert (second["error"], second["pid"]) == ("NameTaken", server.pid)
-            (directory / "elsewhere").rename(path)
-            with Wire.talking(directory) as clock:  # a new one: in the other, older heartbeats wait to be read
-                heartbeats(clock, 3)
-            path.unlink()
-            assert server.record() == f"ERROR server serves on, but {gone(directory)}"
-        ends(server, gone(directory), gone(directory))
+    with reporting(directory, gone(directory), gone(directory)) as (server, client):
+        path.rename(directory / "elsewhere")
+        serves_on(server, client, gone(directory))
+        server.expect_name_taken()
+        (directory / "elsewhere").rename(path)
+        with Wire.talking(directory) as clock:  # a new one: in the other, older heartbeats wait to be read
+            clock.expect_heartbeats(3)
+        path.unlink()
+        assert server.record() == f"ERROR server serves on, but {gone(directory)}"
     assert list(directory.iterdir()) == []
 
 
-def test_a_lock_removed_under_a_server(directory: Path) -> None:
-    with running(directory, "", BEATING, heard=True) as server:
-        with Wire.talking(directory) as client:
-            (directory / "server.lock").unlink()
-            serves_on(server, client, unlocked(directory))
-            assert IPC(directory).exists(NAME) == Success(True)
-            second = result_of(started(directory))  # asks who answers there
-            assert (second["error"], second["pid"]) == ("NameTaken", server.pid)
-        ends(server, unlocked(directory))
+def test_a_server_goes_on_when_its_lock_is_removed(directory: Path) -> None:
+    with reporting(directory, unlocked(directory)) as (server, client):
+        (directory / "server.lock").unlink()
+        serves_on(server, client, unlocked(directory))
+        assert IPC(directory).exists(NAME) == Success(True)
+        server.expect_name_taken()  # asks who answers there
     assert list(directory.iterdir()) == []
 
 
-def test_a_server_without_files_removes_none_of_the_next_one_s(directory: Path) -> None:
-    with running(directory, "", BEATING, heard=True) as server, Wire.talking(directory) as client:
+def test_a_server_that_lost_its_files_removes_no_file_of_the_next_server(directory: Path) -> None:
+    with running(directory, BEATING, heard=True) as server, Wire.talking(directory) as client:
         (directory / "server.sock").unlink()
         (directory / "server.lock").unlink()
         serves_on(server, client, gone(directory))
@@ -362,7 +323,7 @@ def test_a_server_without_files_removes_none_of_the_next_one_s(directory: Path) 
             client.close()
             ends(server, gone(directory), replaced(directory))
             assert IPC(directory).get(NAME).unwrap().ask(PING) == Success(PONG)
-            assert result_of(started(directory))["pid"] == second.pid
+            second.expect_name_taken()
             assert second.stop() == ["ping"]
     assert list(directory.iterdir()) == []
 
@@ -399,13 +360,13 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(directory: Path, room: int, 
 
 
 def test_a_server_goes_on_with_a_full_disk(directory: Path) -> None:
-    with tiny_disk(directory, 3) as disk, running(disk, "", BEATING) as server:
+    with tiny_disk(directory, 3) as disk, running(disk, BEATING) as server:
         with pytest.raises(OSError, match="No space left on device"):
             (disk / "full").write_bytes(b"x" * 5000)
         with pytest.raises(OSError, match="No space left on device"):
             (disk / "one more").touch()
         with IPC(disk).get(NAME).unwrap() as process:
             assert process.ask(PING) == Success(PONG)
-        assert result_of(started(disk))["pid"] == server.pid
+        server.expect_name_taken()
         assert server.stop() == ["ping"]
         assert list(disk.iterdir()) == [disk / "full"]

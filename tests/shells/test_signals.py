@@ -1,13 +1,11 @@
 """Signals, threads, forks and the end of the interpreter: nothing is lost, doubled or mixed up by them."""
 
 import json
-import os
 import pickle
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from multiprocessing import get_context
@@ -17,31 +15,31 @@ from types import FrameType
 import pytest
 from returns.result import Failure, Result, Success
 
-from ipcfold import (
-    IPC,
-    ConnectionClosed,
-    ConnectionRefused,
-    Continuation,
-    InUse,
-    Message,
-    NoServer,
-    Process,
-    SendError,
-    TimedOut,
-    Unacknowledged,
-    cases,
-)
-from tests.shells.faults import Child, Fault
+from ipcfold import IPC, Continuation, Message, Process, cases
+from ipcfold.errors import ConnectionClosed, ConnectionRefused, InUse, NoServer, SendError, TimedOut, Unacknowledged
+from tests.environment import ROOT
+from tests.shells.children import Child, Fault
 from tests.shells.handlers import EMPTY, log
-from tests.shells.support import NAME, PATIENCE, fifo, running, signals_every
+from tests.shells.support import (
+    NAME,
+    PATIENCE,
+    PING,
+    PONG,
+    ServerProcess,
+    beside,
+    handled,
+    python,
+    running,
+    sent,
+    signals_every,
+    wakeup_descriptor,
+)
 
-SOURCE = Path(__file__).parents[2]
 
-
-def test_a_storm_of_signals_while_reading_and_writing_loses_nothing(directory: Path) -> None:
+def test_many_signals_while_reading_and_writing_lose_no_message(directory: Path, server: ServerProcess) -> None:
     seen = list[int]()
     batch = [Message.text(f"echo {number} " + "x" * (number * 997 % 50_000)) for number in range(300)]
-    with running(directory) as server, signals_every(0.0005, lambda number, _: seen.append(number)):
+    with signals_every(0.0005, lambda number, _: seen.append(number)):
         with IPC(directory).get(NAME).unwrap() as process:
             rounds = 0
             while len(seen) < 100:  # however fast it is: a storm it must be
@@ -52,29 +50,27 @@ def test_a_storm_of_signals_while_reading_and_writing_loses_nothing(directory: P
         assert server.stop() == [message.content.decode() for message in [*batch, *batch[:50]] * rounds]
 
 
-def test_a_deadline_holds_in_a_storm_of_signals(directory: Path) -> None:
+def test_a_deadline_holds_while_many_signals_come(directory: Path) -> None:
     """Each of which begins a read anew, and with it the time that the kernel gives it; and the server is silent."""
-    silent = running(directory, "", "heartbeat=100")
+    silent = running(directory, "heartbeat=100")
     with silent, IPC(directory, heartbeat=0.1).get(NAME).unwrap() as process, signals_every(0.01, lambda _, __: None):
         assert process.ask(Message.text("quiet"), 2.0) == Failure(TimedOut(NAME, 2.0, "the response of", 1))
 
 
-def test_handlers_that_raise_in_a_storm_make_no_message_come_twice_or_out_of_order(directory: Path) -> None:
+def test_signal_handlers_that_raise_make_no_message_come_twice_or_out_of_order(directory: Path, server: ServerProcess) -> None:
     """An exception may strike at any step: then the connection goes on as if it had not, or says that it was interrupted."""
-    with running(directory) as server:
-        outcomes = interrupted("storm", directory)
-        folded = [" ".join(content.split()[:2]) for content in server.stop()]
+    outcomes = interrupted("storm", directory)
+    folded = [" ".join(content.split()[:2]) for content in server.stop()]
     assert all(outcomes.values()), outcomes
     assert len(folded) == len(set(folded))
     certain = [f"echo {number}" for number in outcomes["success"]]
     assert [content for content in folded if content in set(certain)] == certain
 
 
-def test_what_was_interrupted_says_so_at_every_door(directory: Path) -> None:
+def test_every_verb_says_that_the_connection_was_interrupted(directory: Path, server: ServerProcess) -> None:
     """Found by raising at one line after the other of asking, until it is through."""
-    with running(directory) as server:
-        outcomes = interrupted("lines", directory)
-        echoes = [content for content in server.stop() if content != "ping"]
+    outcomes = interrupted("lines", directory)
+    echoes = [content for content in server.stop() if content != "ping"]
     assert len(outcomes["survived"]) > 3
     assert len(outcomes["interrupted"]) > 20
     assert len(echoes) == len(set(echoes))
@@ -82,10 +78,7 @@ def test_what_was_interrupted_says_so_at_every_door(directory: Path) -> None:
 
 def interrupted(how: str, directory: Path) -> dict[str, list[int]]:
     """What became of each attempt, in a process of its own: exceptions must not strike in the tools that run the tests."""
-    command = [sys.executable, "-m", "tests.shells.interrupted", how, str(directory)]
-    ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=PATIENCE, check=True, cwd=SOURCE)
-    outcomes = json.loads(ended.stdout)
-    assert isinstance(outcomes, dict)
+    outcomes: dict[str, list[int]] = json.loads(python("-m", "tests.shells.interrupted", how, directory).stdout)
     return outcomes
 
 
@@ -114,7 +107,7 @@ def test_a_keyboard_interrupt_at_any_step_of_a_server_keeps_what_it_acknowledged
 
     functions = set[str]()
     for line in count(1):
-        with Child(serve, Fault(signal.SIGINT, line, after="_fold", until="_serve")) as server:
+        with Child(serve, Fault(signal.SIGINT, line, after="_fold", until="_served")) as server:
             while not (directory / "server.sock").exists():
                 pass
             acknowledged = [*converse("ping", "many 2"), *converse("quiet"), *converse("stop")]
@@ -124,12 +117,11 @@ def test_a_keyboard_interrupt_at_any_step_of_a_server_keeps_what_it_acknowledged
         if not places:
             break
         functions.add(places[0].split()[1])
-    assert functions >= {"_turn", "_read", "_fold", "_settle", "_look_after", "_drop", "accepted"}
+    assert functions >= {"turn", "settle", "_read", "_fold", "_look_after", "_answered", "close", "accepted"}
 
 
-def test_threads_on_one_connection_are_told_that_it_is_in_use(directory: Path) -> None:
-    gate = fifo(directory)
-    with running(directory) as server, IPC(directory).get(NAME).unwrap() as process, ThreadPoolExecutor(1) as pool:
+def test_threads_on_one_connection_are_told_that_it_is_in_use(server: ServerProcess, process: Process, gate: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
         asking = pool.submit(process.ask, Message.text(f"block {gate}"))
         with gate.open("wb"):  # opens once the handler has the message, so that the other thread waits
             in_use = Failure(InUse(NAME))
@@ -139,13 +131,13 @@ def test_threads_on_one_connection_are_told_that_it_is_in_use(directory: Path) -
             assert process.close() == in_use
             assert not process.closed
         assert asking.result(PATIENCE) == Success(Message.text("released"))
-        assert process.ask(Message.text("ping")) == Success(Message.text("pong"))
+        assert process.ask(PING) == Success(PONG)
         process.close()
         assert server.stop() == [f"block {gate}", "ping"]
 
 
-def test_threads_that_hammer_one_connection_never_mix_their_bytes(directory: Path) -> None:
-    def hammer(process: Process, thread: int) -> list[str]:
+def test_threads_that_share_one_connection_never_mix_their_bytes(server: ServerProcess, process: Process) -> None:
+    def hammer(thread: int) -> list[str]:
         sent = list[str]()
         while len(sent) < 40:
             message = Message.text(f"echo {thread} {len(sent)} " + "x" * 20_000)
@@ -155,39 +147,37 @@ def test_threads_that_hammer_one_connection_never_mix_their_bytes(directory: Pat
                 sent.append(message.content.decode())
         return sent
 
-    with running(directory) as server, IPC(directory).get(NAME).unwrap() as process:
-        with ThreadPoolExecutor(4) as pool:
-            sent = [each.result(PATIENCE) for each in [pool.submit(hammer, process, thread) for thread in range(4)]]
-        process.close()
-        folded = server.stop()
-    assert sorted(folded) == sorted(content for each in sent for content in each)
+    with ThreadPoolExecutor(4) as pool:
+        contents = [content for each in pool.map(hammer, range(4), timeout=PATIENCE) for content in each]
+    process.close()
+    assert sorted(server.stop()) == sorted(contents)
 
 
-def test_below_a_signal_s_handler_the_connection_is_in_use(directory: Path) -> None:
+def test_a_signal_handler_is_told_that_the_connection_it_interrupts_is_in_use(
+    directory: Path, server: ServerProcess, process: Process, gate: Path
+) -> None:
     found = list[Result[Process, SendError]]()
-    gate = fifo(directory)
-    with running(directory) as server, IPC(directory).get(NAME).unwrap() as process:
 
-        def meanwhile(_: int, __: FrameType | None) -> None:
-            if not found:
-                found.append(process.send(Message.text("mixed in")))
-                gate.write_bytes(b"")
+    def meanwhile(_: int, __: FrameType | None) -> None:
+        if not found:
+            found.append(process.send(Message.text("mixed in")))
+            gate.write_bytes(b"")
 
-        with signals_every(0.1, meanwhile):
-            assert process.ask(Message.text(f"block {gate}")) == Success(Message.text("released"))
-        assert found == [Failure(InUse(NAME))]
-        process.close()
-        assert server.stop() == [f"block {gate}"]
+    with signals_every(0.1, meanwhile):
+        assert process.ask(Message.text(f"block {gate}")) == Success(Message.text("released"))
+    assert found == [Failure(InUse(NAME))]
+    process.close()
+    assert server.stop() == [f"block {gate}"]
 
 
 def ask_in_a_child(directory: Path) -> None:
     """A child of its own connection."""
     with IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
-        sys.exit(process.ask(Message.text("ping")) != Success(Message.text("pong")))
+        sys.exit(process.ask(PING) != Success(PONG))
 
 
 @pytest.mark.parametrize("method", ["spawn", "fork", "forkserver"])
-def test_children_make_their_own_connections(directory: Path, method: str) -> None:
+def test_children_make_their_own_connections(directory: Path, server: ServerProcess, method: str) -> None:
     def ask_beside_children(_: object) -> object:
         """In a process without threads, which may fork."""
         context = get_context(method)
@@ -195,47 +185,30 @@ def test_children_make_their_own_connections(directory: Path, method: str) -> No
             children = [context.Process(target=ask_in_a_child, args=(directory,)) for _ in range(3)]  # type: ignore[attr-defined]  # of a context of any method
             for child in children:
                 child.start()
-            answer = process.ask(Message.text("ping"))
+            answer = process.ask(PING)
             for child in children:
                 child.join(PATIENCE)
             return answer, [child.exitcode for child in children]
 
-    with running(directory) as server, Child(ask_beside_children) as asking:
-        assert asking.result() == str((Success(Message.text("pong")), [0] * 3))
+    with Child(ask_beside_children) as asking:
+        assert asking.result() == str((Success(PONG), [0] * 3))
         assert server.stop() == ["ping"] * 4
 
 
-def test_a_connection_cannot_be_given_to_a_spawned_child(directory: Path) -> None:
-    with running(directory), IPC(directory).get(NAME).unwrap() as process, pytest.raises(TypeError, match="connect again"):
+def test_a_connection_cannot_be_given_to_a_spawned_child(process: Process) -> None:
+    with pytest.raises(TypeError, match="connect again"):
         pickle.dumps(process)
 
 
-def test_a_failed_server_puts_handlers_and_wakeup_back(directory: Path) -> None:
+def test_a_failed_server_puts_signal_handlers_and_wakeup_descriptor_back(directory: Path) -> None:
     def fail(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
         raise KeyError(carry)
 
-    def ask() -> None:
-        with IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
-            process.send(Message.text("fail"))
+    def own(_: int, __: FrameType | None) -> None: ...
 
-    read, write = os.pipe()
-    os.set_blocking(write, False)
-    numbers = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
-    handlers: list[signal.Handlers | Callable[[int, FrameType | None], None]] = [signal.SIG_IGN, lambda _, __: None, signal.SIG_DFL]
-    previous = [signal.signal(number, handler) for number, handler in zip(numbers, handlers, strict=True)]
-    waking = signal.set_wakeup_fd(write)
-    try:
-        with ThreadPoolExecutor(1) as pool:
-            asking = pool.submit(ask)
-            assert IPC(directory).listen(NAME)(7, fail).failure().carry == 7  # type: ignore[union-attr]  # it is HandlerFailed
-            asking.result(PATIENCE)
-        assert [signal.getsignal(number) for number in numbers] == handlers
-    finally:
-        assert signal.set_wakeup_fd(waking) == write
-        for number, before in zip(numbers, previous, strict=True):
-            signal.signal(number, before)
-        os.close(read)
-        os.close(write)
+    ignored, handled_here, default = (signal.SIGTERM, signal.SIG_IGN), (signal.SIGINT, own), (signal.SIGHUP, signal.SIG_DFL)
+    with handled(*ignored), handled(*handled_here), handled(*default), wakeup_descriptor(), beside(lambda: sent(directory, "fail")):
+        assert IPC(directory).listen(NAME)(7, fail).failure().carry == 7  # type: ignore[union-attr]  # it is HandlerFailed
 
 
 PROGRAM = """
@@ -254,28 +227,25 @@ kept = ipc.wait(Name("other"), 20).unwrap()
 """
 
 
-def test_the_interpreter_ends_quietly_with_everything_still_open(directory: Path) -> None:
-    with running(directory) as server:
-        command = [sys.executable, "-X", "dev", "-W", "error", "-c", PROGRAM, str(directory)]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, cwd=SOURCE)
-        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "pong\n", "")
-        assert server.stop() == ["ping", "many 3"]
+def test_the_interpreter_ends_quietly_with_everything_still_open(directory: Path, server: ServerProcess) -> None:
+    ended = python("-X", "dev", "-W", "error", "-c", PROGRAM, directory, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "pong\n", "")
+    assert server.stop() == ["ping", "many 3"]
 
 
 def test_a_server_leaks_no_file_in_development_mode(directory: Path) -> None:
     command = [sys.executable, "-X", "dev", "-W", "error", "-m", "tests.shells.serve", str(directory), str(NAME)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=SOURCE) as server:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as server:
         with IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
-            assert process.ask(Message.text("ping")) == Success(Message.text("pong"))
-        leaving = [sys.executable, "-c", PROGRAM, str(directory)]
-        subprocess.run(leaving, capture_output=True, timeout=PATIENCE, check=True, cwd=SOURCE)
+            assert process.ask(PING) == Success(PONG)
+        python("-c", PROGRAM, directory)
         server.terminate()
         output, errors = server.communicate(timeout=PATIENCE)
     assert '"carry": ["ping", "ping", "many 3"]' in output
     assert [line for line in errors.splitlines() if not line.startswith("INFO ")] == []
 
 
-def test_threads_each_with_a_connection(directory: Path) -> None:
+def test_threads_with_a_connection_each_get_their_own_responses(directory: Path, server: ServerProcess) -> None:
     barrier = threading.Barrier(8)
 
     def ask(thread: int) -> list[Message]:
@@ -283,7 +253,7 @@ def test_threads_each_with_a_connection(directory: Path) -> None:
             barrier.wait(PATIENCE)
             return [process.ask(Message.text(f"echo {thread} {number}")).unwrap() for number in range(50)]
 
-    with running(directory) as server, ThreadPoolExecutor(8) as pool:
-        answers = [each.result(PATIENCE) for each in [pool.submit(ask, thread) for thread in range(8)]]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, range(8), timeout=PATIENCE))
         assert answers == [[Message.text(f"echo {thread} {number}") for number in range(50)] for thread in range(8)]
         assert len(server.stop()) == 400

@@ -4,29 +4,22 @@ from tests.shells.contract import ClientContract, OwnershipContract, ServerContr
 from tests.shells.pressure import BackpressureContract, HandlerContract, HostilityContract
 
 
-class TestServer(ServerContract):
-    pass
+class TestServer(ServerContract): ...
 
 
-class TestOwnership(OwnershipContract):
-    pass
+class TestOwnership(OwnershipContract): ...
 
 
-class TestClient(ClientContract):
-    pass
+class TestClient(ClientContract): ...
 
 
-class TestSpokenTo(SpokenToContract):
-    pass
+class TestSpokenTo(SpokenToContract): ...
 
 
-class TestHostility(HostilityContract):
-    pass
+class TestHostility(HostilityContract): ...
 
 
-class TestBackpressure(BackpressureContract):
-    pass
+class TestBackpressure(BackpressureContract): ...
 
 
-class TestHandler(HandlerContract):
-    pass
+class TestHandler(HandlerContract): ...

@@ -47,8 +47,6 @@ def holds(client: Client) -> bool:
 
 
 class Locks(ProtocolMachine[C], Generic[C]):
-    """Clients that lock and unlock as they like."""
-
     def messages(self, client: Client) -> st.SearchStrategy[Message]:
         return st.sampled_from([LOCK, UNLOCK])
 
@@ -133,17 +131,17 @@ def test_a_lock_that_anybody_can_unlock_is_proved_wrong_by_the_shortest_conversa
     ]
 
 
-def test_what_must_hold_of_the_carry_is_looked_at_after_each_message() -> None:
+def test_the_carry_is_checked_after_each_message() -> None:
     assert found(Counting, AssertionError) == ["ann sends text/plain b'lock'", "bob sends text/plain b'lock'"]
 
 
-def test_what_somebody_said_who_has_died_is_tried() -> None:
+def test_the_machine_tries_messages_of_clients_that_have_died() -> None:
     first, held, failed = found(Mourning, AssertionError)  # what she said before makes her somebody whom one can hold
     assert first == held == "ann sends text/plain b'lock'"
     assert "whom should this be answered?" in failed
 
 
-def test_a_handler_that_fails_is_found() -> None:
+def test_the_machine_finds_a_handler_that_fails() -> None:
     sent, failed, *_ = found(Failing, KeyError)
     assert sent == "ann sends text/plain b'unlock'"
     assert "ends: the handler failed with KeyError(b'unlock')" in failed

@@ -66,7 +66,7 @@ def test_a_stuck_handler_fails_the_test_and_shows_where_it_is(directory: Path) -
         path.write_bytes(b"")
 
 
-def test_a_server_that_is_full_ends_and_its_own_observer_is_told(directory: Path) -> None:
+def test_a_full_server_ends_and_its_own_observer_is_told(directory: Path) -> None:
     told = list[Event]()
     with serving(IPC(directory, limits=Limits(connections=1, drain=0.1), observe=told.append)) as serve:
         server = serve(log, EMPTY)
@@ -79,7 +79,7 @@ def test_a_server_that_is_full_ends_and_its_own_observer_is_told(directory: Path
         server.connect()
 
 
-def test_what_went_wrong_is_reported(pytester: pytest.Pytester) -> None:
+def test_the_report_of_a_failed_test_shows_its_servers_and_simulation(pytester: pytest.Pytester) -> None:
     result = run(
         pytester,
         """

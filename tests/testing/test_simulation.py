@@ -15,40 +15,23 @@ from returns.result import Failure, Success
 
 from ipcfold import IPC, Continuation, HandlerFailed, Limits, Message, Outcome, cases, fold
 from ipcfold.events import Connected, Departure, Disconnected, Ending, Folded, Listening, Refused, Stopping
-from ipcfold.testing import (
-    Close,
-    Connect,
-    Elapse,
-    Hold,
-    Kill,
-    Release,
-    Scripted,
-    Send,
-    Shutdown,
-    Simulation,
-    Step,
-    Write,
-    broken_frames,
-    chunks,
-    handlers,
-    messages,
-    scripts,
-    simulate,
-)
+from ipcfold.testing import Simulation, simulate
 from ipcfold.testing.plugin import serving
+from ipcfold.testing.script import Close, Connect, Elapse, Hold, Kill, Release, Send, Shutdown, Step, Write
+from ipcfold.testing.strategies import Scripted, broken_frames, chunks, handlers, messages, scripts
 
-Log = tuple[tuple[int, Message], ...]
-EMPTY: Log = ()
+History = tuple[tuple[int, Message], ...]
+EMPTY: History = ()
 NOTHING: tuple[Message, ...] = ()
 ONE, TWO = Message.text("one"), Message.text("two")
 
 
-def log(message: Message, continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
+def record(message: Message, continuation: Continuation[History], carry: History) -> Continuation[History]:
     """Keep who said what, and answer twice."""
     return continuation.respond((*carry, (continuation.peer.connection, message)), message, Message.text(str(len(carry))))
 
 
-def ending(simulation: Simulation[Log]) -> list[Ending]:
+def ending(simulation: Simulation[History]) -> list[Ending]:
     return [event.ending for event in simulation.events if isinstance(event, Stopping)]
 
 
@@ -58,7 +41,7 @@ def test_whatever_clients_do_the_carry_is_what_was_folded_and_each_knows_its_par
     sizes: list[int],
     stopped: bool,  # noqa: FBT001 - drawn
 ) -> None:
-    simulation = simulate(log, EMPTY, [*script, *([Shutdown()] if stopped else [])], chunks=sizes)
+    simulation = simulate(record, EMPTY, [*script, *([Shutdown()] if stopped else [])], chunks=sizes)
     folded = [event for event in simulation.events if isinstance(event, Folded)]
     assert simulation.result == Success(tuple((event.peer.connection, event.message) for event in folded))
     assert simulation.outcome is (Outcome.STOP if stopped else Outcome.CONTINUE)
@@ -82,7 +65,7 @@ def test_whatever_clients_do_the_carry_is_what_was_folded_and_each_knows_its_par
 
 
 @given(handlers(), st.lists(messages(), max_size=10), chunks())
-def test_for_one_client_it_is_fold(handler: Scripted, said: list[Message], sizes: list[int]) -> None:
+def test_a_simulation_with_one_client_does_what_fold_does(handler: Scripted, said: list[Message], sizes: list[int]) -> None:
     simulation = simulate(handler, NOTHING, [Connect("ann"), Send("ann", *said)], chunks=sizes)
     match cases(fold(handler, NOTHING, said)):
         case Success(last):
@@ -100,10 +83,10 @@ sends = st.builds(lambda who, what: Send(who, *what), st.sampled_from(["ann", "b
 
 @settings(max_examples=15)
 @given(st.lists(sends, max_size=6))
-def test_a_real_server_does_the_same(script: list[Send]) -> None:
-    simulation = simulate(log, EMPTY, script)
+def test_a_real_server_does_what_a_simulation_does(script: list[Send]) -> None:
+    simulation = simulate(record, EMPTY, script)
     with TemporaryDirectory(prefix="ipc") as directory, serving(IPC(directory)) as serve:
-        server = serve(log, EMPTY)
+        server = serve(record, EMPTY)
         heard = {name: list[Message]() for name in simulation.clients}
         with ExitStack() as open_until:
             processes = {name: open_until.enter_context(server.connect()) for name in simulation.clients}
@@ -117,7 +100,7 @@ def test_a_real_server_does_the_same(script: list[Send]) -> None:
 @given(st.integers(1, 30), st.booleans())
 def test_half_a_frame_of_a_killed_client_is_not_folded(lost: int, held: bool) -> None:  # noqa: FBT001 - drawn
     script: list[Step] = [Connect("ann"), *([Hold("ann")] if held else []), Send("ann", ONE, TWO), Kill("ann", lost), Send("bob", ONE)]
-    simulation = simulate(log, EMPTY, script)
+    simulation = simulate(record, EMPTY, script)
     frame = 2 + len("text/plain") + 4 + 3 + 1
     whole = 2 - -(-lost // frame) if held else 2
     assert [message for who, message in simulation.carry if who == 1] == [ONE, TWO][: max(0, whole)]
@@ -126,16 +109,18 @@ def test_half_a_frame_of_a_killed_client_is_not_folded(lost: int, held: bool) ->
 
 
 @given(broken_frames())
-def test_who_writes_what_is_no_frame_is_dropped_and_the_others_go_on(data: bytes) -> None:
-    simulation = simulate(log, EMPTY, [Send("ann", ONE), Write("ann", data), Send("ann", TWO), Send("bob", TWO)])
+def test_a_client_that_writes_no_frame_is_dropped_and_the_others_go_on(data: bytes) -> None:
+    simulation = simulate(record, EMPTY, [Send("ann", ONE), Write("ann", data), Send("ann", TWO), Send("bob", TWO)])
     assert simulation.carry == ((1, ONE), (2, TWO))
     (gone,) = [event for event in simulation.events if isinstance(event, Disconnected)]
     assert gone.departure is simulation.clients["ann"].departure is Departure.DROPPED
     assert gone.reason in str(simulation)
 
 
-def test_who_is_held_is_overtaken_and_hears_nothing() -> None:
-    simulation = simulate(log, EMPTY, [Connect("ann"), Hold("ann"), Send("ann", ONE), Send("bob", TWO), Release("ann"), Send("ann", TWO)])
+def test_a_client_that_is_held_is_overtaken_and_hears_nothing() -> None:
+    simulation = simulate(
+        record, EMPTY, [Connect("ann"), Hold("ann"), Send("ann", ONE), Send("bob", TWO), Release("ann"), Send("ann", TWO)]
+    )
     assert simulation.carry == ((2, TWO), (1, ONE), (1, TWO))
     assert simulation.clients["ann"].acknowledged == 2
 
@@ -147,14 +132,14 @@ def test_who_is_held_is_overtaken_and_hears_nothing() -> None:
         ([Connect("ann"), Write("ann", b"\x00\x01x" + b"\xff" * 5)], Limits(), "it broke the protocol: a content of 4294967295 bytes"),
     ],
 )
-def test_what_a_limit_says_is_why_a_client_goes(script: Sequence[Step], limits: Limits, reason: str) -> None:
-    simulation = simulate(log, EMPTY, script, limits=limits)
+def test_a_client_over_a_limit_is_dropped_with_that_reason(script: Sequence[Step], limits: Limits, reason: str) -> None:
+    simulation = simulate(record, EMPTY, script, limits=limits)
     (gone,) = [event for event in simulation.events if isinstance(event, Disconnected)]
     assert gone.reason.startswith(reason)
 
 
-def test_one_too_many_is_turned_away() -> None:
-    simulation = simulate(log, EMPTY, [Connect("ann"), Send("bob", ONE), Send("ann", TWO)], limits=Limits(connections=1))
+def test_a_client_over_the_limit_is_refused() -> None:
+    simulation = simulate(record, EMPTY, [Connect("ann"), Send("bob", ONE), Send("ann", TWO)], limits=Limits(connections=1))
     (refused,) = [event for event in simulation.events if isinstance(event, Refused)]
     assert refused.reason == "there are 1 already (limits.connections)"
     assert simulation.clients["bob"].departure is Departure.DROPPED
@@ -162,27 +147,27 @@ def test_one_too_many_is_turned_away() -> None:
     assert simulation.carry == ((1, TWO),)
 
 
-def test_what_must_not_be_sent_is_not_and_the_transcript_says_why() -> None:
-    simulation = simulate(log, EMPTY, [Send("ann", ONE, Message.octets(b"x" * 101))], limits=Limits(message=100))
+def test_a_message_over_the_limit_is_not_sent_and_the_transcript_says_why() -> None:
+    simulation = simulate(record, EMPTY, [Send("ann", ONE, Message.octets(b"x" * 101))], limits=Limits(message=100))
     assert simulation.clients["ann"].sent == ()
     assert "ann  cannot send: a message of 101 bytes is over the limit of 100" in str(simulation)
 
 
 @given(st.floats(0.1, 1e6))
 def test_the_timeout_runs_in_the_time_of_the_script(timeout: float) -> None:
-    before = simulate(log, EMPTY, [Send("ann", ONE), Elapse(timeout * 0.9)], timeout=timeout, heartbeat=timeout / 5)
-    after = simulate(log, EMPTY, [Send("ann", ONE), Elapse(timeout * 1.1)], timeout=timeout, heartbeat=timeout / 5)
+    before = simulate(record, EMPTY, [Send("ann", ONE), Elapse(timeout * 0.9)], timeout=timeout, heartbeat=timeout / 5)
+    after = simulate(record, EMPTY, [Send("ann", ONE), Elapse(timeout * 1.1)], timeout=timeout, heartbeat=timeout / 5)
     assert (before.outcome, after.outcome) == (Outcome.CONTINUE, Outcome.STOP)
     assert ending(after) == [Ending.TIMED_OUT]
     assert after.clients["ann"].departure is Departure.DISMISSED
 
 
 @pytest.mark.parametrize("error", [KeyError("no"), SystemExit(1)])
-def test_a_handler_that_fails_ends_it_with_the_last_good_carry(error: BaseException) -> None:
-    def fail(message: Message, continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
+def test_a_handler_that_fails_ends_a_simulation_with_the_last_good_carry(error: BaseException) -> None:
+    def fail(message: Message, continuation: Continuation[History], carry: History) -> Continuation[History]:
         if message == TWO:
             raise error
-        return log(message, continuation, carry)
+        return record(message, continuation, carry)
 
     simulation = simulate(fail, EMPTY, [Send("ann", ONE, TWO, ONE), Send("bob", ONE)])
     assert simulation.result == Failure(HandlerFailed(((1, ONE),), TWO, error))
@@ -194,16 +179,16 @@ def test_a_handler_that_fails_ends_it_with_the_last_good_carry(error: BaseExcept
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, pytest.fail.Exception, UnsatisfiedAssumption])
-def test_what_is_for_whoever_runs_the_test_goes_through(error: type[BaseException]) -> None:
-    def interrupt(message: Message, continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
+def test_an_exception_for_the_test_runner_goes_through(error: type[BaseException]) -> None:
+    def interrupt(message: Message, continuation: Continuation[History], carry: History) -> Continuation[History]:
         raise error
 
     with pytest.raises(error):
         simulate(interrupt, EMPTY, [Send("ann", ONE)])
 
 
-def test_who_comes_when_it_has_ended_finds_no_server() -> None:
-    simulation = simulate(log, EMPTY, [Shutdown(), Send("ann", ONE)])
+def test_a_client_that_comes_after_the_end_finds_no_server() -> None:
+    simulation = simulate(record, EMPTY, [Shutdown(), Send("ann", ONE)])
     assert simulation.carry == EMPTY
     assert simulation.clients["ann"].departure is Departure.DROPPED
     assert [type(event) for event in simulation.events] == [Listening, Stopping]
@@ -217,21 +202,21 @@ def test_time_goes_on_and_not_for_ever(seconds: float) -> None:
 
 
 @pytest.mark.parametrize("size", [0, -1])
-def test_a_read_brings_something(size: int) -> None:
+def test_a_chunk_has_at_least_one_byte(size: int) -> None:
     with pytest.raises(ValueError, match="at least one byte"):
-        simulate(log, EMPTY, [], chunks=[3, size])
+        simulate(record, EMPTY, [], chunks=[3, size])
 
 
 @pytest.mark.parametrize("name", ["server", "time"])
-def test_who_has_a_name_of_the_transcript_is_no_client(name: str) -> None:
+def test_a_client_cannot_have_a_name_that_the_transcript_uses(name: str) -> None:
     with pytest.raises(ValueError, match="use another name"):
-        simulate(log, EMPTY, [Connect(name)])
+        simulate(record, EMPTY, [Connect(name)])
 
 
 def test_the_transcript_says_what_did_not_happen() -> None:
     held: list[Step] = [Connect("ann"), Hold("ann"), Close("ann"), Send("ann", ONE), Release("ann")]
     gone: list[Step] = [Send("ann", ONE), Connect("ann"), Release("ann")]
-    said = [link.split("  ")[-1].strip() for link in str(simulate(log, EMPTY, held + gone)).splitlines()]
+    said = [link.split("  ")[-1].strip() for link in str(simulate(record, EMPTY, held + gone)).splitlines()]
     assert said == [
         "connects",
         "is held",
@@ -252,8 +237,8 @@ def test_a_transcript_is_brief() -> None:
     assert "... (1000 bytes)" in str(simulation)
 
 
-def test_an_answer_that_is_none_is_a_failure_and_its_message_is_not_folded() -> None:
-    def confuse(message: Message, continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
+def test_a_wrong_answer_is_a_failure_and_its_message_is_not_folded() -> None:
+    def confuse(message: Message, continuation: Continuation[History], carry: History) -> Continuation[History]:
         return Continuation(carry, message)  # type: ignore[arg-type]  # what the test is about
 
     simulation = simulate(confuse, EMPTY, [Send("ann", ONE)])
@@ -262,25 +247,25 @@ def test_an_answer_that_is_none_is_a_failure_and_its_message_is_not_folded() -> 
     assert ending(simulation) == [Ending.FAILED]
 
 
-def test_a_second_signal_ends_it_no_more_than_the_first() -> None:
-    simulation = simulate(log, EMPTY, [Send("ann", ONE), Shutdown(), Shutdown(), Send("ann", TWO)])
+def test_a_second_signal_changes_nothing() -> None:
+    simulation = simulate(record, EMPTY, [Send("ann", ONE), Shutdown(), Shutdown(), Send("ann", TWO)])
     assert ending(simulation) == [Ending.SIGNALLED]
     assert simulation.carry == ((1, ONE),)
 
 
-def test_outside_of_tests_nothing_is_kept_or_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    simulation = Context().run(simulate, log, EMPTY, [Send("ann", ONE)])
+def test_a_simulation_outside_of_tests_is_neither_kept_nor_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    simulation = Context().run(simulate, record, EMPTY, [Send("ann", ONE)])
     assert simulation.carry == ((1, ONE),)
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_script_of_nothing() -> None:
-    simulation = simulate(log, EMPTY, [])
+def test_an_empty_script_gives_the_first_carry() -> None:
+    simulation = simulate(record, EMPTY, [])
     assert (simulation.result, simulation.events, str(simulation)) == (Success(EMPTY), (Listening(simulation.events[0].name),), "")
 
 
 def test_the_transcript_tells_of_the_end() -> None:
-    simulation = simulate(log, EMPTY, [Connect("ann"), Close("ann"), Connect("bob"), Elapse(2), Shutdown()])
+    simulation = simulate(record, EMPTY, [Connect("ann"), Close("ann"), Connect("bob"), Elapse(2), Shutdown()])
     assert str(simulation).splitlines() == [
         "   0.00 s  ann     connects",
         "   0.00 s  ann     closes",

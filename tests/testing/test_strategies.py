@@ -4,24 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipcfold import Continuation, Limits, MediaType, Message, Name, Outcome, fold
-from ipcfold.core.frame import Broken, Decoder, Encoder
-from ipcfold.testing import (
-    Elapse,
-    Fail,
-    Scripted,
-    ScriptedError,
-    Shutdown,
-    Step,
-    broken_frames,
-    chunks,
-    cuts,
-    frames,
-    handlers,
-    media_types,
-    messages,
-    names,
-    scripts,
-)
+from ipcfold.core.wire import Broken, Decoder, Encoder
+from ipcfold.testing import Elapse, Fail, Scripted, ScriptedError, Shutdown, Step
+from ipcfold.testing.strategies import broken_frames, chunks, cuts, frames, handlers, media_types, messages, names, scripts
 
 NOTHING: tuple[Message, ...] = ()
 

@@ -6,45 +6,11 @@ import attrs
 from returns.result import Failure, Result, Success
 
 from ipcfold import (
-    IPC,
-    AskError,
-    CloseError,
-    ConnectError,
-    ConnectionClosed,
-    ConnectionDropped,
-    ConnectionLost,
-    ConnectionRefused,
-    Continuation,
-    DirectoryUnusable,
-    HandlerFailed,
-    Interrupted,
-    InUse,
-    InvalidMediaType,
-    InvalidName,
-    ListenError,
-    MediaType,
-    Message,
-    MessageTooLarge,
-    Name,
-    NameTaken,
-    NoServer,
-    PathTooLong,
-    PeerUntrusted,
-    Pipeline,
-    Process,
-    ProcessClosed,
-    ProtocolBroken,
-    ReceiveError,
-    ReservedMessage,
-    SendError,
-    SystemFailure,
-    TimedOut,
-    Unacknowledged,
-    UnreadExceeded,
-    UsedAfterFork,
-    cases,
-    pipeline,
-)
+    IPC, AskError, CloseError, ConnectError, ConnectionClosed, ConnectionDropped, ConnectionLost, ConnectionRefused, Continuation,
+    DirectoryUnusable, HandlerFailed, Interrupted, InUse, InvalidMediaType, InvalidName, ListenError, MediaType, Message, MessageTooLarge,
+    Name, NameTaken, NoServer, PathTooLong, PeerUntrusted, Pipeline, Process, ProcessClosed, ProtocolBroken, ReceiveError,
+    ReservedMessage, SendError, SystemFailure, TimedOut, Unacknowledged, UnreadExceeded, UsedAfterFork, cases, pipeline,
+)  # fmt: skip
 from ipcfold import codec as typed_verbs
 from ipcfold.codec import Codec, Undecodable, Unencodable
 from ipcfold.pointfree import ask, close, send, wait
@@ -70,28 +36,11 @@ def whole_chain() -> None:
         response,
         Pipeline[
             Message,
-            InvalidName
-            | DirectoryUnusable
-            | PathTooLong
-            | NoServer
-            | PeerUntrusted
-            | ConnectionRefused
-            | ProtocolBroken
-            | TimedOut
-            | SystemFailure
-            | MessageTooLarge
-            | ReservedMessage
-            | ProcessClosed
-            | UsedAfterFork
-            | Unacknowledged
-            | ConnectionClosed
-            | ConnectionLost
-            | ConnectionDropped
-            | Interrupted
-            | InUse
-            | UnreadExceeded,
+            InvalidName | DirectoryUnusable | PathTooLong | NoServer | PeerUntrusted | ConnectionRefused | ProtocolBroken | TimedOut |
+            SystemFailure | MessageTooLarge | ReservedMessage | ProcessClosed | UsedAfterFork | Unacknowledged | ConnectionClosed |
+            ConnectionLost | ConnectionDropped | Interrupted | InUse | UnreadExceeded,
         ],
-    )
+    )  # fmt: skip
 
 
 def count(message: Message, continuation: Continuation[int], counter: int) -> Continuation[int]:

@@ -6,7 +6,6 @@ The checkers are in the extra `lint`, with exact versions: another version may i
 import ast
 import re
 import shutil
-import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -16,11 +15,10 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from tests.environment import PLAIN
-from tests.shells.support import PATIENCE
+from tests.environment import PLAIN, ROOT
+from tests.shells.support import python
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
 RIGHT, WRONG = HERE / "pipelines.py", HERE / "pipelines_wrong.py"
 PAGE = ROOT / "docs" / "how-to" / "type-checkers.md"
 
@@ -98,9 +96,9 @@ def errors(checker: Checker, directory: Path) -> dict[str, set[int]]:
     for file in (RIGHT, WRONG):
         shutil.copy(file, directory)
     (directory / "pyproject.toml").write_text(configuration(plugin="plugin" in checker.name))
-    command = [sys.executable, "-m", checker.package, *checker.options, RIGHT.name, WRONG.name]
     environment = {**PLAIN, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}  # without it, pyright's package looks for a newer version of itself
-    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    command = ["-m", checker.package, *checker.options, RIGHT.name, WRONG.name]
+    done = python(*command, cwd=directory, environment=environment, check=False)
     assert done.returncode == 1, done.stdout + done.stderr  # errors, and no failure of the checker's own
     found: dict[str, set[int]] = {RIGHT.name: set(), WRONG.name: set()}
     for line in done.stdout.splitlines():
@@ -123,8 +121,7 @@ def test_a_checker_accepts_what_is_right_and_refuses_what_the_table_says(checker
 def test_pyrefly_finds_nothing_without_a_configuration(tmp_path: Path) -> None:
     """The documentation says so, which is why each project needs to write one."""
     shutil.copy(WRONG, tmp_path)
-    command = [sys.executable, "-m", "pyrefly", "check", "--python-interpreter-path", sys.executable, WRONG.name]
-    done = subprocess.run(command, cwd=tmp_path, env=PLAIN, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    done = python("-m", "pyrefly", "check", "--python-interpreter-path", sys.executable, WRONG.name, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "")
     assert "using preset `basic`" in done.stderr
 

@@ -29,11 +29,11 @@ def marked(file: Path) -> dict[int, set[str]]:
     return {number: set(mark[1].split()) for number, mark in marks if mark is not None}
 
 
-def test_what_must_be_accepted() -> None:
+def test_mypy_accepts_the_right_file() -> None:
     assert refused(HERE / "right.py") == {}
 
 
-def test_what_must_be_refused() -> None:
+def test_mypy_refuses_exactly_the_marked_lines() -> None:
     wrong = HERE / "wrong.py"
     assert len(marked(wrong)) > 20
     assert refused(wrong) == marked(wrong)

@@ -8,7 +8,7 @@ from typing import Final, Literal
 import attrs
 
 from ipcfold import Continuation, Message
-from ipcfold.core.frame import Signal
+from ipcfold.core.wire import Signal
 
 HEARTBEAT: Final = Signal.HEARTBEAT.frame
 Side = Literal["client", "server"]

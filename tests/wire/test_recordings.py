@@ -6,8 +6,9 @@ from itertools import groupby
 import pytest
 from returns.result import Success
 
-from ipcfold import Limits, Peer
-from ipcfold.core.client_connection import ClientConnection, State
+from ipcfold import Limits, Name, Peer
+from ipcfold.core.client_connection import ClientConnection
+from ipcfold.core.protocol import ClientState
 from ipcfold.core.server import ServerCore
 from ipcfold.message import Message
 from tests.core.written import written
@@ -33,7 +34,7 @@ RECORDINGS = pytest.mark.parametrize("recording", recordings(), ids=[recording.s
 CUTTINGS = pytest.mark.parametrize("cutting", [whole, cut_at_every_byte, joined])
 
 
-def test_all_are_there() -> None:
+def test_every_recording_is_there() -> None:
     assert {recording.scenario for recording in recordings()} == {
         "batch-quiet", "batch-responses", "close", "idle", "kill", "nul", "pingpong", "sigint", "stop",
     }  # fmt: skip
@@ -42,26 +43,27 @@ def test_all_are_there() -> None:
 @CUTTINGS
 @RECORDINGS
 def test_our_server_answers_the_recorded_client(recording: Recording, cutting: Cutting) -> None:
-    host = ServerCore(0, heartbeat=1.0, limits=Limits(), timeout=None, now=0.0)
-    end = host.connect(Peer(1), 0.0)
+    core = ServerCore(0, name=Name("recorded"), heartbeat=1.0, limits=Limits(), timeout=None, now=0.0)
+    end = core.connect(Peer(1), 0.0)
+    assert end is not None
     sent = written(end)
 
     def fold() -> bytes:
-        while (asked := host.ask()) is not None:
-            host.answered(handle(asked[0], asked[1], asked[1].carry), 0.0)
+        while (asked := core.turn(0.0, 0.0).ask) is not None:
+            core.answered(handle(asked[0], asked[1], asked[1].carry), 0.0, 0.0)
         return written(end)
 
     for piece in client_pieces(recording, cutting):
         if piece is None:
-            host.shutdown(0.0)
+            core.shutdown(0.0)
         elif piece:
-            host.receive(1, piece, 0.0)
+            end.receive(piece, 0.0)
         else:
-            host.end(1, 0.0)
+            end.end()
         sent += fold()
     assert sent == recording.sent_by("server")
     assert end.over
-    assert host.result() == Success(recording.carry)
+    assert core.result() == Success(recording.carry)
 
 
 def client_pieces(recording: Recording, cutting: Cutting) -> Iterator[bytes | None]:
@@ -91,7 +93,7 @@ def test_our_client_talks_to_the_recorded_server(recording: Recording, cutting: 
             end.end()
         return written(end)
 
-    while end.state is State.CONNECTED:
+    while end.state is ClientState.CONNECTED:
         sent += heard()
     for verb, contents in recording.script:
         match verb, contents:
@@ -117,7 +119,7 @@ def test_our_client_talks_to_the_recorded_server(recording: Recording, cutting: 
                 sent += written(end)
                 while end.open:
                     sent += heard()
-                assert end.state is State.CLOSED
+                assert end.state is ClientState.CLOSED
     assert without_heartbeats(sent) == recording.sent_by("client")
 
 

@@ -1,13 +1,15 @@
-"""A connection to a server, as a program uses it: each verb returns a `Result`.
+"""A connection to a server, as a program uses it: how to open one, and its verbs, each of which returns a `Result`.
 
 Nothing runs in the background: bytes move only while a verb runs.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
+import struct
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from threading import RLock
 from time import monotonic
@@ -15,38 +17,33 @@ from types import TracebackType
 from typing import Final, NoReturn, TypeVar, final
 from weakref import WeakSet, ref
 
-from returns.maybe import Some
 from returns.result import Failure, Result, Success
 
 from ipcfold.blocking.driver import Driver
-from ipcfold.core.client_connection import State
-from ipcfold.core.frame import RefusedError
+from ipcfold.core.verbs import Sent, Steps, Verbs
 from ipcfold.errors import (
     AskError,
     CloseError,
     ConnectError,
-    ConnectionClosed,
-    ConnectionDropped,
-    ConnectionLost,
-    ConnectionRefused,
-    Ended,
-    Interrupted,
     InUse,
-    ProcessClosed,
-    ProtocolBroken,
+    NoServer,
+    PeerUntrusted,
     ReceiveError,
     SendError,
+    SystemFailure,
     TimedOut,
-    Unacknowledged,
-    UnreadExceeded,
     UsedAfterFork,
 )
 from ipcfold.limits import Limits
-from ipcfold.local.claim import holder_of
+from ipcfold.local.claim import is_socket
+from ipcfold.local.credentials import peer_of, trusted
+from ipcfold.local.directory import reachable
+from ipcfold.local.names import Probe, loss
+from ipcfold.local.stream import LONGEST_SLEEP
 from ipcfold.message import Message
-from ipcfold.peer import Name, Peer
+from ipcfold.peer import Name, Peer, Trust
+from ipcfold.result import cases
 
-A = TypeVar("A")
 T = TypeVar("T")
 E = TypeVar("E")
 
@@ -71,18 +68,16 @@ class Process:
     closes the connection at the end.
     """
 
-    __slots__ = ("__weakref__", "_closed", "_driver", "_forked", "_guard", "_limits", "_name", "_owner", "_path", "_peer", "_user")
+    __slots__ = ("__weakref__", "_driver", "_forked", "_guard", "_name", "_owner", "_peer", "_user", "_verbs")
 
-    def __init__(self, name: Name, peer: Peer, path: Path, driver: Driver, limits: Limits) -> None:
+    def __init__(self, name: Name, peer: Peer, driver: Driver, verbs: Verbs) -> None:
         """Made by `IPC.get` and `IPC.wait`."""
         self._driver = driver
+        self._verbs = verbs
         self._name = name
         self._peer = peer
-        self._path = path
-        self._limits = limits
         self._owner = os.getpid()
         self._forked = False  # a flag, because the kernel reuses process ids
-        self._closed = False
         self._guard = RLock()  # reentrant, because a signal handler of the same thread may take it
         self._user: Callable[[], _User | None] = _nobody
         _connections.add(self)
@@ -100,20 +95,20 @@ class Process:
     @property
     def closed(self) -> bool:
         """Whether this end knows that the connection is over."""
-        return self._closed or self._forked or not self._driver.connection.open
+        return self._verbs.closed or self._forked or not self._driver.connection.open
 
     def send(self, *messages: Message) -> Result[Process, SendError]:
         """Send the messages at once. Success means that the server has folded every one of them.
 
         Responses that arrive meanwhile are kept for `wait`.
         """
-        return self._alone(self._send, messages)
+        return self._alone(lambda: self._sent(self._verbs.send(messages)))
 
     def wait(self, timeout: float | None = None) -> Result[Message, ReceiveError]:
         """The next response, in the order they were sent; `timeout` in seconds, `None` for as long as it takes."""
         if self._user is _nobody and not self._forked and (response := self._driver.connection.response()) is not None:
             return Success(response)  # the usual case: it arrived together with the acknowledgement
-        return self._alone(self._wait, timeout)
+        return self._alone(lambda: self._driver.run(self._verbs.wait(timeout, _deadline(timeout))))
 
     def ask(self, message: Message, timeout: float | None = None) -> Result[Message, AskError]:
         """Send the message and wait for the first response to it, in `timeout` seconds together.
@@ -121,11 +116,11 @@ class Process:
         Responses to other messages stay for `wait`, also late ones to earlier questions. An `Ended` means that the server
         folded the message and sent no response. A `TimedOut` says by `acknowledged` whether the fold is known.
         """
-        return self._alone(partial(self._ask, message), timeout)
+        return self._alone(lambda: self._driver.run(self._verbs.ask(message, timeout, _deadline(timeout))))
 
     def close(self) -> Result[None, CloseError]:
         """Ask the server to close, and wait for its confirmation for at most `limits.drain` seconds. A second call does nothing."""
-        return self._alone(lambda _: self._close(), None)
+        return self._alone(self._close)
 
     def __enter__(self) -> Process:
         return self
@@ -150,24 +145,7 @@ class Process:
         self._forked = True
         self._driver.stream.close()
 
-    def greeted(self, deadline: float, timeout: float) -> Result[Process, ConnectError]:
-        """This process once the server has greeted; called while connecting."""
-        driver, connection = self._driver, self._driver.connection
-        driver.until(lambda: None if connection.state is State.CONNECTED else True, deadline)
-        match connection.state:
-            case State.TALKING:
-                driver.write()  # the acceptance leaves now, because a client may take long until its first message
-                driver.idle = True
-                return Success(self)
-            case State.BROKEN:
-                return Failure(ProtocolBroken(self._name, connection.broken))
-            case State.CONNECTED:
-                driver.stream.close()
-                return Failure(TimedOut(self._name, timeout, "the greeting of"))
-            case _:
-                return Failure(ConnectionRefused(self._name))
-
-    def _alone(self, use: Callable[[A], Result[T, E]], argument: A) -> Result[T, E | UsedAfterFork | InUse]:
+    def _alone(self, use: Callable[[], Result[T, E]]) -> Result[T, E | UsedAfterFork | InUse]:
         """The result of a use, during which neither another thread nor a signal handler can use the connection."""
         if self._forked:
             return Failure(UsedAfterFork(self._name, self._owner))
@@ -180,87 +158,85 @@ class Process:
         try:
             if not driver.idle:
                 driver.mend()
-            result = use(argument)
+            result = use()
             driver.idle = True
             return result
         finally:
             self._user = _nobody
 
-    def _send(self, messages: tuple[Message, ...]) -> Result[Process, SendError]:
-        if self._closed:
-            return Failure(ProcessClosed(self._name))
-        driver, connection = self._driver, self._driver.connection
-        before = connection.sent
-        try:
-            driver.send(messages)
-        except RefusedError as error:
-            return Failure(error.refusal)
-        last = before + len(messages)
-        while connection.acknowledged < last and connection.open:
-            driver.step(None)
-        if connection.acknowledged >= last:
-            return Success(self)
-        return Failure(Unacknowledged(max(0, connection.acknowledged - before), len(messages), self._ended()))
-
-    def _wait(self, timeout: float | None) -> Result[Message, ReceiveError]:
-        if self._closed:
-            return Failure(ProcessClosed(self._name))
-        connection = self._driver.connection
-        response = self._driver.until(connection.response, _deadline(timeout))
-        if response is not None:
-            return Success(response)
-        if connection.open:
-            return Failure(TimedOut(self._name, timeout or 0.0, "a response of"))
-        return Failure(self._ended())
-
-    def _ask(self, message: Message, timeout: float | None) -> Result[Message, AskError]:
-        if self._closed:
-            return Failure(ProcessClosed(self._name))
-        connection, deadline = self._driver.connection, _deadline(timeout)
-        number = connection.sent + 1  # also if nothing can be sent any more: a response to another message is never taken for this one
-        try:
-            self._driver.send((message,))
-        except RefusedError as error:
-            return Failure(error.refusal)
-        response = self._driver.until(partial(connection.response_to, number), deadline)
-        if response is not None:
-            return Success(response)
-        if connection.open:
-            return Failure(TimedOut(self._name, timeout or 0.0, "the response of", int(connection.acknowledged >= number)))
-        if connection.acknowledged >= number:
-            return Failure(self._ended())
-        return Failure(Unacknowledged(0, 1, self._ended()))
+    def _sent(self, steps: Steps[Sent]) -> Result[Process, SendError]:
+        match cases(self._driver.run(steps)):
+            case Success():
+                return Success(self)
+            case Failure(error):
+                return Failure(error)
 
     def _close(self) -> Result[None, CloseError]:
-        if self._closed:
-            return Success(None)
-        connection = self._driver.connection
-        self._driver.close()
-        self._driver.until(lambda: None, monotonic() + self._limits.drain)
-        unconfirmed = connection.open
-        self._closed = True
+        closed = self._driver.run(self._verbs.close(monotonic()))
         self._driver.stream.close()
-        if unconfirmed:
-            return Failure(TimedOut(self._name, self._limits.drain, "the confirmation to close of"))
-        if connection.state is State.CLOSED or connection.state is State.DISMISSED:
-            return Success(None)
-        return Failure(self._ended())
+        return closed
 
-    def _ended(self) -> Ended:
-        connection = self._driver.connection
-        match connection.state:
-            case State.BROKEN:
-                return ProtocolBroken(self._name, connection.broken)
-            case State.FLOODED:
-                return UnreadExceeded(self._name, self._limits.unread)
-            case State.INTERRUPTED:
-                return Interrupted(self._name)
-            case State.LOST if holder_of(self._path) == Some(self._peer.pid):  # a hint only, because the kernel reuses process ids
-                return ConnectionDropped(self._name, self._peer.pid, connection.largest)
-            case State.LOST:
-                return ConnectionLost(self._name)
-            case _:
-                return ConnectionClosed(self._name)
+
+def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust: Trust, timeout: float) -> Result[Process, ConnectError]:
+    """A connection to the server at this path that has greeted within `timeout` seconds."""
+    if not is_socket(path):  # this check costs a fifth of an attempt to connect, which matters while waiting
+        return Failure(NoServer(name, path))
+    deadline = monotonic() + timeout
+    try:
+        stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    except OSError as error:
+        return Failure(SystemFailure("make a socket for", path, error.strerror or str(error)))
+    try:
+        # The kernel keeps these timeouts, so that reads need no extra system call. The first limits how long connecting
+        # may block while the backlog is full, the second how long a read may block before a heartbeat is due.
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(timeout))
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(heartbeat))
+        stream.settimeout(None)  # socket.setdefaulttimeout has no effect on these sockets
+        with reachable(path) as address:
+            stream.connect(address)
+        stream.getpeername()  # this fails if a signal interrupted connect, which then seems to have succeeded
+        peer = peer_of(stream, 0)
+    except (FileNotFoundError, ConnectionRefusedError):
+        stream.close()
+        return Failure(NoServer(name, path))
+    except BlockingIOError:
+        stream.close()
+        return Failure(TimedOut(name, timeout, "a place in the backlog of"))
+    except OSError as error:
+        stream.close()
+        if error.errno == errno.ENOTCONN:
+            return Failure(TimedOut(name, timeout, "a place in the backlog of"))
+        return Failure(SystemFailure("connect to", path, error.strerror or str(error)))
+    if not trusted(trust, peer):
+        stream.close()
+        return Failure(PeerUntrusted(name, peer))
+    driver = Driver(stream, heartbeat, limits)
+    verbs = Verbs(name, driver.connection, limits, lambda: loss(name, path, peer, driver.connection.largest))
+    match cases(driver.run(verbs.greet(timeout, deadline))):
+        case Success():
+            driver.write()  # the acceptance leaves now, because a client may take long until its first message
+            driver.idle = True
+            return Success(Process(name, peer, driver, verbs))
+        case Failure(failure):
+            stream.close()
+            return Failure(failure)
+
+
+def _timeval(seconds: float) -> bytes:
+    """A `struct timeval`, at least one microsecond, because zero means for ever."""
+    microseconds = max(1, round(min(seconds, LONGEST_SLEEP) * 1e6))
+    return struct.pack("@ll", microseconds // 1_000_000, microseconds % 1_000_000)
+
+
+def probe(heartbeat: float, limits: Limits, trust: Trust) -> Probe:
+    """Connects to a server and closes in good order, because a server without a lock might not survive one that says nothing."""
+
+    def server(name: Name, path: Path, timeout: float) -> Result[Peer, ConnectError]:
+        reached = connected(name, path, heartbeat=heartbeat, limits=limits, trust=trust, timeout=timeout)
+        reached.map(lambda process: process.close())
+        return reached.map(lambda process: process.peer)
+
+    return server
 
 
 def _deadline(timeout: float | None) -> float | None:

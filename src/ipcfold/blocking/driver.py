@@ -1,7 +1,7 @@
 """Moves the bytes of a client's connection over a blocking socket, in both directions at once.
 
-Nothing runs in the background: bytes move only while `step` runs. A signal handler may raise an exception between any
-two steps. While `step` waits for bytes, the usual case, such an exception harms nothing. Anywhere else it ends the
+Nothing runs in the background: bytes move only while `run` runs a verb. A signal handler may raise an exception between any
+two lines. While `run` waits for bytes, the usual case, such an exception harms nothing. Anywhere else it ends the
 connection, because this end no longer knows which bytes were moved.
 """
 
@@ -10,14 +10,13 @@ from __future__ import annotations
 import select
 import socket
 from collections import deque
-from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Final, TypeVar, final
 
 from ipcfold.core.client_connection import ClientConnection
+from ipcfold.core.verbs import Steps
 from ipcfold.limits import Limits
 from ipcfold.local.stream import LARGE, LONGEST_SLEEP, READ_SIZE, SEND_FLAGS, widen
-from ipcfold.message import Message
 
 T = TypeVar("T")
 
@@ -41,30 +40,20 @@ class Driver:
         self.idle = True
         """Whether an exception harms nothing now: no bytes are being moved. The caller sets it when its use is done."""
 
-    def send(self, messages: Sequence[Message]) -> None:
-        """Queue these messages; raises what `Encoder.encode` raises."""
-        frames = self.connection.encode(messages)
+    def run(self, steps: Steps[T]) -> T:
+        """Run a verb, and block until it has its result."""
         self.idle = False
-        self.connection.send(frames, len(messages))
-        if self.connection.outbox.size > LARGE and not self._wide:
-            self._wide = True
-            widen(self.stream)
+        try:
+            until = next(steps)
+            while True:
+                self._step(until)
+                until = steps.send(monotonic())
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
-    def close(self) -> None:
-        """Queue the request to close."""
-        self.idle = False
-        self.connection.close()
-
-    def until(self, found: Callable[[], T | None], deadline: float | None) -> T | None:
-        """Write and read until `found` returns something, the connection is over, or the deadline has passed."""
-        while (result := found()) is None and self.connection.open:
-            if not self.step(deadline):
-                return found()
-        return result
-
-    def step(self, deadline: float | None) -> bool:
-        """Write or read once, and block until one of them is possible. Returns false once the deadline has passed."""
-        self.idle = False
+    def _step(self, deadline: float | None) -> None:
+        """Write or read once, and block until one of them is possible, or until the deadline."""
         connection, outbox = self.connection, self.connection.outbox
         if not outbox.size and (now := monotonic()) >= connection.deadline:
             connection.tick(now)
@@ -82,7 +71,6 @@ class Driver:
                 self._read()
         if not connection.open:
             self._shut(deadline)
-        return deadline is None or monotonic() < deadline
 
     def mend(self) -> None:
         """End the connection, because an exception interrupted the last use while bytes were being moved."""
@@ -92,6 +80,9 @@ class Driver:
     def write(self) -> None:
         """Write as much of the outbox as the socket takes."""
         outbox = self.connection.outbox
+        if outbox.size > LARGE and not self._wide:
+            self._wide = True
+            widen(self.stream)
         try:
             outbox.sent(self.stream.send(outbox.head(), SEND_FLAGS))
         except BlockingIOError:

@@ -55,10 +55,6 @@ class Flusher:
             self._bell.set()
             self._thread.join()
 
-    def forked(self) -> None:
-        """Note that this process is a forked child, which does not have the thread."""
-        self._busy = False
-
     def _woken(self) -> bool:
         if self._thread is not None or self._start():
             self._bell.set()

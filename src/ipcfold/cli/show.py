@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 from cyclopts import Parameter
 from returns.result import Failure, Success
 
-from ipcfold.blocking.discovery import ServerInfo, listeners
 from ipcfold.blocking.ipc import IPC
 from ipcfold.cli.output import Json, complained, concluded, console, in_order, note, say, say_json, watched
 from ipcfold.cli.parameters import AsJson, Ipc, Seconds
 from ipcfold.cli.status import Status
 from ipcfold.errors import DirectoryUnusable
+from ipcfold.local.discovery import ServerInfo, listeners
 from ipcfold.result import cases
 
 if TYPE_CHECKING:

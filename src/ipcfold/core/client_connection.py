@@ -1,19 +1,18 @@
 """The client's end of one connection.
 
-`transition` is the whole protocol of this end, as a table: a state and an event give the next state and one command.
-`ClientConnection` feeds the table, counts acknowledgements, and keeps each response with the number of the message that
-it answers. Whatever lies between two acknowledgements belongs to the first of them.
+It feeds the table of `protocol`, counts acknowledgements, and keeps each response with the number of the message that it
+answers. Whatever lies between two acknowledgements belongs to the first of them.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from enum import Enum
-from typing import Final, TypeAlias, final
+from typing import Final, final
 
-from ipcfold.core.frame import Decoder, Encoder, Signal
-from ipcfold.core.outbox import Outbox
+from ipcfold.core.buffers import Outbox
+from ipcfold.core.protocol import CLIENT_ROWS, ClientEvent, ClientState, Command
+from ipcfold.core.wire import Decoder, Encoder, Signal
 from ipcfold.limits import Limits
 from ipcfold.message import TEXT_PLAIN, MediaType, Message
 
@@ -21,122 +20,15 @@ _ALL: Final = 2**30  # frames
 _OVERHEAD: Final = 256  # bytes; roughly what a kept response takes in addition to its content
 _PARAMETER: Final = 128  # bytes; the same for a parameter of its media type
 
-
-class State(Enum):
-    """The state of the connection."""
-
-    CONNECTED = "connected"
-    """The server has not greeted yet. Whatever else it sends is ignored."""
-    TALKING = "talking"
-    """Messages may be sent."""
-    CLOSING = "closing"
-    """The client asked to close. Whatever is not the confirmation is ignored."""
-    CLOSED = "closed"
-    """The client asked to close, and the server confirmed."""
-    DISMISSED = "dismissed"
-    """The server asked to close, and the client confirmed."""
-    LOST = "lost"
-    """The stream ended without closing."""
-    BROKEN = "broken"
-    """The server broke the protocol."""
-    FLOODED = "flooded"
-    """The unread responses exceeded their limit."""
-    INTERRUPTED = "interrupted"
-    """An exception interrupted a step, so that it is unknown which bytes were moved."""
-
-    __hash__ = object.__hash__  # as for signals
-
-
-class Event(Enum):
-    """What can happen to this end, beside the peer's signals."""
-
-    MESSAGE = "message"
-    CLOSE_WANTED = "close wanted"
-    OVERDUE = "overdue"
-    BROKEN = "broken"
-    FLOODED = "flooded"
-    ENDED = "ended"
-    INTERRUPTED = "interrupted"
-
-    __hash__ = object.__hash__  # as for signals
-
-
-class Command(Enum):
-    """What to do on a transition; most are a signal to send."""
-
-    NOTHING = "nothing"
-    DELIVER = "deliver"
-    COUNT = "count"
-    ACCEPT = Signal.START_OK
-    HEARTBEAT = Signal.HEARTBEAT
-    ASK_TO_CLOSE = Signal.CLOSE
-    CONFIRM_CLOSE = Signal.CLOSE_OK
-
-
-_MOVES: Final[dict[State, dict[Event | Signal, tuple[State, Command]]]] = {
-    State.CONNECTED: {
-        Signal.START: (State.TALKING, Command.ACCEPT),
-        Signal.CLOSE: (State.DISMISSED, Command.CONFIRM_CLOSE),
-        Event.CLOSE_WANTED: (State.CLOSED, Command.NOTHING),
-        Event.BROKEN: (State.BROKEN, Command.NOTHING),
-        Event.ENDED: (State.LOST, Command.NOTHING),
-        Event.INTERRUPTED: (State.INTERRUPTED, Command.NOTHING),
-    },
-    State.TALKING: {
-        Signal.RECEIVED: (State.TALKING, Command.COUNT),
-        Event.MESSAGE: (State.TALKING, Command.DELIVER),
-        Event.OVERDUE: (State.TALKING, Command.HEARTBEAT),
-        Signal.CLOSE: (State.DISMISSED, Command.CONFIRM_CLOSE),
-        Event.CLOSE_WANTED: (State.CLOSING, Command.ASK_TO_CLOSE),
-        Event.BROKEN: (State.BROKEN, Command.NOTHING),
-        Event.FLOODED: (State.FLOODED, Command.NOTHING),
-        Event.ENDED: (State.LOST, Command.NOTHING),
-        Event.INTERRUPTED: (State.INTERRUPTED, Command.NOTHING),
-    },
-    State.CLOSING: {
-        Signal.CLOSE_OK: (State.CLOSED, Command.NOTHING),
-        Signal.CLOSE: (State.CLOSED, Command.CONFIRM_CLOSE),  # both ends asked at once: the server waits for a confirmation
-        Event.BROKEN: (State.BROKEN, Command.NOTHING),
-        Event.ENDED: (State.LOST, Command.NOTHING),
-        Event.INTERRUPTED: (State.INTERRUPTED, Command.NOTHING),
-    },
-    State.CLOSED: {},
-    State.DISMISSED: {},
-    State.LOST: {},
-    State.BROKEN: {},
-    State.FLOODED: {},
-    State.INTERRUPTED: {},
-}
-
-Row: TypeAlias = dict[Event | Signal, tuple[State, Command, bytes]]
-
-
-def _row(state: State, moves: dict[Event | Signal, tuple[State, Command]]) -> Row:
-    row = Row()
-    for event in (*Event, *Signal):
-        after, command = moves.get(event, (state, Command.NOTHING))
-        row[event] = after, command, command.value.frame if isinstance(command.value, Signal) else b""
-    return row
-
-
-# The same table with every event in every row and with the bytes to send, so that a transition is one look-up.
-_ROWS: Final = {state: _row(state, moves) for state, moves in _MOVES.items()}
-
-_OPEN: Final = frozenset({State.CONNECTED, State.TALKING, State.CLOSING})
-_CUT_OFF: Final = frozenset({State.LOST, State.BROKEN, State.FLOODED, State.INTERRUPTED})
+_OPEN: Final = frozenset({ClientState.CONNECTED, ClientState.TALKING, ClientState.CLOSING})
+_CUT_OFF: Final = frozenset({ClientState.LOST, ClientState.BROKEN, ClientState.FLOODED, ClientState.INTERRUPTED})
 
 
 # Looking up a member of an enumeration costs more than a variable, see `server_connection`.
-_TALKING: Final = State.TALKING
-_MESSAGE: Final = Event.MESSAGE
+_TALKING: Final = ClientState.TALKING
+_MESSAGE: Final = ClientEvent.MESSAGE
 _DELIVER: Final = Command.DELIVER  # this and the next change no state
 _COUNT: Final = Command.COUNT
-
-
-def transition(state: State, event: Event | Signal) -> tuple[State, Command]:
-    """The protocol of this end. Every state takes every event; an event that is not in the row changes nothing."""
-    after, command, _ = _ROWS[state][event]
-    return after, command
 
 
 def _weight(media_type: MediaType) -> int:
@@ -177,8 +69,8 @@ class ClientConnection:
         self.deadline = now + heartbeat
         """When `tick` is to be called next."""
         self._spoke = False
-        self.state = State.CONNECTED
-        self._row = _ROWS[State.CONNECTED]
+        self.state = ClientState.CONNECTED
+        self._row = CLIENT_ROWS[ClientState.CONNECTED]
         self.open = True
         """Whether anything can still arrive."""
         self.outbox = Outbox()
@@ -200,7 +92,7 @@ class ClientConnection:
 
     def room(self) -> memoryview | None:
         """The memory to read the next bytes into, instead of `receive`, while a large content arrives; then call `filled`."""
-        return self._decoder.room()
+        return None if self._decoder.large is None else self._decoder.room()
 
     def filled(self, count: int) -> None:
         """Note that so many bytes were read into the room."""
@@ -209,11 +101,11 @@ class ClientConnection:
 
     def end(self) -> None:
         """Note the end of the stream."""
-        self._move(Event.ENDED)
+        self._move(ClientEvent.ENDED)
 
     def interrupt(self) -> None:
         """Note that an exception interrupted one of these calls, or the moving of bytes."""
-        self._move(Event.INTERRUPTED)
+        self._move(ClientEvent.INTERRUPTED)
 
     def tick(self, now: float) -> None:
         """Send a heartbeat if nothing was written since the last deadline and it has passed."""
@@ -225,7 +117,7 @@ class ClientConnection:
 
     def overdue(self, now: float) -> None:
         """Send a heartbeat."""
-        self._move(Event.OVERDUE)
+        self._move(ClientEvent.OVERDUE)
         self._spoke = False
         self.deadline = now + self._heartbeat
 
@@ -242,14 +134,13 @@ class ClientConnection:
         """Queue these frames of so many messages, if the connection is open."""
         if self.state is _TALKING:
             self._spoke = True
-            for piece in frames:
-                self.outbox.add(piece)
+            self.outbox.extend(frames)
             self.sent += count
 
     def close(self) -> None:
         """Ask the server to close. Unread responses are dropped."""
         self._responses.clear()
-        self._move(Event.CLOSE_WANTED)
+        self._move(ClientEvent.CLOSE_WANTED)
 
     def response(self) -> Message | None:
         """The next response, if one has arrived."""
@@ -280,7 +171,7 @@ class ClientConnection:
                 self._unread += weight
                 if self._unread <= self._limits.unread or len(self._responses) == 1:  # a single response may have any size
                     continue
-                self._move(Event.FLOODED)
+                self._move(ClientEvent.FLOODED)
             elif isinstance(frame, Signal):
                 if self._row[frame][1] is not _COUNT:
                     self._move(frame)
@@ -302,12 +193,12 @@ class ClientConnection:
 
     def _break(self, reason: str) -> None:
         self.broken = reason
-        self._move(Event.BROKEN)
+        self._move(ClientEvent.BROKEN)
 
-    def _move(self, event: Event | Signal) -> Command:
+    def _move(self, event: ClientEvent | Signal) -> Command:
         state, command, said = self._row[event]
         if state is not self.state:
-            self.state, self._row = state, _ROWS[state]
+            self.state, self._row = state, CLIENT_ROWS[state]
             self.open = state in _OPEN
             if state in _CUT_OFF:
                 self.outbox.mute()  # nothing that is still unsent could be acknowledged

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import Final, Generic, TypeAlias, TypeVar, final
 
 from returns.result import Failure, Result, Success
 
 from ipcfold.continuation import Continuation, Outcome
 from ipcfold.errors import HandlerFailed
+from ipcfold.events import Ending, Event, Folded, Stopping
 from ipcfold.message import Message
-from ipcfold.peer import Peer
+from ipcfold.peer import Name, Peer
 
 C = TypeVar("C")
 P = TypeVar("P")
 
 _CONTINUE: Final = Outcome.CONTINUE
 _STOP: Final = Outcome.STOP  # a variable, because a lookup in the enumeration costs more and each message needs one
-
 
 Ask: TypeAlias = tuple[Message, Continuation[C]]
 """The command to ask the handler for its continuation of a message. It is a plain pair for speed: each message makes one."""
@@ -33,62 +34,74 @@ Ask: TypeAlias = tuple[Message, Continuation[C]]
 class Fold(Generic[C, P]):
     """The fold over the messages of many peers; `prepare` makes their responses ready to send."""
 
-    __slots__ = ("_carry", "_failure", "_last", "_prepare", "_timeout", "_waiting", "asked", "stopped")
+    __slots__ = ("_carry", "_failure", "_name", "_observed", "_prepare", "_report", "_timeout", "asked", "deadline", "stopped", "waiting")
 
-    def __init__(self, carry: C, *, timeout: float | None, prepare: Callable[[tuple[Message, ...]], P], now: float) -> None:
-        """`timeout`: the fold stops after so many seconds without a message. `prepare` raises for responses that cannot be sent."""
+    def __init__(
+        self,
+        carry: C,
+        *,
+        name: Name,
+        timeout: float | None,
+        prepare: Callable[[tuple[Message, ...]], P],
+        now: float,
+        report: Callable[[Event], object] = lambda _: None,
+        observed: bool = False,
+    ) -> None:
+        """`timeout`: the fold stops after so many seconds without a message. `prepare` raises for responses that cannot be sent.
+
+        `report` gets the event `Stopping`, and each `Folded` if it is `observed`.
+        """
+        self._name = name
         self._prepare = prepare
+        self._report = report
+        self._observed = observed
         self._carry = carry
-        self._timeout = timeout
-        self._last = now
-        self._waiting: deque[tuple[Peer, Message]] = deque()
+        self._timeout = inf if timeout is None else timeout
+        self.deadline = now + self._timeout
+        """The time at which the caller has to call `tick`; infinite if there is none."""
+        self.waiting: deque[tuple[Peer, Message]] = deque()
+        """The messages that wait for the handler."""
         self._failure: HandlerFailed[C] | None = None
         self.asked: Ask[C] | None = None
         """The message that the handler is working on, if there is one."""
         self.stopped = False
         """Whether the fold has ended; it asks for no more messages."""
 
-    @property
-    def deadline(self) -> float | None:
-        """The time at which the caller has to call `tick`, or `None`."""
-        if self._timeout is None or self.stopped:
-            return None
-        return self._last + self._timeout
-
-    @property
-    def ready(self) -> bool:
-        """Whether `ask` would return a message."""
-        return bool(self._waiting) and self.asked is None and not self.stopped
-
     def offer(self, peer: Peer, message: Message) -> None:
         """Add the peer's next message; the one before it has to be answered already."""
-        self._waiting.append((peer, message))
+        self.waiting.append((peer, message))
 
     def ask(self) -> Ask[C] | None:
-        """The next message for the handler, if one waits and the handler is not working on another."""
-        if self.stopped or self.asked is not None or not self._waiting:
-            return None
-        peer, message = self._waiting.popleft()
+        """The message for the handler, if there is one. It stays the same until it is answered."""
+        if self.asked is not None or self.stopped or not self.waiting:
+            return self.asked
+        peer, message = self.waiting.popleft()
         self.asked = asked = (message, Continuation(self._carry, (), _CONTINUE, peer))
         return asked
 
-    def answered(self, answer: Continuation[C], now: float) -> P | None:
-        """Take the handler's answer, and return its prepared responses; `None` if the answer is not valid."""
+    def answered(self, answer: Continuation[C], now: float, since: float) -> P | None:
+        """Take the handler's answer, and return its prepared responses; `None` if the answer is not valid.
+
+        `since`: when the handler was called.
+        """
         asked = self.asked
-        if asked is None:
+        if asked is None:  # the handler was interrupted meanwhile
             return None
         try:
             prepared = self._judged(answer, asked[1].peer)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - an invalid answer can raise anything, as the handler can
-            self.failed(error.with_traceback(None))  # the traceback would point to this module, not to the handler
+            BaseException.with_traceback(error, None)  # the traceback would point to this module, not to the handler
+            self.failed(error)
             return None
         self.asked = None
         self._carry = answer.carry
-        self._last = now
+        self.deadline = now + self._timeout
+        if self._observed:
+            self._report(Folded(self._name, answer.peer, asked[0], answer.responses, answer.outcome, now - since))
         if answer.outcome is _STOP:
-            self.stop()
+            self.stop(Ending.STOPPED)
         return prepared
 
     def _judged(self, answer: Continuation[C], peer: Peer) -> P:
@@ -116,23 +129,25 @@ class Fold(Generic[C, P]):
         if self.asked is not None:
             self._failure = HandlerFailed(self._carry, self.asked[0], error)
         self.asked = None
-        self.stop()
+        self.stop(Ending.FAILED)
 
     def interrupted(self) -> None:
         """The handler was interrupted: the fold leaves out its message, and ends without a failure."""
         self.asked = None
-        self.stop()
+        self.stop(Ending.INTERRUPTED)
 
-    def stop(self) -> None:
+    def stop(self, ending: Ending) -> None:
         """End the fold. The handler may still answer its current message; the waiting messages are dropped."""
-        self.stopped = True
-        self._waiting.clear()
+        self.waiting.clear()
+        self.deadline = inf
+        if not self.stopped:
+            self.stopped = True
+            self._report(Stopping(self._name, ending))
 
     def tick(self, now: float) -> None:
         """Stop the fold if its timeout has passed."""
-        deadline = self.deadline
-        if deadline is not None and now >= deadline and not self._waiting and self.asked is None:
-            self.stop()
+        if now >= self.deadline and not self.waiting and self.asked is None:
+            self.stop(Ending.TIMED_OUT)
 
     def result(self) -> Result[C, HandlerFailed[C]]:
         """The last carry, or the failure of the handler."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from returns.result import Result
 
 from ipcfold.continuation import Continuation, Handler, Outcome
-from ipcfold.core.fold import Fold
-from ipcfold.core.frame import Encoder
+from ipcfold.core.wire import Encoder
 from ipcfold.errors import HandlerFailed
 from ipcfold.limits import Limits
 from ipcfold.message import Message
-from ipcfold.peer import NOBODY
+from ipcfold.peer import NOBODY, Name
 
 C = TypeVar("C")
+
+_NAME: Final = Name("fold")
 
 
 def fold(
@@ -32,7 +33,9 @@ def fold(
     >>> folded.carry, [response.content for response in folded.responses]
     (2, [b'pong', b'pong'])
     """
-    folding = Fold(carry, timeout=None, prepare=Encoder(limits or Limits()).encode, now=0.0)
+    from ipcfold.core.fold import Fold  # noqa: PLC0415 - a client never folds, and the events take a tenth of the time to import this library
+
+    folding = Fold(carry, name=_NAME, timeout=None, prepare=Encoder(limits or Limits()).encode, now=0.0)
     responses: list[Message] = []
     outcome = Outcome.CONTINUE
     for message in messages:
@@ -40,7 +43,7 @@ def fold(
         while (asked := folding.ask()) is not None:
             try:
                 continuation = handler(message, asked[1], asked[1].carry)
-                if folding.answered(continuation, 0.0) is not None:
+                if folding.answered(continuation, 0.0, 0.0) is not None:
                     responses += continuation.responses
                     outcome = continuation.outcome
             except KeyboardInterrupt:

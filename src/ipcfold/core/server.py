@@ -1,30 +1,44 @@
-"""Joins many connections and one fold: events of connections go in, messages for the handler and work on sockets come out.
+"""Joins many connections and one fold: events go in, and each turn gives one answer.
 
-The shell reports events, calls the handler with what `ask` gives, and then works on the connections in `attention()`: it
-writes their outbox, reads if they are `reading`, and closes those that are over. Time is an event (`tick`), and
-`deadline` says when the next one is due. The cost of a message does not depend on the number of connections.
+A shell gives each connection its events, calls the handler with what a turn asks, and gives the answer to `answered`. After
+events it takes a `turn`, which says whom to look after and when the next turn is due. The cost of a message does not depend
+on the number of connections.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, deque
 from heapq import heapify, heappop, heappush
-from typing import Final, Generic, TypeVar, final
+from math import inf
+from typing import Final, Generic, NamedTuple, TypeVar, final
 
 from returns.result import Result
 
 from ipcfold.continuation import Continuation
 from ipcfold.core.fold import Ask, Fold
-from ipcfold.core.frame import Encoder
-from ipcfold.core.server_connection import PausedTime, ServerConnection
+from ipcfold.core.server_connection import ServerConnection, Shared
+from ipcfold.core.wire import Encoder
 from ipcfold.errors import HandlerFailed
+from ipcfold.events import Connected, Disconnected, Ending, Event, Listening, Refused
 from ipcfold.limits import Limits
-from ipcfold.peer import Peer
+from ipcfold.message import Message
+from ipcfold.peer import Name, Peer
 
 C = TypeVar("C")
 
 _SPARE: Final = 64  # outdated entries of the heap, in addition to one a connection, before it is built again
+_NONE: Final = ()
+
+
+class Turn(NamedTuple, Generic[C]):
+    """What the shell does next."""
+
+    ask: Ask[C] | None
+    """The message to ask the handler for. It stays the same until it is answered."""
+    changed: tuple[ServerConnection, ...]
+    """The connections to look after: write their outbox, read if they are `reading`, close those that are `over`."""
+    due: float
+    """When the next turn is due, even without an event."""
 
 
 @final
@@ -32,6 +46,7 @@ class ServerCore(Generic[C]):
     """A whole server, without its sockets."""
 
     __slots__ = (
+        "_accounted",
         "_attention",
         "_behind",
         "_deadlines",
@@ -40,40 +55,55 @@ class ServerCore(Generic[C]):
         "_fold",
         "_heartbeat",
         "_limits",
+        "_name",
         "_others",
-        "_paused",
         "_user",
         "accepting",
-        "ask",
+        "events",
+        "shared",
     )
 
-    def __init__(self, carry: C, *, heartbeat: float, limits: Limits, timeout: float | None, now: float, user: int | None = None) -> None:
-        """`user`: the user of the server; the connections of every other user are counted."""
+    def __init__(
+        self,
+        carry: C,
+        *,
+        name: Name,
+        heartbeat: float,
+        limits: Limits,
+        timeout: float | None,
+        now: float,
+        user: int | None = None,
+        observed: bool = False,
+    ) -> None:
+        """`user`: the user of the server; the connections of every other user are counted. `observed`: whether to report each fold."""
         self.accepting = True
         """Whether the server accepts connections."""
+        self.shared = Shared()
+        """What the connections share."""
+        self.events = deque[Event]()
+        """The events that nobody was told of yet."""
+        self._name = name
         self._user = user
         self._others = Counter[int]()
-        self._paused = PausedTime()
-        self._fold = Fold(carry, timeout=timeout, prepare=Encoder(limits).encode, now=now)
-        self.ask: Callable[[], Ask[C] | None] = self._fold.ask
-        """The next message to ask the handler for."""
+        self._fold = Fold(
+            carry,
+            name=name,
+            timeout=timeout,
+            prepare=Encoder(limits).encode,
+            now=now,
+            report=self.events.append,
+            observed=observed,
+        )
         self._heartbeat = heartbeat
         self._limits = limits
+        self._accounted = now  # until when the paused time is counted
         self._ends: dict[int, ServerConnection] = {}
         self._attention: dict[int, ServerConnection] = {}
-        self._behind = dict[int, ServerConnection]()
+        self._behind: dict[int, ServerConnection] = {}
         # One deadline a connection. It may be too early, because every message moves the real one. It is corrected when
         # it is due, rather than for every message. The heap may hold outdated entries.
         self._due: dict[int, float] = {}
         self._deadlines: list[tuple[float, int]] = []
-
-    def refusal(self, peer: Peer) -> str:
-        """Why a limit forbids one more connection of this peer; empty if none does."""
-        if len(self._ends) >= self._limits.connections:
-            return f"there are {len(self._ends)} already (limits.connections)"
-        if self._others[peer.uid] >= self._limits.connections_per_user:
-            return f"its user has {self._others[peer.uid]} already (limits.connections_per_user)"
-        return ""
 
     @property
     def over(self) -> bool:
@@ -81,30 +111,54 @@ class ServerCore(Generic[C]):
         return self._fold.stopped and not self._ends and self._fold.asked is None
 
     @property
-    def ready(self) -> bool:
-        """Whether `ask` has something, or `resume`."""
-        return bool(self._behind) or self._fold.ready
-
-    @property
-    def owing(self) -> bool:
-        """Whether `attention` has something."""
-        return bool(self._attention)
-
-    @property
     def scheduled(self) -> int:
         """The number of entries in the heap of deadlines, with the outdated ones."""
         return len(self._deadlines)
 
-    @property
-    def deadline(self) -> float | None:
-        """When to call `tick` next, if ever."""
-        due = self._deadlines[0][0] if self._deadlines else None
-        idle = self._fold.deadline
-        return min(due, idle) if due is not None and idle is not None else idle if due is None else due
+    def turn(self, now: float, heard: float) -> Turn[C]:
+        """Handle the events until now. `heard`: when the shell last read whatever had arrived.
 
-    def connect(self, peer: Peer, now: float) -> ServerConnection:
-        """Add a client. From now on its `connection` number is the key of its connection."""
-        end = ServerConnection(peer, heartbeat=self._heartbeat, limits=self._limits, now=now, paused=self._paused)
+        No client is late for what arrives after that, and the time since then counts for no incomplete frame.
+        """
+        fold, shared = self._fold, self.shared
+        if heard < now:
+            shared.paused += now - max(heard, self._accounted)
+        self._accounted = now
+        changed = shared.changed
+        if self._behind:
+            changed = [*self._behind.values(), *changed]
+            self._behind.clear()
+        if changed:
+            shared.changed = []
+            for end in changed:
+                end.told = False
+                self._advance(end, now)
+        if fold.deadline <= heard or (self._deadlines and self._deadlines[0][0] <= heard):
+            self._tick(heard)
+        due = self._deadlines[0][0] if self._deadlines else inf
+        if fold.asked is None and fold.deadline < due:
+            due = fold.deadline
+        if self._attention:
+            attention = tuple(self._attention.values())
+            self._attention.clear()
+        else:
+            attention = _NONE
+        ask = fold.ask() if fold.waiting or fold.asked is not None else None
+        return Turn(ask, attention, -inf if self._behind or ask is not None else due)
+
+    def listening(self) -> None:
+        """Note that clients can connect."""
+        self.events.append(Listening(self._name))
+
+    def connect(self, peer: Peer, now: float) -> ServerConnection | None:
+        """Add a client, unless a limit forbids that. From now on its `connection` number is the key of its connection."""
+        if len(self._ends) >= self._limits.connections:
+            self.refuse(peer, f"there are {len(self._ends)} already (limits.connections)")
+            return None
+        if self._others[peer.uid] >= self._limits.connections_per_user:
+            self.refuse(peer, f"its user has {self._others[peer.uid]} already (limits.connections_per_user)")
+            return None
+        end = ServerConnection(peer, heartbeat=self._heartbeat, limits=self._limits, now=now, shared=self.shared)
         self._ends[peer.connection] = end
         if peer.uid != self._user:
             self._others[peer.uid] += 1
@@ -113,53 +167,37 @@ class ServerCore(Generic[C]):
             end.drain(now)
         self._watch(end)
         self._attention[peer.connection] = end
+        self.events.append(Connected(self._name, peer))
         return end
 
-    def receive(self, connection: int, data: bytes, now: float) -> None:
-        """Take these bytes of a stream."""
-        end = self._ends[connection]
-        end.receive(data, now)
-        self._advance(end, now)
+    def refuse(self, peer: Peer, reason: str) -> None:
+        """Note that a client may not connect."""
+        self.events.append(Refused(self._name, peer, reason))
 
-    def filled(self, connection: int, count: int, now: float) -> None:
-        """Note that so many bytes of a stream were read into the room of its connection."""
-        end = self._ends[connection]
-        end.filled(count, now)
-        self._advance(end, now)
-
-    def end(self, connection: int, now: float) -> None:
-        """Note the end of a stream."""
-        end = self._ends[connection]
-        end.end()
-        self._advance(end, now)
-
-    def wrote(self, connection: int, now: float) -> None:
-        """Note that a part of a peer's outbox was written."""
-        end = self._ends[connection]
-        end.wrote(now)
-        self._advance(end, now)
-
-    def resume(self, now: float) -> None:
-        """Continue with the connections that have undecoded bytes, a bounded number of frames each."""
-        if not self._behind:
+    def disconnect(self, end: ServerConnection) -> None:
+        """Remove a connection that the shell has closed."""
+        connection = end.peer.connection
+        if self._ends.pop(connection, None) is None:
             return
-        behind = list(self._behind.values())
-        self._behind.clear()
-        for end in behind:
-            self._advance(end, now)
+        if end.peer.uid != self._user:
+            self._others[end.peer.uid] -= 1
+        self._due.pop(connection, None)
+        self._attention.pop(connection, None)
+        self._behind.pop(connection, None)
+        if end.told:
+            self.shared.changed.remove(end)
+        self.events.append(Disconnected(self._name, end.peer, end.departure, end.fault))
 
-    def answered(self, continuation: Continuation[C], now: float) -> None:
-        """Take the handler's answer."""
+    def answered(self, continuation: Continuation[C], now: float, since: float) -> Ask[C] | None:
+        """Take the handler's answer, which was called at `since`. Returns the next message to ask the handler for, if there is one."""
         fold = self._fold
         asked = fold.asked
-        if asked is None:  # the handler was interrupted meanwhile
-            return
-        responses = fold.answered(continuation, now)
-        if responses is not None and (end := self._ends.get(asked[1].peer.connection)) is not None:
-            end.reply(responses, continuation.outcome, now)
-            self._advance(end, now)
+        responses = fold.answered(continuation, now, since)
+        if responses is not None and asked is not None and (end := self._ends.get(asked[1].peer.connection)) is not None:
+            self._offer(end, end.reply(responses, continuation.outcome, now))
         if fold.stopped:
             self._close_all(now)
+        return fold.ask() if fold.waiting else None
 
     def failed(self, error: BaseException, now: float) -> None:
         """Note that the handler raised this."""
@@ -173,60 +211,22 @@ class ServerCore(Generic[C]):
 
     def shutdown(self, now: float) -> None:
         """End in good order. The message that the handler has now is still answered."""
-        self._fold.stop()
+        self._fold.stop(Ending.SIGNALLED)
         self._close_all(now)
-
-    def absent(self, seconds: float) -> None:
-        """Note that the shell did not read its sockets for so many seconds. No incomplete frame is late because of that."""
-        self._paused.seconds += seconds
-
-    def tick(self, now: float) -> None:
-        """Handle the deadlines that have passed."""
-        passed = list[tuple[float, int]]()  # all of them first, because with tiny limits a new deadline may be due at once
-        while self._deadlines and self._deadlines[0][0] <= now:
-            passed.append(heappop(self._deadlines))
-        for due, connection in passed:
-            if self._due.get(connection) != due:
-                continue  # an earlier one has replaced it, or the connection is gone
-            end = self._ends[connection]
-            if end.deadline <= now:
-                end.overdue(now)
-                self._attention[connection] = end
-            del self._due[connection]
-            self._watch(end)
-        stopped = self._fold.stopped
-        self._fold.tick(now)
-        if self._fold.stopped and not stopped:
-            self._close_all(now)
-
-    def attention(self) -> list[ServerConnection]:
-        """The connections that have changed since the last call."""
-        if not self._attention:
-            return []
-        ends = list(self._attention.values())
-        self._attention.clear()
-        return ends
-
-    def forget(self, connection: int) -> None:
-        """Remove a connection that the shell has closed."""
-        end = self._ends.pop(connection, None)
-        if end is not None and end.peer.uid != self._user:
-            self._others[end.peer.uid] -= 1
-        self._due.pop(connection, None)
-        self._attention.pop(connection, None)
-        self._behind.pop(connection, None)
 
     def result(self) -> Result[C, HandlerFailed[C]]:
         """The last carry, or the failure of the handler."""
         return self._fold.result()
 
     def _advance(self, end: ServerConnection, now: float) -> None:
-        if not end.waiting:
-            message = end.next(now)
-            if message is not None:
-                self._fold.offer(end.peer, message)
-            elif end.behind:
-                self._behind[end.peer.connection] = end
+        self._offer(end, None if end.waiting else end.next(now))
+
+    def _offer(self, end: ServerConnection, message: Message | None) -> None:
+        """Offer the message to the fold, and note what else has changed for this connection."""
+        if message is not None:
+            self._fold.offer(end.peer, message)
+        elif end.behind:
+            self._behind[end.peer.connection] = end
         if end.moved:
             end.moved = False
             self._watch(end)
@@ -242,6 +242,24 @@ class ServerCore(Generic[C]):
                 end.drain(now)
                 self._watch(end)
                 self._attention[connection] = end
+
+    def _tick(self, now: float) -> None:
+        """Handle the deadlines that have passed."""
+        passed = list[tuple[float, int]]()  # all of them first, because with tiny limits a new deadline may be due at once
+        while self._deadlines and self._deadlines[0][0] <= now:
+            passed.append(heappop(self._deadlines))
+        for due, connection in passed:
+            if self._due.get(connection) != due:
+                continue  # an earlier one has replaced it, or the connection is gone
+            end = self._ends[connection]
+            if end.deadline <= now:
+                end.overdue(now)
+                self._attention[connection] = end
+            del self._due[connection]
+            self._watch(end)
+        self._fold.tick(now)
+        if self._fold.stopped and self.accepting:
+            self._close_all(now)
 
     def _watch(self, end: ServerConnection) -> None:
         """Put the deadline of this connection on the heap, unless an earlier one is there."""

@@ -1,134 +1,53 @@
 """The server's end of one connection.
 
-`transition` is the whole protocol of this end, as a table: a state and an event give the next state and one command.
-`ServerConnection` feeds the table. It decodes one message at a time, so that what follows a message on the stream (a
-request to close, the end) is handled after that message is folded. It reads nothing more from a peer that does not read
-what is written to it.
+It feeds the table of `protocol`. It decodes one message at a time, so that what follows a message on the stream (a request
+to close, the end) is handled after that message is folded. It reads nothing more from a peer that does not read what is
+written to it.
+
+A shell gives the end its events: the bytes that arrive, the end of the stream, the bytes that were written. The core handles
+them at its next turn.
 """
 
 from __future__ import annotations
 
-from enum import Enum
 from math import inf
-from typing import Final, TypeAlias, final
+from typing import Final, final
 
 from ipcfold.continuation import Outcome
-from ipcfold.core.frame import Broken, Decoder, Frame, Signal
-from ipcfold.core.outbox import Outbox
+from ipcfold.core.buffers import Outbox
+from ipcfold.core.protocol import SERVER_ROWS, Command, ServerEvent, ServerState
+from ipcfold.core.wire import Broken, Decoder, Frame, Signal
 from ipcfold.events import Departure
 from ipcfold.limits import Limits
 from ipcfold.message import Message
 from ipcfold.peer import Peer
 
+# A client of the original looks at its timeout only after its watch of one period ended without a byte. If the server's
+# heartbeats came once a period, each watch would end with one, and `wait` with a timeout would wait for ever.
+_PERIODS: Final = 1.5
 _LOOKED_AT: Final = 32  # frames at once, so that a client that sends only signals gets no more of the server than others
 
-
-class State(Enum):
-    """The state of the connection."""
-
-    GREETED = "greeted"
-    """The client was greeted and has not accepted. Whatever else it sends is ignored."""
-    TALKING = "talking"
-    """Messages may come."""
-    CLOSING = "closing"
-    """The server asked to close. Whatever is not the confirmation is ignored."""
-    OVER = "over"
-    """The conversation is over. Only the rest of the outbox is still written."""
-
-    __hash__ = object.__hash__  # as for signals
-
-
-class Event(Enum):
-    """What can happen to this end, beside the peer's signals."""
-
-    MESSAGE = "message"
-    FOLDED = "folded"
-    CLOSE_WANTED = "close wanted"
-    OVERDUE = "overdue"
-    STALLED = "stalled"
-    BROKEN = "broken"
-    ENDED = "ended"
-
-    __hash__ = object.__hash__  # as for signals
-
-
-class Command(Enum):
-    """What to do on a transition; most are a signal to send."""
-
-    NOTHING = "nothing"
-    ASK_HANDLER = "ask the handler"
-    ACKNOWLEDGE = Signal.RECEIVED
-    HEARTBEAT = Signal.HEARTBEAT
-    ASK_TO_CLOSE = Signal.CLOSE
-    CONFIRM_CLOSE = Signal.CLOSE_OK
-
-
-_MOVES: Final[dict[State, dict[Event | Signal, tuple[State, Command]]]] = {
-    State.GREETED: {
-        Signal.START_OK: (State.TALKING, Command.NOTHING),
-        Event.CLOSE_WANTED: (State.CLOSING, Command.ASK_TO_CLOSE),
-        Event.BROKEN: (State.OVER, Command.NOTHING),
-        Event.ENDED: (State.OVER, Command.NOTHING),
-        Event.OVERDUE: (State.OVER, Command.NOTHING),
-    },
-    State.TALKING: {
-        Event.MESSAGE: (State.TALKING, Command.ASK_HANDLER),
-        Event.FOLDED: (State.TALKING, Command.ACKNOWLEDGE),
-        Event.OVERDUE: (State.TALKING, Command.HEARTBEAT),
-        Signal.CLOSE: (State.OVER, Command.CONFIRM_CLOSE),
-        Event.CLOSE_WANTED: (State.CLOSING, Command.ASK_TO_CLOSE),
-        Event.STALLED: (State.OVER, Command.NOTHING),
-        Event.BROKEN: (State.OVER, Command.NOTHING),
-        Event.ENDED: (State.OVER, Command.NOTHING),
-    },
-    State.CLOSING: {
-        Signal.CLOSE_OK: (State.OVER, Command.NOTHING),
-        Signal.CLOSE: (State.OVER, Command.CONFIRM_CLOSE),  # both ends asked at once: the client waits for a confirmation
-        Event.BROKEN: (State.OVER, Command.NOTHING),
-        Event.ENDED: (State.OVER, Command.NOTHING),
-        Event.OVERDUE: (State.OVER, Command.NOTHING),
-    },
-    State.OVER: {},
-}
-
-Row: TypeAlias = dict[Event | Signal, tuple[State, Command, bytes]]
-
-
-def _row(state: State, moves: dict[Event | Signal, tuple[State, Command]]) -> Row:
-    row = Row()
-    for event in (*Event, *Signal):
-        after, command = moves.get(event, (state, Command.NOTHING))
-        row[event] = after, command, command.value.frame if isinstance(command.value, Signal) else b""
-    return row
-
-
-# The same table with every event in every row and with the bytes to send, so that a transition is one look-up.
-_ROWS: Final = {state: _row(state, moves) for state, moves in _MOVES.items()}
-
 # Looking up a member of an enumeration costs more than a variable (15 to 18 % of the instructions of a message).
-_TALKING: Final = State.TALKING
-_OVER: Final = State.OVER
-_MESSAGE: Final = Event.MESSAGE
-_FOLDED: Final = Event.FOLDED
+_TALKING: Final = ServerState.TALKING
+_OVER: Final = ServerState.OVER
+_MESSAGE: Final = ServerEvent.MESSAGE
+_FOLDED: Final = ServerEvent.FOLDED
 _ASK_HANDLER: Final = Command.ASK_HANDLER  # this and the next change no state
 _ACKNOWLEDGE: Final = Command.ACKNOWLEDGE
 _CONTINUE: Final = Outcome.CONTINUE
 
 
-def transition(state: State, event: Event | Signal) -> tuple[State, Command]:
-    """The protocol of this end. Every state takes every event; an event that is not in the row changes nothing."""
-    after, command, _ = _ROWS[state][event]
-    return after, command
-
-
 @final
-class PausedTime:
-    """The total time during which the server did not read its sockets, because a handler ran for example."""
+class Shared:
+    """What the connections of one server share."""
 
-    __slots__ = ("seconds",)
+    __slots__ = ("changed", "paused")
 
     def __init__(self) -> None:
-        self.seconds = 0.0
+        self.changed: list[ServerConnection] = []
+        """The connections with events that the core has not handled yet."""
+        self.paused = 0.0
+        """The total time in seconds during which the server did not read its sockets, because a handler ran for example."""
 
 
 @final
@@ -144,8 +63,8 @@ class ServerConnection:
         "_frames",
         "_heartbeat",
         "_limits",
-        "_paused",
         "_row",
+        "_shared",
         "_since",
         "behind",
         "fault",
@@ -154,17 +73,20 @@ class ServerConnection:
         "outbox",
         "peer",
         "state",
+        "told",
         "waiting",
     )
 
-    def __init__(self, peer: Peer, *, heartbeat: float, limits: Limits, now: float, paused: PausedTime | None = None) -> None:
-        """`heartbeat`: seconds of silence after which to send a heartbeat; `now`: seconds of any steady clock."""
+    def __init__(self, peer: Peer, *, heartbeat: float, limits: Limits, now: float, shared: Shared | None = None) -> None:
+        """A heartbeat is sent after one and a half times `heartbeat` seconds of silence; `now`: seconds of any steady clock."""
         self.peer = peer
         self.fault = ""
         """The fault of this peer that ended the connection, if any."""
-        self._paused = paused or PausedTime()
+        self._shared = shared or Shared()
+        self.told = False
+        """Whether the core has events of this connection to handle."""
         self._begun: float | None = None  # when the incomplete frame began, minus the paused time until then
-        self.state = State.GREETED
+        self.state = ServerState.GREETED
         self.outbox = Outbox()
         self.waiting = False
         """Whether a message of this peer waits to be folded."""
@@ -176,11 +98,11 @@ class ServerConnection:
         """Whether the state, and so the deadline, has changed since the core reset this."""
         self._decoder = Decoder(limits.message)
         self._frames: list[Frame | Broken] = []  # decoded and not handled yet, last one first
-        self._row = _ROWS[State.GREETED]
+        self._row = SERVER_ROWS[ServerState.GREETED]
         self._draining = False
         self._ended = False
-        self._ended_by: Event | Signal = Event.ENDED
-        self._heartbeat = heartbeat
+        self._ended_by: ServerEvent | Signal = ServerEvent.ENDED
+        self._heartbeat = _PERIODS * heartbeat
         self._limits = limits
         self._since = now  # when the state or the silence began
         self.outbox.add(Signal.START.frame)
@@ -189,19 +111,19 @@ class ServerConnection:
     def deadline(self) -> float:
         """When to call `overdue`."""
         match self.state:
-            case State.TALKING:
+            case ServerState.TALKING:
                 return min(self._since + self._heartbeat, self._frame_deadline)
-            case State.GREETED:
+            case ServerState.GREETED:
                 return self._since + self._limits.handshake
-            case State.CLOSING if self.outbox.size and not self._draining:
+            case ServerState.CLOSING if self.outbox.size and not self._draining:
                 return self._since + self._limits.frame  # the client first gets what was written before
-            case State.CLOSING | State.OVER:
+            case ServerState.CLOSING | ServerState.OVER:
                 return self._since + self._limits.drain
 
     @property
     def _frame_deadline(self) -> float:
         """When the incomplete frame must be complete. Paused time does not count."""
-        return inf if self._begun is None else self._begun + self._limits.frame + self._paused.seconds
+        return inf if self._begun is None else self._begun + self._limits.frame + self._shared.paused
 
     @property
     def over(self) -> bool:
@@ -226,32 +148,45 @@ class ServerConnection:
         """Whether to read more bytes, once no message of this peer waits."""
         return self.hearing and self.outbox.size <= self._limits.unsent
 
-    @property
-    def clogged(self) -> bool:
-        """Whether this peer must read before the server folds or reads more of it."""
-        return self.outbox.size > self._limits.unsent
-
     def receive(self, data: bytes, now: float) -> None:
         """Take these bytes of the stream."""
         self._decoder.feed(data)
         if self.state is _TALKING:
             self._since = now
+        if not self.told:
+            self._tell()
 
     def room(self) -> memoryview | None:
         """The memory to read the next bytes into, instead of `receive`, while a large content arrives; then call `filled`."""
-        return self._decoder.room()
+        return None if self._decoder.large is None else self._decoder.room()
 
     def filled(self, count: int, now: float) -> None:
         """Note that so many bytes were read into the room."""
         self._decoder.filled(count)
         if self.state is _TALKING:
             self._since = now
+        if not self.told:
+            self._tell()
 
-    def wrote(self, now: float) -> None:
-        """Note that a part of the outbox was written: a client that reads gets more time."""
-        if not self._draining and (self.state is State.CLOSING or self.state is State.OVER):
+    def wrote(self, count: int, now: float) -> None:
+        """Note that so many bytes of the outbox's head were written. A client that reads while it is closed gets more time."""
+        clogged = self.outbox.size > self._limits.unsent
+        self.outbox.sent(count)
+        if self.state is _TALKING:
+            if clogged and not self.told:
+                self._tell()
+            return
+        if not self._draining and (self.state is ServerState.CLOSING or self.state is _OVER):
             self._since = now
             self.moved = True
+        if not self.told:
+            self._tell()
+
+    def unheard(self) -> None:
+        """Note that the peer reads nothing more. What it wrote before is still folded."""
+        self.outbox.mute()
+        if not self.told:
+            self._tell()
 
     def drain(self, now: float) -> None:
         """Note that the whole server ends: the rest has `limits.drain` seconds from now."""
@@ -263,6 +198,8 @@ class ServerConnection:
         """Note the end of the stream. What arrived before is still folded."""
         self._ended = True
         self.hearing = False
+        if not self.told:
+            self._tell()
 
     def abort(self, fault: str, now: float) -> None:
         """Give this peer up: read and write nothing more, and free its memory."""
@@ -270,7 +207,13 @@ class ServerConnection:
         self._decoder = Decoder(self._limits.message)
         self._frames = []
         self.outbox.mute()
-        self._move(Event.BROKEN, now)
+        self._move(ServerEvent.BROKEN, now)
+        if not self.told:
+            self._tell()
+
+    def _tell(self) -> None:
+        self.told = True
+        self._shared.changed.append(self)
 
     def next(self, now: float) -> Message | None:
         """The next message to fold, if there is one and the peer reads its responses."""
@@ -282,7 +225,7 @@ class ServerConnection:
                     frames = self._frames = self._decoder.frames(_LOOKED_AT)
                 if not frames:
                     if self._ended:
-                        self._move(Event.ENDED, now)
+                        self._move(ServerEvent.ENDED, now)
                     elif self._decoder.buffered:
                         self._begin(now)
                     return None
@@ -297,63 +240,61 @@ class ServerConnection:
                 self._move(frame, now)
             else:
                 self.fault = f"it broke the protocol: {frame.reason}"
-                self._move(Event.BROKEN, now)
+                self._move(ServerEvent.BROKEN, now)
             left -= 1
             if not left:
                 self.behind = True
                 return None
         return None
 
-    def reply(self, responses: list[bytes], outcome: Outcome, now: float) -> None:
-        """Acknowledge the folded message, send these response frames, and close if that is the outcome."""
+    def reply(self, responses: list[bytes], outcome: Outcome, now: float) -> Message | None:
+        """Acknowledge the folded message, send these response frames, and close if that is the outcome; the next message to fold."""
         self.waiting = False
         _, command, said = self._row[_FOLDED]
         if command is _ACKNOWLEDGE:
-            outbox = self.outbox
-            outbox.add(said)
-            for piece in responses:
-                outbox.add(piece)
+            self.outbox.extend([said, *responses])
             if outcome is not _CONTINUE:
                 self.close(now)
+        return self.next(now)
 
     def close(self, now: float) -> None:
         """Ask the peer to close."""
         self.waiting = False
-        self._move(Event.CLOSE_WANTED, now)
+        self._move(ServerEvent.CLOSE_WANTED, now)
 
     def overdue(self, now: float) -> None:
         """Handle a passed deadline: send a heartbeat, or end the connection."""
-        if self.state is State.TALKING:
+        if self.state is ServerState.TALKING:
             if now >= self._frame_deadline:
                 self.fault = f"one frame of it took more than {self._limits.frame:g} s (limits.frame)"
-                self._move(Event.STALLED, now)
+                self._move(ServerEvent.STALLED, now)
             elif not self.outbox.size:  # otherwise the unwritten bytes serve as a sign of life
-                self._move(Event.OVERDUE, now)
+                self._move(ServerEvent.OVERDUE, now)
         else:
             self.fault = self.fault or self._lateness()
             self.outbox.mute()  # the time to confirm and to read has passed
-            self._move(Event.OVERDUE, now)
+            self._move(ServerEvent.OVERDUE, now)
         self._since = now
 
     def _lateness(self) -> str:
         """Which limit the peer has exceeded."""
-        if self.state is State.GREETED:
+        if self.state is ServerState.GREETED:
             return f"it did not accept the greeting within {self._limits.handshake:g} s (limits.handshake)"
-        if self.outbox.size and not self._draining and self.state is State.CLOSING:
+        if self.outbox.size and not self._draining and self.state is ServerState.CLOSING:
             return f"it read nothing of what waited for it for {self._limits.frame:g} s (limits.frame)"
-        awaited = "confirm the end" if self.state is State.CLOSING else "read the rest"
+        awaited = "confirm the end" if self.state is ServerState.CLOSING else "read the rest"
         return f"it did not {awaited} within {self._limits.drain:g} s (limits.drain)"
 
     def _begin(self, now: float) -> None:
         """Note when an incomplete frame began."""
         if self._begun is None and self.state is _TALKING:
-            self._begun = now - self._paused.seconds
+            self._begun = now - self._shared.paused
             self.moved = True
 
-    def _move(self, event: Event | Signal, now: float) -> Command:
+    def _move(self, event: ServerEvent | Signal, now: float) -> Command:
         state, command, said = self._row[event]
         if state is not self.state:
-            self.state, self._row = state, _ROWS[state]
+            self.state, self._row = state, SERVER_ROWS[state]
             self.moved = True
             if state is _OVER:
                 self.hearing = False

@@ -11,11 +11,11 @@ assert sys.platform == "linux"  # noqa: S101 - so that type checkers skip the re
 
 from select import epoll  # noqa: E402 - as above
 from socket import socket  # noqa: E402 - as above
-from typing import Final, Generic, TypeVar, final  # noqa: E402 - as above
+from typing import Generic, TypeVar, final  # noqa: E402 - as above
+
+from ipcfold.local.stream import AT_ONCE  # noqa: E402 - as above
 
 T = TypeVar("T")
-
-_AT_ONCE: Final = 256  # events of one call; the next call returns the others
 
 
 @final
@@ -44,7 +44,7 @@ class Epoll(Generic[T]):
     def poll(self, seconds: float) -> list[tuple[T, int]]:
         """See `Portable`."""
         things = self._things
-        return [(things[descriptor], events) for descriptor, events in self._epoll.poll(seconds, _AT_ONCE)]
+        return [(things[descriptor], events) for descriptor, events in self._epoll.poll(seconds, AT_ONCE)]
 
     def close(self) -> None:
         """See `Portable`."""

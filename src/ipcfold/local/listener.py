@@ -1,17 +1,15 @@
-"""The listener of a server: it accepts clients, refuses some, and checks that the socket is still in its place."""
+"""The listener of a server: it accepts clients, and checks that the socket is still in its place."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final, final
 
+from ipcfold.core.transports import READ
 from ipcfold.local.claim import Claim
-from ipcfold.local.credentials import peer_of, trusted
-from ipcfold.local.log import ServerLog
+from ipcfold.local.log import Log
 from ipcfold.local.poller import Poller
-from ipcfold.local.stream import READ
-from ipcfold.peer import Peer, Trust
 
 _ACCEPTED_AT_ONCE: Final = 64
 _ACCEPT_AGAIN: Final = 0.1  # seconds; the pause after the system had no descriptor left for a client
@@ -21,33 +19,28 @@ _ACCEPT_AGAIN: Final = 0.1  # seconds; the pause after the system had no descrip
 class Listener:
     """The published name of a server, and the socket that listens there."""
 
-    def __init__(self, log: ServerLog, claim: Claim, listener: socket.socket, poller: Poller[object], period: float) -> None:
-        """`period`: seconds between two checks that the socket is still in its place."""
+    def __init__(self, log: Log, claim: Claim, listener: socket.socket, poller: Poller[object], period: float, now: float) -> None:
+        """`period`: seconds between two checks that the socket is still in its place. Raises `OSError` if it cannot be watched."""
         self._claim = claim
         self._listener = listener
         self._poller = poller
         self._period = period
         self._log = log
-        self._look_at = 0.0
-        self.deadline = 0.0
+        self._look_at = now + period
+        self.deadline = self._look_at
         """When `tick` is to be called."""
         self._damage = ""
-        self._accepted = 0
         self._accept_at: float | None = None  # when to accept again, while accepting is suspended
         self._short = False  # whether the log already says that the system has no descriptor left
-
-    def open(self, now: float) -> None:
-        """Accept clients from now on; raises `OSError` if the system watches no more sockets."""
-        self.deadline = self._look_at = now + self._period
-        self._poller.watch(self._listener, READ, self)
+        poller.watch(listener, READ, self)
 
     @property
     def closed(self) -> bool:
         """Whether no client is accepted any more."""
         return self._listener.fileno() < 0
 
-    def accepted(self, trust: Trust, refusal: Callable[[Peer], str], now: float) -> Iterator[tuple[socket.socket, Peer]]:
-        """Accept the clients in the backlog; `refusal` says why a client may not connect, or nothing."""
+    def accepted(self, now: float) -> Iterator[socket.socket]:
+        """The streams of the clients in the backlog."""
         for _ in range(_ACCEPTED_AT_ONCE):
             try:
                 stream, _ = self._listener.accept()
@@ -64,19 +57,7 @@ class Listener:
                 self._accept_at = now + _ACCEPT_AGAIN
                 self.deadline = min(self._look_at, self._accept_at)
                 return
-            self._accepted += 1
-            try:
-                peer = peer_of(stream, self._accepted)
-            except OSError:
-                stream.close()
-                continue
-            reason = refusal(peer) if trusted(trust, peer) else "it is not trusted (trust)"
-            if reason:
-                self._log.refused(peer, reason)
-                stream.close()
-                continue
-            stream.setblocking(False)
-            yield stream, peer
+            yield stream
 
     def tick(self, now: float) -> None:
         """Accept again if that was suspended, and check the socket, if it is time."""

@@ -6,7 +6,7 @@ import selectors
 import socket
 from typing import Generic, TypeVar, final
 
-from ipcfold.local.stream import READ, WRITE
+from ipcfold.core.transports import READ, WRITE
 
 T = TypeVar("T")
 

@@ -11,11 +11,6 @@ SEND_FLAGS: Final = int(socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0)
 
 LONGEST_SLEEP: Final = 3600.0  # seconds; system calls limit their timeouts, and one wake-up an hour costs nothing
 
-# The events as `poll` and `epoll` number them. An error or the end of a stream counts as both: the next read or write
-# finds out.
-READ: Final = 1
-WRITE: Final = 4
-
 LARGE: Final = 2**20  # bytes in the outbox, from which on a larger send buffer pays: the ends then wake each other less often
 _ROOM: Final = 2**19  # bytes; the kernel doubles it for its own bookkeeping, and limits it
 
@@ -26,3 +21,5 @@ def widen(stream: socket.socket) -> None:
 
 
 READ_SIZE: Final = 2**16  # bytes; a larger buffer costs more to allocate than it saves
+
+AT_ONCE: Final = 256  # events that one wait returns at most; the next wait returns the others

@@ -14,7 +14,7 @@ from ipcfold.message import Message
 @final
 @attrs.define(eq=False)
 class Link:
-    """A client, the server's end of its connection, and the bytes between them."""
+    """A client, the server's end of its connection, and the bytes between them. It is the `Transport` of the server's end."""
 
     client: ClientConnection
     server: ServerConnection
@@ -22,6 +22,9 @@ class Link:
     """Bytes for the server that it has not read."""
     down: bytearray = attrs.field(factory=bytearray)
     """Bytes for the client that it has not read."""
+    space: int = 0
+    """How many bytes from the server it takes now."""
+    interest: int = 0
     client_gone: bool = False
     server_gone: bool = False
     dead: bool = False
@@ -33,6 +36,25 @@ class Link:
     said: list[Message] = attrs.field(factory=list)
     answers: list[list[Message]] = attrs.field(factory=list)
     """The responses to each sent message that have arrived."""
+
+    def send(self, data: bytes | memoryview) -> int:
+        """See `Transport`."""
+        count = min(self.space, len(data))
+        if self.client_gone and count:
+            self.server.unheard()
+            return 0
+        self.down += data[:count]
+        self.space -= count
+        return count
+
+    def watch(self, interest: int) -> None:
+        """See `Transport`."""
+        self.interest = interest
+
+    def close(self) -> None:
+        """See `Transport`."""
+        self.interest = 0
+        self.server_gone = True
 
     @property
     def moving(self) -> bool:

@@ -13,13 +13,14 @@ from typing import Final, Generic, TypeVar, final
 from hypothesis.errors import HypothesisException
 from returns.result import Failure, Result, Success
 
-from ipcfold.continuation import Continuation, Handler
+from ipcfold.continuation import Handler
 from ipcfold.core.client_connection import ClientConnection
-from ipcfold.core.frame import RefusedError
-from ipcfold.core.server import ServerCore
+from ipcfold.core.server import ServerCore, Turn
 from ipcfold.core.server_connection import ServerConnection
+from ipcfold.core.transports import READ, Transports
+from ipcfold.core.wire import RefusedError
 from ipcfold.errors import HandlerFailed, MessageTooLarge, ReservedMessage
-from ipcfold.events import Connected, Disconnected, Ending, Event, Folded, Listening, Refused, Stopping
+from ipcfold.events import Event
 from ipcfold.limits import Limits
 from ipcfold.message import Message
 from ipcfold.peer import Name, Peer
@@ -58,7 +59,10 @@ class Network(Generic[C]):
         self.events = list[Event]()
         """The events of the server so far."""
         self._limits = limits or Limits()
-        self.core = ServerCore(carry, heartbeat=heartbeat, limits=self._limits, timeout=timeout, now=0.0, user=_USER)
+        self.core = ServerCore(
+            carry, name=_SERVER, heartbeat=heartbeat, limits=self._limits, timeout=timeout, now=0.0, user=_USER, observed=True
+        )
+        self._transports = Transports(self.core)
         self._handler = handler
         self._heartbeat = heartbeat
         if any(size < 1 for size in chunks):
@@ -66,9 +70,8 @@ class Network(Generic[C]):
         self._chunks = cycle(chunks or [ALL])
         self._told = told
         self._heard = heard
-        self._ending = Ending.STOPPED  # the handler ends the server, unless another method sets this
-        self._stopping = False  # whether the event `Stopping` was reported
-        self._tell(Listening(_SERVER))
+        self.core.listening()
+        self._tell()
 
     # Events
     def connect(self) -> int:
@@ -76,16 +79,15 @@ class Network(Generic[C]):
         number = len(self.links) + 1
         peer = Peer(number, _FIRST_PID + number, _USER, _USER)
         client = ClientConnection(heartbeat=self._heartbeat, limits=self._limits, now=self.now)
-        reason = self.core.refusal(peer) if self.core.accepting else "it is ending"
-        if reason:
-            unheard = ServerConnection(peer, heartbeat=self._heartbeat, limits=self._limits, now=self.now)
-            unheard.abort(reason, self.now)
-            self.links[number] = Link(client, unheard, server_gone=True)
-            if self.core.accepting:
-                self._tell(Refused(_SERVER, peer, reason))
+        server = self.core.connect(peer, self.now) if self.core.accepting else None
+        if server is not None:
+            self.links[number] = Link(client, server)
+            self._transports.add(server, self.links[number])
         else:
-            self.links[number] = Link(client, self.core.connect(peer, self.now))
-            self._tell(Connected(_SERVER, peer))
+            refused = ServerConnection(peer, heartbeat=self._heartbeat, limits=self._limits, now=self.now)
+            refused.abort("it was refused", self.now)
+            self.links[number] = Link(client, refused, server_gone=True)
+        self._turn()
         self._live[number] = self.links[number]
         return number
 
@@ -151,36 +153,30 @@ class Network(Generic[C]):
     def server_writes(self, client: int, size: int = ALL) -> bool:
         """The server writes up to `size` bytes to this client."""
         link = self.links[client]
-        outbox = link.server.outbox
-        left = size
-        while left and (piece := bytes(outbox.head()[:left])):
-            outbox.sent(len(piece))
-            left -= len(piece)
-            if link.client_gone:
-                outbox.mute()
-            else:
-                link.down += piece
-        if left < size:
-            self.core.wrote(client, self.now)
-        self._look_after()
-        return left < size
+        before = link.server.outbox.size
+        if before:
+            link.space = size
+            self._transports.write(link.server, self.now)
+            link.space = 0
+        self._turn()
+        return link.server.outbox.size < before
 
     def server_reads(self, client: int, size: int | None = None) -> bool:
         """The server reads from this client, unless it waits for something else."""
         link = self.links[client]
         server = link.server
-        if server.waiting or server.behind or not server.reading or server.over:
+        if not link.interest & READ or server.waiting or server.behind:
             return False
         if link.up:
             size = next(self._chunks) if size is None else size
             piece = bytes(link.up[:size])
             del link.up[:size]
-            self.core.receive(client, piece, self.now)
+            server.receive(piece, self.now)
         elif link.client_gone:
-            self.core.end(client, self.now)
+            server.end()
         else:
             return False
-        self._look_after()
+        self._turn()
         return True
 
     def client_reads(self, client: int, size: int | None = None) -> bool:
@@ -206,52 +202,44 @@ class Network(Generic[C]):
 
     def fold(self) -> bool:
         """The handler folds one message, if one waits."""
-        self.core.resume(self.now)
-        asked = self.core.ask()
+        asked = self._turn().ask
         if asked is None:
             return False
         message, continuation = asked
         try:
             answer = self._handler(message, continuation, continuation.carry)
-            self.core.answered(answer, self.now)
+            self.core.answered(answer, self.now, self.now)
         except HypothesisException:  # a handler under test may call draw and assume
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001 - as in a server, but Ctrl-C and pytest's outcomes belong to the test run
             self.core.failed(error, self.now)
-        else:
-            self._folded(message, answer)
-        self._look_after()
+        self._turn()
         return True
 
     def advance(self, seconds: float) -> None:
         """Time passes, in seconds, and no bytes move."""
         self.now += seconds
-        accepting = self.core.accepting
-        self.core.tick(self.now)
-        if accepting and not self.core.accepting:
-            self._ending = Ending.TIMED_OUT
-        self._look_after()
+        self._turn()
 
     def elapse(self, seconds: float) -> None:
         """Time passes, in seconds. At each deadline of the server, the network settles."""
         until = self.now + seconds
         while self.now < until:
-            due = self.core.deadline
-            self.advance((due if due is not None and self.now < due < until else until) - self.now)
+            due = self._turn().due
+            self.advance((due if self.now < due < until else until) - self.now)
             self.settle()
 
     def shutdown(self) -> None:
         """The server gets a signal to end."""
         if self.core.accepting:
-            self._ending = Ending.SIGNALLED
             self.core.shutdown(self.now)
-            self._look_after()
+            self._turn()
 
     def settle(self) -> None:
         """All bytes in transit arrive and all messages are folded, except on links that are held."""
         moving = True
         while moving:
-            moving = self.fold() or self.core.ready
+            moving = self.fold() or self._turn().due < self.now
             for client, link in list(self._live.items()):
                 if link.over:
                     del self._live[client]
@@ -275,21 +263,13 @@ class Network(Generic[C]):
         """Whether the server has returned."""
         return self.core.over
 
-    def _folded(self, message: Message, answer: Continuation[C]) -> None:
-        if isinstance(self.core.result(), Success):
-            self._tell(Folded(_SERVER, answer.peer, message, answer.responses, answer.outcome, 0.0))
+    def _turn(self) -> Turn[C]:
+        turn = self._transports.settle(self.now, self.now)
+        self._tell()
+        return turn
 
-    def _look_after(self) -> None:
-        if not self.core.accepting and not self._stopping:
-            self._stopping = True
-            failed = isinstance(self.core.result(), Failure)
-            self._tell(Stopping(_SERVER, Ending.FAILED if failed else self._ending))
-        for end in self.core.attention():
-            if end.over:
-                self.links[end.peer.connection].server_gone = True
-                self.core.forget(end.peer.connection)
-                self._tell(Disconnected(_SERVER, end.peer, end.departure, end.fault))
-
-    def _tell(self, event: Event) -> None:
-        self.events.append(event)
-        self._told(event)
+    def _tell(self) -> None:
+        while self.core.events:
+            event = self.core.events.popleft()
+            self.events.append(event)
+            self._told(event)

@@ -10,7 +10,7 @@ import attrs
 from returns.result import Failure, Result, Success
 
 from ipcfold.continuation import Handler, Outcome
-from ipcfold.core.client_connection import State
+from ipcfold.core.protocol import ClientState
 from ipcfold.errors import HandlerFailed
 from ipcfold.events import Connected, Departure, Disconnected, Event, Folded, Listening, Refused, Stopping
 from ipcfold.limits import Limits
@@ -254,11 +254,11 @@ def _departure(link: Link) -> Departure | None:
     if link.dead:
         return Departure.LOST
     match link.client.state:
-        case State.CONNECTED | State.TALKING | State.CLOSING:
+        case ClientState.CONNECTED | ClientState.TALKING | ClientState.CLOSING:
             return None
-        case State.CLOSED:
+        case ClientState.CLOSED:
             return Departure.CLOSED
-        case State.DISMISSED:
+        case ClientState.DISMISSED:
             return Departure.DISMISSED
-        case State.LOST | State.BROKEN | State.FLOODED | State.INTERRUPTED:
+        case ClientState.LOST | ClientState.BROKEN | ClientState.FLOODED | ClientState.INTERRUPTED:
             return link.server.departure if link.server.departure is Departure.DROPPED else Departure.LOST

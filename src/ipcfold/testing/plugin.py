@@ -21,8 +21,8 @@ import pytest
 from returns.result import Failure, Result, Success
 
 from ipcfold import IPC, Handler, HandlerFailed, ListenError, Name, Process, cases
-from ipcfold.blocking.server import Loop, running
 from ipcfold.events import Connected, Disconnected, Event, Folded, Listening, Refused, Stopping
+from ipcfold.local.engine import Engine, running
 from ipcfold.testing.simulation import kept
 
 C = TypeVar("C")
@@ -45,7 +45,7 @@ class Running(Generic[C]):
         self._ipc = ipc
         self._asked = False
         self._told = Condition()
-        self._loop: Loop[Any] | None = None  # Any: as the set of those that run has it
+        self._engine: Engine[Any] | None = None  # Any: as the set of those that run has it
         self._result: Result[C, ListenError[C]] | None = None
         self._thread = Thread(target=self._run, args=(handler, carry), name=f"ipcfold server {name}", daemon=True)
         self._thread.start()
@@ -66,8 +66,8 @@ class Running(Generic[C]):
     def stop(self) -> Result[C, ListenError[C]]:
         """End it in good order, as a signal does, if it has not ended; what it returned."""
         self._asked = True
-        if self._loop is not None:
-            self._loop.end()
+        if self._engine is not None:
+            self._engine.end()
         result = self._until(lambda: self._result)
         self._thread.join(self._patience)
         return result
@@ -84,13 +84,13 @@ class Running(Generic[C]):
     def _run(self, handler: Handler[C], carry: C) -> None:
         result = attrs.evolve(self._ipc, observe=self._observe).listen(self.name)(carry, handler)
         with self._told:
-            self._loop, self._result = None, result
+            self._engine, self._result = None, result
             self._told.notify_all()
 
     def _observe(self, event: Event) -> None:
         with self._told:
             if isinstance(event, Listening):
-                self._loop = next(loop for loop in running if loop.thread == get_ident())
+                self._engine = next(engine for engine in running if engine.thread == get_ident())
             self.events.append(event)
             self._told.notify_all()
         if self._ipc.observe is not None:

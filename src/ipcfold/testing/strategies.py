@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from returns.maybe import Nothing
 
 from ipcfold.continuation import Continuation, Outcome
-from ipcfold.core.frame import Signal, encode, refusal
+from ipcfold.core.wire import Signal, encode, refusal
 from ipcfold.limits import Limits
 from ipcfold.message import MediaType, Message
 from ipcfold.peer import Name

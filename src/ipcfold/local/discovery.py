@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, final
+from typing import Final, Protocol, final
 
 import attrs
 from returns.maybe import Maybe
 from returns.result import Result
 
-from ipcfold.blocking.ipc import IPC
 from ipcfold.errors import DirectoryUnusable
 from ipcfold.local.directory import located, socket_path
-from ipcfold.peer import Name, Peer
+from ipcfold.peer import Name, Peer, Trust
 
 _TABLE: Final = Path("/proc/net/unix")  # of Linux, see proc_net(5): the sockets of this network namespace
 _ACCEPTS: Final = 0x10000  # among a socket's flags there: it listens
@@ -38,7 +37,22 @@ class ServerInfo:
     connections: Maybe[int]
 
 
-def listeners(ipc: IPC) -> Result[tuple[ServerInfo, ...], DirectoryUnusable]:
+class Finder(Protocol):
+    """Whoever finds servers: the `IPC` of a shell."""
+
+    @property
+    def directory(self) -> Path | None:
+        """As `IPC` has it."""
+
+    @property
+    def trust(self) -> Trust:
+        """As `IPC` has it."""
+
+    def peers(self) -> Result[dict[Name, Peer], DirectoryUnusable]:
+        """The servers that listen now, by name."""
+
+
+def listeners(ipc: Finder) -> Result[tuple[ServerInfo, ...], DirectoryUnusable]:
     """The servers that listen now, ordered by name."""
     connections = _connections()  # counted first, because finding a server without a lock file connects to it
     return located(ipc.directory, ipc.trust).bind(

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias, final
 import attrs
 from returns.maybe import Maybe, Nothing, Some
 
-from ipcfold.core.large import Large
+from ipcfold.core.buffers import Large
 from ipcfold.errors import MessageTooLarge, ReservedMessage
 from ipcfold.limits import Limits
 from ipcfold.message import TEXT_PLAIN, MediaType, Message
@@ -130,9 +130,10 @@ class Encoder:
             content, media_type = message.content, message.media_type
             if type(content) is not bytes or type(media_type) is not MediaType:
                 _check(message)
+                content = bytes.__bytes__(content)  # a subclass may have a length of its own, and would break the frame
             size = len(content)
             if size > self._limit or (size <= _LONGEST_SIGNAL and content in _SIGNALS):
-                self._refuse(message)
+                self._refuse(Message(media_type, content))  # not the message itself: its content may be of a subclass
             if size > self.largest:  # noqa: PLR1730 - calling `max` for each message costs more
                 self.largest = size
             beginning = self._beginning if media_type is self._media_type else self._begin(media_type)
@@ -157,9 +158,9 @@ class Encoder:
 def _check(message: object) -> None:
     """Raise a `TypeError` if this is not a message."""
     found = type(message).__name__  # only the type's name: a `repr` may be foreign code that takes any time
-    if isinstance(message, Message):
+    if type(message) is Message:  # a subclass could give another content each time
         unchecked: Any = message  # Any: as above
-        if isinstance(unchecked.content, bytes) and isinstance(unchecked.media_type, MediaType):
+        if isinstance(unchecked.content, bytes) and type(unchecked.media_type) is MediaType:
             return
         found = f"a Message of {type(unchecked.media_type).__name__} and {type(unchecked.content).__name__}"
     raise TypeError(f"a Message of a MediaType and bytes is wanted, not {found}")
@@ -188,7 +189,6 @@ class Decoder:
         "_data",
         "_frame_of_likely",
         "_header",
-        "_large",
         "_likely",
         "_limit",
         "_media_type",
@@ -196,6 +196,7 @@ class Decoder:
         "_usual",
         "buffered",
         "fresh",
+        "large",
     )
 
     def __init__(self, limit: int, likely: Signal | None = None) -> None:
@@ -209,7 +210,8 @@ class Decoder:
         self._usual: MediaType | None = None  # the same if it is short, because the next frame usually has it too,
         self._header = b""  # and then begins with these bytes
         self._needed = _SHORTEST  # how many bytes from there on are needed to continue
-        self._large: Large | None = None  # the frame that is being received, if its content is large
+        self.large: Large | None = None
+        """The large content that is being received, if any."""
         self._broken: Broken | None = None
         self.buffered = 0
         """The number of buffered bytes of an incomplete frame, once `next` has nothing more."""
@@ -218,11 +220,11 @@ class Decoder:
 
     def room(self) -> memoryview | None:
         """The memory to read the next bytes into, instead of `feed`, while a large content is being received."""
-        return None if self._large is None else self._large.room()
+        return None if self.large is None else self.large.room()
 
     def filled(self, count: int) -> None:
         """Note that so many bytes were read into the last `room`."""
-        if self._large is not None and self._large.filled(count):
+        if self.large is not None and self.large.filled(count):
             self._needed = 0
             self.fresh = True
 
@@ -230,9 +232,9 @@ class Decoder:
         """Take bytes of the stream."""
         if self._broken is not None:
             return
-        if self._large is not None and self._needed:
-            data = self._large.write(data)
-            self._needed = self._large.missing and 1
+        if self.large is not None and self._needed:
+            data = self.large.write(data)
+            self._needed = self.large.missing and 1
         self.fresh = True
         self._data = self._data[self._at :] + data if self._data else data
         self._at = 0
@@ -245,8 +247,8 @@ class Decoder:
     def frames(self, most: int) -> list[Frame | Broken]:
         """The next complete frames, at most so many. After a `Broken` there are no more."""
         found: list[Frame | Broken] = []
-        if self._large is not None and not self._needed:
-            found.append(self._grown(self._large))
+        if self.large is not None and not self._needed:
+            found.append(self._grown(self.large))
         data, at, needed, usual, header = self._data, self._at, self._needed, self._usual, self._header
         end, header_size, limit = len(data), len(header), self._limit
         likely, frame_of_likely = self._likely, self._frame_of_likely
@@ -273,7 +275,7 @@ class Decoder:
                 self._learn(data[at:type_end])
                 usual, header, header_size = self._usual, self._header, len(self._header)
             if end <= content_end:
-                self._large = Large(size, data[content_start:])
+                self.large = Large(size, data[content_start:])
                 at, needed = end, 1
             elif data[content_end] != _END:
                 found.append(self._break("a frame does not end in the end mark"))
@@ -287,7 +289,7 @@ class Decoder:
         if at == end or self._broken is not None:  # all bytes are decoded; an idle connection must not keep its last frame in memory
             data, at, end = b"", 0, 0
         self._data, self._at, self._needed = data, at, needed
-        self.buffered = end - at if self._large is None else self._large.have
+        self.buffered = end - at if self.large is None else self.large.have
         self.fresh = len(found) == most
         return found
 
@@ -301,7 +303,7 @@ class Decoder:
 
     def _grown(self, large: Large) -> Frame | Broken:
         """The frame of the large content, which is complete now."""
-        self._large, self._needed = None, _SHORTEST
+        self.large, self._needed = None, _SHORTEST
         content, behind = large.content()
         return self._frame(content) if behind == _END_MARK else self._break("a frame does not end in the end mark")
 

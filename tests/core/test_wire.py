@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from returns.maybe import Nothing, Some
 
 from ipcfold import Limits, MediaType, Message, MessageTooLarge, ReservedMessage
-from ipcfold.core.frame import Broken, Decoder, Encoder, Frame, RefusedError, Signal, _parse_cached, encode, refusal
+from ipcfold.core.wire import Broken, Decoder, Encoder, Frame, RefusedError, Signal, _parse_cached, encode, refusal
 from ipcfold.message import TEXT_PLAIN
 from ipcfold.testing.strategies import broken_frames, cuts, media_types, messages
 from tests.strategies import encoded, frames, signals

@@ -1,13 +1,77 @@
-"""A large content that is being received, with the end mark behind it, into the memory where it stays."""
+"""The buffers of a connection: the bytes that are still to be written, and a large content that is being received."""
 
 from __future__ import annotations
 
+from collections import deque
 from io import BytesIO
+from itertools import islice
 from typing import Final, final
 
+_AT_ONCE: Final = 2**16  # bytes; smaller pieces are joined up to this size, about what a socket takes; a larger piece is not copied
 _ENOUGH: Final = 8  # once an eighth has arrived, the content gets all its memory
 _UNTOUCHED: Final = 2**25  # bytes; from this size on the system allocates memory only when it is written to,
 _BEGUN: Final = 2**17  # so that this much is enough
+
+
+@final
+class Outbox:
+    """A queue of bytes. The shell writes `head()`, then reports with `sent()` how much of it was written."""
+
+    __slots__ = ("_head", "_muted", "_pieces", "size")
+
+    def __init__(self) -> None:
+        self._pieces: deque[bytes] = deque()
+        self._head: bytes | memoryview = b""
+        self._muted = False
+        self.size = 0
+        """The number of bytes in the queue."""
+
+    def add(self, data: bytes) -> None:
+        """Append these bytes."""
+        if not self._muted:
+            self._pieces.append(data)
+            self.size += len(data)
+
+    def extend(self, pieces: list[bytes]) -> None:
+        """Append these pieces."""
+        if not self._muted:
+            self._pieces.extend(pieces)
+            for piece in pieces:
+                self.size += len(piece)
+
+    def head(self) -> bytes | memoryview:
+        """The next bytes to write: small pieces joined, or one large piece that is not copied."""
+        pieces = self._pieces
+        if self._head or not pieces:
+            return self._head
+        if self.size <= _AT_ONCE:
+            self._head = b"".join(pieces)  # of one piece, this is the piece itself
+            pieces.clear()
+            return self._head
+        first, size, count = pieces[0], 0, 0
+        for piece in pieces:
+            size += len(piece)
+            if size > _AT_ONCE:
+                break
+            count += 1
+        if count > 1:
+            first = b"".join(islice(pieces, count))  # joined before they are taken: the memory may not suffice
+        for _ in range(max(1, count)):
+            pieces.popleft()
+        self._head = first
+        return first
+
+    def sent(self, count: int) -> None:
+        """Note that so many bytes of the head were written."""
+        self.size -= count
+        self._head = memoryview(self._head)[count:] if count < len(self._head) else b""
+
+    def mute(self) -> None:
+        """Drop the queue and everything that is added later, because the peer reads no more."""
+        self._muted = True
+        self._pieces.clear()
+        self._head = b""
+        self.size = 0
 
 
 @final

@@ -5,7 +5,7 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipcfold.core.outbox import Outbox
+from ipcfold.core.buffers import Outbox
 
 SIZES = st.integers(1, 60) | st.sampled_from([2**16 - 20, 2**16, 2**16 + 1, 2**17])
 

@@ -1,0 +1,231 @@
+"""What a client does over one connection: greet, send, wait, ask, close; and how `IPC.wait` tries again.
+
+A verb is a generator of steps. Each step yields until when it waits for the stream, or `None` for ever: the stream is
+readable, or writable while the outbox has something. Whoever runs the verb waits, moves the bytes that can be moved, and
+sends the time. The verb never waits itself, so that every shell runs the same verbs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from math import inf
+from typing import Final, TypeAlias, TypeVar, final
+
+import attrs
+from returns.result import Failure, Result, Success
+
+from ipcfold.core.client_connection import ClientConnection
+from ipcfold.core.protocol import ClientState
+from ipcfold.core.wire import RefusedError
+from ipcfold.errors import (
+    ConnectError,
+    ConnectionClosed,
+    ConnectionDropped,
+    ConnectionLost,
+    ConnectionRefused,
+    Ended,
+    Interrupted,
+    MessageTooLarge,
+    NoServer,
+    ProcessClosed,
+    ProtocolBroken,
+    ReservedMessage,
+    TimedOut,
+    Unacknowledged,
+    UnreadExceeded,
+)
+from ipcfold.limits import Limits
+from ipcfold.message import Message
+from ipcfold.peer import Name
+
+T = TypeVar("T")
+
+Steps: TypeAlias = Generator[float | None, float, T]
+"""A verb: it yields until when to wait, is sent the time, and returns its result."""
+
+Sent: TypeAlias = Result[None, MessageTooLarge | ReservedMessage | ProcessClosed | Unacknowledged]
+Waited: TypeAlias = Result[Message, Ended | ProcessClosed | TimedOut]
+Asked: TypeAlias = Result[Message, MessageTooLarge | ReservedMessage | ProcessClosed | Unacknowledged | Ended | TimedOut]
+Closed: TypeAlias = Result[None, Ended | TimedOut]
+Greeted: TypeAlias = Result[None, ConnectionRefused | ProtocolBroken | TimedOut]
+
+_PAUSE: Final = 0.01  # seconds between two attempts to connect
+_LONGEST_PAUSE: Final = 0.32  # seconds; the same, while the server goes on refusing
+_AFRESH: Final = 0.1  # seconds after which the directory is checked again, because it may have changed
+
+
+def _done(result: T) -> Steps[T]:
+    """A verb that has its result at once."""
+    yield from ()
+    return result
+
+
+@final
+class Verbs:
+    """The verbs of one connection."""
+
+    __slots__ = ("_connection", "_limits", "_lost", "_name", "closed")
+
+    def __init__(
+        self,
+        name: Name,
+        connection: ClientConnection,
+        limits: Limits,
+        lost: Callable[[], ConnectionLost | ConnectionDropped],
+    ) -> None:
+        """`lost` says what became of a server whose stream ended."""
+        self._name = name
+        self._connection = connection
+        self._limits = limits
+        self._lost = lost
+        self.closed = False
+        """Whether this end has closed the connection."""
+
+    def greet(self, timeout: float, deadline: float) -> Steps[Greeted]:
+        """Wait for the greeting of the server until the deadline, which is in `timeout` seconds."""
+        connection = self._connection
+        yield from self._until(lambda: None if connection.state is ClientState.CONNECTED else True, deadline)
+        match connection.state:
+            case ClientState.TALKING:
+                return Success(None)
+            case ClientState.BROKEN:
+                return Failure(ProtocolBroken(self._name, connection.broken))
+            case ClientState.CONNECTED:
+                return Failure(TimedOut(self._name, timeout, "the greeting of"))
+            case _:
+                return Failure(ConnectionRefused(self._name))
+
+    def send(self, messages: tuple[Message, ...]) -> Steps[Sent]:
+        """Send the messages, and wait until the server has acknowledged all of them. Raises a `TypeError` for what is no message."""
+        if self.closed:
+            return _done(Failure(ProcessClosed(self._name)))
+        try:
+            return self._send(self._connection.encode(messages), len(messages))
+        except RefusedError as error:
+            return _done(Failure(error.refusal))
+
+    def _send(self, frames: list[bytes], count: int) -> Steps[Sent]:
+        connection = self._connection
+        before = connection.sent
+        connection.send(frames, count)
+        while connection.acknowledged < before + count and connection.open:
+            yield None
+        if connection.acknowledged >= before + count:
+            return Success(None)
+        return Failure(Unacknowledged(max(0, connection.acknowledged - before), count, self._ended()))
+
+    def wait(self, timeout: float | None, deadline: float | None) -> Steps[Waited]:
+        """Wait for the next response until the deadline, which is in `timeout` seconds."""
+        if self.closed:
+            return Failure(ProcessClosed(self._name))
+        connection = self._connection
+        response = yield from self._until(connection.response, deadline)
+        if response is not None:
+            return Success(response)
+        if connection.open:
+            return Failure(TimedOut(self._name, timeout or 0.0, "a response of"))
+        return Failure(self._ended())
+
+    def ask(self, message: Message, timeout: float | None, deadline: float | None) -> Steps[Asked]:
+        """Send the message, and wait for the first response to it until the deadline, which is in `timeout` seconds."""
+        if self.closed:
+            return _done(Failure(ProcessClosed(self._name)))
+        try:
+            return self._ask(self._connection.encode((message,)), timeout, deadline)
+        except RefusedError as error:
+            return _done(Failure(error.refusal))
+
+    def _ask(self, frames: list[bytes], timeout: float | None, deadline: float | None) -> Steps[Asked]:
+        connection = self._connection
+        number = connection.sent + 1  # also if nothing can be sent any more: a response to another message is never taken for this one
+        connection.send(frames, 1)
+        response = yield from self._until(lambda: connection.response_to(number), deadline)
+        if response is not None:
+            return Success(response)
+        if connection.open:
+            return Failure(TimedOut(self._name, timeout or 0.0, "the response of", int(connection.acknowledged >= number)))
+        if connection.acknowledged >= number:
+            return Failure(self._ended())
+        return Failure(Unacknowledged(0, 1, self._ended()))
+
+    def close(self, now: float) -> Steps[Closed]:
+        """Ask the server to close, and wait for its confirmation for at most `limits.drain` seconds."""
+        if self.closed:
+            return Success(None)
+        connection = self._connection
+        connection.close()
+        yield from self._until(lambda: None, now + self._limits.drain)
+        self.closed = True
+        if connection.open:
+            return Failure(TimedOut(self._name, self._limits.drain, "the confirmation to close of"))
+        if connection.state is ClientState.CLOSED or connection.state is ClientState.DISMISSED:
+            return Success(None)
+        return Failure(self._ended())
+
+    def _until(self, found: Callable[[], T | None], deadline: float | None) -> Steps[T | None]:
+        """Wait until `found` returns something, the connection is over, or the deadline has passed."""
+        while (result := found()) is None and self._connection.open:
+            now = yield deadline
+            if deadline is not None and now >= deadline:
+                return found()
+        return result
+
+    def _ended(self) -> Ended:
+        """Why the connection is over."""
+        connection = self._connection
+        match connection.state:
+            case ClientState.BROKEN:
+                return ProtocolBroken(self._name, connection.broken)
+            case ClientState.FLOODED:
+                return UnreadExceeded(self._name, self._limits.unread)
+            case ClientState.INTERRUPTED:
+                return Interrupted(self._name)
+            case ClientState.LOST:
+                return self._lost()
+            case _:
+                return ConnectionClosed(self._name)
+
+
+@final
+@attrs.frozen
+class Pause:
+    """What to wait for before the next attempt to connect."""
+
+    until: float
+    """When to try again."""
+    watch: float
+    """Where nothing stands for the server: until when to watch for it instead, and to try as soon as it is there."""
+
+
+@final
+class Attempts:
+    """How `IPC.wait` tries again, while the server is not there, is full, or ends."""
+
+    def __init__(self, name: Name, timeout: float | None, handshake: float, now: float) -> None:
+        """`timeout`: of all attempts, in seconds; `handshake`: the longest timeout of one."""
+        self._name = name
+        self._timeout = timeout
+        self._handshake = handshake
+        self._deadline = inf if timeout is None else now + timeout
+        self._pause = _PAUSE
+        self._refused: ConnectionRefused | None = None
+
+    def timeout(self, now: float) -> float:
+        """The timeout of an attempt that begins now, in seconds."""
+        return min(self._handshake, max(0.0, self._deadline - now))
+
+    def failed(self, error: ConnectError, now: float) -> Result[Pause, ConnectError]:
+        """The pause after an attempt that failed; the error, if no further attempt makes sense."""
+        match error:
+            case NoServer():
+                self._pause, self._refused = _PAUSE, None
+            case ConnectionRefused():
+                self._pause, self._refused = min(2 * self._pause, _LONGEST_PAUSE), error  # the server logs each refusal
+            case TimedOut():
+                pass
+            case _:
+                return Failure(error)
+        if now >= self._deadline:  # the last attempt may have had no time for a refusal
+            return Failure(self._refused or TimedOut(self._name, self._timeout or 0.0, "the server"))
+        until = min(now + self._pause, self._deadline)
+        return Success(Pause(until, min(now + _AFRESH, self._deadline) if isinstance(error, NoServer) else until))

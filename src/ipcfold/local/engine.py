@@ -1,0 +1,315 @@
+"""The sockets of a server: one descriptor to wait on, a turn, and the time of the next one.
+
+The engine never blocks longer than it is told to, and it does not call the handler. Whoever has a loop can drive it: the
+blocking shell waits in `turn`, and an event loop may watch the descriptor and take turns that do not wait.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from contextlib import suppress
+from threading import get_ident
+from time import monotonic
+from typing import Any, Final, Generic, TypeVar, final
+
+from returns.result import Failure, Result, Success
+
+from ipcfold.continuation import Continuation
+from ipcfold.core.fold import Ask
+from ipcfold.core.server import ServerCore
+from ipcfold.core.server_connection import ServerConnection
+from ipcfold.core.transports import READ, WRITE, Transports
+from ipcfold.errors import HandlerFailed, SystemFailure
+from ipcfold.events import Observer
+from ipcfold.local.claim import Claim
+from ipcfold.local.credentials import peer_of, trusted
+from ipcfold.local.listener import Listener
+from ipcfold.local.log import Log, tell
+from ipcfold.local.poller import Poller
+from ipcfold.local.stream import AT_ONCE, LARGE, READ_SIZE, SEND_FLAGS, widen
+from ipcfold.peer import Trust
+
+C = TypeVar("C")
+
+running: Final[set[Engine[Any]]] = set()  # Any: of whatever carry
+"""The engines of this process."""
+
+
+@final
+class ClientSocket:
+    """The transport of one client: its socket."""
+
+    __slots__ = ("_end", "_log", "_lost", "_poller", "_stream", "_wide", "interest")
+
+    def __init__(self, stream: socket.socket, end: ServerConnection, poller: Poller[object], log: Log) -> None:
+        self._stream = stream
+        self._end = end
+        self._poller = poller
+        self._log = log
+        self._lost = False  # whether the client is known to be gone; reading and writing both find out
+        self._wide = False
+        self.interest = 0
+
+    def send(self, data: bytes | memoryview) -> int:
+        """See `Transport`."""
+        if self._end.outbox.size > LARGE and not self._wide:
+            self._wide = True
+            widen(self._stream)
+        try:
+            return self._stream.send(data, SEND_FLAGS)
+        except BlockingIOError:
+            return 0
+        except (BrokenPipeError, ConnectionResetError):
+            self._end.unheard()
+            self._lose()
+        except OSError as error:  # part of the stream is lost
+            self._end.abort(f"the system refused to write to it: {error.strerror}", monotonic())
+        return 0
+
+    def watch(self, interest: int) -> None:
+        """See `Transport`."""
+        if not self.interest:
+            try:
+                self._poller.watch(self._stream, interest, self)
+            except OSError:  # drop only this client
+                self._end.abort("the system watches no more sockets", monotonic())
+                return
+        elif not interest:
+            self._poller.forget(self._stream)
+        else:
+            self._poller.change(self._stream, interest, self)
+        self.interest = interest
+
+    def close(self) -> None:
+        """See `Transport`."""
+        if self.interest:
+            self._poller.forget(self._stream)
+        self.interest = 0
+        self._stream.close()
+
+    def happened(self, events: int, transports: Transports[Any], now: float) -> None:  # Any: of whatever carry
+        """Write and read, as the poller says that it is possible."""
+        end = self._end
+        if self.interest & WRITE and events & ~READ:
+            transports.write(end, now)
+        # Writing may have changed the interest, or closed the socket.
+        if self.interest & READ and events & ~WRITE and not end.waiting and not end.behind:
+            try:
+                self._read(end, now)
+            except MemoryError:
+                pass  # the traceback keeps memory until this block is left
+            else:
+                return
+            end.abort("there is no memory left for what it sends", now)
+
+    def _read(self, end: ServerConnection, now: float) -> None:
+        room = end.room()
+        try:
+            if room is None:
+                data = self._stream.recv(READ_SIZE)
+                if data:
+                    end.receive(data, now)
+                    return
+            elif count := self._stream.recv_into(room):
+                end.filled(count, now)
+                return
+        except BlockingIOError:
+            return
+        except OSError:  # a reset connection is treated as one that ended
+            self._lose()
+        end.end()
+
+    def _lose(self) -> None:
+        if not self._lost:
+            self._lost = True
+            self._log.lost(self._end.peer)
+
+
+@final
+class Engine(Generic[C]):
+    """The sockets of one server, and its core."""
+
+    def __init__(self, core: ServerCore[C], claim: Claim, trust: Trust, log: Log, observe: Observer | None) -> None:
+        """Raises `OSError` if the system has no descriptors left."""
+        self._core = core
+        self._claim = claim
+        self._trust = trust
+        self._log = log
+        self._observe = observe
+        self.observed = observe is not None
+        """Whether to measure how long the handler runs."""
+        self.answered: Final = self._answered if self.observed else core.answered
+        """See `ServerCore.answered`. An observer is told between the messages."""
+        self._listener: Listener | None = None
+        self._accepted = 0
+        self._heard = monotonic()
+        self._rotation = self._heard
+        self._rotated = 0  # events since then
+        self._ending = False
+        self.woken = self._heard
+        """When the last wait was over."""
+        self.thread = get_ident()
+        """The thread that serves."""
+        self.forked = False  # a flag, because the kernel reuses process ids
+        """Whether this process is a forked child of the server."""
+        self._poller = Poller[object]()
+        self._transports = Transports(core, self._withdraw)
+        self._woken, self._wake = socket.socketpair()
+        self._woken.setblocking(False)
+        self._wake.setblocking(False)
+        running.add(self)
+
+    def listen(self, period: float, bound: socket.socket) -> Result[None, SystemFailure]:
+        """Accept clients at this socket, and check every `period` seconds that it is in its place."""
+        try:
+            self._listener = Listener(self._log, self._claim, bound, self._poller, period, monotonic())
+            self._poller.watch(self._woken, READ, self._woken)
+        except OSError as error:
+            bound.close()
+            return Failure(SystemFailure("watch", self._claim.path, error.strerror or str(error)))
+        self._core.listening()
+        self._tell()
+        return Success(None)
+
+    @property
+    def over(self) -> bool:
+        """Whether the server has ended."""
+        return not self._core.accepting and self._core.over
+
+    def turn(self, longest: float) -> Ask[C] | None:
+        """Write what is owed, wait for events for at most `longest` seconds, and handle them.
+
+        Returns the message to ask the handler for, if there is one. It stays the same until it is answered.
+        """
+        core, listener = self._core, self._listener
+        now = monotonic()
+        due = self._transports.settle(now, self._heard).due
+        if not core.accepting:
+            if core.over:
+                self._tell()
+                return None
+        elif listener is not None and listener.deadline < due:
+            due = listener.deadline
+        # A process that was stopped (SIGSTOP) may find its deadlines passed. It reads what has arrived before it judges who is late.
+        happened = self._poller.poll(min(max(0.0, due - now), longest)) or self._poller.poll(0.0)
+        now = self.woken = monotonic()
+        for thing, events in happened:
+            if isinstance(thing, ClientSocket):
+                thing.happened(events, self._transports, now)
+            elif isinstance(thing, Listener):
+                self._accept(thing, now)
+            else:
+                self._woken.recv(READ_SIZE)
+        self._note_heard(len(happened), now)
+        if core.accepting:
+            if self._ending:
+                core.shutdown(now)
+            elif listener is not None and listener.deadline <= now:
+                listener.tick(now)
+        ask = self._transports.settle(now, self._heard).ask
+        if core.events:
+            self._tell()
+        return ask
+
+    def flush(self) -> None:
+        """Write what is owed. Another thread may call it while the handler runs, and then nothing else may use the engine."""
+        self._transports.settle(monotonic(), self._heard)
+
+    def _answered(self, continuation: Continuation[C], now: float, since: float) -> Ask[C] | None:
+        ask = self._core.answered(continuation, now, since)
+        self._tell()
+        return ask
+
+    def failed(self, error: BaseException) -> None:
+        """See `ServerCore.failed`."""
+        self._core.failed(error, monotonic())
+
+    def interrupted(self) -> None:
+        """See `ServerCore.interrupted`."""
+        self._core.interrupted(monotonic())
+
+    def end(self) -> None:
+        """End in good order, as after a signal; any thread may call it."""
+        self._ending = True
+        with suppress(OSError):  # the server has ended already
+            self._wake.send(b"\0")
+
+    @property
+    def wake(self) -> int:
+        """The descriptor to which the interpreter writes on a signal."""
+        return self._wake.fileno()
+
+    def result(self) -> Result[C, HandlerFailed[C]]:
+        """See `ServerCore.result`."""
+        return self._core.result()
+
+    def close(self) -> None:
+        """Release the name and every descriptor."""
+        self._claim.withdraw()
+        self._abandon()
+        running.discard(self)
+
+    def fork(self) -> None:
+        """Note that this process is a forked child, and close its copies of the descriptors. The parent is not affected."""
+        self.forked = True
+        self._abandon()
+
+    def _abandon(self) -> None:
+        self._transports.abandon()
+        if self._listener is not None:
+            self._listener.abandon()
+        self._poller.close()
+        self._woken.close()
+        self._wake.close()
+
+    def _note_heard(self, events: int, now: float) -> None:
+        """Note since when all that had arrived is read. Nobody is late whose bytes are still there."""
+        if events < AT_ONCE:
+            self._heard, self._rotated = now, 0
+            return
+        if not self._rotated:
+            self._rotation = now
+        self._rotated += events
+        if self._rotated > len(self._transports):  # the poller returns every socket that is ready once, before it returns one again
+            self._heard, self._rotated = self._rotation, 0
+
+    def _accept(self, listener: Listener, now: float) -> None:
+        for stream in listener.accepted(now):
+            self._accepted += 1
+            try:
+                peer = peer_of(stream, self._accepted)
+            except OSError:
+                stream.close()
+                continue
+            if not trusted(self._trust, peer):
+                self._core.refuse(peer, "it is not trusted (trust)")
+                stream.close()
+            elif (end := self._core.connect(peer, now)) is None:
+                stream.close()
+            else:
+                stream.setblocking(False)
+                self._transports.add(end, ClientSocket(stream, end, self._poller, self._log))
+
+    def _withdraw(self) -> None:
+        """Give the name up, so that a client that is asked to close finds it gone."""
+        if self._listener is not None:
+            self._listener.close()
+
+    def _tell(self) -> None:
+        tell(self._core.events, self._log, self._observe)
+
+
+def _abandon() -> None:
+    """Close a forked child's copies. Otherwise a dead server would look alive for as long as the child lives."""
+    engines = list(running)
+    if engines:
+        waking = signal.set_wakeup_fd(-1)
+        if all(waking != engine.wake for engine in engines):  # another library has set it
+            signal.set_wakeup_fd(waking)
+    for engine in engines:
+        engine.fork()
+
+
+os.register_at_fork(after_in_child=_abandon)

@@ -1,0 +1,66 @@
+"""Which names have a server: by the lock of each, or else by connecting to its socket."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from returns.maybe import Maybe, Nothing, Some
+from returns.result import Failure, Result, Success
+
+from ipcfold.errors import ConnectError, ConnectionDropped, ConnectionLost, DirectoryUnusable, SystemFailure
+from ipcfold.local.claim import holder_of, is_socket
+from ipcfold.local.directory import socket_path
+from ipcfold.peer import Name, Peer
+from ipcfold.result import cases
+
+_GLANCE: Final = 0.1  # seconds; a server without a lock file must greet within this time to be listed
+_EXHAUSTED: Final = frozenset(map(os.strerror, (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)))
+
+Probe: TypeAlias = Callable[[Name, Path, float], Result[Peer, ConnectError]]
+"""Connects to the socket of a name, for at most so many seconds, and closes in good order: the server there."""
+
+
+def listening(directory: Path, probe: Probe) -> Result[dict[Name, Peer], DirectoryUnusable]:
+    """The servers that listen now, by name. Of the holder of a lock only the pid is known."""
+    try:
+        files = os.listdir(directory)
+    except FileNotFoundError:
+        return Success({})
+    except OSError as error:
+        return Failure(DirectoryUnusable(directory, f"it cannot be read: {error.strerror}"))
+    names = (Name.maybe(file.removesuffix(".sock")).value_or(None) for file in files if file.endswith(".sock"))
+    found = dict[Name, Peer]()
+    for name in names:
+        if name is not None:
+            match cases(listener(name, directory, probe)):
+                case Failure(hidden):
+                    return Failure(hidden)
+                case Success(peer):
+                    found |= {name: peer.unwrap()} if peer is not Nothing else {}
+    return Success(found)
+
+
+def listener(name: Name, directory: Path, probe: Probe) -> Result[Maybe[Peer], DirectoryUnusable]:
+    """The server that listens under the name now, if any."""
+    path = socket_path(name, directory).value_or(None)
+    if path is None or not is_socket(path):
+        return Success(Nothing)
+    holder = holder_of(path)
+    if holder is not Nothing:
+        return Success(holder.map(lambda pid: Peer(pid=pid)))
+    match cases(probe(name, path, _GLANCE)):
+        case Success(peer):
+            return Success(Some(peer))
+        case Failure(SystemFailure(reason=reason)) if reason in _EXHAUSTED:  # the attempt failed on this side, so nothing is known
+            return Failure(DirectoryUnusable(directory, f"whether anybody listens under {str(name)!r} cannot be seen: {reason}"))
+        case Failure():
+            return Success(Nothing)
+
+
+def loss(name: Name, path: Path, peer: Peer, largest: int) -> ConnectionLost | ConnectionDropped:
+    """What became of a server whose stream ended. It is a hint only, because the kernel reuses process ids."""
+    return ConnectionDropped(name, peer.pid, largest) if holder_of(path) == Some(peer.pid) else ConnectionLost(name)
