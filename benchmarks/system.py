@@ -14,6 +14,7 @@ import attrs
 
 DISTRIBUTIONS = (
     "ipcfold", "attrs", "returns", "uvloop", "pyzmq", "rpyc", "pynng", "Pyro5", "grpcio", "zerorpc", "gevent",
+    "iceoryx2", "eclipse-zenoh",
 )  # fmt: skip
 
 

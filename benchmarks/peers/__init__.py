@@ -54,5 +54,7 @@ PEERS: Final = (
     Peer("pyro5", "Pyro5", "Pyro5", "Pyro5"),
     Peer("grpc", "gRPC", "grpc", "grpcio"),
     Peer("zerorpc", "zerorpc", "zerorpc", "zerorpc"),
+    Peer("iceoryx2", "iceoryx2", "iceoryx2", "iceoryx2"),
+    Peer("zenoh", "zenoh", "zenoh", "eclipse-zenoh"),
     Peer("innmind", "Innmind/IPC, the PHP original"),
 )

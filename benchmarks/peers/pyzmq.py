@@ -1,4 +1,10 @@
-"""ZeroMQ: REQ to REP for one request at a time, DEALER to ROUTER for many in flight; large messages without a copy."""
+"""ZeroMQ: REQ to REP for one request at a time, DEALER to ROUTER for many in flight; large messages without a copy.
+
+PUSH to PULL is the cheapest way for many messages. It promises less: a PUSH socket gives its messages to all its peers in turn, and
+nobody answers. `send` succeeds when a message is in a queue of this process; it is lost with the process of either end.
+There are two rows of it. In one the server pushes every message back, which is the work of the other peers. In the other it
+only counts them, and says the count once a batch, so that this row stands apart.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +14,7 @@ from typing import ClassVar, Final, final
 
 import zmq
 
-from benchmarks.contestant import ACKNOWLEDGEMENT, PATIENCE, Answer, Client, ClientPool, Contestant, WrongAnswer, acknowledged
+from benchmarks.contestant import ACKNOWLEDGEMENT, PATIENCE, Answer, Client, ClientPool, Contestant, Standing, WrongAnswer, acknowledged
 
 _UNCOPIED: Final = 65536  # its own threshold for copying sends, too
 
@@ -120,6 +126,54 @@ class DealerCrowd(ClientPool):
         return (perf_counter() - began) * count / sent
 
 
+def _back(address: str) -> str:
+    """Where the server pushes what it answers: a socket pushes or pulls, and does not do both."""
+    return f"ipc://{address}.back"
+
+
+class PushClient(Client):
+    """A socket that pushes, and one that pulls the answers."""
+
+    def __init__(self, address: str) -> None:
+        self._context = _context()
+        self._push, self._pull = _socket(self._context, zmq.PUSH), _socket(self._context, zmq.PULL)
+        self._pull.rcvtimeo = int(PATIENCE * 1000)
+        self._push.connect(f"ipc://{address}")
+        self._pull.connect(_back(address))
+
+    def trip(self, content: bytes) -> bytes:
+        """There and back."""
+        return self.batch([content])[0]
+
+    def batch(self, contents: Sequence[bytes]) -> Sequence[bytes]:
+        """All of them, then every answer: ZeroMQ's own threads move the bytes meanwhile."""
+        push, pull = self._push.send, self._pull.recv
+        for content in contents:
+            push(content)
+        return [pull() for _ in contents]
+
+    def close(self) -> None:
+        """End the connections."""
+        self._push.close()
+        self._pull.close()
+        self._context.term()
+
+
+@final
+class CountedPushClient(PushClient):
+    """No message is answered; an empty one asks how many have come."""
+
+    def batch(self, contents: Sequence[bytes]) -> Sequence[bytes]:
+        """All of them, and what was sent if as many have come."""
+        push = self._push.send
+        for content in contents:
+            push(content)
+        push(b"")
+        if int(self._pull.recv()) != len(contents):
+            raise WrongAnswer
+        return contents
+
+
 class _Zmq(Contestant):
     def crowd(self, address: str, clients: int, content: bytes) -> DealerCrowd:
         return DealerCrowd(address, clients, content)
@@ -202,4 +256,53 @@ class AcknowledgingDealerRouter(_Zmq):
         return AcknowledgedDealerClient(address)
 
 
-CONTESTANTS: Final = (ReqRep(), UncopiedReqRep(), DealerRouter(), AcknowledgingDealerRouter())
+class PushPull(_Zmq):
+    """Many messages of one client, each pushed back."""
+
+    title = "pyzmq, PUSH to PULL, and back"
+    enters = frozenset({"pipelined"})
+
+    def serve(self, address: str) -> None:
+        """Push back what comes, to whoever pulls."""
+        push, pull = _served(address)
+        while True:
+            push.send(pull.recv())
+
+    def connect(self, address: str) -> PushClient:
+        """A client."""
+        return PushClient(address)
+
+
+@final
+class CountedPushPull(PushPull):
+    """Many messages of one client, none of them answered."""
+
+    title = "pyzmq, PUSH to PULL, one answer a batch"
+    standing = Standing.APART
+
+    def serve(self, address: str) -> None:
+        """Say how many have come when an empty one does."""
+        push, pull = _served(address)
+        count = 0
+        while True:
+            if pull.recv():
+                count += 1
+            else:
+                push.send(b"%d" % count)
+                count = 0
+
+    def connect(self, address: str) -> PushClient:
+        """A client."""
+        return CountedPushClient(address)
+
+
+def _served(address: str) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
+    """The server's sockets, of which a client looks for the second one."""
+    context = _context()
+    push, pull = _socket(context, zmq.PUSH), _socket(context, zmq.PULL)
+    push.bind(_back(address))
+    pull.bind(f"ipc://{address}")
+    return push, pull
+
+
+CONTESTANTS: Final = (ReqRep(), UncopiedReqRep(), DealerRouter(), AcknowledgingDealerRouter(), PushPull(), CountedPushPull())

@@ -6,11 +6,22 @@ REQ: Final[int]
 REP: Final[int]
 DEALER: Final[int]
 ROUTER: Final[int]
+PUSH: Final[int]
+PULL: Final[int]
+PUB: Final[int]
+SUB: Final[int]
+SUBSCRIBE: Final[int]
+DONTWAIT: Final[int]
+SNDMORE: Final[int]
+IPC_FILTER_UID: Final[int]
 POLLIN: Final[int]
 MAX_SOCKETS: Final[int]
 
 _S = TypeVar("_S", bound=Socket[bytes])
 _R = TypeVar("_R")
+
+class ZMQError(Exception): ...
+class Again(ZMQError): ...
 
 class Frame:
     @property
@@ -22,8 +33,11 @@ class Frame:
 class Socket(Generic[_R]):
     linger: int
     rcvtimeo: int
+    sndtimeo: int
     def bind(self, addr: str) -> object: ...
     def connect(self, addr: str) -> object: ...
+    def set(self, option: int, optval: int) -> None: ...
+    def setsockopt(self, opt: int, value: bytes) -> None: ...
     def close(self, linger: int | None = None) -> None: ...
     def send(self, data: bytes | Frame, flags: int = 0, copy: bool = True) -> object: ...
     @overload
