@@ -33,10 +33,10 @@ class Server:
         self.tick(now)
 
     def tick(self, now: float, heard: float | None = None) -> Ask[int] | None:
-        turn = self.core.turn(now, now if heard is None else heard)
-        self.now, self.due, self.ask = now, turn.due, turn.ask
-        self.changed += turn.changed
-        return turn.ask
+        self.now = now
+        self.ask, changed, self.due = self.core.turn(now, now if heard is None else heard)
+        self.changed += changed
+        return self.ask
 
     def connect(self, peer: Peer, now: float) -> ServerConnection:
         end = self.core.connect(peer, now)

@@ -88,7 +88,7 @@ class Server:
         self.settle()
         assert not self.clients
         assert self._core.over
-        assert self._core.turn(self.now, self.now).ask is None
+        assert self._core.turn(self.now, self.now)[0] is None
 
     # Events
 
@@ -202,17 +202,17 @@ class Server:
         """Take turns as a shell does, until nothing changes. Then all must hold. Returns when the next turn is due."""
         ends = [client.end for client in self.clients]
         while True:
-            turn = self._transports.settle(self.now, self._heard)
+            ask, _, due = self._transports.settle(self.now, self._heard)
             self._turns.notice(ends)
-            self._handed(turn.ask)
-            if turn.due > -inf or turn.ask is not None:
+            self._handed(ask)
+            if due > -inf or ask is not None:
                 break
         for client in self.clients:
             if not self._ticking:
                 client.model.check(self.now, self._paused)
-            assert turn.due <= client.end.deadline, "nobody is forgotten"
+            assert due <= client.end.deadline, "nobody is forgotten"
         self._turns.check(self._core, self._most)
-        return turn.due
+        return due
 
     # What the transports tell
 

@@ -49,7 +49,7 @@ def test_our_server_answers_the_recorded_client(recording: Recording, cutting: C
     sent = written(end)
 
     def fold() -> bytes:
-        while (asked := core.turn(0.0, 0.0).ask) is not None:
+        while (asked := core.turn(0.0, 0.0)[0]) is not None:
             core.answered(handle(asked[0], asked[1], asked[1].carry), 0.0, 0.0)
         return written(end)
 

@@ -47,7 +47,7 @@ class Driver:
             until = next(steps)
             while True:
                 self._step(until)
-                until = steps.send(monotonic())
+                until = steps.send(0.0 if until is None else monotonic())
         except StopIteration as end:
             result: T = end.value
             return result

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from heapq import heapify, heappop, heappush
 from math import inf
-from typing import Final, Generic, NamedTuple, TypeVar, final
+from typing import Final, Generic, TypeAlias, TypeVar, final
 
 from returns.result import Result
 
@@ -30,15 +30,13 @@ _SPARE: Final = 64  # outdated entries of the heap, in addition to one a connect
 _NONE: Final = ()
 
 
-class Turn(NamedTuple, Generic[C]):
-    """What the shell does next."""
+Turn: TypeAlias = tuple[Ask[C] | None, tuple[ServerConnection, ...], float]
+"""What the shell does next. It is a plain tuple for speed: each message makes two.
 
-    ask: Ask[C] | None
-    """The message to ask the handler for. It stays the same until it is answered."""
-    changed: tuple[ServerConnection, ...]
-    """The connections to look after: write their outbox, read if they are `reading`, close those that are `over`."""
-    due: float
-    """When the next turn is due, even without an event."""
+- The message to ask the handler for, if there is one. It stays the same until it is answered.
+- The connections to look after: write their outbox, read if they are `reading`, close those that are `over`.
+- When the next turn is due, even without an event.
+"""
 
 
 @final
@@ -132,7 +130,7 @@ class ServerCore(Generic[C]):
             shared.changed = []
             for end in changed:
                 end.told = False
-                self._advance(end, now)
+                self._offer(end, None if end.waiting else end.next(now))
         if fold.deadline <= heard or (self._deadlines and self._deadlines[0][0] <= heard):
             self._tick(heard)
         due = self._deadlines[0][0] if self._deadlines else inf
@@ -144,7 +142,7 @@ class ServerCore(Generic[C]):
         else:
             attention = _NONE
         ask = fold.ask() if fold.waiting or fold.asked is not None else None
-        return Turn(ask, attention, -inf if self._behind or ask is not None else due)
+        return ask, attention, -inf if self._behind or ask is not None else due
 
     def listening(self) -> None:
         """Note that clients can connect."""
@@ -218,13 +216,10 @@ class ServerCore(Generic[C]):
         """The last carry, or the failure of the handler."""
         return self._fold.result()
 
-    def _advance(self, end: ServerConnection, now: float) -> None:
-        self._offer(end, None if end.waiting else end.next(now))
-
     def _offer(self, end: ServerConnection, message: Message | None) -> None:
         """Offer the message to the fold, and note what else has changed for this connection."""
         if message is not None:
-            self._fold.offer(end.peer, message)
+            self._fold.waiting.append((end.peer, message))
         elif end.behind:
             self._behind[end.peer.connection] = end
         if end.moved:

@@ -154,7 +154,8 @@ class ServerConnection:
         if self.state is _TALKING:
             self._since = now
         if not self.told:
-            self._tell()
+            self.told = True
+            self._shared.changed.append(self)
 
     def room(self) -> memoryview | None:
         """The memory to read the next bytes into, instead of `receive`, while a large content arrives; then call `filled`."""

@@ -66,7 +66,7 @@ class Transports(Generic[C]):
             turn = core.turn(now, heard)
             if not core.accepting:
                 self._withdraw()
-            for end in turn.changed:
+            for end in turn[1]:
                 transport = self._transports.get(end.peer.connection)
                 if transport is not None:
                     self._look_after(end, transport, now)

@@ -24,6 +24,7 @@ from ipcfold.errors import (
     ConnectionLost,
     ConnectionRefused,
     Ended,
+    GreetError,
     Interrupted,
     MessageTooLarge,
     NoServer,
@@ -47,7 +48,7 @@ Sent: TypeAlias = Result[None, MessageTooLarge | ReservedMessage | ProcessClosed
 Waited: TypeAlias = Result[Message, Ended | ProcessClosed | TimedOut]
 Asked: TypeAlias = Result[Message, MessageTooLarge | ReservedMessage | ProcessClosed | Unacknowledged | Ended | TimedOut]
 Closed: TypeAlias = Result[None, Ended | TimedOut]
-Greeted: TypeAlias = Result[None, ConnectionRefused | ProtocolBroken | TimedOut]
+Greeted: TypeAlias = Result[None, GreetError]
 
 _PAUSE: Final = 0.01  # seconds between two attempts to connect
 _LONGEST_PAUSE: Final = 0.32  # seconds; the same, while the server goes on refusing
@@ -119,7 +120,11 @@ class Verbs:
         if self.closed:
             return Failure(ProcessClosed(self._name))
         connection = self._connection
-        response = yield from self._until(connection.response, deadline)
+        while (response := connection.response()) is None and connection.open:
+            now = yield deadline
+            if deadline is not None and now >= deadline:
+                response = connection.response()
+                break
         if response is not None:
             return Success(response)
         if connection.open:
@@ -139,7 +144,11 @@ class Verbs:
         connection = self._connection
         number = connection.sent + 1  # also if nothing can be sent any more: a response to another message is never taken for this one
         connection.send(frames, 1)
-        response = yield from self._until(lambda: connection.response_to(number), deadline)
+        while (response := connection.response_to(number)) is None and connection.open:
+            now = yield deadline
+            if deadline is not None and now >= deadline:
+                response = connection.response_to(number)
+                break
         if response is not None:
             return Success(response)
         if connection.open:

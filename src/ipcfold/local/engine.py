@@ -185,7 +185,7 @@ class Engine(Generic[C]):
         """
         core, listener = self._core, self._listener
         now = monotonic()
-        due = self._transports.settle(now, self._heard).due
+        due = self._transports.settle(now, self._heard)[2]
         if not core.accepting:
             if core.over:
                 self._tell()
@@ -202,13 +202,16 @@ class Engine(Generic[C]):
                 self._accept(thing, now)
             else:
                 self._woken.recv(READ_SIZE)
-        self._note_heard(len(happened), now)
+        if len(happened) < AT_ONCE:
+            self._heard, self._rotated = now, 0
+        else:
+            self._rotate(len(happened), now)
         if core.accepting:
             if self._ending:
                 core.shutdown(now)
             elif listener is not None and listener.deadline <= now:
                 listener.tick(now)
-        ask = self._transports.settle(now, self._heard).ask
+        ask = self._transports.settle(now, self._heard)[0]
         if core.events:
             self._tell()
         return ask
@@ -264,11 +267,8 @@ class Engine(Generic[C]):
         self._woken.close()
         self._wake.close()
 
-    def _note_heard(self, events: int, now: float) -> None:
-        """Note since when all that had arrived is read. Nobody is late whose bytes are still there."""
-        if events < AT_ONCE:
-            self._heard, self._rotated = now, 0
-            return
+    def _rotate(self, events: int, now: float) -> None:
+        """Note since when all that had arrived is read, though there may be more. Nobody is late whose bytes are still there."""
         if not self._rotated:
             self._rotation = now
         self._rotated += events

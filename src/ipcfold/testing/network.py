@@ -202,7 +202,7 @@ class Network(Generic[C]):
 
     def fold(self) -> bool:
         """The handler folds one message, if one waits."""
-        asked = self._turn().ask
+        asked, _, _ = self._turn()
         if asked is None:
             return False
         message, continuation = asked
@@ -225,7 +225,7 @@ class Network(Generic[C]):
         """Time passes, in seconds. At each deadline of the server, the network settles."""
         until = self.now + seconds
         while self.now < until:
-            due = self._turn().due
+            _, _, due = self._turn()
             self.advance((due if self.now < due < until else until) - self.now)
             self.settle()
 
@@ -239,7 +239,7 @@ class Network(Generic[C]):
         """All bytes in transit arrive and all messages are folded, except on links that are held."""
         moving = True
         while moving:
-            moving = self.fold() or self._turn().due < self.now
+            moving = self.fold() or self._turn()[2] < self.now
             for client, link in list(self._live.items()):
                 if link.over:
                     del self._live[client]
