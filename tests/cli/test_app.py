@@ -62,7 +62,7 @@ def test_the_command_says_how_to_install_its_extra() -> None:
 
 def test_a_list_into_a_pipe_imports_nothing_for_a_terminal(directory: Path) -> None:
     program = "import sys; from ipcfold.cli.app import run; run(['list']); sys.exit(any(name in sys.modules for name in sys.argv[1:]))"
-    slow = ("rich", "asyncio", "multiprocessing", "cyclopts.help", "importlib.metadata", "ipcfold.blocking.server", "ipcfold.cli.bench")
+    slow = ("rich", "asyncio", "multiprocessing", "cyclopts.help", "importlib.metadata", "ipcfold.blocking.loop", "ipcfold.cli.bench")
     python("-c", program, *slow, environment=environment(directory))
 
 

@@ -164,7 +164,8 @@ def test_a_server_goes_on_when_its_observer_raises(directory: Path, caplog: pyte
     with caplog.at_level(logging.ERROR, "ipcfold"), beside(converse):
         assert IPC(directory, observe=fail).listen(NAME, PATIENCE)(EMPTY, log) == Success(("ping", "stop"))
     assert caplog.messages[0] == "server goes on, but its observer failed at Listening: mend that function"
-    assert len(caplog.messages) == 6  # once for each event
+    assert len(caplog.messages) == 6  # once for each kind of event, and the count of the other one
+    assert "server: 1 more failures of the observer at Folded within a second" in caplog.messages
 
 
 def test_a_server_without_an_observer_logs_its_events_for_debugging(directory: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,11 +8,12 @@ millisecond whether the same call still runs, and then writes. Between the calls
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from threading import Event, Lock, Thread
 from time import sleep
 from typing import Final, final
+
+from ipcfold.local.threads import started
 
 _PERIOD: Final = 0.001  # seconds
 _IDLE: Final = 100  # periods without a call, after which the thread sleeps until the next one
@@ -64,15 +65,8 @@ class Flusher:
 
     def _start(self) -> bool:
         thread = Thread(target=self._run, name="ipcfold-flusher", daemon=True)
-        # The thread must never receive a signal, which then would not interrupt a system call of the handler. A thread
-        # inherits the signal mask of the one that starts it.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        try:
-            thread.start()
-        except RuntimeError:  # the system has no thread left
+        if not started(thread):
             return False
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         self._thread = thread
         return True
 

@@ -252,6 +252,7 @@ class Engine(Generic[C]):
         """Release the name and every descriptor."""
         self._claim.withdraw()
         self._abandon()
+        self._log.end()
         running.discard(self)
 
     def fork(self) -> None:

@@ -66,6 +66,7 @@ class Listener:
             self._poller.watch(self._listener, READ, self)
         if now >= self._look_at:
             self._look_at = now + self._period
+            self._log.tick(now)
             damage = self._claim.damage()
             if damage and damage != self._damage:
                 self._log.damaged(damage)

@@ -1,0 +1,18 @@
+"""Starts the threads of the library. None of them may ever receive a signal, which then would not interrupt the handler."""
+
+from __future__ import annotations
+
+import signal
+from threading import Thread
+
+
+def started(thread: Thread) -> bool:
+    """Start the thread with all signals blocked; false if the system has no thread left."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # a thread inherits the mask of the one that starts it
+    try:
+        thread.start()
+    except RuntimeError:
+        return False
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    return True
