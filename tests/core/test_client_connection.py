@@ -348,3 +348,26 @@ def test_it_knows_the_largest_message_it_sent() -> None:
     assert end.largest == 0
     send(end, [Message.octets(b"x" * size) for size in (3, 7, 5)])
     assert end.largest == 7
+
+
+def test_a_response_that_nobody_waits_for_any_more_is_dropped_and_only_that() -> None:
+    end = talking()
+    send(end, [ONE, ONE, ONE])
+    end.disown(1)
+    end.disown(2)
+    end.receive(Signal.RECEIVED.frame + encode(Message.text("late")) + encode(Message.text("second")))
+    end.receive(Signal.RECEIVED.frame + Signal.RECEIVED.frame + encode(Message.text("third")))
+    assert [end.response(), end.response(), end.response()] == [Message.text("second"), Message.text("third"), None]
+
+
+@given(st.lists(st.integers(0, 2), max_size=20))
+def test_responses_to_questions_that_timed_out_never_exceed_the_limit(counts: list[int]) -> None:
+    end = ClientConnection(heartbeat=1, limits=Limits(unread=600), now=0)
+    end.receive(Signal.START.frame)
+    large = Message.text("x" * 300)
+    for number, count in enumerate(counts, 1):
+        send(end, [ONE])
+        end.disown(number)
+        end.receive(Signal.RECEIVED.frame + encode(large) * count)
+        assert end.response() == (large if count == 2 else None)
+        assert end.open

@@ -113,7 +113,7 @@ class Process:
     def ask(self, message: Message, timeout: float | None = None) -> Result[Message, AskError]:
         """Send the message and wait for the first response to it, in `timeout` seconds together.
 
-        Responses to other messages stay for `wait`, also late ones to earlier questions. An `Ended` means that the server
+        Responses to other messages stay for `wait`. A response that comes after the timeout is dropped. An `Ended` means that the server
         folded the message and sent no response. A `TimedOut` says by `acknowledged` whether the fold is known.
         """
         return self._alone(lambda: self._driver.run(self._verbs.ask(message, timeout, _deadline(timeout))))

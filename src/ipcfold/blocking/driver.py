@@ -51,6 +51,8 @@ class Driver:
         except StopIteration as end:
             result: T = end.value
             return result
+        finally:
+            steps.close()  # an exception may keep it alive
 
     def _step(self, deadline: float | None) -> None:
         """Write or read once, and block until one of them is possible, or until the deadline."""

@@ -44,6 +44,7 @@ class ClientConnection:
 
     __slots__ = (
         "_decoder",
+        "_disowned",
         "_encoder",
         "_heartbeat",
         "_limits",
@@ -84,6 +85,7 @@ class ClientConnection:
         self._decoder = Decoder(limits.message, likely=Signal.RECEIVED)
         self._responses: deque[tuple[int, Message, int]] = deque()  # the number of the message, the response, its weight
         self._unread = 0
+        self._disowned: set[int] = set()  # the numbers of messages whose next response nobody waits for any more
 
     def receive(self, data: bytes) -> None:
         """Take these bytes of the stream."""
@@ -159,10 +161,17 @@ class ClientConnection:
                 return message
         return None
 
+    def disown(self, number: int) -> None:
+        """Drop the next response to the message of that number when it comes, because nobody waits for it any more."""
+        self._disowned.add(number)
+
     def _advance(self) -> None:
         for frame in self._decoder.frames(_ALL):
             if isinstance(frame, Message):
                 if self._row[_MESSAGE][1] is not _DELIVER:
+                    continue
+                if self._disowned and self.acknowledged in self._disowned:
+                    self._disowned.remove(self.acknowledged)
                     continue
                 media_type, weight = frame.media_type, len(frame.content) + _OVERHEAD
                 if media_type is not self._weightless:
@@ -176,6 +185,7 @@ class ClientConnection:
                 if self._row[frame][1] is not _COUNT:
                     self._move(frame)
                 elif self.acknowledged < self.sent:
+                    self._disowned.discard(self.acknowledged)  # no more responses to that one
                     self.acknowledged += 1
                     continue
                 else:

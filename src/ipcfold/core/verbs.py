@@ -144,14 +144,19 @@ class Verbs:
         connection = self._connection
         number = connection.sent + 1  # also if nothing can be sent any more: a response to another message is never taken for this one
         connection.send(frames, 1)
-        while (response := connection.response_to(number)) is None and connection.open:
-            now = yield deadline
-            if deadline is not None and now >= deadline:
-                response = connection.response_to(number)
-                break
+        try:
+            while (response := connection.response_to(number)) is None and connection.open:
+                now = yield deadline
+                if deadline is not None and now >= deadline:
+                    response = connection.response_to(number)
+                    break
+        except GeneratorExit:  # an exception ended the wait
+            connection.disown(number)
+            raise
         if response is not None:
             return Success(response)
         if connection.open:
+            connection.disown(number)
             return Failure(TimedOut(self._name, timeout or 0.0, "the response of", int(connection.acknowledged >= number)))
         if connection.acknowledged >= number:
             return Failure(self._ended())
