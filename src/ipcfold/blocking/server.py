@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from pathlib import Path
@@ -28,7 +27,7 @@ from ipcfold.errors import (
 )
 from ipcfold.limits import Limits
 from ipcfold.local.claim import Claim
-from ipcfold.local.credentials import same_user
+from ipcfold.local.credentials import own_user, same_user
 from ipcfold.local.directory import prepared, socket_path
 from ipcfold.peer import Name, Trust
 from ipcfold.result import cases, flat_map
@@ -109,7 +108,7 @@ class Server:
                 limits=self.limits,
                 timeout=self.timeout,
                 now=monotonic(),
-                user=os.geteuid(),
+                user=own_user(),
                 observed=self.observe is not None,
             )
             engine = Engine(core, claim, self.trust, Log(self.name), self.observe)

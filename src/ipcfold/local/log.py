@@ -70,6 +70,10 @@ class Log:
         """Another process changed the files of the name."""
         self._log.error("%s serves on, but %s", self._name, damage)
 
+    def mended(self, what: str) -> None:
+        """The server put back files of the name that another process had removed."""
+        self._log.warning("%s serves on, and has put back what another process removed: %s", self._name, what)
+
     def failed(self, event: Event) -> None:
         """The observer of the program raised an exception, which is being handled."""
         self._log.exception("%s goes on, but its observer failed at %s: mend that function", self._name, type(event).__name__)
