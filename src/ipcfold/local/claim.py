@@ -70,7 +70,7 @@ class Mended:
 class Claim:
     """A name that this process holds, until `release`."""
 
-    def __init__(self, path: Path, lock_path: Path, lock: int) -> None:
+    def __init__(self, path: Path, lock_path: Path, lock: _Lock) -> None:
         self.path = path
         """Where the socket is, or will be."""
         self._lock_path = lock_path
@@ -151,7 +151,7 @@ class Claim:
         if not self._is_mine() or not self._hold_directory():
             return Mended()
         lock = self._mend_lock()
-        if self._published is None or os.path.lexists(self.path) or not _is_at(self._lock, self._lock_path):
+        if self._published is None or os.path.lexists(self.path) or not _is_at(self._lock.descriptor, self._lock_path):
             return Mended(lock)
         try:
             return Mended(lock, self._bound())
@@ -169,9 +169,8 @@ class Claim:
             if lock is None:
                 return False
             before, self._lock = self._lock, lock
-            with suppress(OSError):
-                _held.discard(_identity(os.fstat(before)))
-            _close(before)
+            _held.discard(before.identity)
+            _close(before.descriptor)
             return True
 
     def damage(self) -> str:
@@ -179,7 +178,7 @@ class Claim:
         try:
             if _identity(os.lstat(self.path)) != self._published:
                 return f"something else stands at {self.path}, which new clients get to instead: end one of the two"
-            if not _is_at(self._lock, self._lock_path):
+            if not _is_at(self._lock.descriptor, self._lock_path):
                 return f"its lock {self._lock_path} was removed, so that another server may take the name: start it again"
         except OSError as error:
             return f"its socket {self.path} is gone ({error.strerror}), so that no new client finds it: start it again"
@@ -190,20 +189,16 @@ class Claim:
         self.withdraw()
         with _guard:
             if self._is_mine():
-                if _is_at(self._lock, self._lock_path) and _is_lock_file(self._lock_path):  # otherwise it is another process's file
+                if _is_at(self._lock.descriptor, self._lock_path) and _is_lock_file(self._lock_path):  # otherwise it is another process's file
                     with suppress(OSError):  # the next owner reuses a lock file that is left behind
                         os.unlink(self._lock_path)
-                with suppress(OSError):
-                    _held.discard(_identity(os.fstat(self._lock)))
-            _close(self._lock)
+                _held.discard(self._lock.identity)
+            _close(self._lock.descriptor)
             self.forked()
 
     def _is_mine(self) -> bool:
         """Whether this process holds the lock, and not its parent."""
-        try:
-            return _identity(os.fstat(self._lock)) in _held
-        except OSError:
-            return False
+        return self._lock.identity in _held
 
     def _hold_directory(self) -> bool:
         """Lock the directory against cleaners, if that is possible, and return whether it still is the one of the start."""
@@ -248,8 +243,16 @@ class _LockError(Exception):
         self.reason = reason
 
 
-def _locked(lock_path: Path) -> int | None:
-    """The descriptor of the lock file, with the lock; nothing if another process changed one of them meanwhile: then try again."""
+@attrs.frozen
+class _Lock:
+    """A lock file that this process has locked."""
+
+    descriptor: int
+    identity: tuple[int, int]
+
+
+def _locked(lock_path: Path) -> _Lock | None:
+    """The lock file, locked; nothing if another process changed it or its lock meanwhile: then try again."""
     try:
         lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     except OSError as error:
@@ -279,7 +282,7 @@ def _locked(lock_path: Path) -> int | None:
     except OSError as error:
         raise _LockError("lock", error.strerror or str(error)) from error
     else:
-        return lock
+        return _Lock(lock, held)
     finally:
         if not locked:
             if held is not None:
