@@ -67,10 +67,10 @@ class Server:
             prepared(self.directory, self.trust),
             flat_map(partial(socket_path, self.name)),
             flat_map(partial(Claim.of, self.name)),
-            flat_map(partial(self._served, carry, handler)),
+            flat_map(partial(self._claimed, carry, handler)),
         )
 
-    def _served(self, carry: C, handler: Handler[C], claim: Claim) -> Result[C, ListenError[C]]:
+    def _claimed(self, carry: C, handler: Handler[C], claim: Claim) -> Result[C, ListenError[C]]:
         try:
             return flow(self._unshared(claim), flat_map(partial(self._run, carry, handler)))
         finally:

@@ -189,7 +189,7 @@ class Claim:
         self.withdraw()
         with _guard:
             if self._is_mine():
-                if _is_at(self._lock.descriptor, self._lock_path) and _is_lock_file(self._lock_path):  # otherwise it is another process's file
+                if _is_at(self._lock.descriptor, self._lock_path) and _is_lock_file(self._lock_path):  # not a foreign file
                     with suppress(OSError):  # the next owner reuses a lock file that is left behind
                         os.unlink(self._lock_path)
                 _held.discard(self._lock.identity)

@@ -93,7 +93,10 @@ def _user_temporary() -> str:
 def _home(user: int) -> Result[Path, DirectoryUnusable]:
     """The home directory: that of `HOME`, or of the user database if `HOME` is that of another user, as below sudo."""
     named = os.environ.get("HOME", "")
-    if os.path.isabs(named) and (not os.path.lexists(named) or _is_own(named, others=0)):
+    if os.path.isabs(named) and not os.path.lexists(named):
+        missing = "HOME names it, and it does not exist; create it, or name a directory with IPCFOLD_DIRECTORY"
+        return Failure(DirectoryUnusable(Path(named), missing))
+    if os.path.isabs(named) and _is_own(named, others=0):
         return Success(Path(named))
     import pwd  # noqa: PLC0415 - few processes come here
 
@@ -101,7 +104,7 @@ def _home(user: int) -> Result[Path, DirectoryUnusable]:
         registered = pwd.getpwuid(user).pw_dir
     except (KeyError, OSError):
         registered = ""
-    if os.path.isabs(registered):
+    if os.path.isabs(registered) and _is_own(registered, others=0):
         return Success(Path(registered))
     why = "there is neither a runtime directory nor a home directory of this user; name a directory with IPCFOLD_DIRECTORY"
     return Failure(DirectoryUnusable(Path(named or "~"), why))
