@@ -49,14 +49,24 @@ def is_known(user: int) -> bool:
     """Whether the number means one user. The overflow user id does only in a user namespace that maps every user.
 
     A namespace that maps some users may map that number as well. Then it means that user, or any user who is not mapped.
+    Where /proc cannot be read, it is enough that the namespace maps the number.
     """
     if sys.platform != "linux" or user != _overflow():
         return True
     try:
         extents = [line.split() for line in _MAP.read_text().splitlines()]
         return sum(int(count) for _, _, count in extents) >= _EVERY_USER
-    except (OSError, ValueError):  # without /proc nothing proves it
+    except (OSError, ValueError):  # there is no /proc, or this user may not read it
+        return user == os.geteuid() and _is_mapped(user)
+
+
+def _is_mapped(user: int) -> bool:
+    """Whether the user namespace maps this process's own user: only then can the process ask for the user that it already is."""
+    try:
+        os.setresuid(-1, user, -1)
+    except OSError:
         return False
+    return True
 
 
 @cache
