@@ -1,17 +1,20 @@
 """What other programs see of a published name: cleaners, other users, other namespaces, and a system without /proc."""
 
+import errno
 import fcntl
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 
 import pytest
 from returns.result import Failure, Success
 
-from ipcfold import IPC, DirectoryUnusable, Peer, SystemFailure
+from ipcfold import IPC, DirectoryUnusable, NoServer, Peer, SystemFailure, TimedOut
 from ipcfold.local.claim import is_held_by
 from ipcfold.local.credentials import is_known, same_user
 from tests.shells.children import NOBODY, Channel, Child, Fault, anybody, as_nobody, needs_root
@@ -130,23 +133,19 @@ def test_a_server_needs_no_proc(directory: Path, umask: str) -> None:
 
 
 def test_a_client_that_comes_between_bind_and_listen_waits(directory: Path) -> None:
-    """The server is paused before each line of the function that binds."""
-    line = 0
-    seen = set[bool]()
-    while True:
-        line += 1
-        with Child(lambda _: IPC(directory).listen(NAME, PATIENCE)(0, idle), Fault(19, line, after="_bound", until="_bound")) as server:  # type: ignore[arg-type]  # SIGSTOP
-            if not server.paused():
-                break
-            place = server.hear()
-            if not place.startswith("claim.py"):
-                break
-            bound = (directory / "server.sock").exists()
-            seen.add(bound)
-            if "_bound" not in place and "_set_mode" not in place:
-                break
+    """The server is paused before each line of the function that binds, until it listens."""
+    found = list[int]()
+    for line in count(1):
+        with Child(lambda _: IPC(directory).listen(NAME)(0, idle), Fault(signal.SIGSTOP, line, after="_bound")) as server:
+            assert server.paused()
+            with socket.socket(socket.AF_UNIX) as client:
+                found.append(client.connect_ex(str(directory / "server.sock")))
+            if found[-1] == errno.ECONNREFUSED:
+                assert IPC(directory).get(NAME) == Failure(NoServer(NAME, directory / "server.sock"))
+                assert IPC(directory).wait(NAME, 0.0) == Failure(TimedOut(NAME, 0.0, "the server"))
             server.resume()
             with IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
                 assert process.peer.pid == server.pid
-            assert server.stop() == str(Success(0))
-    assert seen == {True, False}
+        if found[-1] == 0:
+            break
+    assert set(found) == {errno.ENOENT, errno.ECONNREFUSED, 0}
