@@ -79,17 +79,29 @@ def test_a_deleted_working_directory_is_refused(directory: Path, use: Use) -> No
 @EVERY_USE
 @pytest.mark.parametrize("mode", [0o701, 0o707, 0o710, 0o750, 0o755, 0o770, 0o777, 0o1777])
 def test_a_directory_open_to_others_is_refused(directory: Path, mode: int, use: Use) -> None:
-    directory.chmod(mode)
-    assert "open to others" in unusable(use, directory)
-    assert f"{mode:04o}" in unusable(use, directory)
-    assert "chmod 0700 it, or set IPC(trust=...)" in unusable(use, directory)
+    (own := directory / "ipcfold").mkdir()
+    (own / "server.sock").touch()
+    own.chmod(mode)
+    assert "open to others" in unusable(use, own)
+    assert f"{mode:04o}" in unusable(use, own)
+    assert ("chmod 0700 it, or set IPC(trust=...)" in unusable(use, own)) == (mode != 0o1777)
+
+
+@EVERY_USE
+@pytest.mark.parametrize("mode", [0o755, 0o1777, 0o500])
+@pytest.mark.parametrize(("name", "file"), [("tmp", "server.sock"), ("ipcfold", "letter")])
+def test_no_error_advises_to_close_a_directory_that_has_other_uses(directory: Path, use: Use, mode: int, name: str, file: str) -> None:
+    (shared := directory / name).mkdir()
+    (shared / file).touch()
+    shared.chmod(mode)
+    assert "chmod" not in unusable(use, shared)
+    assert "use a directory of your own: make one with mode 0700, and name it in IPCFOLD_DIRECTORY" in unusable(use, shared)
 
 
 @EVERY_USE
 def test_a_read_only_directory_is_refused(directory: Path, use: Use) -> None:
-    directory.chmod(0o500)
-    assert "chmod 0700" in unusable(use, directory)
-    directory.chmod(0o700)
+    (own := directory / "ipcfold").mkdir(mode=0o500)
+    assert "chmod 0700" in unusable(use, own)
 
 
 @EVERY_USE
@@ -209,7 +221,7 @@ def test_the_default_directory_is_in_the_runtime_directory_of_the_user(directory
 @pytest.mark.parametrize(("trust", "wanted"), [(same_user, 0o600), (anybody, 0o666)], ids=["by default", "with trust"])
 def test_no_file_is_ever_open_to_more_users_than_trust_allows(directory: Path, umask: int, trust: Trust, wanted: int) -> None:
     def traced(_: Channel) -> str:
-        seen: dict[str, list[int]] = {"lock": [], "bind": [], "sock": []}
+        seen: dict[str, list[int]] = {"lock": [], "sock": []}
 
         def look(frame: FrameType, _: str, __: object) -> "TraceFunction | None":
             if not frame.f_code.co_filename.startswith(SHELL):
@@ -228,6 +240,6 @@ def test_no_file_is_ever_open_to_more_users_than_trust_allows(directory: Path, u
 
     with Child(traced) as child:
         modes: dict[str, list[int]] = json.loads(child.hear())
-    assert {suffix: seen[-1] for suffix, seen in modes.items()} == {"lock": 0o600, "bind": wanted, "sock": wanted}
+    assert {suffix: seen[-1] for suffix, seen in modes.items()} == {"lock": 0o600, "sock": wanted}
     assert [mode for mode in modes["lock"] if mode & ~0o600] == []
-    assert [mode for mode in modes["bind"] + modes["sock"] if mode & ~wanted] == []
+    assert [mode for mode in modes["sock"] if mode & ~wanted] == []

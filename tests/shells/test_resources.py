@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import monotonic
 
@@ -16,7 +16,7 @@ from returns.result import Failure, Success
 
 from ipcfold import IPC, DirectoryUnusable, Limits, Name, NameTaken, NoServer, SystemFailure, TimedOut
 from ipcfold.local.directory import reachable
-from tests.shells.children import NOBODY, Channel, Child, needs_root, serving_the_log
+from tests.shells.children import NOBODY, Channel, Child, anybody, needs_root, serving_the_log
 from tests.shells.support import NAME, PATIENCE, PING, PONG, ServerProcess, descriptors, leave_socket, python, running
 from tests.shells.test_address import idle
 from tests.shells.wire import RECEIVED, START, START_OK, Wire
@@ -178,8 +178,7 @@ def test_a_server_serves_the_clients_that_came_while_it_was_stopped(directory: P
 def test_a_server_goes_on_when_its_directory_becomes_read_only(directory: Path, mode: int) -> None:
     os.chown(directory, NOBODY, NOBODY)
     with Child(serving_the_log(directory), user=NOBODY) as server:
-        while not (directory / "server.sock").exists():
-            pass
+        IPC(directory, trust=anybody).wait(NAME, PATIENCE).unwrap().close()
         with Wire.talking(directory) as client:
             directory.chmod(mode)
             client.expect_heartbeats(3)
@@ -193,7 +192,7 @@ def test_a_server_goes_on_when_its_directory_becomes_read_only(directory: Path, 
                 return str(IPC(directory).listen(NAME, 0.01)(0, idle))
 
             with Child(start, user=NOBODY) as second:
-                assert f"its mode {mode:04o} keeps its owner from writing to it; chmod 0700 it" in second.hear()
+                assert f"its mode {mode:04o} keeps its owner from writing to it; use a directory of your own" in second.hear()
             client.close()
         assert server.stop() == str(Success(("ping",)))
         directory.chmod(0o700)
@@ -225,6 +224,10 @@ def reporting(directory: Path, *damages: str) -> Iterator[tuple[ServerProcess, W
         ends(server, *damages)
 
 
+def mended(what: str) -> str:
+    return f"WARNING server serves on, and has put back what another process removed: {what}"
+
+
 def gone(directory: Path) -> str:
     return f"its socket {directory}/server.sock is gone (No such file or directory), so that no new client finds it: start it again"
 
@@ -240,7 +243,8 @@ def unlocked(directory: Path) -> str:
 def test_a_server_goes_on_when_its_directory_is_deleted(directory: Path) -> None:
     (below := directory / "below").mkdir(0o700)
     with reporting(below, gone(below)) as (server, client):
-        shutil.rmtree(below)
+        below.rename(directory / "elsewhere")  # at once: between two removals the server would put something back
+        shutil.rmtree(directory / "elsewhere")
         serves_on(server, client, gone(below))
         missing = DirectoryUnusable(below, "it does not exist; make it with mode 0700")
         assert IPC(below).listen(NAME)(0, idle) == IPC(below).get(NAME) == Failure(missing)
@@ -290,41 +294,71 @@ def test_a_server_goes_on_when_its_socket_is_replaced(directory: Path, replace: 
     assert sorted(each.name for each in directory.iterdir()) == ["elsewhere", "server.sock"]
 
 
-def test_a_server_reports_again_that_its_socket_is_removed_again(directory: Path) -> None:
-    path = directory / "server.sock"
-    with reporting(directory, gone(directory), gone(directory)) as (server, client):
-        path.rename(directory / "elsewhere")
-        serves_on(server, client, gone(directory))
-        server.expect_name_taken()
-        (directory / "elsewhere").rename(path)
-        with Wire.talking(directory) as clock:  # a new one: in the other, older heartbeats wait to be read
-            clock.expect_heartbeats(3)
-        path.unlink()
-        assert server.record() == f"ERROR server serves on, but {gone(directory)}"
+@contextmanager
+def stopped(server: ServerProcess) -> Iterator[None]:
+    """While the server is stopped, so that it sees all changes at once."""
+    asleep(server.pid)
+    server.signal(signal.SIGSTOP)
+    os.waitpid(server.pid, os.WUNTRACED)
+    yield
+    server.signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("files", [("sock",), ("lock",), ("lock", "sock")], ids="-".join)
+def test_a_server_puts_back_what_is_removed(directory: Path, files: tuple[str, ...]) -> None:
+    what = " and ".join({"lock": "its lock", "sock": "its socket"}[file] for file in files)
+    with reporting(directory) as (server, first):
+        before = len(os.listdir(f"/proc/{server.pid}/fd"))
+        for _ in range(3):
+            with stopped(server):
+                waiting = Wire.to(directory)  # in the backlog of the socket that goes
+                for file in files:
+                    (directory / f"server.{file}").unlink()
+            assert server.record() == mended(what)
+            assert IPC(directory).processes() == Success(frozenset({NAME}))
+            modes = [(path.name, path.stat().st_mode & 0o777) for path in sorted(directory.iterdir())]
+            assert modes == [("server.lock", 0o600), ("server.sock", 0o600)]
+            server.expect_name_taken()
+            waiting.write(START_OK).expect(START)
+            waiting.close()
+            with Wire.talking(directory) as late:
+                late.expect_heartbeats(3)  # by then the server has closed the old socket
+        first.expect_heartbeats(3).ping()
+        assert len(os.listdir(f"/proc/{server.pid}/fd")) <= before + 1  # one for a client that has just gone
     assert list(directory.iterdir()) == []
 
 
-def test_a_server_goes_on_when_its_lock_is_removed(directory: Path) -> None:
+def test_a_server_leaves_a_file_alone_that_is_in_the_place_of_its_lock(directory: Path) -> None:
+    lock = directory / "server.lock"
     with reporting(directory, unlocked(directory)) as (server, client):
-        (directory / "server.lock").unlink()
+        lock.unlink()
+        assert server.record() == mended("its lock")
+        (directory / "precious").write_text("precious")
+        (directory / "precious").rename(lock)
         serves_on(server, client, unlocked(directory))
-        assert IPC(directory).exists(NAME) == Success(True)
-        server.expect_name_taken()  # asks who answers there
-    assert list(directory.iterdir()) == []
+    assert lock.read_text() == "precious"
+    assert IPC(directory).listen(NAME, 0.01)(0, idle) == Success(0)
+    assert lock.read_text() == "precious"
+    lock.unlink()
+    os.mkfifo(lock)
+    assert IPC(directory).listen(NAME)(0, idle) == Failure(SystemFailure("lock", lock, "it is no regular file; move it away"))
+    assert IPC(directory).exists(NAME) == Success(False)
 
 
-def test_a_server_that_lost_its_files_removes_no_file_of_the_next_server(directory: Path) -> None:
-    with running(directory, BEATING, heard=True) as server, Wire.talking(directory) as client:
-        (directory / "server.sock").unlink()
-        (directory / "server.lock").unlink()
-        serves_on(server, client, gone(directory))
-        with running(directory) as second:
-            assert server.record() == f"ERROR server serves on, but {replaced(directory)}"
-            client.close()
-            ends(server, gone(directory), replaced(directory))
-            assert IPC(directory).get(NAME).unwrap().ask(PING) == Success(PONG)
-            second.expect_name_taken()
-            assert second.stop() == ["ping"]
+def test_a_server_whose_name_another_server_has_taken_removes_none_of_its_files(directory: Path) -> None:
+    with ExitStack() as stack:
+        server = stack.enter_context(running(directory, BEATING, heard=True))
+        client = stack.enter_context(Wire.talking(directory))
+        with stopped(server):
+            (directory / "server.sock").unlink()
+            (directory / "server.lock").unlink()
+            second = stack.enter_context(running(directory))
+        serves_on(server, client, replaced(directory))
+        client.close()
+        ends(server, replaced(directory))
+        assert IPC(directory).get(NAME).unwrap().ask(PING) == Success(PONG)
+        second.expect_name_taken()
+        assert second.stop() == ["ping"]
     assert list(directory.iterdir()) == []
 
 

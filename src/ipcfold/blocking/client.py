@@ -35,7 +35,7 @@ from ipcfold.errors import (
     UsedAfterFork,
 )
 from ipcfold.limits import Limits
-from ipcfold.local.claim import is_socket
+from ipcfold.local.claim import is_fresh, is_socket
 from ipcfold.local.credentials import peer_of, trusted
 from ipcfold.local.directory import reachable
 from ipcfold.local.names import Probe, loss
@@ -179,8 +179,11 @@ class Process:
 
 def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust: Trust, timeout: float) -> Result[Process, ConnectError]:
     """A connection to the server at this path that has greeted within `timeout` seconds."""
-    if not is_socket(path):  # this check costs a fifth of an attempt to connect, which matters while waiting
-        return Failure(NoServer(name, path))
+    try:
+        if not is_socket(path):  # this check costs a fifth of an attempt to connect, which matters while waiting
+            return Failure(NoServer(name, path))
+    except OSError as error:
+        return Failure(SystemFailure("look at", path, error.strerror or str(error)))
     deadline = monotonic() + timeout
     try:
         stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -206,6 +209,8 @@ def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust
         stream.close()
         if error.errno == errno.ENOTCONN:
             return Failure(TimedOut(name, timeout, "a place in the backlog of"))
+        if error.errno == errno.EACCES and is_fresh(path):  # its server has bound it, and will set its mode and listen
+            return Failure(NoServer(name, path))
         return Failure(SystemFailure("connect to", path, error.strerror or str(error)))
     if not trusted(trust, peer):
         stream.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from pathlib import Path
@@ -28,7 +27,7 @@ from ipcfold.errors import (
 )
 from ipcfold.limits import Limits
 from ipcfold.local.claim import Claim
-from ipcfold.local.credentials import same_user
+from ipcfold.local.credentials import own_user, same_user
 from ipcfold.local.directory import prepared, socket_path
 from ipcfold.peer import Name, Trust
 from ipcfold.result import cases, flat_map
@@ -68,10 +67,10 @@ class Server:
             prepared(self.directory, self.trust),
             flat_map(partial(socket_path, self.name)),
             flat_map(partial(Claim.of, self.name)),
-            flat_map(partial(self._served, carry, handler)),
+            flat_map(partial(self._claimed, carry, handler)),
         )
 
-    def _served(self, carry: C, handler: Handler[C], claim: Claim) -> Result[C, ListenError[C]]:
+    def _claimed(self, carry: C, handler: Handler[C], claim: Claim) -> Result[C, ListenError[C]]:
         try:
             return flow(self._unshared(claim), flat_map(partial(self._run, carry, handler)))
         finally:
@@ -109,7 +108,7 @@ class Server:
                 limits=self.limits,
                 timeout=self.timeout,
                 now=monotonic(),
-                user=os.geteuid(),
+                user=own_user(),
                 observed=self.observe is not None,
             )
             engine = Engine(core, claim, self.trust, Log(self.name), self.observe)

@@ -20,6 +20,7 @@ from ipcfold.cli.status import Misused, Status
 _COMMANDS: Final = {
     "list": "show:list_",
     "watch": "show:watch",
+    "where": "where:where",
     "ask": "talk:ask",
     "send": "talk:send",
     "listen": "listen:listen",

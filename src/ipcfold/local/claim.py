@@ -5,7 +5,9 @@ children, and knows which process holds it. Such locks have two properties that 
 of one process from each other, so `_held` does. And closing *any* descriptor of the file drops the process's lock, so
 this process does not open the file while it holds the lock.
 
-The socket is bound under another name and renamed once it accepts, so that a client that sees it can connect.
+The socket is bound under its final name, under which the kernel then lists it. Programs that clean directories look there,
+and leave the sockets alone that are alive. For the lock file they look at locks of the directory: a shared lock (flock) on
+it keeps systemd-tmpfiles out of it.
 """
 
 from __future__ import annotations
@@ -18,10 +20,13 @@ import stat
 import struct
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, final
+from weakref import WeakSet
 
+import attrs
 from returns.maybe import Maybe, Nothing, Some
 from returns.result import Failure, Result, Success
 
@@ -30,14 +35,21 @@ from ipcfold.local.directory import reachable
 from ipcfold.peer import Name
 
 _BACKLOG: Final = 4096  # the kernel limits it
+_ATTEMPTS: Final = 1000  # to lock a file that other processes lock, release and remove meanwhile
+_SETTLED: Final = 1.0  # seconds after which a server that runs has set the mode of its socket
 
 _guard: Final = threading.RLock()  # reentrant, because a signal handler may come here while its own thread holds it
 _held: Final[set[tuple[int, int]]] = set()
 """The locks this process holds or is about to take, as (device, inode)."""
 
 
+_claims: Final[WeakSet[Claim]] = WeakSet()
+
+
 def _forget() -> None:
     _held.clear()  # the locks are the parent's, not the child's
+    for claim in list(_claims):
+        claim.forked()
     _guard.release()
 
 
@@ -46,15 +58,29 @@ os.register_at_fork(before=_guard.acquire, after_in_parent=_guard.release, after
 
 
 @final
+@attrs.frozen
+class Mended:
+    """What the owner of a name has put back. A socket cannot be linked again, so `listener` is a new one that replaces it."""
+
+    lock: bool = False
+    listener: socket.socket | None = None
+
+
+@final
 class Claim:
     """A name that this process holds, until `release`."""
 
-    def __init__(self, path: Path, lock_path: Path, lock: int) -> None:
+    def __init__(self, path: Path, lock_path: Path, lock: _Lock) -> None:
         self.path = path
         """Where the socket is, or will be."""
         self._lock_path = lock_path
         self._lock = lock
+        self._directory: int | None = None  # the descriptor whose lock keeps cleaners out
+        self._place: tuple[int, int] | None = None
+        self._mode = 0o600
         self._published: tuple[int, int] | None = None
+        _claims.add(self)
+        self._hold_directory()
 
     @classmethod
     def of(cls, name: Name, socket_path: Path) -> Result[Claim, NameTaken | SystemFailure]:
@@ -63,58 +89,53 @@ class Claim:
         with _guard:
             if _is_held(lock_path):
                 return Failure(NameTaken(name, socket_path, os.getpid()))
-            while True:
-                try:
-                    lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-                except OSError as error:
-                    return Failure(SystemFailure("make the lock file", lock_path, error.strerror or str(error)))
-                held = _identity(os.fstat(lock))
-                _held.add(held)  # before the lock is taken: a signal handler between the two must not open and close the file
-                try:
-                    fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError as error:
-                    _held.discard(held)
-                    holder = _holder(lock)
-                    os.close(lock)
-                    if error.errno not in (errno.EACCES, errno.EAGAIN):
-                        return Failure(SystemFailure("lock", lock_path, error.strerror or str(error)))
-                    if holder is Nothing:
-                        continue  # the holder released it meanwhile
-                    return Failure(NameTaken(name, socket_path, holder.unwrap()))
-                if _is_at(lock, lock_path) and held in _held:  # a child that a signal handler forked has cleared `_held`
-                    with suppress(OSError):  # another user left the file in a directory that both may write to
-                        os.fchmod(lock, 0o600)  # undo the umask: a process must open the file to see who holds the lock
-                    return Success(cls(socket_path, lock_path, lock))
-                _held.discard(held)
-                os.close(lock)  # its last owner removed the file between our opening and our locking it
+            try:
+                for _ in range(_ATTEMPTS):
+                    locked = _locked(lock_path)
+                    if locked is not None:
+                        _let_connect(socket_path)
+                        return Success(cls(socket_path, lock_path, locked))
+                return Failure(SystemFailure("lock", lock_path, "other processes change it all the time"))
+            except _TakenError as error:
+                return Failure(NameTaken(name, socket_path, error.holder))
+            except _LockError as error:
+                return Failure(SystemFailure(error.action, lock_path, error.reason))
 
     def publish(self, mode: int) -> Result[socket.socket, SystemFailure]:
         """A listening socket under the name. It replaces what a dead server left there."""
-        hidden = self.path.with_suffix(".bind")  # as long as the real name, so it fits if the real one does
+        self._mode = mode
         try:
-            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            for left in (self.path, self.path.with_suffix(".bind")):  # version 0.1.0 bound a socket there, and renamed it
+                if is_socket(left):
+                    os.unlink(left)
+            if os.path.lexists(self.path):
+                raise FileExistsError(errno.EEXIST, "a file that is no socket stands there; move it away")
+            return Success(self._bound())
         except OSError as error:
-            return Failure(SystemFailure("make a socket for", self.path, error.strerror or str(error)))
+            return Failure(SystemFailure("listen at", self.path, error.strerror or str(error)))
+
+    def _bound(self) -> socket.socket:
+        """A socket that is bound at the path, where there must be nothing, and listens."""
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        bound = False
         try:
             if sys.platform == "linux":  # bind takes the mode from the descriptor, so the socket is never open to more users
-                os.fchmod(listener.fileno(), mode)
-            hidden.unlink(missing_ok=True)
-            with reachable(hidden) as address:
+                os.fchmod(listener.fileno(), self._mode)
+            with reachable(self.path) as address:
                 listener.bind(address)
-            _set_mode(hidden, mode)  # undo the umask
+            bound = True
+            status = os.lstat(self.path)
+            _set_mode(self.path, self._mode)  # undo the umask
             listener.listen(_BACKLOG)
-            status = os.lstat(hidden)
-            if self.path.exists() and not is_socket(self.path):
-                raise FileExistsError(errno.EEXIST, "a file that is no socket stands there; move it away")
-            os.rename(hidden, self.path)
-        except OSError as error:
+            listener.setblocking(False)
+        except BaseException:
             listener.close()
-            with suppress(OSError):
-                hidden.unlink(missing_ok=True)
-            return Failure(SystemFailure("listen at", self.path, error.strerror or str(error)))
+            if bound:
+                with suppress(OSError):
+                    os.unlink(self.path)
+            raise
         self._published = _identity(status)
-        listener.setblocking(False)
-        return Success(listener)
+        return listener
 
     def withdraw(self) -> None:
         """Remove the socket from the directory, if it is still ours; the name stays held."""
@@ -125,12 +146,39 @@ class Claim:
                 os.unlink(self.path)
         self._published = None
 
+    def mend(self) -> Mended:
+        """Put back what another process removed, unless something else stands in its place, or the directory is another one."""
+        if not self._is_mine() or not self._hold_directory():
+            return Mended()
+        lock = self._mend_lock()
+        if self._published is None or os.path.lexists(self.path) or not _is_at(self._lock.descriptor, self._lock_path):
+            return Mended(lock)
+        try:
+            return Mended(lock, self._bound())
+        except OSError:  # `damage` says what is wrong
+            return Mended(lock)
+
+    def _mend_lock(self) -> bool:
+        with _guard:
+            if _is_held(self._lock_path) or not _is_lock_file(self._lock_path):  # held: by this claim, or by another thread's
+                return False
+            try:
+                lock = _locked(self._lock_path)
+            except (_TakenError, _LockError):  # another server has the name, or is about to find out who has the socket
+                return False
+            if lock is None:
+                return False
+            before, self._lock = self._lock, lock
+            _held.discard(before.identity)
+            _close(before.descriptor)
+            return True
+
     def damage(self) -> str:
         """How the files of the published name were changed; empty if they are in order."""
         try:
             if _identity(os.lstat(self.path)) != self._published:
                 return f"something else stands at {self.path}, which new clients get to instead: end one of the two"
-            if not _is_at(self._lock, self._lock_path):
+            if not _is_at(self._lock.descriptor, self._lock_path):
                 return f"its lock {self._lock_path} was removed, so that another server may take the name: start it again"
         except OSError as error:
             return f"its socket {self.path} is gone ({error.strerror}), so that no new client finds it: start it again"
@@ -141,19 +189,109 @@ class Claim:
         self.withdraw()
         with _guard:
             if self._is_mine():
-                if _is_at(self._lock, self._lock_path):  # otherwise another process made it after ours was removed
-                    with suppress(OSError):  # as above; the next owner reuses a lock file that is left behind
+                if _is_at(self._lock.descriptor, self._lock_path) and _is_lock_file(self._lock_path):  # not a foreign file
+                    with suppress(OSError):  # the next owner reuses a lock file that is left behind
                         os.unlink(self._lock_path)
-                _held.discard(_identity(os.fstat(self._lock)))
-            os.close(self._lock)
+                _held.discard(self._lock.identity)
+            _close(self._lock.descriptor)
+            self.forked()
 
     def _is_mine(self) -> bool:
         """Whether this process holds the lock, and not its parent."""
-        return _identity(os.fstat(self._lock)) in _held
+        return self._lock.identity in _held
+
+    def _hold_directory(self) -> bool:
+        """Lock the directory against cleaners, if that is possible, and return whether it still is the one of the start."""
+        try:
+            here = _identity(os.stat(self.path.parent))
+        except OSError:
+            return False
+        if self._place is None:
+            self._place = here
+        if self._directory is None and here == self._place:
+            with suppress(OSError):  # it cannot be read, or there is no descriptor left; the next check tries again
+                directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                try:
+                    fcntl.flock(directory, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except OSError:  # a cleaner is at work there, or the file system has no such locks
+                    _close(directory)
+                else:
+                    self._directory = directory
+        return here == self._place
+
+    def forked(self) -> None:
+        """Close a forked child's copy of the directory, whose lock would otherwise stay with the child."""
+        if self._directory is not None:
+            _close(self._directory)
+            self._directory = None
+
+
+class _TakenError(Exception):
+    """Another process has the lock; `holder` is its pid, or 0 if the system does not report it."""
+
+    def __init__(self, holder: int) -> None:
+        super().__init__(holder)
+        self.holder = holder
+
+
+class _LockError(Exception):
+    """The system refused an action with the lock file."""
+
+    def __init__(self, action: str, reason: str) -> None:
+        super().__init__(action, reason)
+        self.action = action
+        self.reason = reason
+
+
+@attrs.frozen
+class _Lock:
+    """A lock file that this process has locked."""
+
+    descriptor: int
+    identity: tuple[int, int]
+
+
+def _locked(lock_path: Path) -> _Lock | None:
+    """The lock file, locked; nothing if another process changed it or its lock meanwhile: then try again."""
+    try:
+        lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        raise _LockError("make the lock file", error.strerror or str(error)) from error
+    held, locked = None, False
+    try:
+        status = os.fstat(lock)
+        if not stat.S_ISREG(status.st_mode):
+            raise _LockError("lock", "it is no regular file; move it away")
+        held = _identity(status)
+        _held.add(held)  # before the lock is taken: a signal handler between the two must not open and close the file
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise
+            holder = _holder(lock)
+            if holder is Nothing:
+                return None  # the holder released it meanwhile
+            raise _TakenError(holder.unwrap()) from error
+        if not _is_same(lock, lock_path) or held not in _held:  # a child that a signal handler forked has cleared `_held`
+            return None  # its last owner removed the file between our opening and our locking it
+        if not status.st_size:
+            with suppress(OSError):  # another user left the file in a directory that both may write to
+                os.fchmod(lock, 0o600)  # undo the umask: a process must open the file to see who holds the lock
+        locked = True
+    except OSError as error:
+        raise _LockError("lock", error.strerror or str(error)) from error
+    else:
+        return _Lock(lock, held)
+    finally:
+        if not locked:
+            if held is not None:
+                _held.discard(held)
+            _close(lock)
 
 
 def holder_of(socket_path: Path) -> Maybe[int]:
-    """The pid of the process that holds the name of this socket, if any."""
+    """The pid of the process that holds the name of this socket, if any, or 0 if the system does not report the pid."""
     lock_path = socket_path.with_suffix(".lock")
     with _guard:
         if _is_held(lock_path):
@@ -164,16 +302,58 @@ def holder_of(socket_path: Path) -> Maybe[int]:
             return Nothing
         try:
             return _holder(lock)
+        except OSError:  # the file system has no such locks, so that only the socket shows whether there is a server
+            return Nothing
         finally:
-            os.close(lock)
+            _close(lock)
+
+
+def is_held_by(pid: int, socket_path: Path) -> bool:
+    """Whether this process surely holds the name. The kernel reports each process of another pid namespace as 0, so 0 equals nothing."""
+    return pid > 0 and holder_of(socket_path) == Some(pid)
 
 
 def is_socket(path: Path) -> bool:
-    """Whether the path is a socket, and not a link to one."""
+    """Whether the path is a socket, and not a link to one; raises `OSError` if this user may not see that."""
     try:
         return stat.S_ISSOCK(os.lstat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _let_connect(path: Path) -> None:
+    """Let its user connect to a socket that a server left there when it was killed between two steps, with the mode of its umask.
+
+    Otherwise nobody could find out that no server listens there.
+    """
+    with suppress(OSError):
+        status = os.lstat(path)
+        if stat.S_ISSOCK(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & stat.S_IWUSR:
+            _set_mode(path, 0o600)
+
+
+def is_fresh(path: Path) -> bool:
+    """Whether the file was made or changed a moment ago: a server that has bound its socket sets the mode afterwards."""
+    try:
+        return abs(time.time() - os.lstat(path).st_ctime) < _SETTLED
+    except OSError:
+        return True  # it has been removed meanwhile
+
+
+def _is_lock_file(path: Path) -> bool:
+    """Whether it can be our lock file, which is empty, or there is none. A file with content is a foreign one."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return True
     except OSError:
         return False
+    return stat.S_ISREG(status.st_mode) and not status.st_size
+
+
+def _close(descriptor: int) -> None:
+    with suppress(OSError):  # Linux closes it even then
+        os.close(descriptor)
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
@@ -190,8 +370,12 @@ def _set_mode(path: Path, mode: int) -> None:
     descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         os.chmod(f"/proc/self/fd/{descriptor}", mode)
+    except FileNotFoundError:  # there is no /proc here
+        if os.stat(path.parent).st_mode & 0o022:
+            raise OSError(errno.ENOSYS, "without /proc the mode cannot be set in a directory that others may write to") from None
+        os.chmod(path, mode)
     finally:
-        os.close(descriptor)
+        _close(descriptor)
 
 
 def _is_held(lock_path: Path) -> bool:
@@ -203,8 +387,15 @@ def _is_held(lock_path: Path) -> bool:
 
 def _is_at(descriptor: int, path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
+        return _is_same(descriptor, path)
     except OSError:
+        return False
+
+
+def _is_same(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    except FileNotFoundError:
         return False
 
 
@@ -217,4 +408,4 @@ def _holder(lock: int) -> Maybe[int]:
     else:
         asked = struct.pack("@hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, *whole_file, 0)
         kind, _, _, _, pid = struct.unpack("@hhqqi4x", fcntl.fcntl(lock, fcntl.F_GETLK, asked))
-    return Nothing if kind == fcntl.F_UNLCK else Some(pid)
+    return Nothing if kind == fcntl.F_UNLCK else Some(max(0, pid))  # one on another machine has a number below 0

@@ -1,7 +1,18 @@
 """The directory of the sockets, the checks of it, and the path of a name's socket in it.
 
-A directory that a program names must exist. A server creates the default one (per user, or `IPCFOLD_DIRECTORY`) if it is
-missing. While it is missing, no server listens.
+A directory that a program names must exist. A server creates the default one if it is missing. While it is missing, no
+server listens. The rule for the default one stands here, because every process of a user must find the same one:
+
+1. `IPCFOLD_DIRECTORY`, if it is set.
+2. `$XDG_RUNTIME_DIR/ipcfold`, if that variable names a directory of this user by an absolute path.
+3. `/run/user/UID/ipcfold`, if `/run/user/UID` belongs to this user. A process without a session, for example one of cron,
+   lacks the variable and meets the others there.
+4. On macOS, `ipcfold` in the user's own directory for temporary files.
+5. `~/.local/state/ipcfold-HOST`. No other user can create it first, as in /tmp, and nothing removes old files there, as in
+   /tmp and ~/.cache. A home directory may be on the network, where another machine sees a socket that it cannot reach,
+   so the path has the name of the machine.
+
+Each parent belongs to this user, so that a process of root does not create a directory there that locks the user out.
 """
 
 from __future__ import annotations
@@ -9,64 +20,163 @@ from __future__ import annotations
 import os
 import stat
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, final
 
+import attrs
 from returns.result import Failure, Result, Success
 
 from ipcfold.errors import DirectoryUnusable, PathTooLong
-from ipcfold.local.credentials import same_user
+from ipcfold.local.credentials import is_known, same_user
 from ipcfold.peer import Name, Trust
 
 LONGEST_PATH: Final = 107 if sys.platform == "linux" else 103  # the size of sun_path without the zero byte at its end
 _DESCRIPTORS: Final = "/proc/self/fd"  # Linux opens a path below the descriptor of a directory
 _LONGEST_FILE: Final = LONGEST_PATH - len(f"{_DESCRIPTORS}/1000000/")
+_USER_TEMPORARY: Final = 65537  # _CS_DARWIN_USER_TEMP_DIR of macOS, which `os.confstr_names` lacks
+_OWN: Final = "use a directory of your own: make one with mode 0700, and name it in IPCFOLD_DIRECTORY"
 
 
-def default_directory() -> Path:
-    """`IPCFOLD_DIRECTORY`, or the runtime directory of this user."""
+@final
+@attrs.frozen
+class Place:
+    """A directory for sockets, and why it is this one."""
+
+    path: Path
+    reason: str
+
+
+def place(directory: Path | None) -> Result[Place, DirectoryUnusable]:
+    """The directory that the program named, or else the default one, as an absolute path."""
+    found = _default() if directory is None else Success(Place(directory, "the program names it"))
+    return found.bind(_absolute)
+
+
+def _default() -> Result[Place, DirectoryUnusable]:
     configured = os.environ.get("IPCFOLD_DIRECTORY")
     if configured:
-        return Path(configured)
-    import platformdirs  # noqa: PLC0415 - importing it takes half as long as importing this library, and most programs name a directory
+        return Success(Place(Path(configured), "IPCFOLD_DIRECTORY names it"))
+    session = os.environ.get("XDG_RUNTIME_DIR", "")
+    if os.path.isabs(session) and _is_own(session):
+        return Success(Place(Path(session, "ipcfold"), "XDG_RUNTIME_DIR names its parent, which belongs to this user"))
+    ignored = "XDG_RUNTIME_DIR names no directory of this user alone" if session else "XDG_RUNTIME_DIR is not set"
+    user = os.geteuid()
+    if _is_own(f"/run/user/{user}"):
+        return Success(Place(Path(f"/run/user/{user}/ipcfold"), f"{ignored}, and /run/user/{user} belongs to this user"))
+    temporary = _user_temporary()
+    if _is_own(temporary):
+        return Success(Place(Path(temporary, "ipcfold"), f"{ignored}, and the system has a temporary directory for this user"))
+    reason = f"{ignored}, and /run/user/{user} is no directory of this user"
+    return _home(user).map(lambda home: Place(home / ".local" / "state" / f"ipcfold-{_host()}", reason))
 
-    with warnings.catch_warnings():
-        # It warns if there is no session directory. Its fallback can be used, because the directory is checked here.
-        warnings.simplefilter("ignore")
-        return platformdirs.user_runtime_path("ipcfold")
+
+def _is_own(path: str, others: int = 0o022) -> bool:
+    """Whether it is a directory of this user that gives nobody these permissions: by default, to create files."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and is_known(status.st_uid) and not status.st_mode & others
+
+
+def _user_temporary() -> str:
+    if sys.platform != "darwin":
+        return ""
+    try:
+        return os.confstr(_USER_TEMPORARY) or ""
+    except (OSError, ValueError):
+        return ""
+
+
+def _home(user: int) -> Result[Path, DirectoryUnusable]:
+    """The home directory: that of `HOME`, or of the user database if `HOME` is that of another user, as below sudo."""
+    named = os.environ.get("HOME", "")
+    if os.path.isabs(named) and not os.path.lexists(named):
+        missing = "HOME names it, and it does not exist; create it, or name a directory with IPCFOLD_DIRECTORY"
+        return Failure(DirectoryUnusable(Path(named), missing))
+    if os.path.isabs(named) and _is_own(named, others=0):
+        return Success(Path(named))
+    import pwd  # noqa: PLC0415 - few processes come here
+
+    try:
+        registered = pwd.getpwuid(user).pw_dir
+    except (KeyError, OSError):
+        registered = ""
+    if os.path.isabs(registered) and _is_own(registered, others=0):
+        return Success(Path(registered))
+    why = "there is neither a runtime directory nor a home directory of this user; name a directory with IPCFOLD_DIRECTORY"
+    return Failure(DirectoryUnusable(Path(named or "~"), why))
+
+
+def _host() -> str:
+    return os.uname().nodename.replace("/", "_").strip(".") or "host"
+
+
+def _absolute(found: Place) -> Result[Place, DirectoryUnusable]:
+    try:
+        return Success(attrs.evolve(found, path=Path(os.path.abspath(found.path))))
+    except FileNotFoundError:
+        return Failure(DirectoryUnusable(found.path, "the working directory, where it would be, does not exist; name an absolute path"))
+    except (OSError, ValueError) as error:
+        return Failure(DirectoryUnusable(found.path, f"{_reason(error)}; name a directory that this user can reach"))
 
 
 def located(directory: Path | None, trust: Trust) -> Result[Path, DirectoryUnusable]:
     """The absolute path of the directory with the sockets, if it is safe to use."""
-    path = default_directory() if directory is None else directory
+    return place(directory).bind(lambda found: _located(found.path, directory, trust))
+
+
+def _located(path: Path, named: Path | None, trust: Trust) -> Result[Path, DirectoryUnusable]:
     try:
-        path = Path(os.path.abspath(path))
         status = os.lstat(path)
     except FileNotFoundError:
-        if directory is None:
+        if named is None:
             return Success(path)
         return Failure(DirectoryUnusable(path, "it does not exist; make it with mode 0700"))
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
-        reason = getattr(error, "strerror", None) or str(error)
-        return Failure(DirectoryUnusable(path, f"{reason}; name a directory that this user can reach"))
+        return Failure(DirectoryUnusable(path, f"{_reason(error)}; name a directory that this user can reach"))
     return _checked(path, status, trust)
 
 
 def prepared(directory: Path | None, trust: Trust) -> Result[Path, DirectoryUnusable]:
     """The directory for a new socket; the default one is created if it is missing."""
-    if directory is None:
-        path = default_directory()
-        try:
-            path = Path(os.path.abspath(path))
-            for missing in reversed([path, *path.parents]):
-                if not missing.exists():
-                    missing.mkdir(mode=0o700, exist_ok=True)
-        except OSError as error:
-            return Failure(DirectoryUnusable(path, f"it cannot be made: {error.strerror}; name another with IPCFOLD_DIRECTORY"))
-    return located(directory, trust)
+    if directory is not None:
+        return located(directory, trust)
+    return place(None).bind(lambda found: _made(found.path)).bind(lambda path: _located(path, None, trust))
+
+
+def _made(path: Path) -> Result[Path, DirectoryUnusable]:
+    try:
+        for missing in reversed([path, *path.parents]):
+            if not missing.exists():
+                missing.mkdir(mode=0o700, exist_ok=True)
+                if os.lstat(missing).st_mode & 0o700 != 0o700:
+                    os.chmod(missing, 0o700)  # undo the umask
+    except (OSError, ValueError) as error:
+        return Failure(DirectoryUnusable(path, f"it cannot be made: {_reason(error)}; name another with IPCFOLD_DIRECTORY"))
+    return Success(path)
+
+
+def usable(directory: Path | None, trust: Trust) -> Result[Path, DirectoryUnusable]:
+    """As `prepared`, without creating anything: the directory that is there, or that a server can create."""
+    return located(directory, trust).bind(_makeable)
+
+
+def _makeable(path: Path) -> Result[Path, DirectoryUnusable]:
+    try:
+        there = next((each for each in (path, *path.parents) if os.path.lexists(each)), path.parent)
+        if there == path or os.access(there, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+            return Success(path)
+        reason = f"{there} is not writable for this user"
+    except OSError as error:
+        reason = _reason(error)
+    return Failure(DirectoryUnusable(path, f"it cannot be made: {reason}; name another with IPCFOLD_DIRECTORY"))
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _checked(path: Path, status: os.stat_result, trust: Trust) -> Result[Path, DirectoryUnusable]:
@@ -78,12 +188,27 @@ def _checked(path: Path, status: os.stat_result, trust: Trust) -> Result[Path, D
         return Success(path)
     if status.st_uid != os.geteuid():
         return Failure(DirectoryUnusable(path, f"it belongs to user {status.st_uid}, not to {os.geteuid()}; use one of your own"))
+    if not is_known(status.st_uid):
+        unknown = f"its user {status.st_uid} stands for every user that this user namespace does not map"
+        return Failure(DirectoryUnusable(path, f"{unknown}; run as a user with another number"))
     mode = stat.S_IMODE(status.st_mode)
     if mode & 0o077:
-        return Failure(DirectoryUnusable(path, f"its mode {mode:04o} is open to others; chmod 0700 it, or set IPC(trust=...)"))
+        advice = "chmod 0700 it" if _is_for_sockets(path, mode) else _OWN
+        return Failure(DirectoryUnusable(path, f"its mode {mode:04o} is open to others; {advice}, or set IPC(trust=...)"))
     if mode & 0o700 != 0o700:
-        return Failure(DirectoryUnusable(path, f"its mode {mode:04o} keeps its owner from writing to it; chmod 0700 it"))
+        advice = "chmod 0700 it" if _is_for_sockets(path, mode) else _OWN
+        return Failure(DirectoryUnusable(path, f"its mode {mode:04o} keeps its owner from writing to it; {advice}"))
     return Success(path)
+
+
+def _is_for_sockets(path: Path, mode: int) -> bool:
+    """Whether it is a directory for sockets of ipcfold alone. To take another one from its users would harm them."""
+    if mode & stat.S_ISVTX or "ipcfold" not in path.name:
+        return False
+    try:
+        return all(file.endswith((".sock", ".lock")) for file in os.listdir(path))
+    except OSError:
+        return False
 
 
 def socket_path(name: Name, directory: Path) -> Result[Path, PathTooLong]:
@@ -98,7 +223,10 @@ def socket_path(name: Name, directory: Path) -> Result[Path, PathTooLong]:
 
 @contextmanager
 def reachable(path: Path) -> Iterator[str]:
-    """The path as socket calls accept it; a long one goes through a descriptor of its directory."""
+    """The path as socket calls accept it; a long one goes through a descriptor of its directory.
+
+    The kernel then lists the socket under the path through the descriptor, which means nothing to another process.
+    """
     if sys.platform != "linux" or len(os.fsencode(path)) <= LONGEST_PATH:
         yield os.fspath(path)
         return

@@ -69,8 +69,7 @@ def _described(name: Name, peer: Peer, directory: Path, connections: dict[bytes,
         status = os.lstat(path)
     except OSError:
         return
-    bound = path.with_suffix(".bind")  # the kernel lists a socket under the path to which it was bound first
-    count = connections.get(os.fsencode(bound), connections.get(os.fsencode(path)))
+    count = connections.get(os.fsencode(path))
     known = peer if peer.uid >= 0 else Peer(0, peer.pid, status.st_uid, status.st_gid)
     yield ServerInfo(name, known, status.st_mtime, Maybe.from_optional(count))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Iterator
 from typing import Final, final
@@ -23,6 +24,7 @@ class Listener:
         """`period`: seconds between two checks that the socket is still in its place. Raises `OSError` if it cannot be watched."""
         self._claim = claim
         self._listener = listener
+        self._before: socket.socket | None = None  # after a replacement: the old socket, whose backlog may have clients
         self._poller = poller
         self._period = period
         self._log = log
@@ -41,9 +43,13 @@ class Listener:
 
     def accepted(self, now: float) -> Iterator[socket.socket]:
         """The streams of the clients in the backlog."""
-        for _ in range(_ACCEPTED_AT_ONCE):
+        for listener in self._sockets():
+            yield from self._accepted(listener, now)
+
+    def _accepted(self, listener: socket.socket, now: float) -> Iterator[socket.socket]:
+        for _ in range(_ACCEPTED_AT_ONCE if self._accept_at is None else 0):
             try:
-                stream, _ = self._listener.accept()
+                stream, _ = listener.accept()
             except (BlockingIOError, ConnectionAbortedError):
                 self._short = False
                 return
@@ -53,7 +59,8 @@ class Listener:
                 if not self._short:
                     self._log.short(error)
                 self._short = True
-                self._poller.forget(self._listener)
+                for each in self._sockets():
+                    self._poller.forget(each)
                 self._accept_at = now + _ACCEPT_AGAIN
                 self.deadline = min(self._look_at, self._accept_at)
                 return
@@ -62,11 +69,11 @@ class Listener:
     def tick(self, now: float) -> None:
         """Accept again if that was suspended, and check the socket, if it is time."""
         if self._accept_at is not None and now >= self._accept_at:
-            self._accept_at = None
-            self._poller.watch(self._listener, READ, self)
+            self._resume(now)
         if now >= self._look_at:
             self._look_at = now + self._period
             self._log.tick(now)
+            self._mend(now)
             damage = self._claim.damage()
             if damage and damage != self._damage:
                 self._log.damaged(damage)
@@ -78,10 +85,56 @@ class Listener:
         if self.closed:
             return
         self._claim.withdraw()
-        if self._accept_at is None:
-            self._poller.forget(self._listener)
-        self._listener.close()
+        for each in self._sockets():
+            self._end(each)
 
     def abandon(self) -> None:
         """Close this process's copy of the socket; other processes are not affected."""
-        self._listener.close()
+        for each in self._sockets():
+            each.close()
+
+    def _sockets(self) -> tuple[socket.socket, ...]:
+        return (self._listener,) if self._before is None else (self._before, self._listener)
+
+    def _end(self, listener: socket.socket) -> None:
+        if self._accept_at is None:
+            self._poller.forget(listener)
+        listener.close()
+
+    def _mend(self, now: float) -> None:
+        """Put back what another process removed. Who waits in the backlog of the old socket is still accepted."""
+        if self._before is not None and not _has_clients(self._before):
+            before, self._before = self._before, None
+            self._end(before)
+        mended = self._claim.mend()
+        if mended.lock or mended.listener is not None:
+            self._log.mended(" and ".join(["its lock"] * mended.lock + ["its socket"] * (mended.listener is not None)))
+        if mended.listener is None:
+            return
+        if self._before is not None:
+            self._end(self._before)
+        if self._accept_at is None:
+            self._poller.forget(self._listener)
+        self._before, self._listener = self._listener, mended.listener
+        if self._accept_at is None:
+            self._resume(now)
+
+    def _resume(self, now: float) -> None:
+        """Watch the sockets, or try it later if the system watches no more."""
+        watched = list[socket.socket]()
+        try:
+            for each in self._sockets():
+                self._poller.watch(each, READ, self)
+                watched.append(each)
+        except OSError:
+            for each in watched:
+                self._poller.forget(each)
+            self._accept_at = now + _ACCEPT_AGAIN
+        else:
+            self._accept_at = None
+
+
+def _has_clients(listener: socket.socket) -> bool:
+    poller = select.poll()
+    poller.register(listener, select.POLLIN)
+    return bool(poller.poll(0))

@@ -180,6 +180,11 @@ class Log:
         """Another process changed the files of the name."""
         self._writer.write(logging.ERROR, "%s serves on, but %s", self._name, damage)
 
+    def mended(self, what: str) -> None:
+        """The server put back files of the name that another process had removed."""
+        text = "%s serves on, and has put back what another process removed: %s"
+        self._writer.write(logging.WARNING, text, self._name, what)
+
     def failed(self, event: Event, error: BaseException) -> None:
         """The observer of the program raised this."""
         kind = type(event).__name__

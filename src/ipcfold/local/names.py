@@ -12,13 +12,13 @@ from returns.maybe import Maybe, Nothing, Some
 from returns.result import Failure, Result, Success
 
 from ipcfold.errors import ConnectError, ConnectionDropped, ConnectionLost, DirectoryUnusable, SystemFailure
-from ipcfold.local.claim import holder_of, is_socket
+from ipcfold.local.claim import holder_of, is_held_by, is_socket
 from ipcfold.local.directory import socket_path
 from ipcfold.peer import Name, Peer
 from ipcfold.result import cases
 
 _GLANCE: Final = 0.1  # seconds; a server without a lock file must greet within this time to be listed
-_EXHAUSTED: Final = frozenset(map(os.strerror, (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)))
+_CONCLUSIVE: Final = frozenset(map(os.strerror, (errno.ENOTSOCK, errno.EPROTOTYPE)))  # what is there is no server of this kind
 
 Probe: TypeAlias = Callable[[Name, Path, float], Result[Peer, ConnectError]]
 """Connects to the socket of a name, for at most so many seconds, and closes in good order: the server there."""
@@ -47,20 +47,27 @@ def listening(directory: Path, probe: Probe) -> Result[dict[Name, Peer], Directo
 def listener(name: Name, directory: Path, probe: Probe) -> Result[Maybe[Peer], DirectoryUnusable]:
     """The server that listens under the name now, if any."""
     path = socket_path(name, directory).value_or(None)
-    if path is None or not is_socket(path):
-        return Success(Nothing)
+    try:
+        if path is None or not is_socket(path):
+            return Success(Nothing)
+    except OSError as error:
+        return Failure(_hidden(name, directory, error.strerror or str(error)))
     holder = holder_of(path)
     if holder is not Nothing:
         return Success(holder.map(lambda pid: Peer(pid=pid)))
     match cases(probe(name, path, _GLANCE)):
         case Success(peer):
             return Success(Some(peer))
-        case Failure(SystemFailure(reason=reason)) if reason in _EXHAUSTED:  # the attempt failed on this side, so nothing is known
-            return Failure(DirectoryUnusable(directory, f"whether anybody listens under {str(name)!r} cannot be seen: {reason}"))
+        case Failure(SystemFailure(reason=reason)) if reason not in _CONCLUSIVE:  # the attempt failed on this side, so nothing is known
+            return Failure(_hidden(name, directory, reason))
         case Failure():
             return Success(Nothing)
 
 
+def _hidden(name: Name, directory: Path, reason: str) -> DirectoryUnusable:
+    return DirectoryUnusable(directory, f"whether anybody listens under {str(name)!r} cannot be seen: {reason}")
+
+
 def loss(name: Name, path: Path, peer: Peer, largest: int) -> ConnectionLost | ConnectionDropped:
     """What became of a server whose stream ended. It is a hint only, because the kernel reuses process ids."""
-    return ConnectionDropped(name, peer.pid, largest) if holder_of(path) == Some(peer.pid) else ConnectionLost(name)
+    return ConnectionDropped(name, peer.pid, largest) if is_held_by(peer.pid, path) else ConnectionLost(name)
