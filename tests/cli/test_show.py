@@ -7,7 +7,11 @@ import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ipcfold import Name
+from returns.maybe import Nothing
+
+from ipcfold import Name, Peer
+from ipcfold.blocking.discovery import ServerInfo
+from ipcfold.cli.show import _cells, _facts
 from ipcfold.cli.status import Status
 from tests.cli.support import ROOT, in_terminal, ipcfold, started, terminal
 from tests.shells.support import PATIENCE, Wire, running
@@ -42,12 +46,12 @@ def test_list_for_people(directory: Path) -> None:
         assert "".join(line.split()[0] for line in lines[1:-1] if line[0] == "n") == str(long)  # over as many lines as it takes
 
 
-def test_what_the_system_does_not_tell(directory: Path) -> None:
-    deep = directory / ("d" * 100)
-    deep.mkdir(mode=0o700)
-    with running(deep):
-        assert ipcfold(deep, "list").stdout.decode().split("\t")[3] == "-"
-        assert json.loads(ipcfold(deep, "list", "--json").stdout)[0]["connections"] is None
+def test_what_the_system_does_not_tell() -> None:
+    unknown = ServerInfo(Name("far"), Peer(uid=os.geteuid()), 0.0, Nothing)
+    assert (_cells(unknown)[1], _cells(unknown)[3]) == ("-", "-")
+    facts = _facts(unknown)
+    assert isinstance(facts, dict)
+    assert (facts["pid"], facts["connections"]) == (None, None)
 
 
 def test_the_directory_can_be_given_before_and_behind_the_command(directory: Path) -> None:
