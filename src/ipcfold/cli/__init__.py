@@ -6,6 +6,9 @@ import sys
 def main() -> int:
     """Run the command that the arguments of this process name, and return the exit status."""
     try:
+        from ipcfold.cli.interrupt import quiet  # noqa: PLC0415 - Ctrl-C may come while it is imported
+
+        quiet()
         from ipcfold.cli.app import run  # noqa: PLC0415 - its dependencies may be missing
 
         return run(sys.argv[1:])

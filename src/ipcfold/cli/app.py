@@ -14,6 +14,7 @@ from typing import Annotated, Final
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from ipcfold.blocking.ipc import IPC
+from ipcfold.cli.interrupt import interruptible
 from ipcfold.cli.output import complain, complained
 from ipcfold.cli.status import Misused, Status
 
@@ -62,7 +63,8 @@ def _launch(
         return complained(Misused("missing command: see `ipcfold --help`"))
     command, bound, unparsed = app.parse_args(words)
     given = {"ipc": IPC(directory)} if "ipc" in unparsed else {}
-    return command(*bound.args, **bound.kwargs, **given) or 0
+    with interruptible():
+        return command(*bound.args, **bound.kwargs, **given) or 0
 
 
 def run(words: Sequence[str]) -> int:
