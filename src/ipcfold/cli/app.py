@@ -17,6 +17,7 @@ from ipcfold.blocking.ipc import IPC
 from ipcfold.cli.interrupt import interruptible
 from ipcfold.cli.output import complain, complained
 from ipcfold.cli.status import Misused, Status
+from ipcfold.version import VERSION
 
 _COMMANDS: Final = {
     "list": "show:list_",
@@ -32,18 +33,13 @@ _COMMANDS: Final = {
 _STATUSES: Final = ", ".join(f"{status:d} {status.name.lower().replace('_', ' ')}" for status in Status)
 
 
-def _version() -> str:
-    from importlib.metadata import version  # noqa: PLC0415 - most calls do not need it
-
-    return version("ipcfold")
-
-
 app: Final = App(
     name="ipcfold",
     help="Talk to the servers of ipcfold on this machine.",
     help_format="plaintext",
     help_epilogue=f"Exit status: {_STATUSES}.",
-    version=_version,
+    version=VERSION,
+    version_flags=("--version", "-V"),
     result_action="return_value",
     exit_on_error=False,
     print_error=False,
