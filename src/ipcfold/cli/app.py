@@ -16,7 +16,7 @@ from returns.result import Failure, Success
 
 from ipcfold.blocking.ipc import IPC
 from ipcfold.cli.interrupt import interruptible
-from ipcfold.cli.output import complain, complained
+from ipcfold.cli.output import complain, complained, lossless
 from ipcfold.cli.status import Misused, Status
 from ipcfold.cli.trust import trusting
 from ipcfold.result import cases
@@ -80,6 +80,7 @@ def run(words: Sequence[str]) -> int:
     for stream, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, stream) is None:  # it is closed, and the next file opened must not get its descriptor
             setattr(sys, stream, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - it stays open
+    lossless()
     try:
         status = _heard(words)
         sys.stdout.flush()

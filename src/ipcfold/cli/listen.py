@@ -17,8 +17,9 @@ from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
 from ipcfold.blocking.ipc import IPC
-from ipcfold.cli.output import complained, note, printable, say
+from ipcfold.cli.output import complained, note, say
 from ipcfold.cli.parameters import AsJson, FreeName, Ipc, MaybeSeconds
+from ipcfold.cli.printable import shown
 from ipcfold.cli.status import Complaint, Misused, Status
 from ipcfold.errors import HandlerFailed, ListenError
 from ipcfold.peer import Name
@@ -102,19 +103,13 @@ def imported(path: str) -> Result[Handler[object], Misused]:
 
 
 def _show(carry: object) -> None:
-    say(printable(_repr(carry)))
+    say(shown(carry))
 
 
 def _show_json(carry: object) -> None:
     """Print JSON. A value that JSON does not have is printed as a text, its `repr`."""
     try:
-        say(json.dumps(carry, default=_repr, allow_nan=False))
-    except (TypeError, ValueError, RecursionError):
-        say(json.dumps(_repr(carry)))
-
-
-def _repr(value: object) -> str:
-    try:
-        return repr(value)
-    except Exception as error:  # noqa: BLE001 - the `repr` of a class may raise anything
-        return f"<a {type(value).__name__}, of which repr raises {type(error).__name__}>"
+        text = json.dumps(carry, default=shown, allow_nan=False)
+    except Exception:  # noqa: BLE001 - the code of a carry may raise anything
+        text = json.dumps(shown(carry))
+    say(text)

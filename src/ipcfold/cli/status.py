@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import traceback
 from enum import IntEnum
-from typing import Self, TypeAlias, final
+from typing import Final, Self, TypeAlias, final
 
 import attrs
 
+from ipcfold.cli.printable import shown
 from ipcfold.errors import (
     AskError,
     CloseError,
@@ -38,6 +38,9 @@ from ipcfold.errors import (
 from ipcfold.message import InvalidMediaType
 from ipcfold.peer import InvalidName
 
+LONGEST: Final = 500
+"""Characters of a value that an error shows."""
+
 
 @final
 @attrs.frozen
@@ -50,7 +53,9 @@ class Misused:
         return self.reason
 
 
-Complaint: TypeAlias = Misused | InvalidName | InvalidMediaType | ConnectError | AskError | CloseError | ListenError[object]
+Complaint: TypeAlias = (
+    Misused | InvalidName | InvalidMediaType | ConnectError | AskError | CloseError | ListenError[object]
+)
 """The errors of the commands."""
 
 
@@ -140,12 +145,21 @@ def sentence(error: Complaint) -> str:
             return f"{str(error).rpartition(';')[0]}; use --wait to try again"
         case PeerUntrusted(peer=peer):
             server = f"the server {str(error.name)!r} is process {peer.pid} of user {peer.uid}"
-            return f"{server}: the command trusts only servers of this user and root"
+            return f"{server}, whom the command does not trust: add --trust {peer.uid} if you do"
         case DirectoryUnusable():
-            return str(error).replace(", or set IPC(trust=...)", "")  # that advice is for programs
+            return str(error).replace(", or set IPC(trust=...)", ", or say with --trust whom you trust in it")
         case HandlerFailed(error=raised):
-            trace = traceback.extract_tb(raised.__traceback__)
-            place = f" at {trace[-1].filename}:{trace[-1].lineno}" if trace else ""
-            return f"the handler failed with {raised!r}{place}: fix it, and start again with --carry and the printed value"
+            failed = f"the handler failed with {shown(raised, LONGEST)}{place(raised)}"
+            return f"{failed}: fix it, and start again with --carry and the printed value"
         case _:
             return str(error)
+
+
+def place(error: BaseException) -> str:
+    """Where the error was raised; empty if it was not raised."""
+    trace = error.__traceback__
+    if trace is None:
+        return ""
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"

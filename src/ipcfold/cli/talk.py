@@ -14,8 +14,9 @@ from returns.result import Result
 from ipcfold.blocking.client import Process
 from ipcfold.blocking.ipc import IPC
 from ipcfold.cli.content import text, told
-from ipcfold.cli.output import concluded, note, printable, say, say_json, watched
+from ipcfold.cli.output import concluded, note, say, say_json, watched
 from ipcfold.cli.parameters import AsJson, Content, Ipc, Patience, ServerName, Source
+from ipcfold.cli.printable import printable
 from ipcfold.cli.requests import Deadline, asked, closing, connected, sent
 from ipcfold.cli.status import Complaint, Status
 from ipcfold.errors import AskError, SendError, TimedOut
@@ -98,7 +99,7 @@ def _show_json(response: Message) -> None:
 
 def _show(response: Message) -> None:
     content = text(response.content)
-    if not watched():
+    if not sys.stdout.isatty():
         sys.stdout.buffer.write(response.content)
     elif content is None:
         note(f"the response is binary: {response.media_type} ({len(response.content)} B); redirect it to a file, or use --json")
