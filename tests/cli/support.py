@@ -48,14 +48,14 @@ def complaint(done: subprocess.CompletedProcess[bytes]) -> str:
     return line
 
 
-def started(directory: Path, *arguments: str, group: bool = False) -> subprocess.Popen[bytes]:
+def started(directory: Path, *arguments: str, group: bool = False, others: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
     """The command, to be ended by the test; in a process group of its own, as a terminal has it, if wanted."""
     return subprocess.Popen(
         [*COMMAND, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=environment(directory),
+        env=environment(directory, **(others or {})),
         cwd=ROOT,
         start_new_session=group,
     )
@@ -63,10 +63,10 @@ def started(directory: Path, *arguments: str, group: bool = False) -> subprocess
 
 @contextmanager
 def echoing(
-    directory: Path, *options: str, name: Name = ECHO, handler: str = "tests.cli.handlers:echo"
+    directory: Path, *options: str, name: Name = ECHO, handler: str = "tests.cli.handlers:echo", others: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """`ipcfold listen`, up, with a handler that responds with what it was sent and counts."""
-    server = started(directory, "listen", str(name), handler, *options)
+    server = started(directory, "listen", str(name), handler, *options, others=others)
     try:
         IPC(directory).wait(name, PATIENCE).unwrap().close()
         yield server
