@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ipcfold import Limits, Message, MessageTooLarge
-from ipcfold.cli.content import text, told
+from ipcfold.cli.content import json_line, text, told
 from ipcfold.cli.parameters import Source
 from ipcfold.cli.status import Status
-from tests.cli.support import complaint, in_terminal, ipcfold, started
-from tests.shells.support import NAME, PATIENCE, fifo, running
+from tests.cli.support import complaint, echoing, in_terminal, ipcfold, started
+from tests.shells.support import NAME, PATIENCE, fifo, listening, running
 
 LIMIT = Limits().message
 
@@ -50,7 +50,75 @@ def test_a_content_from_a_file_or_the_standard_input(echo: Path, tmp_path: Path,
 
 def test_the_media_type_that_is_given_arrives(echo: Path) -> None:
     done = ipcfold(echo, "ask", "echo", "[]", "--type", "Application/JSON; q=1", "--json")
-    assert json.loads(done.stdout) == {"media_type": "application/json; q=1", "content": "[]"}
+    assert json.loads(done.stdout) == {"media_type": "application/json; q=1", "content": []}
+
+
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [
+        ("json", "application/json"),
+        ("text", "text/plain"),
+        ("octets", "application/octet-stream"),
+        ("msgpack", "application/vnd.msgpack"),
+        ("cbor", "application/cbor"),
+    ],
+)
+def test_the_short_names_of_media_types(short: str, long: str) -> None:
+    assert told("[]", Source(media_type=short), LIMIT).unwrap() == Message.of(long, b"[]").unwrap()
+    assert "or use a short name: json, text" in str(told("[]", Source(media_type=short.upper()), LIMIT).failure())
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(value=JSON, indent=st.sampled_from([None, 1, "\t"]), only_ascii=st.sampled_from([False, True]))
+def test_json_becomes_a_line_of_ascii_with_the_same_value(value: object, indent: int | str | None, only_ascii: object) -> None:
+    line = json_line(json.dumps(value, indent=indent, ensure_ascii=bool(only_ascii)))
+    assert line is not None
+    assert line.isascii()
+    assert line.isprintable()
+    assert json.loads(line) == value
+
+
+@given(st.text() | st.sampled_from(["NaN", "[Infinity]", "\ufeff[]", "[" * 100_000, "1" * 5000, "01", "[1,]", '{"a": 1, "a": 2}', "1e999"]))
+def test_what_json_has_is_kept_and_the_rest_is_no_json(text: str) -> None:
+    line = json_line(text)
+    if text in ("1" * 5000, '{"a": 1, "a": 2}', "1e999"):
+        assert line == text
+    elif text.startswith(("NaN", "[I", "\ufeff", "[[", "01", "[1,")):
+        assert line is None
+
+
+@pytest.mark.parametrize(
+    ("content", "media_type", "shown"),
+    [
+        ('{"a": [1, null]}', "application/json", {"content": {"a": [1, None]}}),
+        ('{"a": [1, null]}', "application/hal+json", {"content": {"a": [1, None]}}),
+        ('{"a": [1, null]}', "application/notjson", {"content": '{"a": [1, null]}'}),
+        ('{"a": [1, null]}', "text/plain", {"content": '{"a": [1, null]}'}),
+        ("[", "application/json", {"content": "["}),
+        ("NaN", "application/json", {"content": "NaN"}),
+        ("", "application/json", {"content": ""}),
+        (b"\xff", "application/json", {"base64": "/w=="}),
+    ],
+)
+def test_the_schema_of_a_response_as_json(echo: Path, content: str | bytes, media_type: str, shown: dict[str, object]) -> None:
+    done = ipcfold(echo, "ask", "echo", content, "--type", media_type, "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"media_type": media_type, **shown})
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=str)
+def test_a_typed_server_that_cannot_decode_the_message(directory: Path, options: tuple[str, ...]) -> None:
+    with echoing(directory, "--carry", "0", handler="tests.cli.handlers:add"):
+        right = ipcfold(directory, "ask", "echo", "2", "--type", "json")
+        assert (right.returncode, right.stdout, right.stderr) == (0, b"2", b"")
+        wrong = ipcfold(directory, "ask", "echo", "2", *options)
+        assert (wrong.returncode, b"the message does not decode as application/json" in wrong.stdout) == (Status.UNDECODED, True)
+        assert wrong.stderr.startswith(b"ipcfold: the server did not take the message")
+        assert ipcfold(directory, "bench", "echo", "x", "--verb", "ask", "--count", "2").returncode == Status.UNDECODED
 
 
 @given(octets=st.binary(), size=st.integers(0, 40))
@@ -100,8 +168,12 @@ def test_the_timeout_is_for_all_of_it(directory: Path, verb: str, said: str) -> 
 
 
 def test_waiting_for_a_server(directory: Path) -> None:
-    late = ipcfold(directory, "ask", str(NAME), "ping", "--wait", "0.1")
-    assert (late.returncode, "did not come within 0.1 s" in complaint(late)) == (Status.TIMED_OUT, True)
+    for options in (("--wait", "0.1"), ("--wait", "0"), ("--wait", str(PATIENCE), "--timeout", "0.1")):
+        late = ipcfold(directory, "ask", str(NAME), "ping", *options)
+        assert (late.returncode, f"s: nobody listens at {directory / 'server.sock'}" in complaint(late)) == (Status.TIMED_OUT, True)
+    with listening(directory):
+        late = ipcfold(directory, "ask", str(NAME), "ping", "--wait", "0.1")  # which greets nobody
+        assert (late.returncode, "look at what that server does" in complaint(late)) == (Status.TIMED_OUT, True)
     waiting = started(directory, "ask", str(NAME), "ping", "--wait", str(PATIENCE))
     with running(directory):
         assert waiting.communicate(timeout=PATIENCE) == (b"pong", b"")
@@ -116,6 +188,27 @@ def test_a_response_in_a_terminal_can_be_read_and_commands_nothing(echo: Path) -
     assert in_terminal(echo, "ask", "echo", "{", "--type", "application/json") == (0, "{\n")
     status, shown = in_terminal(echo, "ask", "echo", "--file", "/proc/self/auxv")
     assert (status, "the response is binary: application/octet-stream" in shown) == (0, True)
+
+
+def test_a_terminal_that_can_only_print_lines_gets_no_control_characters(echo: Path) -> None:
+    for options in ((), ("--type", "json")):
+        assert in_terminal(echo, "ask", "echo", "a\x1b[31mb\rc\n", *options, TERM="dumb") == (0, "a\\x1b[31mb\\rc\n")
+    status, shown = in_terminal(echo, "ask", "echo", "--file", "/proc/self/auxv", TERM="dumb")
+    assert (status, "the response is binary" in shown) == (0, True)
+    _, shown = in_terminal(echo, "ask", "echo", "--file", "/\x1b[31m", TERM="dumb")
+    assert "could not read /\\x1b[31m" in shown
+
+
+def test_numbers_that_python_writes_in_another_way_are_shown_as_they_are(echo: Path) -> None:
+    for content in ("[1.10]", "[1e999]", "[0.30000000000000004441]"):
+        assert in_terminal(echo, "ask", "echo", content, "--type", "json") == (0, f"{content}\n")
+
+
+@pytest.mark.parametrize("variables", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONIOENCODING": "", "PYTHONUTF8": "0"}])
+def test_a_response_that_the_encoding_does_not_have_is_escaped(echo: Path, variables: dict[str, str]) -> None:
+    assert in_terminal(echo, "ask", "echo", "\u00e9\u6f22", **variables) == (0, "\\xe9\\u6f22\n")
+    assert in_terminal(echo, "ask", "echo", '["\u00e9"]', "--type", "json", **variables) == (0, '[\n  "\\xe9"\n]\n')
+    assert ipcfold(echo, "ask", "echo", "\u00e9", stdin=b"", **variables).stdout == "\u00e9".encode()
 
 
 def test_without_content_in_a_terminal(echo: Path) -> None:

@@ -63,7 +63,7 @@ class Source:
         str | None,
         Parameter(
             name="--type",
-            help="The media type; by default text/plain for UTF-8, else application/octet-stream.",
+            help="The media type, or json, text, octets, msgpack or cbor; by default text/plain for UTF-8, else application/octet-stream.",
         ),
     ] = None
 

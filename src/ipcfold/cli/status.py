@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from pathlib import Path
 from typing import Final, Self, TypeAlias, final
 
 import attrs
@@ -35,8 +36,8 @@ from ipcfold.errors import (
     UnreadExceeded,
     UsedAfterFork,
 )
-from ipcfold.message import InvalidMediaType
-from ipcfold.peer import InvalidName
+from ipcfold.message import InvalidMediaType, Message
+from ipcfold.peer import InvalidName, Name
 
 LONGEST: Final = 500
 """Characters of a value that an error shows."""
@@ -53,8 +54,35 @@ class Misused:
         return self.reason
 
 
+@final
+@attrs.frozen
+class Absent:
+    """Nobody listened under the name within the time to wait, in seconds."""
+
+    name: Name
+    path: Path
+    timeout: float
+
+    def __str__(self) -> str:
+        return (
+            f"the server {str(self.name)!r} did not come within {self.timeout:g} s: nobody listens at {self.path}; "
+            "start its server, allow more time, or name its directory with --directory"
+        )
+
+
+@final
+@attrs.frozen
+class Undecoded:
+    """A server of `ipcfold.codec` responded that it cannot decode the message."""
+
+    response: Message
+
+    def __str__(self) -> str:
+        return "the server did not take the message, as its response says: send what its codec reads, and say its media type with --type"
+
+
 Complaint: TypeAlias = (
-    Misused | InvalidName | InvalidMediaType | ConnectError | AskError | CloseError | ListenError[object]
+    Misused | Absent | Undecoded | InvalidName | InvalidMediaType | ConnectError | AskError | CloseError | ListenError[object]
 )
 """The errors of the commands."""
 
@@ -88,6 +116,7 @@ class Status(IntEnum):
     TOO_LARGE = 14, "more bytes than a limit allows"
     HANDLER_FAILED = 15, "the handler failed; the last good carry was printed"
     SYSTEM = 16, "the operating system refused: a file, a socket, the output"
+    UNDECODED = 17, "the server responded that it cannot decode the message; the response was printed"
     INTERRUPTED = 130, "Ctrl-C; a message that was under way may be folded"
     UNHEARD = 141, "whoever read the output has gone"
     TERMINATED = 143, "SIGTERM"
@@ -104,7 +133,7 @@ def status_of(error: Complaint) -> Status:
             return Status.MISUSED
         case NoServer():
             return Status.NO_SERVER
-        case TimedOut():
+        case TimedOut() | Absent():
             return Status.TIMED_OUT
         case NameTaken():
             return Status.NAME_TAKEN
@@ -128,6 +157,8 @@ def status_of(error: Complaint) -> Status:
             return Status.HANDLER_FAILED
         case SystemFailure():
             return Status.SYSTEM
+        case Undecoded():
+            return Status.UNDECODED
         case ProcessClosed() | UsedAfterFork() | InUse():
             return Status.FAULTY
 
