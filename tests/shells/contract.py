@@ -475,8 +475,8 @@ class ClientContract(Contract):
             with self.running(directory), IPC(directory).get(NAME).unwrap() as process:
                 assert isinstance(process.ask(Message.text(f"block {gate}"), 0.2).failure(), TimedOut)
                 gate.write_bytes(b"")
-                assert process.send(Message.text("quiet")) == Success(process)
-                assert process.wait() == Success(Message.text("released"))
+                assert process.send(PING) == Success(process)
+                assert process.wait() == Success(PONG)
         finally:
             socket.setdefaulttimeout(None)
 

@@ -89,6 +89,6 @@ def test_clients_that_are_turned_away_again_and_again_are_counted(directory: Pat
                 with Wire.to(directory) as wire:
                     assert wire.ended()
         server.stop()
-    counts = [re.fullmatch(r"server: (\d+) more clients turned away within a second", record) for record in handler.records]
+    counts = [re.fullmatch(r"server: (\d+) more clients of user \d+ turned away within a second", record) for record in handler.records]
     assert sum(1 if count is None else int(count[1]) for count in counts) == 50
     assert len(handler.records) < 50

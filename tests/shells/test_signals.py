@@ -108,8 +108,7 @@ def test_a_keyboard_interrupt_at_any_step_of_a_server_keeps_what_it_acknowledged
     functions = set[str]()
     for line in count(1):
         with Child(serve, Fault(signal.SIGINT, line, after="_fold", until="_turns")) as server:
-            while not (directory / "server.sock").exists():
-                pass
+            IPC(directory).wait(NAME, PATIENCE).unwrap().close()
             acknowledged = [*converse("ping", "many 2"), *converse("quiet"), *converse("stop")]
             code, said = server.ended()
             *places, result = said.splitlines()

@@ -6,8 +6,9 @@ import os
 
 from returns.result import Failure, Success
 
-from ipcfold.cli.output import complained, printable, say, say_json
+from ipcfold.cli.output import complained, say, say_json
 from ipcfold.cli.parameters import AsJson, Ipc
+from ipcfold.cli.printable import printable
 from ipcfold.cli.status import Status
 from ipcfold.local.directory import place, usable
 from ipcfold.result import cases

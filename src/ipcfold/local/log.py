@@ -151,7 +151,7 @@ class Log:
                 write(logging.DEBUG, text, self._name, peer.connection, peer.pid, peer.uid)
             case Refused(peer=peer, reason=reason):
                 text = "%s turned process %d of user %d away: %s"
-                self._repeat("clients turned away", logging.WARNING, text, self._name, peer.pid, peer.uid, reason)
+                self._repeat(f"clients of user {peer.uid} turned away", logging.WARNING, text, self._name, peer.pid, peer.uid, reason)
             case Folded():
                 pass  # each message would be a line
             case Disconnected(peer=peer, departure=departure, reason=""):
