@@ -62,8 +62,12 @@ class Listener:
     def tick(self, now: float) -> None:
         """Accept again if that was suspended, and check the socket, if it is time."""
         if self._accept_at is not None and now >= self._accept_at:
-            self._accept_at = None
-            self._poller.watch(self._listener, READ, self)
+            try:
+                self._poller.watch(self._listener, READ, self)
+            except OSError:  # the shortage goes on
+                self._accept_at = now + _ACCEPT_AGAIN
+            else:
+                self._accept_at = None
         if now >= self._look_at:
             self._look_at = now + self._period
             self._log.tick(now)
