@@ -205,6 +205,8 @@ class Engine(Generic[C]):
             due = listener.deadline
         # A process that was stopped (SIGSTOP) may find its deadlines passed. It reads what has arrived before it judges who is late.
         happened = self._poller.poll(min(max(0.0, due - now), longest)) or self._poller.poll(0.0)
+        if self.inherited():  # a signal handler forked meanwhile
+            raise ForkedError
         now = self.woken = monotonic()
         for thing, events in happened:
             if isinstance(thing, ClientSocket):
@@ -317,6 +319,8 @@ class Engine(Generic[C]):
 
     def _tell(self) -> None:
         tell(self._core.events, self._log, self._observe)
+        if self.observed and self.inherited():  # the observer is the user's code
+            raise ForkedError
 
 
 def _abandon() -> None:
