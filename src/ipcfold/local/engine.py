@@ -92,10 +92,12 @@ class ClientSocket:
 
     def close(self) -> None:
         """See `Transport`."""
-        if self.interest:
-            self._poller.forget(self._stream)
-        self.interest = 0
-        self._stream.close()
+        try:
+            if self.interest:
+                self._poller.forget(self._stream)
+        finally:
+            self.interest = 0
+            self._stream.close()
 
     def happened(self, events: int, transports: Transports[Any], now: float) -> None:  # Any: of whatever carry
         """Write and read, as the poller says that it is possible."""
