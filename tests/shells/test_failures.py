@@ -17,7 +17,7 @@ from ipcfold.local.log import logger
 from tests.shells.children import Channel, Child
 from tests.shells.handlers import EMPTY, Log, log
 from tests.shells.serve import Records
-from tests.shells.support import NAME, PATIENCE
+from tests.shells.support import NAME, PATIENCE, python
 
 CLOSE = Message.text("close")
 
@@ -90,3 +90,15 @@ def test_a_failing_call_of_the_loop_ends_the_server_with_its_carry(directory: Pa
             process.send(CLOSE)
         assert server.result() == str((Success(("quiet", "close")), 0, True))
     assert list(directory.iterdir()) == []
+
+
+def test_a_server_without_memory_at_any_step_keeps_what_it_acknowledged(directory: Path) -> None:
+    """Each of the first allocations fails in turn, once, from the acceptance of a client on."""
+    pytest.importorskip("_testcapi", reason="this interpreter has no way to make allocations fail")
+    lines = python("-m", "tests.shells.starved", directory, "1", "400").stdout.splitlines()
+    assert len(lines) == 400
+    for number, line in enumerate(lines, 1):
+        told, carry, acknowledged, *left = line.split(maxsplit=3)
+        assert int(told) == number
+        assert int(carry) >= int(acknowledged), line
+        assert left == lines[0].split(maxsplit=3)[3:], line
