@@ -98,7 +98,7 @@ def test_a_server_without_memory_at_any_step_keeps_what_it_acknowledged(director
     lines = python("-m", "tests.shells.starved", directory, "1", "400").stdout.splitlines()
     assert len(lines) == 400
     for number, line in enumerate(lines, 1):
-        told, carry, acknowledged, *left = line.split(maxsplit=3)
+        told, carry, acknowledged, left = line.split(maxsplit=3)
         assert int(told) == number
         assert int(carry) >= int(acknowledged), line
-        assert left == lines[0].split(maxsplit=3)[3:], line
+        assert left.startswith(lines[0].split(maxsplit=3)[3]), line  # no file, and the same number of descriptors
