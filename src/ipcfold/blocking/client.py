@@ -48,6 +48,8 @@ T = TypeVar("T")
 E = TypeVar("E")
 
 _connections: Final[WeakSet[Process]] = WeakSet()
+_connecting: Final[WeakSet[socket.socket]] = WeakSet()
+"""The sockets of this process, from before a connection has its `Process`."""
 
 
 class _User:
@@ -95,7 +97,7 @@ class Process:
     @property
     def closed(self) -> bool:
         """Whether this end knows that the connection is over."""
-        return self._verbs.closed or self._forked or not self._driver.connection.open
+        return self._inherited() or self._verbs.closed or not self._driver.connection.open
 
     def send(self, *messages: Message) -> Result[Process, SendError]:
         """Send the messages at once. Success means that the server has folded every one of them.
@@ -106,7 +108,7 @@ class Process:
 
     def wait(self, timeout: float | None = None) -> Result[Message, ReceiveError]:
         """The next response, in the order they were sent; `timeout` in seconds, `None` for as long as it takes."""
-        if self._user is _nobody and not self._forked and (response := self._driver.connection.response()) is not None:
+        if self._user is _nobody and not self._inherited() and (response := self._driver.connection.response()) is not None:
             return Success(response)  # the usual case: it arrived together with the acknowledgement
         return self._alone(lambda: self._driver.run(self._verbs.wait(timeout, _deadline(timeout))))
 
@@ -145,9 +147,15 @@ class Process:
         self._forked = True
         self._driver.stream.close()
 
+    def _inherited(self) -> bool:
+        """Whether the parent of this process made the connection. A fork by a library in C runs no hooks, so the process id counts, too."""
+        if not self._forked and os.getpid() != self._owner:
+            self.abandon()
+        return self._forked
+
     def _alone(self, use: Callable[[], Result[T, E]]) -> Result[T, E | UsedAfterFork | InUse]:
         """The result of a use, during which neither another thread nor a signal handler can use the connection."""
-        if self._forked:
+        if self._inherited():
             return Failure(UsedAfterFork(self._name, self._owner))
         user = _User()
         with self._guard:
@@ -160,9 +168,14 @@ class Process:
                 driver.mend()
             result = use()
             driver.idle = True
-            return result
+        except (OSError, ValueError):  # of a socket that was closed
+            if not self._inherited():
+                raise
         finally:
             self._user = _nobody
+        if self._forked:  # by a signal handler, whose child came back into the verb
+            return Failure(UsedAfterFork(self._name, self._owner))
+        return result
 
     def _sent(self, steps: Steps[Sent]) -> Result[Process, SendError]:
         match cases(self._driver.run(steps)):
@@ -184,11 +197,12 @@ def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust
             return Failure(NoServer(name, path))
     except OSError as error:
         return Failure(SystemFailure("look at", path, error.strerror or str(error)))
-    deadline = monotonic() + timeout
+    deadline, owner = monotonic() + timeout, os.getpid()
     try:
         stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     except OSError as error:
         return Failure(SystemFailure("make a socket for", path, error.strerror or str(error)))
+    _connecting.add(stream)
     try:
         # The kernel keeps these timeouts, so that reads need no extra system call. The first limits how long connecting
         # may block while the backlog is full, the second how long a read may block before a heartbeat is due.
@@ -212,19 +226,33 @@ def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust
         if error.errno == errno.EACCES and is_fresh(path):  # its server has bound it, and will set its mode and listen
             return Failure(NoServer(name, path))
         return Failure(SystemFailure("connect to", path, error.strerror or str(error)))
-    if not trusted(trust, peer):
+    accepted = trusted(trust, peer)
+    forked = Failure(SystemFailure("connect to", path, "this process was forked from one that connected: connect again in this one"))
+    if os.getpid() != owner:  # the predicate is the user's code
+        stream.close()
+        return forked
+    if not accepted:
         stream.close()
         return Failure(PeerUntrusted(name, peer))
     driver = Driver(stream, heartbeat, limits)
     verbs = Verbs(name, driver.connection, limits, lambda: loss(name, path, peer, driver.connection.largest))
-    match cases(driver.run(verbs.greet(timeout, deadline))):
-        case Success():
+    try:
+        greeted = driver.run(verbs.greet(timeout, deadline))
+    except (OSError, ValueError):  # of a socket that was closed
+        if os.getpid() == owner:
+            raise
+        return forked
+    match cases(greeted):
+        case Success() if os.getpid() == owner:
             driver.write()  # the acceptance leaves now, because a client may take long until its first message
             driver.idle = True
             return Success(Process(name, peer, driver, verbs))
-        case Failure(failure):
+        case Failure(failure) if os.getpid() == owner:
             stream.close()
             return Failure(failure)
+        case _:  # a signal handler forked this process
+            stream.close()
+            return forked
 
 
 def _timeval(seconds: float) -> bytes:
@@ -252,6 +280,8 @@ def _abandon() -> None:
     """Close a forked child's copies. Otherwise the server would not see the stream end when the parent dies."""
     for process in list(_connections):
         process.abandon()
+    for stream in list(_connecting):
+        stream.close()
 
 
 os.register_at_fork(after_in_child=_abandon)

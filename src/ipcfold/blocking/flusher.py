@@ -8,7 +8,9 @@ millisecond whether the same call still runs, and then writes. Between the calls
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Event, Lock, Thread
 from time import sleep
 from typing import Final, final
@@ -35,6 +37,9 @@ class Flusher:
         self._asleep = True
         self._thread: Thread | None = None
         self._ended = False
+        self._owner = os.getpid()
+        self.failure: BaseException | None = None
+        """What `deliver` raised. Then nobody knows what is written, so the server must write no more."""
 
     def lend(self) -> bool:
         """Lend the sockets, because the handler is called now; false if no thread can be started."""
@@ -45,16 +50,16 @@ class Flusher:
         """Take the sockets back, because the handler has returned or was interrupted. A second call does nothing."""
         if self._calls & 1:
             self._calls += 1
-        if self._busy:
+        if self._busy and os.getpid() == self._owner:  # a forked child does not have the thread
             with self._sockets:
                 pass
 
     def end(self) -> None:
         """End the thread."""
         self._ended = True
-        if self._thread is not None:
+        if (thread := self._thread) is not None:
             self._bell.set()
-            self._thread.join()
+            thread.join()
 
     def _woken(self) -> bool:
         if self._thread is not None or self._start():
@@ -71,6 +76,14 @@ class Flusher:
         return True
 
     def _run(self) -> None:
+        try:
+            with suppress(MemoryError):  # the next call starts another thread
+                self._watch()
+        finally:
+            self._asleep = True
+            self._thread = None
+
+    def _watch(self) -> None:
         seen = idle = 0
         while not self._ended:
             self._asleep = False
@@ -82,8 +95,10 @@ class Flusher:
                 with self._sockets:
                     self._busy = True
                     try:
-                        if seen == self._calls:
+                        if seen == self._calls and self.failure is None:
                             self._deliver()
+                    except BaseException as error:  # noqa: BLE001 - the server raises it on its own thread
+                        self.failure = error
                     finally:
                         self._busy = False
                 idle = _IDLE  # the next call has to wake it: while one is long, it disturbs nobody

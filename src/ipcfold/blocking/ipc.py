@@ -24,6 +24,7 @@ from ipcfold.limits import Limits
 from ipcfold.local.credentials import same_user
 from ipcfold.local.directory import located, socket_path
 from ipcfold.local.names import Probe, listener, listening
+from ipcfold.local.signals import catchable
 from ipcfold.peer import Name, Peer, Trust
 from ipcfold.result import cases, flat_map
 
@@ -95,14 +96,15 @@ class IPC:
                         case Failure(final):
                             return Failure(final)
 
-    def listen(self, name: Name, timeout: float | None = None, *, signals: Iterable[signal.Signals] = DEFAULT_SIGNALS) -> Server:
+    def listen(self, name: Name, timeout: float | None = None, *, signals: Iterable[int] = DEFAULT_SIGNALS) -> Server:
         """A server for that name, not started yet.
 
         With `timeout` the server stops, successfully, after that many seconds without a message. In the main thread the
         `signals` end it in good order, and their previous handlers are restored afterwards. If SIGINT is left to
-        Python, Ctrl-C also ends the server in good order: it interrupts only the handler.
+        Python, Ctrl-C also ends the server in good order: it interrupts only the handler. A signal that is ignored, as
+        after `nohup`, stays ignored. A number that no handler can be set for raises a `ValueError`.
         """
-        return Server(name, timeout, tuple(signals), self.directory, self.heartbeat, self.limits, self.trust, self.observe)
+        return Server(name, timeout, catchable(signals), self.directory, self.heartbeat, self.limits, self.trust, self.observe)
 
     def peers(self) -> Result[dict[Name, Peer], DirectoryUnusable]:
         """The servers that listen now, by name; for `discovery`. Of the holder of a lock only the pid is known."""

@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Iterable
+from contextlib import suppress
 from time import monotonic
 from typing import Final, Generic, TypeVar, final
 
 from returns.curry import partial
 from returns.pipeline import flow
-from returns.result import Failure, Result
+from returns.result import Failure, Result, Success
 
 from ipcfold.blocking.flusher import Flusher
 from ipcfold.continuation import Handler
 from ipcfold.core.fold import Ask
 from ipcfold.errors import HandlerFailed, SystemFailure, UsedAfterFork
 from ipcfold.local.claim import Claim
-from ipcfold.local.engine import Engine
+from ipcfold.local.engine import Engine, ForkedError
+from ipcfold.local.release import surely
 from ipcfold.local.signals import handled
 from ipcfold.local.stream import LONGEST_SLEEP
 from ipcfold.peer import Name
-from ipcfold.result import flat_map
+from ipcfold.result import cases, flat_map
 
 C = TypeVar("C")
 
 _BURST: Final = 0.001  # seconds of folding after which the sockets are checked again, because another client may have sent something
-
-
-class _ForkedError(Exception):
-    """The handler returned in a child process that it forked. The child must not serve."""
 
 
 @final
@@ -44,26 +41,57 @@ class Loop(Generic[C]):
         self._owner = os.getpid()
         self._flusher = Flusher(engine.flush)
         self._signalled = False
+        self._served = False  # whether clients could connect
+        self._raised: BaseException | None = None  # by the handler in a forked child
         self._interruptible = False  # whether the handler runs: nothing else can be interrupted without harm
 
-    def serve(
-        self, signals: Iterable[signal.Signals], mode: int, period: float
-    ) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
-        """Serve until the fold ends, at a socket of that mode, and check every `period` seconds that it is in its place."""
+    def serve(self, signals: Iterable[int], mode: int, period: float) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
+        """Serve until the fold ends, at a socket of that mode, and check every `period` seconds that it is in its place.
+
+        Nothing that is raised here leaves, because the carry would be lost with it: the system may fail, memory may run
+        out, and a signal handler of the program may raise at any step. Then the server closes everything at once.
+        """
         engine = self._engine
         try:
             # A process that sees the socket may send a signal, so the signal handlers are installed first.
-            with handled(signals, self._end, self._interrupt, engine.wake):
-                listening = flow(self._claim.publish(mode), flat_map(partial(engine.listen, period)))
-                return flow(listening, flat_map(self._turns))
-        except _ForkedError:
-            return Failure(UsedAfterFork(self._name, self._owner))
+            with handled(signals, self._end, self._interrupt, engine.wakeup):
+                try:
+                    listening = flow(self._claim.publish(mode), flat_map(partial(engine.listen, period)))
+                    match cases(listening):
+                        case Success():
+                            self._served = True
+                            self._turns()
+                        case Failure(refused) if not engine.inherited():
+                            return Failure(refused)
+                        case Failure():
+                            raise ForkedError
+                finally:
+                    self._close()
+        except BaseException as error:
+            if engine.inherited():
+                if error is self._raised:
+                    raise  # the handler's exception leaves the server in a forked child
+                return Failure(UsedAfterFork(self._name, self._owner))
+            if not isinstance(error, KeyboardInterrupt):
+                engine.broken(error)
+                if not self._served:
+                    return Failure(SystemFailure("serve at", self._claim.path, str(error) or "there is no memory left"))
         finally:
-            if not engine.forked:
-                self._flusher.end()
-            engine.close()
+            self._close()
+            engine.wakeup.close()
+        if engine.forked:
+            return Failure(UsedAfterFork(self._name, self._owner))
+        with suppress(MemoryError):  # what was closed has freed some
+            return engine.result()
+        return engine.result()
 
-    def _turns(self, _: None) -> Result[C, HandlerFailed[C]]:
+    def _close(self) -> None:
+        engine = self._engine
+        if not engine.inherited():
+            surely(self._flusher.end)
+        engine.close()
+
+    def _turns(self) -> None:
         engine, asked = self._engine, None
         while asked is not None or not engine.over:
             try:
@@ -72,12 +100,11 @@ class Loop(Generic[C]):
                 asked = engine.turn(LONGEST_SLEEP)
             except KeyboardInterrupt:  # from the handler
                 self._interruptible = False
-                if engine.forked:
+                if engine.inherited():
                     raise
                 self._flusher.take_back()  # if the interrupt came before that was done
                 asked = None
                 engine.interrupted()
-        return engine.result()
 
     def _fold(self, asked: Ask[C] | None) -> None:
         """Ask the handler for a burst of messages. A burst lasts at least as long as the work on the sockets before it."""
@@ -94,11 +121,12 @@ class Loop(Generic[C]):
             self._interruptible = True
             try:
                 continuation = handler(message, continuation, continuation.carry)
-            except KeyboardInterrupt:
-                raise
             except BaseException as error:  # the handler is the user's code: whatever it raises ends the fold
-                if engine.forked:
-                    raise  # in a forked child the exception leaves the server
+                if engine.inherited():
+                    self._raised = error
+                    raise
+                if isinstance(error, KeyboardInterrupt):
+                    raise
                 failure = error
             finally:
                 self._interruptible = False
@@ -108,9 +136,13 @@ class Loop(Generic[C]):
                 engine.failed(failure)
                 return
             if engine.forked:
-                raise _ForkedError
+                raise ForkedError
             now = monotonic()
             asked, owing = engine.answered(continuation, now, since), True
+            if flusher.failure is not None:
+                raise flusher.failure
+            if engine.forked:  # by the observer
+                raise ForkedError
 
     def _end(self) -> None:
         """End in good order after a signal. A second signal means that the handler is stuck, so it is interrupted."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from pathlib import Path
 from time import monotonic
@@ -29,6 +28,7 @@ from ipcfold.limits import Limits
 from ipcfold.local.claim import Claim
 from ipcfold.local.credentials import own_user, same_user
 from ipcfold.local.directory import prepared, socket_path
+from ipcfold.local.release import surely
 from ipcfold.peer import Name, Trust
 from ipcfold.result import cases, flat_map
 
@@ -48,7 +48,7 @@ class Server:
 
     name: Name
     timeout: float | None
-    signals: tuple[signal.Signals, ...]
+    signals: tuple[int, ...]
     directory: Path | None
     heartbeat: float
     limits: Limits
@@ -74,7 +74,7 @@ class Server:
         try:
             return flow(self._unshared(claim), flat_map(partial(self._run, carry, handler)))
         finally:
-            claim.release()
+            surely(claim.release)
 
     def _unshared(self, claim: Claim) -> Result[Claim, NameTaken | SystemFailure]:
         """The claim, unless a server that uses no lock file listens at the path."""

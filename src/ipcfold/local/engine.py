@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from threading import get_ident
 from time import monotonic
@@ -28,6 +29,8 @@ from ipcfold.local.credentials import peer_of, trusted
 from ipcfold.local.listener import Listener
 from ipcfold.local.log import Log, tell
 from ipcfold.local.poller import Poller
+from ipcfold.local.release import surely
+from ipcfold.local.signals import Wakeup
 from ipcfold.local.stream import AT_ONCE, LARGE, READ_SIZE, SEND_FLAGS, widen
 from ipcfold.peer import Trust
 
@@ -35,6 +38,11 @@ C = TypeVar("C")
 
 running: Final[set[Engine[Any]]] = set()  # Any: of whatever carry
 """The engines of this process."""
+
+
+@final
+class ForkedError(Exception):
+    """This process is a forked child of the server's process. It must not serve."""
 
 
 @final
@@ -70,24 +78,26 @@ class ClientSocket:
 
     def watch(self, interest: int) -> None:
         """See `Transport`."""
-        if not self.interest:
-            try:
+        try:
+            if not self.interest:
                 self._poller.watch(self._stream, interest, self)
-            except OSError:  # drop only this client
-                self._end.abort("the system watches no more sockets", monotonic())
-                return
-        elif not interest:
-            self._poller.forget(self._stream)
-        else:
-            self._poller.change(self._stream, interest, self)
+            elif not interest:
+                self._poller.forget(self._stream)
+            else:
+                self._poller.change(self._stream, interest, self)
+        except OSError:  # drop only this client
+            self._end.abort("the system watches no more sockets", monotonic())
+            return
         self.interest = interest
 
     def close(self) -> None:
         """See `Transport`."""
-        if self.interest:
-            self._poller.forget(self._stream)
-        self.interest = 0
-        self._stream.close()
+        try:
+            if self.interest:
+                self._poller.forget(self._stream)
+        finally:
+            self.interest = 0
+            self._stream.close()
 
     def happened(self, events: int, transports: Transports[Any], now: float) -> None:  # Any: of whatever carry
         """Write and read, as the poller says that it is possible."""
@@ -154,18 +164,18 @@ class Engine(Generic[C]):
         """The thread that serves."""
         self.forked = False  # a flag, because the kernel reuses process ids
         """Whether this process is a forked child of the server."""
+        self._owner = os.getpid()
         self._poller = Poller[object]()
         self._transports = Transports(core, self._withdraw)
-        self._woken, self._wake = socket.socketpair()
-        self._woken.setblocking(False)
-        self._wake.setblocking(False)
+        self.wakeup: Final = Wakeup()
+        """What a signal or another thread ends a wait with."""
         running.add(self)
 
     def listen(self, period: float, bound: socket.socket) -> Result[None, SystemFailure]:
         """Accept clients at this socket, and check every `period` seconds that it is in its place."""
         try:
             self._listener = Listener(self._log, self._claim, bound, self._poller, period, monotonic())
-            self._poller.watch(self._woken, READ, self._woken)
+            self._poller.watch(self.wakeup.stream, READ, self.wakeup)
         except OSError as error:
             bound.close()
             return Failure(SystemFailure("watch", self._claim.path, error.strerror or str(error)))
@@ -181,8 +191,11 @@ class Engine(Generic[C]):
     def turn(self, longest: float) -> Ask[C] | None:
         """Write what is owed, wait for events for at most `longest` seconds, and handle them.
 
-        Returns the message to ask the handler for, if there is one. It stays the same until it is answered.
+        Returns the message to ask the handler for, if there is one. It stays the same until it is answered. In a forked
+        child it raises `ForkedError`, and may raise anything else first, because the child's copies are closed at any step.
         """
+        if self.inherited():
+            raise ForkedError
         core, listener = self._core, self._listener
         now = monotonic()
         due = self._transports.settle(now, self._heard)[2]
@@ -194,6 +207,8 @@ class Engine(Generic[C]):
             due = listener.deadline
         # A process that was stopped (SIGSTOP) may find its deadlines passed. It reads what has arrived before it judges who is late.
         happened = self._poller.poll(min(max(0.0, due - now), longest)) or self._poller.poll(0.0)
+        if self.inherited():  # a signal handler forked meanwhile
+            raise ForkedError
         now = self.woken = monotonic()
         for thing, events in happened:
             if isinstance(thing, ClientSocket):
@@ -201,7 +216,7 @@ class Engine(Generic[C]):
             elif isinstance(thing, Listener):
                 self._accept(thing, now)
             else:
-                self._woken.recv(READ_SIZE)
+                self.wakeup.read()
         if len(happened) < AT_ONCE:
             self._heard, self._rotated = now, 0
         else:
@@ -211,6 +226,8 @@ class Engine(Generic[C]):
                 core.shutdown(now)
             elif listener is not None and listener.deadline <= now:
                 listener.tick(now)
+        if self.forked:  # by other code that ran here, such as `trust`; a client that it accepted must not hear of two servers
+            raise ForkedError
         ask = self._transports.settle(now, self._heard)[0]
         if core.events:
             self._tell()
@@ -236,37 +253,37 @@ class Engine(Generic[C]):
     def end(self) -> None:
         """End in good order, as after a signal; any thread may call it."""
         self._ending = True
-        with suppress(OSError):  # the server has ended already
-            self._wake.send(b"\0")
+        self.wakeup.call()
 
-    @property
-    def wake(self) -> int:
-        """The descriptor to which the interpreter writes on a signal."""
-        return self._wake.fileno()
+    def inherited(self) -> bool:
+        """Whether this process is a forked child of the server's. A fork by a library in C runs no hooks, so the process id counts, too."""
+        if not self.forked and os.getpid() != self._owner:
+            self._claim.disown()
+            self.fork()
+        return self.forked
 
     def result(self) -> Result[C, HandlerFailed[C]]:
         """See `ServerCore.result`."""
         return self._core.result()
 
+    def broken(self, error: BaseException) -> None:
+        """Log that the server ends because of this, which came from the system or from other code that ran on its thread."""
+        surely(lambda: self._log.broken(error))
+
     def close(self) -> None:
-        """Release the name and every descriptor."""
-        self._claim.withdraw()
-        self._abandon()
-        self._log.end()
+        """Release the name and every descriptor but those of the wakeup."""
+        surely(self._claim.withdraw, *self._copies(), self._log.end)
         running.discard(self)
 
     def fork(self) -> None:
         """Note that this process is a forked child, and close its copies of the descriptors. The parent is not affected."""
         self.forked = True
-        self._abandon()
+        surely(*self._copies(), self.wakeup.close)
 
-    def _abandon(self) -> None:
-        self._transports.abandon()
-        if self._listener is not None:
-            self._listener.abandon()
-        self._poller.close()
-        self._woken.close()
-        self._wake.close()
+    def _copies(self) -> tuple[Callable[[], None], ...]:
+        """How to close this process's copies of the sockets."""
+        listener = () if self._listener is None else (self._listener.abandon,)
+        return (self._transports.abandon, *listener, self._poller.close)
 
     def _rotate(self, events: int, now: float) -> None:
         """Note since when all that had arrived is read, though there may be more. Nobody is late whose bytes are still there."""
@@ -284,7 +301,11 @@ class Engine(Generic[C]):
             except OSError:
                 stream.close()
                 continue
-            if not trusted(self._trust, peer):
+            accepted = trusted(self._trust, peer)
+            if self.inherited():
+                stream.close()
+                raise ForkedError
+            if not accepted:
                 self._core.refuse(peer, "it is not trusted (trust)")
                 stream.close()
             elif (end := self._core.connect(peer, now)) is None:
@@ -300,15 +321,18 @@ class Engine(Generic[C]):
 
     def _tell(self) -> None:
         tell(self._core.events, self._log, self._observe)
+        if self.observed and self.inherited():  # the observer is the user's code
+            raise ForkedError
 
 
 def _abandon() -> None:
     """Close a forked child's copies. Otherwise a dead server would look alive for as long as the child lives."""
     engines = list(running)
     if engines:
-        waking = signal.set_wakeup_fd(-1)
-        if all(waking != engine.wake for engine in engines):  # another library has set it
-            signal.set_wakeup_fd(waking)
+        with suppress(ValueError):  # not in this interpreter
+            waking = signal.set_wakeup_fd(-1)
+            if all(waking != engine.wakeup.writer for engine in engines):  # another library has set it
+                signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
     for engine in engines:
         engine.fork()
 

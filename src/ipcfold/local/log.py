@@ -177,6 +177,10 @@ class Log:
         """The system has no descriptor or memory left for a client."""
         self._writer.write(logging.WARNING, "%s accepts nobody for now, and goes on trying: %s", self._name, error)
 
+    def broken(self, error: BaseException) -> None:
+        """The system, the memory or other code on the server's thread failed, so that the server ends."""
+        self._writer.write(logging.ERROR, "%s ends at once, and returns its carry, because of %r", self._name, error, error=error)
+
     def damaged(self, damage: str) -> None:
         """Another process changed the files of the name."""
         self._writer.write(logging.ERROR, "%s serves on, but %s", self._name, damage)

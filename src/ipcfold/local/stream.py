@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from typing import Final
 
 # A write never blocks and never raises SIGPIPE, which a program may have set back to its default of ending the process.
@@ -16,8 +17,9 @@ _ROOM: Final = 2**19  # bytes; the kernel doubles it for its own bookkeeping, an
 
 
 def widen(stream: socket.socket) -> None:
-    """Enlarge the send buffer of the socket."""
-    stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
+    """Enlarge the send buffer of the socket, if the system permits it. It is for speed alone."""
+    with suppress(OSError):
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
 
 
 READ_SIZE: Final = 2**16  # bytes; a larger buffer costs more to allocate than it saves

@@ -1,0 +1,104 @@
+"""A system call of the server's loop that fails, or memory that runs out in it, costs no carry."""
+
+import errno
+import os
+import select
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from returns.result import Success
+
+from ipcfold import IPC, Continuation, Message
+from ipcfold.local.log import logger
+from tests.shells.children import Channel, Child
+from tests.shells.handlers import EMPTY, Log, log
+from tests.shells.serve import Records
+from tests.shells.support import NAME, PATIENCE, python
+
+CLOSE = Message.text("close")
+
+ERRORS = [OSError(errno.EIO, "the system failed"), OSError(errno.ENOMEM, "no memory"), MemoryError()]
+
+
+class FailingSocket(socket.socket):
+    """A socket whose chosen call raises once it is armed."""
+
+    call = ""
+    error: BaseException | None = None
+
+    def recv_into(self, *arguments: Any, **_: Any) -> int:  # Any: whatever the caller gives
+        if self.call == "wakeup" and FailingSocket.error is not None:
+            raise FailingSocket.error
+        return super().recv_into(*arguments)
+
+
+class FailingPoll:
+    """An epoll of which chosen calls raise once they are armed."""
+
+    call = ""
+    error: BaseException | None = None
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+
+    def __getattr__(self, name: str) -> object:
+        if name == FailingPoll.call and FailingPoll.error is not None:
+            error, FailingPoll.error = FailingPoll.error, None
+            raise error
+        return getattr(self._epoll, name)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="this injects failures into epoll")
+@pytest.mark.parametrize("error", ERRORS, ids=["EIO", "ENOMEM", "MemoryError"])
+@pytest.mark.parametrize("call", ["poll", "unregister", "wakeup"])
+def test_a_failing_call_of_the_loop_ends_the_server_with_its_carry(directory: Path, call: str, error: BaseException) -> None:
+    def serve(line: Channel) -> object:
+        from ipcfold.local import epoll  # noqa: PLC0415 - for Linux alone
+
+        vars(epoll).update(epoll=FailingPoll)  # the failure is injected into this process alone
+        pair = socket.socketpair
+
+        def failing_pair() -> tuple[socket.socket, socket.socket]:
+            reader, writer = pair()
+            failing = FailingSocket(fileno=reader.detach())
+            failing.call = call
+            return failing, writer
+
+        vars(socket).update(socketpair=failing_pair)
+        signal.signal(signal.SIGUSR1, lambda _, __: None)
+        records = Records(lambda _: None)
+        logger().addHandler(records)
+
+        def handler(message: Message, continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
+            answer = log(message, continuation, carry)
+            if message == CLOSE:
+                FailingPoll.call, FailingPoll.error, FailingSocket.error = call, error, error
+                os.kill(os.getpid(), signal.SIGUSR1)
+            return answer
+
+        before = len(os.listdir("/dev/fd"))
+        result = IPC(directory).listen(NAME)(EMPTY, handler)
+        return result, len(os.listdir("/dev/fd")) - before, [text for text in records.texts if "returns its carry" in text] != []
+
+    with Child(serve) as server:
+        with IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
+            assert process.send(Message.text("quiet")) == Success(process)
+            process.send(CLOSE)
+        assert server.result() == str((Success(("quiet", "close")), 0, True))
+    assert list(directory.iterdir()) == []
+
+
+def test_a_server_without_memory_at_any_step_keeps_what_it_acknowledged(directory: Path) -> None:
+    """Each of the first allocations fails in turn, once, from the acceptance of a client on."""
+    pytest.importorskip("_testcapi", reason="this interpreter has no way to make allocations fail")
+    lines = python("-m", "tests.shells.starved", directory, "1", "400").stdout.splitlines()
+    assert len(lines) == 400
+    for number, line in enumerate(lines, 1):
+        told, carry, acknowledged, left = line.split(maxsplit=3)
+        assert int(told) == number
+        assert int(carry) >= int(acknowledged), line
+        assert left.startswith(lines[0].split(maxsplit=3)[3]), line  # no file, and the same number of descriptors
