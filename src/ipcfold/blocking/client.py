@@ -1,4 +1,4 @@
-"""A connection to a server, as a program uses it: how to open one, and its verbs, each of which returns a `Result`.
+"""A connection to a server, for a client's program: how to open one, and its verbs. Each verb returns a `Result`.
 
 Nothing runs in the background: bytes move only while a verb runs.
 """
@@ -71,7 +71,7 @@ class Process:
     __slots__ = ("__weakref__", "_driver", "_forked", "_guard", "_name", "_owner", "_peer", "_user", "_verbs")
 
     def __init__(self, name: Name, peer: Peer, driver: Driver, verbs: Verbs) -> None:
-        """Made by `IPC.get` and `IPC.wait`."""
+        """`IPC.get` and `IPC.wait` make these."""
         self._driver = driver
         self._verbs = verbs
         self._name = name
@@ -84,7 +84,7 @@ class Process:
 
     @property
     def name(self) -> Name:
-        """The name the server listens under."""
+        """The name of the server."""
         return self._name
 
     @property
@@ -111,10 +111,10 @@ class Process:
         return self._alone(lambda: self._driver.run(self._verbs.wait(timeout, _deadline(timeout))))
 
     def ask(self, message: Message, timeout: float | None = None) -> Result[Message, AskError]:
-        """Send the message and wait for the first response to it, in `timeout` seconds together.
+        """Send the message and wait for the first response to it, both within `timeout` seconds.
 
         Responses to other messages stay for `wait`. A response that comes after the timeout is dropped. An `Ended` means that the server
-        folded the message and sent no response. A `TimedOut` says by `acknowledged` whether the fold is known.
+        folded the message and sent no response. The `acknowledged` of a `TimedOut` says whether the message is known to be folded.
         """
         return self._alone(lambda: self._driver.run(self._verbs.ask(message, timeout, _deadline(timeout))))
 
@@ -141,12 +141,12 @@ class Process:
         )
 
     def abandon(self) -> None:
-        """Close this process's copy of the socket without a word to the server; called after a fork."""
+        """Close this process's copy of the socket without a signal to the server. A forked child calls this."""
         self._forked = True
         self._driver.stream.close()
 
     def _alone(self, use: Callable[[], Result[T, E]]) -> Result[T, E | UsedAfterFork | InUse]:
-        """The result of a use, during which neither another thread nor a signal handler can use the connection."""
+        """The result of a use. During it, neither another thread nor a signal handler can use the connection."""
         if self._forked:
             return Failure(UsedAfterFork(self._name, self._owner))
         user = _User()
@@ -234,7 +234,7 @@ def _timeval(seconds: float) -> bytes:
 
 
 def probe(heartbeat: float, limits: Limits, trust: Trust) -> Probe:
-    """Connects to a server and closes in good order, because a server without a lock might not survive one that says nothing."""
+    """Connects to a server and closes in good order. A server without a lock file might not survive a client that does not close."""
 
     def server(name: Name, path: Path, timeout: float) -> Result[Peer, ConnectError]:
         reached = connected(name, path, heartbeat=heartbeat, limits=limits, trust=trust, timeout=timeout)

@@ -1,7 +1,7 @@
 """The client's end of one connection.
 
 It feeds the table of `protocol`, counts acknowledgements, and keeps each response with the number of the message that it
-answers. Whatever lies between two acknowledgements belongs to the first of them.
+answers. A response answers the message that was acknowledged last before it.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _CUT_OFF: Final = frozenset({ClientState.LOST, ClientState.BROKEN, ClientState.F
 # Looking up a member of an enumeration costs more than a variable, see `server_connection`.
 _TALKING: Final = ClientState.TALKING
 _MESSAGE: Final = ClientEvent.MESSAGE
-_DELIVER: Final = Command.DELIVER  # this and the next change no state
-_COUNT: Final = Command.COUNT
+_DELIVER: Final = Command.DELIVER  # it changes no state
+_COUNT: Final = Command.COUNT  # it changes no state
 
 
 def _weight(media_type: MediaType) -> int:
@@ -106,7 +106,7 @@ class ClientConnection:
         self._move(ClientEvent.ENDED)
 
     def interrupt(self) -> None:
-        """Note that an exception interrupted one of these calls, or the moving of bytes."""
+        """Note that an exception interrupted one of these calls, or a transfer of bytes."""
         self._move(ClientEvent.INTERRUPTED)
 
     def tick(self, now: float) -> None:

@@ -1,8 +1,8 @@
 """Joins many connections and one fold: events go in, and each turn gives one answer.
 
-A shell gives each connection its events, calls the handler with what a turn asks, and gives the answer to `answered`. After
-events it takes a `turn`, which says whom to look after and when the next turn is due. The cost of a message does not depend
-on the number of connections.
+A shell gives each connection its events, calls the handler with the message of a turn, and gives the answer to `answered`.
+After events it takes a `turn`. A turn names the connections to look after, and the time of the next turn. The cost of a
+message does not depend on the number of connections.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class ServerCore(Generic[C]):
         self.shared = Shared()
         """What the connections share."""
         self.events = deque[Event]()
-        """The events that nobody was told of yet."""
+        """The events that the shell has not reported yet."""
         self._name = name
         self._user = user
         self._others = Counter[int]()

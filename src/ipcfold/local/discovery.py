@@ -1,4 +1,4 @@
-"""The servers that listen, with what the system knows of each: process, user, start time and number of connections."""
+"""The servers that listen, with facts from the system: process, user, start time and number of connections."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ipcfold.peer import Name, Peer, Trust
 
 _TABLE: Final = Path("/proc/net/unix")  # of Linux, see proc_net(5): the sockets of this network namespace
 _ACCEPTS: Final = 0x10000  # among a socket's flags there: it listens
-_CONNECTED: Final = b"03"  # a socket's state there; one that was not accepted yet has another
+_CONNECTED: Final = b"03"  # the state of an accepted socket there; a socket in the backlog has another one
 
 
 @final
@@ -27,8 +27,8 @@ class ServerInfo:
 
     - `peer`: its process (pid 0 where the system does not tell) and its user.
     - `since`: when it began to listen, in seconds since the epoch.
-    - `connections`: how many it has accepted and not ended; nothing where the system does not tell, as outside Linux, where
-      the server is in another network namespace, or where the path is too long for a socket.
+    - `connections`: how many of its connections are open; `Nothing` where the system does not tell. This is so outside Linux, if
+      the server is in another network namespace, and if the path is too long for a socket.
     """
 
     name: Name
@@ -38,7 +38,7 @@ class ServerInfo:
 
 
 class Finder(Protocol):
-    """Whoever finds servers: the `IPC` of a shell."""
+    """An object that finds servers: the `IPC` of a shell."""
 
     @property
     def directory(self) -> Path | None:
@@ -63,7 +63,7 @@ def listeners(ipc: Finder) -> Result[tuple[ServerInfo, ...], DirectoryUnusable]:
 
 
 def _described(name: Name, peer: Peer, directory: Path, connections: dict[bytes, int]) -> Iterator[ServerInfo]:
-    """The facts about one server; nothing if it has withdrawn its name meanwhile."""
+    """The facts about one server, or none if it has withdrawn its name meanwhile."""
     path = socket_path(name, directory).unwrap()
     try:
         status = os.lstat(path)
