@@ -12,7 +12,7 @@ from ipcfold import Message
 _HEADER: Final = Struct(">IIIIHI?I")
 _FILLING: Final = Random(0).randbytes(200_000)  # noqa: S311 - repeatable, not secret; about as large as a socket's buffer
 _ANSWERS: Final = {(0, 0): 900, (1, 20): 80, (1, 100_000): 15, (50, 1_000): 4, (20, 100_000): 1}
-"""How many responses of what size a message asks for, and how often; the last are more than a client keeps unread."""
+"""Numbers and sizes of responses, with a weight for each. The last ones are more than a client keeps unread."""
 
 
 @final
@@ -25,9 +25,9 @@ class Note:
     connection: int
     number: int
     responses: int = 0
-    """How many responses it asks for."""
+    """The number of responses that the message asks for."""
     size: int = 0
-    """How many bytes each of them has, beside the note."""
+    """The number of bytes of each response, in addition to the note."""
     close: bool = False
     """Whether the server shall close the connection after it."""
 

@@ -24,7 +24,7 @@ class Processes:
         self.whole, self.cut = place / "whole", place / "cut"
         """The directories of the server, and of the wire to it that is cut."""
         self.result = place / "result"
-        """What the server leaves in the end."""
+        """The file in which the server leaves its last carry and its counts."""
         self._progress, self._cuts = place / "progress", place / "cuts"
         self._place = place
         self._seed = seed

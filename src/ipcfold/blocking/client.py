@@ -228,7 +228,7 @@ def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust
 
 
 def _timeval(seconds: float) -> bytes:
-    """A `struct timeval`, at least one microsecond, because zero means for ever."""
+    """A `struct timeval`, at least one microsecond, because zero means no limit."""
     microseconds = max(1, round(min(seconds, LONGEST_SLEEP) * 1e6))
     return struct.pack("@ll", microseconds // 1_000_000, microseconds % 1_000_000)
 

@@ -78,14 +78,14 @@ class ClientConnection:
         self.sent = 0
         """The number of messages that were given to `send`."""
         self.acknowledged = 0
-        """How many of them the server has folded; these are always the first ones."""
+        """The number of these that the server has folded. They are always the first ones."""
         self.broken = ""
         """How the server broke the protocol, once the state is `BROKEN`."""
         self._limits = limits
         self._decoder = Decoder(limits.message, likely=Signal.RECEIVED)
         self._responses: deque[tuple[int, Message, int]] = deque()  # the number of the message, the response, its weight
         self._unread = 0
-        self._disowned: set[int] = set()  # the numbers of messages whose next response nobody waits for any more
+        self._disowned: set[int] = set()  # the numbers of messages whose next response is dropped
 
     def receive(self, data: bytes) -> None:
         """Take these bytes of the stream."""
@@ -162,7 +162,7 @@ class ClientConnection:
         return None
 
     def disown(self, number: int) -> None:
-        """Drop the next response to the message of that number when it comes, because nobody waits for it any more."""
+        """Drop the next response to the message of that number when it comes. The caller no longer waits for it."""
         self._disowned.add(number)
 
     def _advance(self) -> None:

@@ -31,7 +31,7 @@ _NONE: Final = ()
 
 
 Turn: TypeAlias = tuple[Ask[C] | None, tuple[ServerConnection, ...], float]
-"""What the shell does next. It is a plain tuple for speed: each message makes two.
+"""The next actions of the shell. It is a plain tuple for speed: each message makes two.
 
 - The message to ask the handler for, if there is one. It stays the same until it is answered.
 - The connections to look after: write their outbox, read if they are `reading`, close those that are `over`.
@@ -77,7 +77,7 @@ class ServerCore(Generic[C]):
         self.accepting = True
         """Whether the server accepts connections."""
         self.shared = Shared()
-        """What the connections share."""
+        """The values that the connections share."""
         self.events = deque[Event]()
         """The events that the shell has not reported yet."""
         self._name = name
@@ -114,7 +114,7 @@ class ServerCore(Generic[C]):
         return len(self._deadlines)
 
     def turn(self, now: float, heard: float) -> Turn[C]:
-        """Handle the events until now. `heard`: when the shell last read whatever had arrived.
+        """Handle the events until now. `heard`: when the shell last read all bytes that had arrived.
 
         No client is late for what arrives after that, and the time since then counts for no incomplete frame.
         """

@@ -39,7 +39,7 @@ _CONTINUE: Final = Outcome.CONTINUE
 
 @final
 class Shared:
-    """What the connections of one server share."""
+    """The values that the connections of one server share."""
 
     __slots__ = ("changed", "paused")
 

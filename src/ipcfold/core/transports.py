@@ -24,7 +24,7 @@ class Transport(Protocol):
     """The stream of one connection. None of its methods blocks."""
 
     interest: int
-    """What `watch` was called with last; 0 before the first call."""
+    """The argument of the last call of `watch`; 0 before the first call."""
 
     def send(self, data: bytes | memoryview) -> int:
         """Write some of these bytes, and return how many; 0 if none can be written now. A failure is an event of the connection."""

@@ -240,7 +240,7 @@ class Decoder:
         self._at = 0
 
     def next(self) -> Frame | Broken | None:
-        """The next complete frame; `None` until more bytes arrive; `Broken` for ever after a broken frame."""
+        """The next complete frame; `None` until more bytes arrive; always `Broken` after a broken frame."""
         frames = self.frames(1)
         return frames[0] if frames else self._broken
 

@@ -60,7 +60,7 @@ os.register_at_fork(before=_guard.acquire, after_in_parent=_guard.release, after
 @final
 @attrs.frozen
 class Mended:
-    """What the owner of a name has put back. A socket cannot be linked again, so `listener` is a new one that replaces it."""
+    """The files that the owner of a name has put back. A socket cannot be linked again, so `listener` is a new one that replaces it."""
 
     lock: bool = False
     listener: socket.socket | None = None

@@ -115,7 +115,7 @@ class Serve(Protocol):
         ...
 
 
-_SERVERS: Final = pytest.StashKey[list[Running[Any]]]()  # Any: of whatever carry
+_SERVERS: Final = pytest.StashKey[list[Running[Any]]]()  # Any: servers of every carry
 
 
 @pytest.fixture
