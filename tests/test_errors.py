@@ -7,7 +7,7 @@ import attrs
 import pytest
 
 import ipcfold
-from ipcfold import InvalidMediaType, InvalidName, Message, Name, Peer, errors
+from ipcfold import HandlerFailed, InvalidMediaType, InvalidName, Message, Name, Peer, errors
 
 NAME, PATH, PEER = Name("printer"), Path("/run/ipc/printer.sock"), Peer(3, 4711, 1001, 1002)
 
@@ -151,3 +151,30 @@ def test_every_error_has_an_example_and_is_a_frozen_value() -> None:
 
 def test_listen_error_takes_the_type_of_the_carry() -> None:
     assert errors.HandlerFailed[int] in get_args(errors.ListenError[int])  # type: ignore[misc]  # mypy knows it as a type only
+
+
+class UnshowableError(Exception):
+    """Its `repr` and its `str` raise, as does whatever shows it without care."""
+
+    def __init__(self, raised: BaseException) -> None:
+        super().__init__()
+        self.raised = raised
+
+    def __repr__(self) -> str:
+        raise self.raised
+
+    __str__ = __repr__
+
+
+@pytest.mark.parametrize("raised", [KeyError("x"), SystemExit(3), RecursionError()])
+def test_a_failure_shows_what_cannot_be_shown(raised: BaseException) -> None:
+    value = UnshowableError(raised)
+    failed = HandlerFailed(value, Message.text("ping"), value)
+    assert f"failed with <UnshowableError, whose repr raises {type(raised).__name__}>;" in str(failed)
+    assert repr(failed).startswith(f"HandlerFailed(carry=<UnshowableError, whose repr raises {type(raised).__name__}>, message=Message(")
+
+
+def test_an_interrupt_while_a_failure_is_shown_is_one() -> None:
+    value = UnshowableError(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        str(HandlerFailed(0, Message.text("ping"), value))

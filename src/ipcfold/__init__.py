@@ -1,5 +1,14 @@
 """Typed, functional inter-process communication: a server is a fold over messages, a client a pipeline of results."""
 
+import sys
+
+if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)] in {"ipcfold", "-mipcfold"}:
+    # `python -m ipcfold` imports this module first. From here on, Ctrl-C ends it without a traceback.
+    import signal
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 from ipcfold.blocking.client import Process
 from ipcfold.blocking.ipc import IPC
 from ipcfold.blocking.server import Server

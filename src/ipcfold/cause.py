@@ -5,6 +5,16 @@ from __future__ import annotations
 import attrs
 
 
+def shown(value: object) -> str:
+    """The `repr` of a value of the program, which may raise anything."""
+    try:
+        return repr(value)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - see above
+        return f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
+
+
 @attrs.frozen(repr=False, eq=False)
 class Cause:
     """The base class of the errors, which are frozen values.
@@ -14,7 +24,7 @@ class Cause:
     """
 
     def __repr__(self) -> str:
-        facts = ", ".join(f"{field.name}={getattr(self, field.name)!r}" for field in attrs.fields(type(self)))
+        facts = ", ".join(f"{field.name}={shown(getattr(self, field.name))}" for field in attrs.fields(type(self)))
         return f"{type(self).__name__}({facts})"
 
     def __eq__(self, other: object) -> bool:

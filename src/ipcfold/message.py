@@ -28,7 +28,8 @@ _PARAMETER = re.compile(rf"[ \t]*+([;,])[ \t]*+(?:({_TCHARS})=(?:({_TCHARS})|({_
 _LONGEST = 0xFFFF  # a frame has two bytes for the length of the media type
 _MOST_PARAMETERS = 64  # parsing thousands from a hostile peer would take milliseconds, and thirty times their length in memory
 
-_TEXT = r"[\t -~]*"
+_TOKEN = re.compile(_TCHARS)  # the cache of `re` costs as much as the match
+_TEXT = re.compile(r"[\t -~]*")
 
 Parameters = tuple[tuple[str, str], ...]
 
@@ -54,7 +55,7 @@ def _lowered(parameters: Parameters) -> Parameters:
 
 
 def _quoted(value: str) -> str:
-    if re.fullmatch(_TCHARS, value):
+    if _TOKEN.fullmatch(value):
         return value
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
@@ -76,7 +77,7 @@ def _check_parameters(_: MediaType, __: attrs.Attribute[Parameters], parameters:
     if len(parameters) > _MOST_PARAMETERS:
         raise ValueError(f"a media type has at most {_MOST_PARAMETERS} parameters")
     for name, value in parameters:
-        if not (re.fullmatch(_TCHARS, name) and re.fullmatch(_TEXT, value)):
+        if not (_TOKEN.fullmatch(name) and _TEXT.fullmatch(value)):
             raise ValueError(f"{name!r}={value!r} is not a parameter of a media type")
 
 

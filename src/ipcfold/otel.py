@@ -7,7 +7,6 @@ The program configures the SDK and its exporters. Without an SDK the measurement
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Final
 
 from ipcfold.extras import needs
@@ -17,6 +16,7 @@ needs("opentelemetry", "otel")
 from opentelemetry.metrics import MeterProvider, get_meter
 
 from ipcfold.events import Connected, Disconnected, Event, Folded, Listening, Observer, Refused, Stopping
+from ipcfold.version import VERSION
 
 __all__ = ["observer"]
 
@@ -40,7 +40,7 @@ def observer(provider: MeterProvider | None = None) -> Observer:
     | `ipcfold.server.responses` | counter | messages sent as responses | |
     | `ipcfold.server.endings` | counter | servers that ended | `ipcfold.ending`: an `Ending`, in lower case |
     """
-    meter = get_meter("ipcfold", version("ipcfold"), provider)
+    meter = get_meter("ipcfold", VERSION, provider)
     connections = meter.create_up_down_counter("ipcfold.server.connections", "{connection}", "Connections that are open")
     refusals = meter.create_counter("ipcfold.server.refusals", "{connection}", "Connections that the server refused")
     departures = meter.create_counter("ipcfold.server.departures", "{connection}", "Connections that ended, by departure")

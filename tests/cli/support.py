@@ -62,20 +62,18 @@ def complaint(done: subprocess.CompletedProcess[bytes]) -> str:
     return line
 
 
-def started(directory: Path, *arguments: str, group: bool = False) -> subprocess.Popen[bytes]:
+def started(directory: Path, *arguments: str, group: bool = False, others: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
     """The command, to be ended by the test; in a process group of its own, as a terminal has it, if wanted."""
-    command, pipe = [*COMMAND, *arguments], subprocess.PIPE
-    return subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=environment(directory), cwd=ROOT, start_new_session=group
-    )
+    command, pipe, variables = [*COMMAND, *arguments], subprocess.PIPE, environment(directory, **(others or {}))
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=variables, cwd=ROOT, start_new_session=group)
 
 
 @contextmanager
 def echoing(
-    directory: Path, *options: str, name: Name = ECHO, handler: str = "tests.cli.handlers:echo"
+    directory: Path, *options: str, name: Name = ECHO, handler: str = "tests.cli.handlers:echo", others: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """`ipcfold listen`, up, with a handler that responds with what it was sent and counts."""
-    server = started(directory, "listen", str(name), handler, *options)
+    server = started(directory, "listen", str(name), handler, *options, others=others)
     try:
         IPC(directory).wait(name, PATIENCE).unwrap().close()
         yield server

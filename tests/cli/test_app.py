@@ -7,14 +7,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from ipcfold.cli.app import app
-from ipcfold.cli.output import printable
+from ipcfold.cli.printable import printable
 from ipcfold.cli.status import Status
+from ipcfold.version import VERSION
 from tests.cli.support import ECHO, complaint, environment, fails, in_terminal, ipcfold, printed, started
 from tests.environment import ROOT
 from tests.shells.support import PATIENCE, python
@@ -42,15 +44,39 @@ def test_help_fits_in_80_columns(directory: Path, command: tuple[str, ...]) -> N
 
 @pytest.mark.parametrize(
     "words",
-    [(), ("dance",), ("demo", "--fast"), ("ask",), ("ask", "a", "b", "c"), ("list", "--directory"), ("ping", "a", "--count", "x")],
-    ids=str,
+    [
+        ("dance",),
+        ("demo", "--fast"),
+        ("ask",),
+        ("ask", "a", "b", "c"),
+        ("list", "--directory"),
+        ("ping", "a", "--count", "x"),
+        ("\n\x1b[31m",),
+        ("list", "--\x9b\n"),
+    ],
+    ids=ascii,
 )
 def test_a_wrong_argument_gets_one_line(directory: Path, words: tuple[str, ...]) -> None:
     fails(directory, *words, status=Status.MISUSED, says="--help")
 
 
-def test_the_option_version_prints_the_version(directory: Path) -> None:
-    assert ipcfold(directory, "--version").stdout.decode() == f"{version('ipcfold')}\n"
+@pytest.mark.parametrize("words", [(), ("--directory", "/nowhere")], ids=str)
+def test_the_command_alone_prints_its_help(directory: Path, words: tuple[str, ...]) -> None:
+    done = ipcfold(directory, *words)
+    assert (done.returncode, done.stderr) == (Status.MISUSED, b"")
+    assert done.stdout == ipcfold(directory, "--help").stdout
+    status, shown = in_terminal(directory, *words)
+    assert (status, "Usage: ipcfold COMMAND" in shown) == (Status.MISUSED, True)
+
+
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_the_option_version_prints_the_version(directory: Path, option: str) -> None:
+    assert printed(directory, option).decode() == f"{version('ipcfold')}\n"
+
+
+def test_the_version_of_the_package_is_that_of_its_metadata() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert declared == VERSION == version("ipcfold")
 
 
 def test_the_command_says_how_to_install_its_extra() -> None:
@@ -66,7 +92,9 @@ def test_a_list_into_a_pipe_imports_nothing_for_a_terminal(directory: Path) -> N
     python("-c", program, *slow, environment=environment(directory))
 
 
-@pytest.mark.parametrize("words", [("ask", "echo", "x"), ("list",), ("--help",), ("ping", "echo", "--count", "1"), ("demo",)], ids=str)
+@pytest.mark.parametrize(
+    "words", [("ask", "echo", "x"), ("list",), (), ("-V",), ("--help",), ("ping", "echo", "--count", "1"), ("demo",)], ids=str
+)
 def test_an_output_that_nobody_reads_ends_the_command_silently(echo: Path, words: tuple[str, ...]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
@@ -100,6 +128,7 @@ def test_the_output_has_no_colours_where_they_are_not_wanted(echo: Path) -> None
 
 def test_printable_text_is_left_as_it_is() -> None:
     assert printable("ä\t漢\n") == "ä\t漢\n"
+    assert printable("\r\x0b\u2028") == "\\r\\x0b\\u2028"
     assert printable("\x00\x7f\x85\u202e\ud800") == "\\x00\\x7f\\x85\\u202e\\ud800"
 
 

@@ -8,9 +8,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from returns.maybe import Nothing
 
-from ipcfold import Name
+from ipcfold import Name, Peer
+from ipcfold.cli.show import _cells, _facts
 from ipcfold.cli.status import Status
+from ipcfold.local.discovery import ServerInfo
 from tests.cli.support import Terminal, in_terminal, ipcfold, started
 from tests.environment import ROOT
 from tests.shells.support import PATIENCE, running
@@ -46,12 +49,12 @@ def test_list_prints_a_table_in_a_terminal(directory: Path) -> None:
         assert "".join(line.split()[0] for line in lines[1:-1] if line[0] == "n") == str(long)  # over as many lines as it takes
 
 
-def test_list_shows_what_the_kernel_does_not_tell_as_missing(directory: Path) -> None:
-    deep = directory / ("d" * 100)
-    deep.mkdir(mode=0o700)
-    with running(deep):
-        assert ipcfold(deep, "list").stdout.decode().split("\t")[3] == "-"
-        assert json.loads(ipcfold(deep, "list", "--json").stdout)[0]["connections"] is None
+def test_list_shows_what_the_kernel_does_not_tell_as_missing() -> None:
+    unknown = ServerInfo(Name("far"), Peer(uid=os.geteuid()), 0.0, Nothing)
+    assert (_cells(unknown)[1], _cells(unknown)[3]) == ("-", "-")
+    facts = _facts(unknown)
+    assert isinstance(facts, dict)
+    assert (facts["pid"], facts["connections"]) == (None, None)
 
 
 @pytest.mark.usefixtures("server")

@@ -9,7 +9,7 @@ import pytest
 
 from ipcfold import ConnectionRefused, DirectoryUnusable, HandlerFailed, Message, NoServer, PeerUntrusted
 from ipcfold.cli.output import complain
-from ipcfold.cli.status import Complaint, Misused, Status, sentence, status_of
+from ipcfold.cli.status import Absent, Complaint, Misused, Status, Undecoded, sentence, status_of
 from tests.cli.support import ECHO, echoing, fails, ipcfold
 from tests.environment import ROOT
 from tests.shells.support import NAME, PATIENCE, ServerProcess, running
@@ -17,7 +17,12 @@ from tests.shells.wire import RECEIVED, Wire, spoken
 from tests.test_errors import EXAMPLES
 
 PAGE = ROOT / "docs" / "how-to" / "command-line.md"
-ERRORS: list[Complaint] = [Misused("missing command"), *(error for error, _ in EXAMPLES)]  # type: ignore[list-item]  # each is one of them
+OWN: list[Complaint] = [
+    Misused("missing command"),
+    Absent(NAME, Path("/run/server.sock"), 0.5),
+    Undecoded(Message.text("the message does not decode")),
+]
+ERRORS: list[Complaint] = [*OWN, *(error for error, _ in EXAMPLES)]  # type: ignore[list-item]  # each is one of them
 CLASSES = {getattr(member, "__origin__", member) for member in get_args(Complaint)}
 
 
@@ -40,7 +45,12 @@ def test_the_page_says_which_status_each_error_has() -> None:
     rows = re.findall(r"^\| (\d+) \| (.*?) \| (.*?) \|$", PAGE.read_text(), re.MULTILINE)
     assert [(int(number), meaning) for number, meaning, _ in rows] == [(int(status), status.meaning) for status in Status]
     told = {(name, int(number)) for number, _, names in rows for name in re.findall(r"`(\w+)`", names)}
-    assert told == {(type(error).__name__, int(status_of(error))) for error in ERRORS if not isinstance(error, Misused)}
+    assert told == {(type(error).__name__, int(status_of(error))) for error in ERRORS if error not in OWN}
+
+
+def test_an_error_is_one_line_whatever_is_in_it(capsys: pytest.CaptureFixture[str]) -> None:
+    complain("a\n\tb\x1b[31m\r\u2028 \udc80")
+    assert capsys.readouterr().err == "ipcfold: a\\n\tb\\x1b[31m\\r\\u2028 \\udc80\n"
 
 
 def test_a_failing_handler_is_told_with_its_place() -> None:
@@ -61,7 +71,9 @@ def test_a_failing_handler_is_told_with_its_place() -> None:
     ("status", "words"),
     [
         (Status.MISUSED, ("ask", "no name", "x")),
-        (Status.MISUSED, ("ask", "echo", "x", "--type", "text")),
+        (Status.MISUSED, ("ask", "echo", "x", "--type", "txt")),
+        (Status.MISUSED, ("ask", "echo", "x", "--trust", "no such user")),
+        (Status.MISUSED, ("list", "--trust", "4294967296")),
         (Status.MISUSED, ("send", "echo", "innmind/ipc:heartbeat")),
         (Status.MISUSED, ("ask", "echo", "x", "--timeout", "-1")),
         (Status.MISUSED, ("ask", "echo", "x", "--wait", "nan")),

@@ -10,11 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ipcfold import Limits, Message, MessageTooLarge
-from ipcfold.cli.content import text, told
+from ipcfold.cli.content import json_line, text, told
 from ipcfold.cli.parameters import Source
 from ipcfold.cli.status import Status
-from tests.cli.support import complaint, fails, in_terminal, ipcfold, printed, started
+from tests.cli.support import complaint, echoing, fails, in_terminal, ipcfold, printed, started
 from tests.shells.support import NAME, PATIENCE, ServerProcess, running
+from tests.shells.wire import listening
 
 LIMIT = Limits().message
 
@@ -45,7 +46,75 @@ def test_ask_takes_the_content_from_a_file_or_the_standard_input(echo: Path, tmp
 
 def test_the_media_type_that_is_given_arrives(echo: Path) -> None:
     done = ipcfold(echo, "ask", "echo", "[]", "--type", "Application/JSON; q=1", "--json")
-    assert json.loads(done.stdout) == {"media_type": "application/json; q=1", "content": "[]"}
+    assert json.loads(done.stdout) == {"media_type": "application/json; q=1", "content": []}
+
+
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [
+        ("json", "application/json"),
+        ("text", "text/plain"),
+        ("octets", "application/octet-stream"),
+        ("msgpack", "application/vnd.msgpack"),
+        ("cbor", "application/cbor"),
+    ],
+)
+def test_a_media_type_has_a_short_name(short: str, long: str) -> None:
+    assert told("[]", Source(media_type=short), LIMIT).unwrap() == Message.of(long, b"[]").unwrap()
+    assert "or use a short name: json, text" in str(told("[]", Source(media_type=short.upper()), LIMIT).failure())
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(value=JSON, indent=st.sampled_from([None, 1, "\t"]), only_ascii=st.sampled_from([False, True]))
+def test_json_becomes_a_line_of_ascii_with_the_same_value(value: object, indent: int | str | None, only_ascii: object) -> None:
+    line = json_line(json.dumps(value, indent=indent, ensure_ascii=bool(only_ascii)))
+    assert line is not None
+    assert line.isascii()
+    assert line.isprintable()
+    assert json.loads(line) == value
+
+
+@given(st.text() | st.sampled_from(["NaN", "[Infinity]", "\ufeff[]", "[" * 100_000, "1" * 5000, "01", "[1,]", '{"a": 1, "a": 2}', "1e999"]))
+def test_json_line_keeps_json_and_refuses_the_rest(text: str) -> None:
+    line = json_line(text)
+    if text in ("1" * 5000, '{"a": 1, "a": 2}', "1e999"):
+        assert line == text
+    elif text.startswith(("NaN", "[I", "\ufeff", "[[", "01", "[1,")):
+        assert line is None
+
+
+@pytest.mark.parametrize(
+    ("content", "media_type", "shown"),
+    [
+        ('{"a": [1, null]}', "application/json", {"content": {"a": [1, None]}}),
+        ('{"a": [1, null]}', "application/hal+json", {"content": {"a": [1, None]}}),
+        ('{"a": [1, null]}', "application/notjson", {"content": '{"a": [1, null]}'}),
+        ('{"a": [1, null]}', "text/plain", {"content": '{"a": [1, null]}'}),
+        ("[", "application/json", {"content": "["}),
+        ("NaN", "application/json", {"content": "NaN"}),
+        ("", "application/json", {"content": ""}),
+        (b"\xff", "application/json", {"base64": "/w=="}),
+    ],
+)
+def test_ask_prints_a_response_as_json_by_its_media_type(
+    echo: Path, content: str | bytes, media_type: str, shown: dict[str, object]
+) -> None:
+    assert json.loads(printed(echo, "ask", "echo", content, "--type", media_type, "--json")) == {"media_type": media_type, **shown}
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=str)
+def test_a_message_that_a_typed_server_cannot_decode_has_its_status(directory: Path, options: tuple[str, ...]) -> None:
+    with echoing(directory, "--carry", "0", handler="tests.cli.handlers:add"):
+        assert printed(directory, "ask", "echo", "2", "--type", "json") == b"2"
+        wrong = ipcfold(directory, "ask", "echo", "2", *options)
+        assert (wrong.returncode, b"the message does not decode as application/json" in wrong.stdout) == (Status.UNDECODED, True)
+        assert wrong.stderr.startswith(b"ipcfold: the server did not take the message")
+        assert ipcfold(directory, "bench", "echo", "x", "--verb", "ask", "--count", "2").returncode == Status.UNDECODED
 
 
 @given(octets=st.binary(), size=st.integers(0, 40))
@@ -89,8 +158,18 @@ def test_the_timeout_is_for_the_whole_command(directory: Path, server: ServerPro
     assert server.stop() == [f"block {gate}"]
 
 
+@pytest.mark.parametrize("options", [("--wait", "0.1"), ("--wait", "0"), ("--wait", str(PATIENCE), "--timeout", "0.1")], ids=" ".join)
+def test_ask_says_at_which_path_nobody_listens(directory: Path, options: tuple[str, ...]) -> None:
+    says = f"did not come within {float(options[-1]):g} s: nobody listens at {directory / 'server.sock'}"
+    fails(directory, "ask", str(NAME), "ping", *options, status=Status.TIMED_OUT, says=says)
+
+
+def test_ask_says_that_a_server_greets_nobody(directory: Path) -> None:
+    with listening(directory):
+        fails(directory, "ask", str(NAME), "ping", "--wait", "0.1", status=Status.TIMED_OUT, says="look at what that server does")
+
+
 def test_ask_waits_for_a_server_as_long_as_it_may(directory: Path) -> None:
-    fails(directory, "ask", str(NAME), "ping", "--wait", "0.1", status=Status.TIMED_OUT, says="did not come within 0.1 s")
     waiting = started(directory, "ask", str(NAME), "ping", "--wait", str(PATIENCE))
     with running(directory):
         assert waiting.communicate(timeout=PATIENCE) == (b"pong", b"")
@@ -105,6 +184,27 @@ def test_a_response_in_a_terminal_can_be_read_and_commands_nothing(echo: Path) -
     assert in_terminal(echo, "ask", "echo", "{", "--type", "application/json") == (0, "{\n")
     status, shown = in_terminal(echo, "ask", "echo", "--file", "/proc/self/auxv")
     assert (status, "the response is binary: application/octet-stream" in shown) == (0, True)
+
+
+def test_a_terminal_that_can_only_print_lines_gets_no_control_characters(echo: Path) -> None:
+    for options in ((), ("--type", "json")):
+        assert in_terminal(echo, "ask", "echo", "a\x1b[31mb\rc\n", *options, TERM="dumb") == (0, "a\\x1b[31mb\\rc\n")
+    status, shown = in_terminal(echo, "ask", "echo", "--file", "/proc/self/auxv", TERM="dumb")
+    assert (status, "the response is binary" in shown) == (0, True)
+    _, shown = in_terminal(echo, "ask", "echo", "--file", "/\x1b[31m", TERM="dumb")
+    assert "could not read /\\x1b[31m" in shown
+
+
+def test_a_terminal_shows_the_digits_of_a_number_as_they_are(echo: Path) -> None:
+    for content in ("[1.10]", "[1e999]", "[0.30000000000000004441]"):
+        assert in_terminal(echo, "ask", "echo", content, "--type", "json") == (0, f"{content}\n")
+
+
+@pytest.mark.parametrize("variables", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONIOENCODING": "", "PYTHONUTF8": "0"}])
+def test_a_response_that_the_encoding_does_not_have_is_escaped(echo: Path, variables: dict[str, str]) -> None:
+    assert in_terminal(echo, "ask", "echo", "\u00e9\u6f22", **variables) == (0, "\\xe9\\u6f22\n")
+    assert in_terminal(echo, "ask", "echo", '["\u00e9"]', "--type", "json", **variables) == (0, '[\n  "\\xe9"\n]\n')
+    assert printed(echo, "ask", "echo", "\u00e9", stdin=b"", **variables) == "\u00e9".encode()
 
 
 def test_ask_without_content_in_a_terminal_is_an_error(echo: Path) -> None:

@@ -401,3 +401,17 @@ def test_a_decoder_reads_the_length_of_a_content_at_its_place(sent: list[Message
     found = decoder.frames(9)
     decoder.feed(b"".join(map(encode, sent[1:])))
     assert found + decoder.frames(9) == sent
+
+
+def test_long_media_types_take_more_of_a_share_than_usual_frames() -> None:
+    long = [Message(MediaType("a", "b", tuple((f"p{number}-{each}", "x") for each in range(60))), b"") for number in range(8)]
+    decoder = Decoder(100)
+    decoder.feed(b"".join(map(encode, [*long, *[Message.text("one")] * 40])))
+    found, shares = list[object](), list[int]()
+    while decoder.fresh:
+        frames = decoder.frames(32)
+        shares.append(len(frames))
+        found += frames
+    assert found == [*long, *[Message.text("one")] * 40]
+    assert shares[:4] == [2, 2, 2, 2]
+    assert shares[4:6] == [32, 8]

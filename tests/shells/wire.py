@@ -36,7 +36,11 @@ class Wire(AbstractContextManager["Wire"]):
     @classmethod
     def to(cls, directory: Path, name: Name = NAME) -> Self:
         stream = socket.socket(socket.AF_UNIX)
-        stream.connect(str(directory / f"{name}.sock"))
+        try:
+            stream.connect(str(directory / f"{name}.sock"))
+        except OSError:
+            stream.close()
+            raise
         return cls(stream)
 
     @classmethod

@@ -1,5 +1,6 @@
 """A simulated server does what a real one does, whatever its clients do."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -277,3 +278,30 @@ def test_the_transcript_tells_of_the_end() -> None:
         "   2.00 s  server  has no bob any more: it was asked to close",
     ]
     assert repr(simulation) == "<Simulation <Success: ()> of 2 clients; str() is the transcript>"
+
+
+@pytest.mark.parametrize("error", [GeneratorExit(), asyncio.CancelledError(), SystemExit(1), KeyError(1)])
+def test_an_exception_of_the_handler_is_its_failure_as_in_a_fold(error: BaseException) -> None:
+    def fail(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
+        raise error
+
+    assert simulate(fail, 7, [Send("ann", ONE)]).result == Failure(HandlerFailed(7, ONE, error)) == fold(fail, 7, [ONE])
+
+
+def test_an_outcome_of_pytest_leaves_the_simulation() -> None:
+    def skip(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
+        pytest.skip("not today")
+
+    with pytest.raises(pytest.skip.Exception):
+        simulate(skip, 7, [Send("ann", ONE)])
+
+
+def test_a_client_that_keeps_more_responses_than_its_limit_is_gone() -> None:
+    def answer(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
+        return continuation.respond(carry + 1, Message.text("x" * 100))
+
+    together = simulate(answer, 0, [Send("ann", *[ONE] * 9)], limits=Limits(unread=1000))
+    assert together.clients["ann"].departure is Departure.LOST
+    one_by_one = simulate(answer, 0, [Send("ann", ONE)] * 9, limits=Limits(unread=1000))
+    assert one_by_one.clients["ann"].departure is None
+    assert len(one_by_one.clients["ann"].responses) == 9

@@ -1,11 +1,22 @@
 """`ipcfold`: the command. It imports modules only when they are needed, because a command should start fast."""
 
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # a packager such as PyInstaller finds modules by their imports, and `app` has these as texts
+    from ipcfold.cli import bench, completion, demo, listen, ping, show, talk, where  # noqa: F401 - see above
 
 
 def main() -> int:
     """Run the command that the arguments of this process name, and return the exit status."""
     try:
+        from ipcfold.cli.interrupt import quiet  # noqa: PLC0415 - Ctrl-C may come while it is imported
+
+        quiet()
+        if getattr(sys, "frozen", False):  # in a program of PyInstaller, this process may be one that `demo` started
+            from multiprocessing import freeze_support  # noqa: PLC0415 - it takes long, and is needed only there
+
+            freeze_support()
         from ipcfold.cli.app import run  # noqa: PLC0415 - its dependencies may be missing
 
         return run(sys.argv[1:])

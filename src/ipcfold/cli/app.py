@@ -12,10 +12,15 @@ from pathlib import Path
 from typing import Annotated, Final
 
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
+from returns.result import Failure, Success
 
 from ipcfold.blocking.ipc import IPC
-from ipcfold.cli.output import complain, complained
+from ipcfold.cli.interrupt import interruptible
+from ipcfold.cli.output import complain, complained, lossless
 from ipcfold.cli.status import Misused, Status
+from ipcfold.cli.trust import trusting
+from ipcfold.result import cases
+from ipcfold.version import VERSION
 
 _COMMANDS: Final = {
     "list": "show:list_",
@@ -32,18 +37,13 @@ _COMMANDS: Final = {
 _STATUSES: Final = ", ".join(f"{status:d} {status.name.lower().replace('_', ' ')}" for status in Status)
 
 
-def _version() -> str:
-    from importlib.metadata import version  # noqa: PLC0415 - most calls do not need it
-
-    return version("ipcfold")
-
-
 app: Final = App(
     name="ipcfold",
     help="Talk to the servers of ipcfold on this machine.",
     help_format="plaintext",
     help_epilogue=f"Exit status: {_STATUSES}.",
-    version=_version,
+    version=VERSION,
+    version_flags=("--version", "-V"),
     result_action="return_value",
     exit_on_error=False,
     print_error=False,
@@ -58,12 +58,22 @@ for _place, (_name, _function) in enumerate(_COMMANDS.items()):
 def _launch(
     *words: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
     directory: Annotated[Path | None, Parameter(help="The directory of the sockets; by default that of this user.")] = None,
+    trust: Annotated[
+        str, Parameter(help="Whom to trust: same-user (this user and root), any, or more users by id or name, with commas between.")
+    ] = "same-user",
 ) -> int:
     if not words:
-        return complained(Misused("missing command: see `ipcfold --help`"))
+        _describe()
+        app.help_print()
+        return Status.MISUSED
     command, bound, unparsed = app.parse_args(words)
-    given = {"ipc": IPC(directory)} if "ipc" in unparsed else {}
-    return command(*bound.args, **bound.kwargs, **given) or 0
+    match cases(trusting(trust)):
+        case Failure(error):
+            return complained(error)
+        case Success(rule):
+            given = {"ipc": IPC(directory, trust=rule)} if "ipc" in unparsed else {}
+            with interruptible():
+                return command(*bound.args, **bound.kwargs, **given) or 0
 
 
 def run(words: Sequence[str]) -> int:
@@ -71,6 +81,7 @@ def run(words: Sequence[str]) -> int:
     for stream, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, stream) is None:  # it is closed, and the next file opened must not get its descriptor
             setattr(sys, stream, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - it stays open
+    lossless()
     try:
         status = _heard(words)
         sys.stdout.flush()
@@ -90,19 +101,24 @@ def run(words: Sequence[str]) -> int:
 def _heard(words: Sequence[str]) -> int:
     try:
         if {"--help", "-h"} & set(words):
-            app.resolved_commands()  # imports the commands, because the help shows their docstrings
-            if not sys.stdout.isatty():
-                app.help_formatter = "plain"
+            _describe()
         return app.meta(words) or Status.DONE
     except UnusedCliTokensError as error:
         more = " ".join(error.unused_tokens or ())
         return complained(Misused(f"unexpected argument {more!r}: put content of several words in quotes, see `ipcfold --help`"))
     except CycloptsError as error:
         command = " ".join(["ipcfold", *(error.command_chain or ())])
-        return complained(Misused(f"{error} See `{command} --help`"))
+        return complained(Misused(f"{' '.join(str(error).split())} See `{command} --help`"))
     except KeyboardInterrupt:
         return Status.INTERRUPTED
     except SystemExit as end:
         if end.code == 1:  # rich exits with 1 on a BrokenPipeError
             return Status.UNHEARD
         raise
+
+
+def _describe() -> None:
+    """Prepare the help."""
+    app.resolved_commands()  # imports the commands, because the help shows their docstrings
+    if not sys.stdout.isatty():
+        app.help_formatter = "plain"

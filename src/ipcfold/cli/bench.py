@@ -21,14 +21,14 @@ from ipcfold.cli.latency import Latency, milliseconds
 from ipcfold.cli.output import Json, concluded, in_order, note, say, say_json, watched
 from ipcfold.cli.parameters import AsJson, Ipc, MaybeCount, MaybeSeconds, ServerName, Size, Source
 from ipcfold.cli.requests import Deadline, asked, connected, sent
-from ipcfold.cli.status import Complaint, Misused, Status
+from ipcfold.cli.status import Complaint, Misused, Status, Undecoded
 from ipcfold.errors import AskError, MessageTooLarge, SendError, SystemFailure, TimedOut
-from ipcfold.message import InvalidMediaType, Message
+from ipcfold.message import Message
 from ipcfold.peer import Name
 from ipcfold.result import cases, flat_map
 
 Progress: TypeAlias = Callable[[float], None]
-Exchange: TypeAlias = Callable[[Message, Deadline, Process], Result[object, AskError | SendError | TimedOut]]
+Exchange: TypeAlias = Callable[[Message, Deadline, Process], Result[object, AskError | SendError | TimedOut | Undecoded]]
 
 _EXCHANGES: Final[dict[str, Exchange]] = {"send": sent, "ask": asked}
 _SECONDS: Final = 3.0  # default duration of the measurement
@@ -69,9 +69,7 @@ def bench(
     return status
 
 
-def _message(
-    content: str | None, size: int | None, limit: int
-) -> Result[Message, Misused | SystemFailure | MessageTooLarge | InvalidMediaType]:
+def _message(content: str | None, size: int | None, limit: int) -> Result[Message, Misused | SystemFailure | MessageTooLarge]:
     if content is not None and size is not None:
         return Failure(Misused("CONTENT and --size exclude each other: give only one of them"))
     if content is not None:
@@ -92,7 +90,7 @@ class Run:
         self.times = list[float]()
         self.seconds = 0.0
 
-    def measured(self, message: Message, process: Process) -> Result[None, AskError | SendError | TimedOut]:
+    def measured(self, message: Message, process: Process) -> Result[None, AskError | SendError | TimedOut | Undecoded]:
         """Exchange messages until the count or the time is reached, or one fails."""
         self.message = message
         start = perf_counter()

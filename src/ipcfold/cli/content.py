@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Never
 
 from returns.curry import partial
 from returns.pipeline import flow
@@ -14,22 +15,36 @@ from returns.result import Failure, Result, Success
 from ipcfold.cli.parameters import Source
 from ipcfold.cli.status import Misused
 from ipcfold.errors import MessageTooLarge, SystemFailure
-from ipcfold.message import OCTET_STREAM, TEXT_PLAIN, InvalidMediaType, Message
+from ipcfold.message import OCTET_STREAM, TEXT_PLAIN, InvalidMediaType, MediaType, Message
 from ipcfold.result import flat_map
 
 _STDIN: Final = Path("/dev/stdin")
 _WAYS: Final = "give it as an argument, with --file PATH, or with - from the standard input"
 
 
-def told(content: str | None, source: Source, limit: int) -> Result[Message, Misused | SystemFailure | MessageTooLarge | InvalidMediaType]:
+SHORT: Final = {
+    "json": "application/json",
+    "text": "text/plain",
+    "octets": "application/octet-stream",
+    "msgpack": "application/vnd.msgpack",
+    "cbor": "application/cbor",
+}
+"""Short names of media types."""
+
+
+def told(content: str | None, source: Source, limit: int) -> Result[Message, Misused | SystemFailure | MessageTooLarge]:
     """The message to send. At most `limit` bytes are accepted, and one more is read to see that there are more."""
     return flow(_octets(content, source, limit), flat_map(partial(_message, source.media_type)))
 
 
-def _message(media_type: str | None, octets: bytes) -> Result[Message, InvalidMediaType]:
+def _message(media_type: str | None, octets: bytes) -> Result[Message, Misused]:
     if media_type is not None:
-        return Message.of(media_type, octets)
+        return Message.of(SHORT.get(media_type, media_type), octets).alt(_misused)
     return Success(Message(OCTET_STREAM if text(octets) is None else TEXT_PLAIN, octets))
+
+
+def _misused(error: InvalidMediaType) -> Misused:
+    return Misused(f"{error}, or use a short name: {', '.join(SHORT)}")
 
 
 def text(octets: bytes) -> str | None:
@@ -72,3 +87,28 @@ def _read_all(source: BinaryIO, path: Path, limit: int) -> Result[bytes, SystemF
     except OSError as error:
         return Failure(SystemFailure("read", path, error.strerror or str(error)))
     return Success(octets)
+
+
+def is_json(media_type: MediaType) -> bool:
+    """Whether the media type is JSON, or has the suffix `+json` of RFC 6839."""
+    return media_type.subtype == "json" or media_type.subtype.endswith("+json")
+
+
+def json_line(content: str) -> str | None:
+    r"""A JSON text as one line of ASCII, otherwise unchanged; `None` if the text is not JSON.
+
+    Numbers keep their digits, and objects their repeated keys, which a parser would lose.
+
+    >>> json_line('{"é":\n 1.10}'), json_line("NaN"), json_line("{")
+    ('{"\\u00e9":  1.10}', None, None)
+    """
+    try:
+        json.loads(content, parse_int=len, parse_float=len, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    spaced = content.translate({ord("\n"): " ", ord("\r"): " ", ord("\t"): " ", 0x7F: "\\u007f"})  # strings have no raw line break
+    return "".join(character if character.isascii() else json.dumps(character)[1:-1] for character in spaced)
+
+
+def _refuse(constant: str) -> Never:
+    raise ValueError(f"{constant} is not JSON")  # though Python's parser accepts it

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, TextIO, TypeAlias, TypeVar
+from io import TextIOWrapper, UnsupportedOperation
+from typing import TYPE_CHECKING, Final, TextIO, TypeAlias, TypeVar
 
 from returns.result import Failure, Result, Success
 
+from ipcfold.cli.printable import escaped, printable
 from ipcfold.cli.status import Complaint, Status, sentence, status_of
 from ipcfold.result import cases
 
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 T = TypeVar("T")
+
+LINE_BREAK: Final = "\n"
+_READ_WITHIN: Final = 1.0  # seconds that somebody has to read a full pipe before the command gives up on a line for it
 
 Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | int | float | None"
 
@@ -40,20 +46,25 @@ def complained(error: Complaint) -> Status:
 
 
 def complain(text: str) -> None:
-    """Print exactly one line on the standard error, also for a text with line breaks."""
-    with suppress(OSError):  # an error of the standard error cannot be reported
-        sys.stderr.write(f"ipcfold: {printable(' '.join(text.split()))}\n")
+    """Print exactly one line on the standard error, with the line breaks of the text escaped.
+
+    If the standard error is a pipe that nobody reads, the line is lost: a command must end also then.
+    """
+    with suppress(OSError, ValueError):  # an error of the standard error cannot be reported
+        if _takes(sys.stderr):
+            sys.stderr.write(f"ipcfold: {printable(text).replace(LINE_BREAK, escaped(LINE_BREAK))}\n")
 
 
 def note(text: str) -> None:
     """Print one line on the standard error, if it is a terminal."""
     if sys.stderr.isatty():
-        sys.stderr.write(f"{printable(text)}\n")
+        with suppress(OSError):
+            sys.stderr.write(f"{printable(text)}\n")
 
 
 def say(text: str) -> None:
-    """Print one line on the standard output, and flush it."""
-    sys.stdout.write(f"{text}\n")
+    """Print one line on the standard output, without control characters, and flush it."""
+    sys.stdout.write(f"{printable(text)}\n")
     sys.stdout.flush()
 
 
@@ -62,22 +73,26 @@ def say_json(value: Json) -> None:
     say(json.dumps(value))
 
 
+def lossless() -> None:
+    """Let the standard streams escape what their encoding does not have, so that no result is lost."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _takes(stream: TextIO) -> bool:
+    """Whether the stream takes a line before long."""
+    try:
+        writable = select.poll()
+        writable.register(stream, select.POLLOUT)
+    except (AttributeError, UnsupportedOperation):  # macOS cannot poll some devices, and a stream of a test has no descriptor
+        return True
+    return bool(writable.poll(_READ_WITHIN * 1000))
+
+
 def watched(stream: TextIO | None = None) -> bool:
     """Whether the stream is a terminal that can do more than print lines; by default the standard output."""
     return (stream or sys.stdout).isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
-
-
-def printable(text: str) -> str:
-    r"""The text with its control characters escaped, so that it cannot control the terminal.
-
-    >>> printable("a\tb\x1b[31m")
-    'a\tb\\x1b[31m'
-    """
-    return "".join(character if character.isprintable() or character in "\n\t" else _escaped(character) for character in text)
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
 
 
 def console() -> Console:

@@ -9,6 +9,8 @@ import attrs
 from cyclopts import Parameter
 
 from ipcfold.blocking.ipc import IPC
+from ipcfold.cli.trust import trusting
+from ipcfold.local.credentials import same_user
 
 if TYPE_CHECKING:
     from cyclopts.completion import CompletionContext
@@ -18,7 +20,8 @@ _LONGEST: Final = 1e9  # seconds; the timers of the system accept only a few tim
 
 def _names(context: CompletionContext) -> list[str]:
     """The names of the running servers, in the directory that the command line gives."""
-    return sorted(map(str, IPC(context["directory"].raw).processes().value_or(frozenset())))
+    trust = trusting(context["trust"].raw or "same-user").value_or(same_user)
+    return sorted(map(str, IPC(context["directory"].raw, trust=trust).processes().value_or(frozenset())))
 
 
 def _check_seconds(_: object, seconds: float | None) -> None:
@@ -58,7 +61,10 @@ class Source:
     ] = False
     media_type: Annotated[
         str | None,
-        Parameter(name="--type", help="The media type; by default text/plain for UTF-8, else application/octet-stream."),
+        Parameter(
+            name="--type",
+            help="The media type, or json, text, octets, msgpack or cbor; by default text/plain for UTF-8, else application/octet-stream.",
+        ),
     ] = None
 
 

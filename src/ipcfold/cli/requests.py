@@ -8,19 +8,24 @@ from contextlib import contextmanager
 from math import inf
 from time import monotonic
 from types import FrameType
-from typing import Never, TypeVar, final
+from typing import Final, Never, TypeVar, final
 
 import attrs
-from returns.result import Failure, Result
+from returns.pipeline import flow
+from returns.result import Failure, Result, Success
 
 from ipcfold.blocking.client import Process
 from ipcfold.blocking.ipc import IPC
-from ipcfold.errors import AskError, ConnectError, SendError, TimedOut
+from ipcfold.cli.status import Absent, Undecoded
+from ipcfold.errors import AskError, ConnectError, NoServer, SendError, TimedOut
 from ipcfold.message import Message
 from ipcfold.peer import Name
+from ipcfold.result import cases, flat_map
 
 A = TypeVar("A")
 E = TypeVar("E")
+
+_UNDECODABLE: Final = b"the message does not decode as "  # how the text of `codec.Undecodable` begins; the codec may not be installed
 
 
 def _after(seconds: float | None) -> float:
@@ -47,18 +52,47 @@ class Deadline:
         return error
 
 
-def connected(ipc: IPC, wait: float | None, deadline: Deadline, name: Name) -> Result[Process, ConnectError]:
+def connected(ipc: IPC, wait: float | None, deadline: Deadline, name: Name) -> Result[Process, ConnectError | Absent]:
     """Connect to the server. If none listens, wait for it at most `wait` seconds, and not longer than the deadline."""
     left = inf if deadline.left is None else deadline.left
-    if wait is not None:
-        return ipc.wait(name, min(wait, left)).alt(deadline.told)
+    if wait is None:
+        return _reached(ipc, left, name).alt(deadline.told)
+    return ipc.wait(name, min(wait, left)).alt(deadline.told).lash(lambda error: _absent(ipc, name, error))
+
+
+def _reached(ipc: IPC, left: float, name: Name) -> Result[Process, ConnectError]:
     handshake = max(min(ipc.limits.handshake, left), 1e-3)
-    return attrs.evolve(ipc, limits=attrs.evolve(ipc.limits, handshake=handshake)).get(name).alt(deadline.told)
+    return attrs.evolve(ipc, limits=attrs.evolve(ipc.limits, handshake=handshake)).get(name)
 
 
-def asked(message: Message, deadline: Deadline, process: Process) -> Result[Message, AskError]:
+def _absent(ipc: IPC, name: Name, error: ConnectError) -> Result[Process, ConnectError | Absent]:
+    """The error of waiting, which says where nobody listens if that is its cause."""
+    if not isinstance(error, TimedOut):
+        return Failure(error)
+    match cases(_reached(ipc, 0.0, name)):
+        case Failure(NoServer(path=path)):
+            return Failure(Absent(name, path, error.timeout))
+        case Failure():
+            return Failure(error)
+        case Success(process):  # it has just come
+            return Success(process)
+
+
+def asked(message: Message, deadline: Deadline, process: Process) -> Result[Message, AskError | Undecoded]:
     """Send the message, and return the response."""
-    return process.ask(message, deadline.left).alt(deadline.told)
+    return flow(process.ask(message, deadline.left).alt(deadline.told), flat_map(_decoded))
+
+
+def _decoded(response: Message) -> Result[Message, Undecoded]:
+    return Failure(Undecoded(response)) if undecoded(response) else Success(response)
+
+
+def undecoded(response: Message) -> bool:
+    """Whether this is how a server of `ipcfold.codec` says that the message does not decode."""
+    media_type = response.media_type
+    if media_type.subtype == "problem+json":
+        return True
+    return (media_type.type, media_type.subtype) == ("text", "plain") and response.content.startswith(_UNDECODABLE)
 
 
 def sent(message: Message, deadline: Deadline, process: Process) -> Result[None, SendError | TimedOut]:

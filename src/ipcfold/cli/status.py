@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import traceback
 from enum import IntEnum
-from typing import Self, TypeAlias, final
+from pathlib import Path
+from typing import Final, Self, TypeAlias, final
 
 import attrs
 
+from ipcfold.cli.printable import shown
 from ipcfold.errors import (
     AskError,
     CloseError,
@@ -35,8 +36,11 @@ from ipcfold.errors import (
     UnreadExceeded,
     UsedAfterFork,
 )
-from ipcfold.message import InvalidMediaType
-from ipcfold.peer import InvalidName
+from ipcfold.message import InvalidMediaType, Message
+from ipcfold.peer import InvalidName, Name
+
+LONGEST: Final = 500
+"""Characters of a value that an error shows."""
 
 
 @final
@@ -50,7 +54,36 @@ class Misused:
         return self.reason
 
 
-Complaint: TypeAlias = Misused | InvalidName | InvalidMediaType | ConnectError | AskError | CloseError | ListenError[object]
+@final
+@attrs.frozen
+class Absent:
+    """Nobody listened under the name within the time to wait, in seconds."""
+
+    name: Name
+    path: Path
+    timeout: float
+
+    def __str__(self) -> str:
+        return (
+            f"the server {str(self.name)!r} did not come within {self.timeout:g} s: nobody listens at {self.path}; "
+            "start its server, allow more time, or name its directory with --directory"
+        )
+
+
+@final
+@attrs.frozen
+class Undecoded:
+    """A server of `ipcfold.codec` responded that it cannot decode the message."""
+
+    response: Message
+
+    def __str__(self) -> str:
+        return "the server did not take the message, as its response says: send what its codec reads, and say its media type with --type"
+
+
+Complaint: TypeAlias = (
+    Misused | Absent | Undecoded | InvalidName | InvalidMediaType | ConnectError | AskError | CloseError | ListenError[object]
+)
 """The errors of the commands."""
 
 
@@ -83,6 +116,7 @@ class Status(IntEnum):
     TOO_LARGE = 14, "more bytes than a limit allows"
     HANDLER_FAILED = 15, "the handler failed; the last good carry was printed"
     SYSTEM = 16, "the operating system refused: a file, a socket, the output"
+    UNDECODED = 17, "the server responded that it cannot decode the message; the response was printed"
     INTERRUPTED = 130, "Ctrl-C; a message that was under way may be folded"
     UNHEARD = 141, "whoever read the output has gone"
     TERMINATED = 143, "SIGTERM"
@@ -99,7 +133,7 @@ def status_of(error: Complaint) -> Status:
             return Status.MISUSED
         case NoServer():
             return Status.NO_SERVER
-        case TimedOut():
+        case TimedOut() | Absent():
             return Status.TIMED_OUT
         case NameTaken():
             return Status.NAME_TAKEN
@@ -123,6 +157,8 @@ def status_of(error: Complaint) -> Status:
             return Status.HANDLER_FAILED
         case SystemFailure():
             return Status.SYSTEM
+        case Undecoded():
+            return Status.UNDECODED
         case ProcessClosed() | UsedAfterFork() | InUse():
             return Status.FAULTY
 
@@ -140,12 +176,21 @@ def sentence(error: Complaint) -> str:
             return f"{str(error).rpartition(';')[0]}; use --wait to try again"
         case PeerUntrusted(peer=peer):
             server = f"the server {str(error.name)!r} is process {peer.pid} of user {peer.uid}"
-            return f"{server}: the command trusts only servers of this user and root"
+            return f"{server}, whom the command does not trust: add --trust {peer.uid} if you do"
         case DirectoryUnusable():
-            return str(error).replace(", or set IPC(trust=...)", "")  # that advice is for programs
+            return str(error).replace(", or set IPC(trust=...)", ", or say with --trust whom you trust in it")
         case HandlerFailed(error=raised):
-            trace = traceback.extract_tb(raised.__traceback__)
-            place = f" at {trace[-1].filename}:{trace[-1].lineno}" if trace else ""
-            return f"the handler failed with {raised!r}{place}: fix it, and start again with --carry and the printed value"
+            failed = f"the handler failed with {shown(raised, LONGEST)}{place(raised)}"
+            return f"{failed}: fix it, and start again with --carry and the printed value"
         case _:
             return str(error)
+
+
+def place(error: BaseException) -> str:
+    """Where the error was raised; empty if it was not raised."""
+    trace = error.__traceback__
+    if trace is None:
+        return ""
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"

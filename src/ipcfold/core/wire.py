@@ -29,6 +29,7 @@ _END: Final = 0xCE  # the same as a number
 _SHORTEST: Final = 2 + 4 + 1  # bytes of a frame with an empty type and an empty content
 _COPIED: Final = 2**14  # bytes; a larger content is received into memory of its own
 _JOINED: Final = 2**16  # bytes; a larger content is written without joining it to its frame
+_COSTLY: Final = 16  # frames; what parsing a long media type takes of a client's share, about in time
 _TYPICAL_TYPE: Final = 128  # bytes; longer media types are not cached, so that a client cannot fill the memory
 
 
@@ -245,7 +246,7 @@ class Decoder:
         return frames[0] if frames else self._broken
 
     def frames(self, most: int) -> list[Frame | Broken]:
-        """The next complete frames, at most so many. After a `Broken` there are no more."""
+        """The next complete frames, at most so many, and fewer of long media types. After a `Broken` there are no more."""
         found: list[Frame | Broken] = []
         if self.large is not None and not self._needed:
             found.append(self._grown(self.large))
@@ -272,6 +273,8 @@ class Decoder:
                 needed = content_end + 1 - at
                 break
             if not known:
+                if type_end - at > _TYPICAL_TYPE:
+                    most = max(len(found) + 1, most - _COSTLY)
                 self._learn(data[at:type_end])
                 usual, header, header_size = self._usual, self._header, len(self._header)
             if end <= content_end:
@@ -290,7 +293,7 @@ class Decoder:
             data, at, end = b"", 0, 0
         self._data, self._at, self._needed = data, at, needed
         self.buffered = end - at if self.large is None else self.large.have
-        self.fresh = len(found) == most
+        self.fresh = len(found) >= most
         return found
 
     def _learn(self, header: bytes) -> None:

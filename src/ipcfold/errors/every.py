@@ -6,7 +6,7 @@ from typing import Generic, TypeVar, final
 
 import attrs
 
-from ipcfold.cause import Cause
+from ipcfold.cause import Cause, shown
 from ipcfold.message import Message
 from ipcfold.peer import Name
 
@@ -168,7 +168,7 @@ class HandlerFailed(Cause, Generic[C_co]):
 
     def __str__(self) -> str:
         return (
-            f"the handler failed with {self.error!r}{self._place()}; the carry before that message is kept in .carry "
+            f"the handler failed with {shown(self.error)}{self._place()}; the carry before that message is kept in .carry "
             "and the traceback in .error: fix the handler and start from that carry"
         )
 

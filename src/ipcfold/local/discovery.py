@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final, Protocol, final
+from typing import Protocol, final
 
 import attrs
 from returns.maybe import Maybe
 from returns.result import Result
 
 from ipcfold.errors import DirectoryUnusable
+from ipcfold.local.connections import File, accepted, file_of
 from ipcfold.local.directory import located, socket_path
 from ipcfold.peer import Name, Peer, Trust
-
-_TABLE: Final = Path("/proc/net/unix")  # of Linux, see proc_net(5): the sockets of this network namespace
-_ACCEPTS: Final = 0x10000  # among a socket's flags there: it listens
-_CONNECTED: Final = b"03"  # the state of an accepted socket there; a socket in the backlog has another one
 
 
 @final
@@ -27,8 +24,8 @@ class ServerInfo:
 
     - `peer`: its process (pid 0 where the system does not tell) and its user.
     - `since`: when it began to listen, in seconds since the epoch.
-    - `connections`: how many of its connections are open; `Nothing` where the system does not tell. This is so outside Linux, if
-      the server is in another network namespace, and if the path is too long for a socket.
+    - `connections`: how many of its connections are open; `Nothing` where the system does not tell. This is so outside Linux, and
+      if the server is in another network namespace.
     """
 
     name: Name
@@ -54,7 +51,7 @@ class Finder(Protocol):
 
 def listeners(ipc: Finder) -> Result[tuple[ServerInfo, ...], DirectoryUnusable]:
     """The servers that listen now, ordered by name."""
-    connections = _connections()  # counted first, because finding a server without a lock file connects to it
+    connections = accepted()  # counted first, because finding a server without a lock file connects to it
     return located(ipc.directory, ipc.trust).bind(
         lambda directory: ipc.peers().map(
             lambda peers: tuple(found for name in sorted(peers) for found in _described(name, peers[name], directory, connections))
@@ -62,27 +59,13 @@ def listeners(ipc: Finder) -> Result[tuple[ServerInfo, ...], DirectoryUnusable]:
     )
 
 
-def _described(name: Name, peer: Peer, directory: Path, connections: dict[bytes, int]) -> Iterator[ServerInfo]:
+def _described(name: Name, peer: Peer, directory: Path, connections: Mapping[File, int]) -> Iterator[ServerInfo]:
     """The facts about one server, or none if it has withdrawn its name meanwhile."""
     path = socket_path(name, directory).unwrap()
     try:
         status = os.lstat(path)
     except OSError:
         return
-    count = connections.get(os.fsencode(path))
+    count = connections.get(file_of(status))
     known = peer if peer.uid >= 0 else Peer(0, peer.pid, status.st_uid, status.st_gid)
     yield ServerInfo(name, known, status.st_mtime, Maybe.from_optional(count))
-
-
-def _connections() -> dict[bytes, int]:
-    """The number of accepted connections for each path with a listener."""
-    try:
-        lines = _TABLE.read_bytes().splitlines()[1:]
-    except OSError:
-        return {}
-    sockets = [fields for line in lines if len(fields := line.split(maxsplit=7)) == 8]  # the last field is the path
-    counts = {path: 0 for *_, flags, _, _, _, path in sockets if int(flags, 16) & _ACCEPTS}
-    for *_, state, _, path in sockets:
-        if state == _CONNECTED and path in counts:
-            counts[path] += 1
-    return counts

@@ -71,6 +71,7 @@ class Writer:
                 if not started(self._thread):
                     self._thread = None
                     self._records.clear()
+                    self._handle(record)  # a handler that blocks is the smaller evil now
 
     def end(self) -> None:
         """Wait until the records are written, but not for a handler that blocks."""

@@ -33,6 +33,8 @@ class Link:
     """Whether the connection was cut, without a close from either end."""
     held: bool = False
     """Whether `settle` skips this link."""
+    taken: int = 0
+    """The number of the last message whose responses were taken from the client's end; more of them may arrive."""
     said: list[Message] = attrs.field(factory=list)
     answers: list[list[Message]] = attrs.field(factory=list)
     """The responses to each sent message that have arrived."""

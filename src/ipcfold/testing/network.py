@@ -6,6 +6,7 @@ Nothing moves by itself: each method is one event, and `settle` runs all events 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from itertools import cycle
 from typing import Final, Generic, TypeVar, final
@@ -32,6 +33,12 @@ ALL: Final = 2**40  # a number of bytes that no buffer reaches
 _SERVER: Final = Name("simulated")
 _USER: Final = 1000
 _FIRST_PID: Final = 1000
+
+
+def _is_outcome(error: BaseException) -> bool:
+    """Whether it is `pytest.fail`, `pytest.skip` or the like, where pytest runs."""
+    outcomes = sys.modules.get("_pytest.outcomes")
+    return outcomes is not None and isinstance(error, outcomes.OutcomeException)
 
 
 @final
@@ -182,7 +189,7 @@ class Network(Generic[C]):
     def client_reads(self, client: int, size: int | None = None) -> bool:
         """The client reads the bytes that have arrived."""
         link = self.links[client]
-        end, known = link.client, link.client.acknowledged
+        end = link.client
         if link.dead:
             return False
         if link.down:
@@ -194,10 +201,13 @@ class Network(Generic[C]):
             end.end()
         else:
             return False
-        for number in range(max(1, known), end.acknowledged + 1):
+        if end.open and end.acknowledged < end.sent:
+            return True  # as `Process.send`, which keeps the responses until all its messages are acknowledged
+        for number in range(max(1, link.taken), end.acknowledged + 1):
             while (response := end.response_to(number)) is not None:
                 link.answers[number - 1].append(response)
                 self._heard(client, response)
+        link.taken = end.acknowledged
         return True
 
     def fold(self) -> bool:
@@ -209,9 +219,11 @@ class Network(Generic[C]):
         try:
             answer = self._handler(message, continuation, continuation.carry)
             self.core.answered(answer, self.now, self.now)
-        except HypothesisException:  # a handler under test may call draw and assume
+        except KeyboardInterrupt:
             raise
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - as in a server, but Ctrl-C and pytest's outcomes belong to the test run
+        except BaseException as error:  # as in a server
+            if isinstance(error, HypothesisException) or _is_outcome(error):
+                raise  # a handler under test may call `assume`, `draw` or `pytest.skip`
             self.core.failed(error, self.now)
         self._turn()
         return True
