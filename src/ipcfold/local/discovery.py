@@ -24,7 +24,7 @@ class ServerInfo:
 
     - `peer`: its process (pid 0 where the system does not tell) and its user.
     - `since`: when it began to listen, in seconds since the epoch.
-    - `connections`: how many of its connections are open; `Nothing` where the system does not tell. This is so outside Linux, and
+    - `connections`: how many accepted connections are open; `Nothing` where the system does not tell. This is so outside Linux, and
       if the server is in another network namespace.
     """
 
