@@ -58,7 +58,7 @@ def classes(name: str) -> set[str]:
 def test_the_tree_of_the_contributing_page_is_the_source() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text()
     tree = set(re.findall(r"\b([a-z_]+\.py)\b", text[text.index("```text") : text.rindex("```")]))
-    files = {file.name for file in (ROOT / "src" / "ipcfold").rglob("*.py") if file.name != "__init__.py"}
+    files = {file.name for file in (ROOT / "src").rglob("*.py") if file.name != "__init__.py"}
     assert tree == files
 
 

@@ -1,4 +1,4 @@
-"""The run from the command line: `python -m tests.chaos [--seconds 600] [--messages 10000000] [--clients 24] [--seed N]`."""
+"""The command: `python -m tests.chaos [--seconds 600] [--messages 10000000] [--clients 24] [--seed N]`."""
 
 import argparse
 import random

@@ -1,4 +1,4 @@
-"""The processes of a run, and how they are waited for."""
+"""The processes of a run, and functions that wait for them."""
 
 import select
 import subprocess
@@ -11,12 +11,12 @@ from typing import IO, Final, final
 from tests.environment import ROOT
 from tests.shells.support import PATIENCE
 
-_LAST_WORDS: Final = 2000  # characters of what a failed process said
+_LAST_WORDS: Final = 2000  # The number of characters of a failed process's errors to report.
 
 
 @final
 class ChaosProcess:
-    """A process of this package; its standard output stays empty, and ends when the process does."""
+    """A process of this package. It writes nothing to its standard output, which ends with the process."""
 
     def __init__(self, errors: Path, program: str, *arguments: str) -> None:
         self.title = f"{program} {errors.stem}"
@@ -32,11 +32,11 @@ class ChaosProcess:
         return self._process.stdout
 
     def signal(self, number: Signals) -> None:
-        """Send it a signal, if it lives."""
+        """Send it a signal, unless it is dead."""
         self._process.send_signal(number)
 
     def failure(self, *expected: Signals) -> str:
-        """Wait for its end: why it was not good, in words, or ""; one of these signals may be the reason for it."""
+        """Wait for its end. Return what was wrong with it, or "". The process may end by one of these signals."""
         try:
             code = self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
@@ -54,6 +54,6 @@ class ChaosProcess:
 
 
 def dead_within(seconds: float, children: Collection[ChaosProcess]) -> list[ChaosProcess]:
-    """Those that are dead, as soon as one is; none, if that takes longer."""
+    """The dead processes, as soon as one is dead. After so many seconds, none."""
     ended, _, _ = select.select([child.output for child in children], [], [], seconds)
     return [child for child in children if child.output in ended]

@@ -1,7 +1,7 @@
 """A client's process: `python -m tests.chaos.client DIRECTORY LOG CLIENT INCARNATION SEED`.
 
-It connects, sends, asks, reads and closes at random until SIGTERM, and logs what it knows. A timer and other
-processes interrupt its system calls all the time. It fails, with a traceback, on anything that must not happen.
+It connects, sends, asks, reads and closes at random until SIGTERM, and logs its knowledge. A timer and other
+processes interrupt its system calls all the time. It fails with a traceback if the library breaks a promise.
 """
 
 import signal
@@ -22,11 +22,11 @@ from tests.chaos.note import Note, Writer
 from tests.chaos.settings import LIMITS
 from tests.shells.support import NAME, PATIENCE
 
-_GLANCE: Final = 0.5  # seconds to try to connect before looking whether to end
+_GLANCE: Final = 0.5  # Seconds to try to connect before the client checks whether to end.
 
 
 class BrokenPromiseError(Exception):
-    """Something that must not happen, in words."""
+    """The library broke a promise. The message says which."""
 
 
 @final
@@ -38,8 +38,8 @@ class RandomClient:
         self._log = log
         self._writer = writer
         self._random = random
-        self._owed = 0  # responses of this connection that were not read yet
-        self._surely = True  # whether exactly so many are owed, and not perhaps fewer
+        self._owed = 0  # The number of unread responses of this connection.
+        self._surely = True  # Whether that number is exact. Otherwise there may be fewer.
         self._read_last = 0  # the number of the message whose response `wait` gave last
         self.ending = False
 
@@ -63,9 +63,9 @@ class RandomClient:
                 break
         if process.closed and self._random.random() < 0.5:
             self._collect(process)
-            self._send(process)  # over is over: this must reach nobody
+            self._send(process)  # The connection has ended, so this must reach no server.
         if self._random.random() < 0.5:
-            process.close()  # else it is dropped, and the server sees the stream end
+            process.close()  # Otherwise the server sees the stream end.
 
     def _send(self, process: Process) -> None:
         notes = [self._writer.note() for _ in range(self._random.choice((1, 1, 2, 5, 10, 20, 50)))]
@@ -91,7 +91,7 @@ class RandomClient:
                 self._know([note], acknowledged, type(reason).__name__)
             case Failure(TimedOut(acknowledged=acknowledged) as late):
                 self._know([note], acknowledged, type(late).__name__)
-                self._owed += note.responses * (1 - acknowledged)
+                self._owed += note.responses * (1 - acknowledged) - min(1, note.responses)
                 self._surely = self._surely and acknowledged == 1
             case Failure(ConnectionClosed() | ConnectionLost() | UnreadExceeded() as ended):
                 self._know([note], 1, type(ended).__name__)
@@ -101,12 +101,12 @@ class RandomClient:
                 self._know([note], 0, type(error).__name__)
 
     def _read(self, process: Process) -> None:
-        """Take what has come."""
+        """Read the responses that have come."""
         while self._took_next(process, 0.0):
             pass
 
     def _collect(self, process: Process) -> None:
-        """Take all that is to come."""
+        """Read all responses that must come."""
         while self._owed and self._took_next(process, PATIENCE):
             pass
 
@@ -125,7 +125,7 @@ class RandomClient:
                 raise BrokenPromiseError(f"{self._owed} responses are still to come, and then: {error}")
 
     def _took(self, response: Message, least: int, most: int) -> int:
-        """The number of the message that this responds to, which is one of ours from `least` to `most`."""
+        """The number of the message that this responds to. It must be from `least` to `most`."""
         note = Note.of(response)
         if note is None or not self._writer.wrote(note):
             raise BrokenPromiseError(f"a response that is not for connection {self._writer.connection}: {note}")
@@ -148,13 +148,14 @@ def main(directory: str, log: str, number: str, incarnation: str, seed: str) -> 
     signal.signal(signal.SIGALRM, lambda _, __: None)
     signal.signal(signal.SIGUSR1, lambda _, __: None)
     signal.setitimer(signal.ITIMER_REAL, 0.01, random.uniform(0.003, 0.03))
-    # Whoever sees the log may send signals: all is ready for them by then, but for SIGTERM, which then simply ends it.
+    # Other processes send signals once the log exists. The handlers above are ready by then. A SIGTERM before its handler ends the process.
     client = RandomClient(directory, ClientLog(Path(log)), Writer(int(number), int(incarnation), random), random)
     signal.signal(signal.SIGTERM, end)
     try:
         client.run()
     finally:
-        for interrupting in (signal.SIGALRM, signal.SIGUSR1):  # the interpreter drops its handlers on its way out, and would be killed
+        # The interpreter removes its signal handlers when it ends. A signal after that would kill it.
+        for interrupting in (signal.SIGALRM, signal.SIGUSR1):
             signal.signal(interrupting, signal.SIG_IGN)
 
 

@@ -1,7 +1,7 @@
-"""The cut wire: `python -m tests.chaos.cutting DIRECTORY TARGET FIGURES SEED`.
+"""The wire that is cut: `python -m tests.chaos.cutting DIRECTORY TARGET FIGURES SEED`.
 
-A process that listens in a directory as a server does, hands all bytes on to the real server at `TARGET` and back,
-and cuts most connections after a random number of bytes. It ends with SIGTERM and writes to `FIGURES` what it did.
+This process listens in a directory as a server does. It forwards all bytes to the real server at `TARGET` and back.
+It cuts most connections after a random number of bytes. It ends at SIGTERM and writes its counts to `FIGURES`.
 """
 
 import asyncio
@@ -20,15 +20,15 @@ import attrs
 
 from tests.shells.support import NAME
 
-_PIECE: Final = 65536  # bytes handed on at once
+_PIECE: Final = 65536  # The largest number of bytes to forward at once.
 
 
 class _CutError(Exception):
-    """The connection ends here, in both directions."""
+    """The connection is cut in both directions."""
 
 
 class Way(Enum):
-    """How a wire is cut."""
+    """The ways to cut a wire."""
 
     CLOSE = "closed"
     RESET = "reset"
@@ -40,14 +40,14 @@ class Way(Enum):
 @final
 @attrs.frozen
 class Cut:
-    """Where one direction of a connection is cut, and how."""
+    """The place and the way to cut one direction of a connection."""
 
     left: float
     way: Way
 
 
 def cuts(random: Random) -> tuple[Cut, Cut]:
-    """What happens to the bytes from a client, and to those for it: one of both is cut, mostly, after a few bytes up to a million."""
+    """The cuts for the bytes from a client and for those to it. Mostly one of them comes, after a few bytes up to a million."""
     never = Cut(float("inf"), Way.CLOSE)
     if random.random() < 0.1:
         return never, never
@@ -56,7 +56,7 @@ def cuts(random: Random) -> tuple[Cut, Cut]:
 
 
 def behind_frames(data: bytes) -> bytes:
-    """What lies behind the last whole frame: the frame under way."""
+    """The bytes after the last whole frame."""
     at = 0
     while True:
         content = at + 2 + int.from_bytes(data[at : at + 2]) + 4
@@ -67,7 +67,7 @@ def behind_frames(data: bytes) -> bytes:
 
 
 async def hand_on(source: socket.socket, target: socket.socket, cut: Cut, figures: Counter[str]) -> None:
-    """Hand bytes on in one direction until they end, or the cut comes."""
+    """Forward bytes in one direction until they end or the wire is cut."""
     loop = asyncio.get_running_loop()
     left, under_way = cut.left, b""
     while left and (data := await loop.sock_recv(source, int(min(left, _PIECE)))):
@@ -81,7 +81,7 @@ async def hand_on(source: socket.socket, target: socket.socket, cut: Cut, figure
             case Way.CLOSE:
                 raise _CutError
             case Way.RESET:
-                await loop.sock_recv(source, 1)  # more came, of which one byte is read
+                await loop.sock_recv(source, 1)  # More bytes came. The wire reads only one.
                 raise _CutError
             case Way.HALF:
                 pass
@@ -89,7 +89,7 @@ async def hand_on(source: socket.socket, target: socket.socket, cut: Cut, figure
 
 
 async def connect_through(client: socket.socket, target: str, random: Random, figures: Counter[str]) -> None:
-    """One connection, until both directions are over."""
+    """Forward one connection until both directions have ended."""
     up, down = cuts(random)
     with client, socket.socket(socket.AF_UNIX) as server:
         try:
@@ -104,7 +104,7 @@ async def connect_through(client: socket.socket, target: str, random: Random, fi
 
 
 async def serve(listener: socket.socket, target: str, random: Random, figures: Counter[str]) -> None:
-    """Accept until this is cancelled."""
+    """Accept connections until the task is cancelled."""
     loop = asyncio.get_running_loop()
     serving = asyncio.current_task()
     assert serving is not None

@@ -1,8 +1,12 @@
-"""The check: what clients know, compared with what was folded. Pure.
+"""The check compares the knowledge of the clients with the folded messages. It is pure.
 
-A stream is in order, so what was folded of one connection is a prefix of what was sent on it. How long a prefix, the
-outcomes of the attempts say: after a success all of it, after an orderly end exactly what was acknowledged, after a
-cut wire at least that much (the acknowledgements behind it were lost with the wire), after a kill anything.
+A stream is in order, so the folded messages of one connection are a prefix of those sent on it. The outcomes of the
+attempts say how long the prefix must be:
+
+- After a success, the server folded all messages.
+- After an orderly end, it folded exactly the acknowledged ones.
+- After a cut wire, it folded at least those. Further acknowledgements may be lost with the wire.
+- After a kill, it may have folded any number.
 """
 
 from collections import defaultdict
@@ -23,7 +27,7 @@ Key: TypeAlias = str
 @final
 @attrs.frozen
 class Known:
-    """How an attempt ended, and how many of its messages are folded as far as the client knows."""
+    """The end of an attempt, and the number of its messages that the client knows to be folded."""
 
     acknowledged: int
     reason: str
@@ -31,7 +35,7 @@ class Known:
 
 @attrs.frozen
 class Run:
-    """Messages of one connection, `count` of them, with numbers from `first` on, folded one after the other."""
+    """`count` messages of one connection with the numbers from `first` on, which were folded one after the other."""
 
     connection: int
     first: int
@@ -45,13 +49,13 @@ class Run:
 @final
 @attrs.frozen
 class Attempt(Run):
-    """Messages sent at once; `known` is missing if the client was killed."""
+    """Messages that the client sent at once. `known` is `None` if the client was killed."""
 
     known: Known | None = None
 
 
 def violations(logs: Mapping[Key, Sequence[Attempt]], folded: Mapping[Key, Sequence[Run]]) -> list[str]:
-    """Every promise that was broken, in words."""
+    """A sentence for every broken promise."""
     found = list[str]()
     for key in sorted(logs.keys() | folded.keys()):
         attempts, runs = logs.get(key, ()), folded.get(key, ())
@@ -72,7 +76,7 @@ def _of_connections(attempts: Sequence[Attempt], runs: Sequence[Run]) -> Iterato
 
 
 def _of_stream(attempts: Iterable[Attempt], numbers: Sequence[int]) -> Iterator[str]:
-    """Whether the numbers folded are the first ones that were sent, each of them once."""
+    """Check that the folded numbers are the first sent ones, once each."""
     sent = [number for attempt in attempts for number in attempt.numbers]
     if numbers == sent[: len(numbers)]:
         return
@@ -84,12 +88,12 @@ def _of_stream(attempts: Iterable[Attempt], numbers: Sequence[int]) -> Iterator[
             yield f"message {number} was folded and never sent"
         elif place < len(sent) and number != sent[place]:
             yield f"message {number} was folded where {sent[place]} was to be"
-            return  # all behind it is out of place, too
+            return  # All later numbers are out of place, too.
         seen.add(number)
 
 
 def _of_attempts(attempts: Iterable[Attempt], length: int) -> Iterator[str]:
-    """Whether what the client knows of each attempt is true, where so many messages of the connection were folded."""
+    """Check the client's knowledge of each attempt. The server folded `length` messages of the connection."""
     left, over = length, False
     for attempt in attempts:
         here = min(left, attempt.count)
@@ -110,7 +114,7 @@ def _of_attempts(attempts: Iterable[Attempt], length: int) -> Iterator[str]:
 
 
 def _of_order(attempts: Iterable[Attempt], runs: Iterable[Run]) -> Iterator[str]:
-    """Whether what was acknowledged was folded before anything that was sent later, also on another connection."""
+    """Check that the server folded acknowledged messages before those sent later, also on another connection."""
     acknowledged = {number for attempt in attempts if attempt.known for number in attempt.numbers[: attempt.known.acknowledged]}
     highest = -1
     for number in (number for run in runs for number in run.numbers):

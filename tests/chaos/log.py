@@ -1,6 +1,6 @@
-"""What a client knows, on disk: a line before every attempt and one after it.
+"""The knowledge of a client, on disk: a line before every attempt and a line after it.
 
-Each line is one write to a file, which the kernel keeps when the process is killed.
+Each line is one write to a file. The kernel keeps it when the process is killed.
 """
 
 import os
@@ -12,22 +12,22 @@ from tests.chaos.ledger import Attempt, Known
 
 @final
 class ClientLog:
-    """The log of one incarnation of a client, written."""
+    """Writes the log of one incarnation of a client."""
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
 
     def attempt(self, connection: int, first: int, count: int) -> None:
-        """So many messages from this number on are about to be sent."""
+        """The client is about to send `count` messages with numbers from `first` on."""
         os.write(self._file, f"attempt {connection} {first} {count}\n".encode())
 
     def known(self, acknowledged: int, reason: str) -> None:
-        """How that ended, and how many of them are folded as far as the client knows."""
+        """The attempt ended. The client knows that so many of its messages are folded."""
         os.write(self._file, f"known {acknowledged} {reason}\n".encode())
 
 
 def read(path: Path) -> list[Attempt]:
-    """The attempts of one incarnation, in their order; the last one may have been cut short by a kill."""
+    """The attempts of one incarnation, in order. A kill may have interrupted the last one."""
     attempts = list[Attempt]()
     for line in path.read_text().splitlines():
         match line.split():

@@ -1,4 +1,4 @@
-"""One run: the monkey disturbs the processes, they end, and what the clients know is compared with what was folded."""
+"""One run: the monkey disturbs the processes and ends them. Then it compares the clients' knowledge with the carry."""
 
 import json
 import signal
@@ -16,15 +16,15 @@ from tests.chaos.ledger import SUCCESS, Run, violations
 from tests.chaos.processes import Processes
 from tests.chaos.settings import Settings
 
-_PAUSE: Final = 0.02  # seconds between two deeds, in the mean
-_LONGEST_STOP: Final = 0.5  # seconds that a process is stopped
-_STORM: Final = 10  # signals at once, at most
-_PROGRESS: Final = 10.0  # seconds between two lines
+_PAUSE: Final = 0.02  # The mean of the seconds between two disturbances.
+_LONGEST_STOP: Final = 0.5  # The largest number of seconds that a process is stopped.
+_STORM: Final = 10  # The largest number of signals at once.
+_PROGRESS: Final = 10.0  # The seconds between two lines of progress.
 
 
 @final
 class Monkey:
-    """Who disturbs the processes of a run, and counts what happened."""
+    """Disturbs the processes of a run, and counts the disturbances."""
 
     def __init__(self, settings: Settings, place: Path, say: Callable[[str], None]) -> None:
         self.figures = Counter[str]()
@@ -35,7 +35,7 @@ class Monkey:
         self._random = Random(f"{settings.seed} monkey")  # noqa: S311 - repeatable, not secret
         self._processes = Processes(place, settings.seed)
         self._hostile = HostileClients(self._processes.whole, self._random)
-        self._deeds: dict[Callable[[], None], int] = {  # with how often each is done
+        self._deeds: dict[Callable[[], None], int] = {  # Each disturbance with its weight.
             self._renew_server: 3,
             self._stop_server: 4,
             self._kill_client: 8,
@@ -58,14 +58,14 @@ class Monkey:
         self._settle()
 
     def _rage(self, began: float) -> str:
-        """Disturb them until it is time; why it is."""
+        """Disturb the processes until the run ends. Return why it ends."""
         said = began
         while (now := monotonic()) < began + self._settings.seconds:
             folded = self._processes.folded
             if folded >= self._settings.messages:
                 return "the messages are folded"
             if self._processes.dead_within(self._random.expovariate(1 / _PAUSE)):
-                return "somebody died"  # and failed, which the end shows
+                return "a process died"  # It failed, and the end of the run reports it.
             self._processes.go_on(now)
             (deed,) = self._random.choices(list(self._deeds), list(self._deeds.values()))
             deed()
@@ -99,7 +99,7 @@ class Monkey:
 
     def _signal_client(self) -> None:
         number = self._any_client()
-        if self._processes.log(number).exists():  # it is ready for signals
+        if self._processes.log(number).exists():  # The client is ready for signals.
             self._processes.clients[number].signal(signal.SIGUSR1)
             self.figures["signals sent to clients"] += 1
 
@@ -112,7 +112,7 @@ class Monkey:
         return self._random.randrange(self._settings.clients)
 
     def _settle(self) -> None:
-        """Compare what the clients know with what the server folded."""
+        """Compare the knowledge of the clients with the messages that the server folded."""
         self.figures += self._processes.figures
         self.violations += self._processes.failures
         logs = {path.stem: log.read(path) for path in self._place.glob("*.log")}

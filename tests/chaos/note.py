@@ -1,4 +1,4 @@
-"""What a message of the run says: whose it is, which one, and what the server shall answer."""
+"""The content of a message of the run: its client, its number, and the answer that the server gives."""
 
 from random import Random
 from struct import Struct
@@ -12,32 +12,32 @@ from ipcfold import Message
 _HEADER: Final = Struct(">IIIIHI?I")
 _FILLING: Final = Random(0).randbytes(200_000)  # noqa: S311 - repeatable, not secret; about as large as a socket's buffer
 _ANSWERS: Final = {(0, 0): 900, (1, 20): 80, (1, 100_000): 15, (50, 1_000): 4, (20, 100_000): 1}
-"""How many responses of what size a message asks for, and how often; the last are more than a client keeps unread."""
+"""Numbers and sizes of responses, with a weight for each. The last ones are more than a client keeps unread."""
 
 
 @final
 @attrs.frozen
 class Note:
-    """One numbered message; numbers go up through all connections of an incarnation and none is used twice."""
+    """One numbered message. Numbers rise through all connections of an incarnation, and none is used twice."""
 
     client: int
     incarnation: int
     connection: int
     number: int
     responses: int = 0
-    """How many responses it asks for."""
+    """The number of responses that the message asks for."""
     size: int = 0
-    """How many bytes each of them has, beside the note."""
+    """The number of bytes of each response, in addition to the note."""
     close: bool = False
     """Whether the server shall close the connection after it."""
 
     def message(self, filling: bytes) -> Message:
-        """The note as a message, made larger by the filling."""
+        """The note as a message, with the filling after it."""
         return Message.octets(_HEADER.pack(*attrs.astuple(self), crc32(filling)) + filling)
 
     @classmethod
     def of(cls, message: Message) -> Self | None:
-        """The note of a message, unless it is not whole."""
+        """The note of a message, or `None` if the message is not a whole note."""
         if len(message.content) < _HEADER.size:
             return None
         *fields, checksum = _HEADER.unpack_from(message.content)
@@ -46,7 +46,7 @@ class Note:
 
 @final
 class Writer:
-    """Makes up what one incarnation of a client says."""
+    """Makes the messages of one incarnation of a client."""
 
     def __init__(self, client: int, incarnation: int, random: Random) -> None:
         self._client = client
@@ -57,7 +57,7 @@ class Writer:
         """The number of the last note."""
 
     def note(self, responses: int | None = None) -> Note:
-        """The next note, which asks for so many responses, or for as many as chance has it."""
+        """The next note. It asks for `responses` responses, or for a random number of them."""
         ((count, size),) = self._random.choices(list(_ANSWERS), list(_ANSWERS.values()))
         self.written += 1
         close = self._random.random() < 0.002
@@ -65,10 +65,10 @@ class Writer:
         return Note(self._client, self._incarnation, self.connection, self.written, count, size, close)
 
     def message(self, note: Note) -> Message:
-        """The note as a message of any size, mostly a small one."""
+        """The note as a message of random size, mostly a small one."""
         (most,) = self._random.choices((100, 10_000, len(_FILLING)), (950, 40, 10))
         return note.message(_FILLING[: self._random.randrange(most)])
 
     def wrote(self, note: Note) -> bool:
-        """Whether that note is of this incarnation and its present connection."""
+        """Whether the note is of this incarnation and its present connection."""
         return (note.client, note.incarnation, note.connection) == (self._client, self._incarnation, self.connection)

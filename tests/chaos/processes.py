@@ -1,4 +1,4 @@
-"""All processes of a run: a server, clients, and the wire that is cut; started, found dead, and ended in good order."""
+"""All processes of a run: a server, clients, and the wire that is cut."""
 
 import json
 import signal
@@ -16,7 +16,7 @@ _MEMORY: Final = "peak memory of the server (MiB)"
 
 @final
 class Processes:
-    """The processes that live now; why any of them failed is among `failures`."""
+    """Starts, replaces and ends the processes. `failures` has the reason for each that failed."""
 
     def __init__(self, place: Path, seed: int) -> None:
         self.figures = Counter[str]()
@@ -24,12 +24,12 @@ class Processes:
         self.whole, self.cut = place / "whole", place / "cut"
         """The directories of the server, and of the wire to it that is cut."""
         self.result = place / "result"
-        """What the server leaves in the end."""
+        """The file in which the server leaves its last carry and its counts."""
         self._progress, self._cuts = place / "progress", place / "cuts"
         self._place = place
         self._seed = seed
         self._incarnations = Counter[int]()
-        self._stopped = dict[ChaosProcess, float]()  # until when
+        self._stopped = dict[ChaosProcess, float]()  # The stopped processes, and the time when each goes on.
         self.clients = dict[int, ChaosProcess]()
         self._others = dict[str, ChaosProcess]()
 
@@ -47,15 +47,15 @@ class Processes:
 
     @property
     def folded(self) -> int:
-        """How many messages are folded, as the server last told."""
+        """The number of folded messages that the server last wrote."""
         return int(self._progress.read_text() or 0) if self._progress.exists() else 0
 
     def log(self, number: int) -> Path:
-        """Where the present incarnation of a client writes; it is ready for signals once that exists."""
+        """The log of the present incarnation of a client. The client is ready for signals once the file exists."""
         return self._place / f"{number}.{self._incarnations[number]}.log"
 
     def dead_within(self, seconds: float) -> list[ChaosProcess]:
-        """Who died without having been told to, as soon as one did."""
+        """The processes that died by themselves, as soon as there is one."""
         return dead_within(seconds, [*self.clients.values(), *self._others.values()])
 
     def replace(self, number: int) -> None:
@@ -67,24 +67,24 @@ class Processes:
         self._start_client(number)
 
     def renew_server(self) -> None:
-        """End the server in good order and start another that goes on from its carry."""
+        """End the server in good order, and start another that goes on from its carry."""
         self._end_server()
         self._start_server()
 
     def stop(self, child: ChaosProcess, seconds: float) -> None:
-        """Stop it, for at least that long."""
+        """Stop the process for at least so many seconds."""
         child.signal(signal.SIGSTOP)
         self._stopped[child] = monotonic() + seconds
 
     def go_on(self, now: float) -> None:
-        """Let those go on who were stopped until now."""
+        """Continue the processes whose stop is over."""
         for child in [child for child, until in self._stopped.items() if until <= now]:
             del self._stopped[child]
             child.signal(signal.SIGCONT)
             self.figures["continued"] += 1
 
     def end(self) -> None:
-        """End all in good order: half of the clients first, so that the others see the server end while they talk."""
+        """End all processes in good order. Half of the clients end first, so the others see the server end."""
         self.go_on(float("inf"))
         clients = list(self.clients.values())
         half = len(clients) // 2
@@ -105,10 +105,10 @@ class Processes:
 
     def _start_server(self) -> None:
         self._start("server", self.whole, self.result, self._progress)
-        IPC(self.whole).wait(NAME, PATIENCE).map(lambda process: process.close())  # only then it is ready for signals
+        IPC(self.whole).wait(NAME, PATIENCE).map(lambda process: process.close())  # The server is ready for signals once it listens.
 
     def _start_client(self, number: int) -> None:
-        """The next incarnation of a client; every other client talks through the wire that is cut."""
+        """Start the next incarnation of a client. Half of the clients use the wire that is cut."""
         self._incarnations[number] += 1
         log = self.log(number)
         arguments = (self.cut if number % 2 else self.whole, log, number, self._incarnations[number], self._seed)
@@ -128,9 +128,9 @@ class Processes:
         for child in clients:
             child.signal(signal.SIGTERM)
         for child in clients:
-            self._expect(child, signal.SIGTERM)  # by which it dies if it had only just begun
+            self._expect(child, signal.SIGTERM)  # A client that has just started dies by the signal.
 
     def _expect(self, child: ChaosProcess, *signals: signal.Signals) -> None:
-        """It ends now, in good order or by one of these signals."""
+        """Wait for the process to end in good order or by one of these signals."""
         if failure := child.failure(*signals):
             self.failures.append(failure)

@@ -1,7 +1,7 @@
 """The server's process: `python -m tests.chaos.server DIRECTORY RESULT PROGRESS`.
 
-Its carry is what it folded, in order; it starts with the one in the file `RESULT`, if there is one, and writes it
-there in the end. It keeps how many messages that are in the file `PROGRESS`. It fails unless it ends in a success.
+Its carry is the list of folded messages, in order. It starts with the carry in the file `RESULT`, if the file exists,
+and writes the last carry there. It writes the number of folded messages to `PROGRESS`. It fails unless `listen` succeeds.
 """
 
 import json
@@ -22,16 +22,16 @@ from tests.chaos.note import Note
 from tests.chaos.settings import LIMITS
 from tests.shells.support import NAME, memory
 
-_TOLD_EVERY: Final = 100  # messages
+_TOLD_EVERY: Final = 100  # The number of messages between two reports.
 
 
 @final
 @attrs.frozen
 class Carry:
-    """What was folded: for each incarnation of a client the runs `[connection, first number, count]`.
+    """The folded messages: for each incarnation of a client, the runs `[connection, first number, count]`.
 
-    One value is changed in place, since a copy of it for each of a million messages would be too slow. Nothing here
-    reads an earlier one.
+    The handler changes one value in place. A copy for each of a million messages would be too slow, and nothing reads
+    an earlier carry.
     """
 
     runs: dict[str, list[list[int]]] = attrs.field(factory=dict)
@@ -47,7 +47,7 @@ class Carry:
 
 
 def recording(tell: Callable[[int], None], before: int) -> Handler[Carry]:
-    """A handler that records every message and does what it says, and tells how many there were, with those `before`, now and then."""
+    """A handler that records every message and does what it asks for. It reports the number of messages from time to time."""
     numbers = count(before + 1)
 
     def record(message: Message, continuation: Continuation[Carry], carry: Carry) -> Continuation[Carry]:
@@ -65,7 +65,7 @@ def recording(tell: Callable[[int], None], before: int) -> Handler[Carry]:
 
 
 def main(directory: str, result: str, progress: str) -> None:
-    """Serve until SIGTERM, from where the server before this one ended."""
+    """Serve until SIGTERM, from the carry of the previous server."""
     signals = list[int]()
 
     def note_signal(number: int, _: FrameType | None) -> None:

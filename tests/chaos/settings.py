@@ -1,4 +1,4 @@
-"""How large a run is, and what all of its processes agree on."""
+"""The size of a run, and the settings that all its processes share."""
 
 from typing import Final, final
 
@@ -6,13 +6,13 @@ import attrs
 
 from ipcfold import Limits
 
-LIMITS: Final = Limits(message=2**20, unread=2**20)  # small ones, so that clients come up against them
+LIMITS: Final = Limits(message=2**20, unread=2**20)  # They are small, so clients reach them.
 
 
 @final
 @attrs.frozen
 class Settings:
-    """How large a run is: it ends after `seconds`, or with so many `messages` folded."""
+    """The size of a run. It ends after `seconds`, or when the server has folded `messages`."""
 
     seed: int
     seconds: float = 600.0

@@ -1,4 +1,4 @@
-"""The check passes what a correct run leaves behind, and finds everything else."""
+"""The check accepts the ledger of a correct run, and finds every error in a ledger."""
 
 from itertools import groupby
 from typing import TypeAlias, final
@@ -14,7 +14,7 @@ Pair: TypeAlias = tuple[int, int]
 
 
 def runs_of(pairs: list[Pair]) -> list[Run]:
-    """The same messages as the server's carry has them."""
+    """The same messages in the form of the server's carry."""
     groups = groupby(enumerate(pairs), key=lambda each: (each[1][0], each[1][1] - each[0]))
     runs = [[pair for _, pair in group] for _, group in groups]
     return [Run(*run[0], len(run)) for run in runs]
@@ -23,7 +23,7 @@ def runs_of(pairs: list[Pair]) -> list[Run]:
 @final
 @attrs.frozen
 class Ledger:
-    """What one incarnation of a client knows, and what was folded of it."""
+    """The knowledge of one incarnation of a client, and its folded messages."""
 
     attempts: list[Attempt]
     folded: list[Pair]
@@ -32,20 +32,20 @@ class Ledger:
         return violations({"1.1": self.attempts}, {"1.1": runs_of(self.folded)})
 
     def acknowledged(self) -> list[int]:
-        """Where in the folded ones those are that the client knows of."""
+        """The places in `folded` of the messages that the client knows to be folded."""
         attempts = [(attempt, attempt.known.acknowledged) for attempt in self.attempts if attempt.known]
         known = {(attempt.connection, number) for attempt, acknowledged in attempts for number in attempt.numbers[:acknowledged]}
         return [place for place, pair in enumerate(self.folded) if pair in known]
 
     def knowing(self, place: int, known: Known) -> "Ledger":
-        """The same, but for what the client knows of one attempt."""
+        """The same ledger with other knowledge of one attempt."""
         attempts = [attrs.evolve(attempt, known=known) if each == place else attempt for each, attempt in enumerate(self.attempts)]
         return Ledger(attempts, self.folded)
 
 
 @st.composite
 def ledgers(draw: st.DrawFn) -> Ledger:
-    """What a correct run may leave behind."""
+    """Ledgers of correct runs."""
     attempts, folded, late = list[Attempt](), list[Pair](), list[Pair]()
     number = 1
     connections = draw(st.integers(1, 4))
@@ -54,7 +54,7 @@ def ledgers(draw: st.DrawFn) -> Ledger:
             attempts.append(Attempt(connection, number, count, Known(count, SUCCESS)))
             folded += [(connection, each) for each in attempts[-1].numbers]
             number += count
-        folded += late  # of a wire that was cut: the server may come to it after the client has connected again
+        folded += late  # After a cut, the server may fold these when the client has connected again.
         late = []
         reasons = ["ConnectionClosed", "ConnectionLost", "UnreadExceeded"]
         reason = draw(st.sampled_from([*reasons, "killed"] if connection == connections else reasons))
@@ -65,14 +65,14 @@ def ledgers(draw: st.DrawFn) -> Ledger:
         folded += here[:acknowledged]
         late = here[acknowledged:]
         number += last.count
-        if draw(st.booleans()) and attempts[-1].known:  # once more, on a connection that is over
+        if draw(st.booleans()) and attempts[-1].known:  # One more attempt on a connection that has ended.
             attempts.append(Attempt(connection, number, 2, Known(0, reason)))
             number += 2
     return Ledger(attempts, folded + late)
 
 
 @given(ledgers())
-def test_a_correct_run_passes(ledger: Ledger) -> None:
+def test_the_check_accepts_a_correct_run(ledger: Ledger) -> None:
     assert ledger.violations() == []
 
 
@@ -102,16 +102,16 @@ def test_messages_of_a_connection_out_of_order_are_found(ledger: Ledger, data: s
 
 
 @given(ledgers(), st.data())
-def test_an_acknowledged_message_behind_a_later_connection_is_found(ledger: Ledger, data: st.DataObject) -> None:
+def test_an_acknowledged_message_folded_after_a_later_connection_is_found(ledger: Ledger, data: st.DataObject) -> None:
     assume(places := ledger.acknowledged())
     connection = ledger.folded[data.draw(st.sampled_from(places))][0]
     assume(any(later > connection for later, _ in ledger.folded))
-    ledger.folded.sort(key=lambda pair: pair[0] == connection)  # a stable sort: that one comes last
+    ledger.folded.sort(key=lambda pair: pair[0] == connection)  # The sort is stable, so this connection comes last.
     assert ledger.violations()
 
 
 @given(ledgers(), st.data(), st.sampled_from([-1, 1]))
-def test_a_count_that_is_one_off_is_found(ledger: Ledger, data: st.DataObject, difference: int) -> None:
+def test_a_wrong_count_of_acknowledged_messages_is_found(ledger: Ledger, data: st.DataObject, difference: int) -> None:
     exact = [(place, at.known) for place, at in enumerate(ledger.attempts) if at.known and at.known.reason in {SUCCESS, "ConnectionClosed"}]
     assume(exact)
     place, known = data.draw(st.sampled_from(exact))
@@ -134,7 +134,7 @@ def test_a_message_that_was_never_sent_is_found(ledger: Ledger, connection: int,
 
 
 @given(ledgers())
-def test_a_client_that_nobody_knows_is_found(ledger: Ledger) -> None:
+def test_folded_messages_of_an_unknown_client_are_found(ledger: Ledger) -> None:
     assume(ledger.folded)
     assert violations({}, {"1.1": runs_of(ledger.folded)})
 
@@ -146,7 +146,7 @@ def test_an_error_that_must_not_happen_is_found(ledger: Ledger, data: st.DataObj
     assert ledger.knowing(place, Known(known.acknowledged if known else 0, reason)).violations()
 
 
-def test_a_message_folded_on_a_connection_that_was_over_is_found() -> None:
+def test_a_message_folded_on_a_connection_that_had_ended_is_found() -> None:
     ended = Attempt(1, 1, 2, Known(1, "ConnectionLost"))
     after = Attempt(1, 3, 1, Known(0, "ConnectionLost"))
     assert violations({"1.1": [ended, after]}, {"1.1": [Run(1, 1, 2)]}) == []

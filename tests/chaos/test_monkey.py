@@ -1,4 +1,4 @@
-"""A short run in which everything happens keeps every promise."""
+"""A short run with every kind of disturbance keeps every promise."""
 
 from itertools import count
 from pathlib import Path
@@ -15,7 +15,7 @@ WANTED = {
 
 
 def test_a_short_run_keeps_every_promise(directory: Path) -> None:
-    """On a slow machine less happens in so many seconds, so there it takes more runs, and longer ones."""
+    """On a slow machine less happens in a second, so the test makes more and longer runs there."""
     happened, said = set[str](), list[str]()
     for run in count(1):
         place = directory / str(run)

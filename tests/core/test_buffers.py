@@ -1,4 +1,4 @@
-"""The outbox: the bytes that went in come out, in order, however much of the head each write takes."""
+"""The outbox gives out all bytes in order, however many of them each write takes."""
 
 import tracemalloc
 
@@ -26,7 +26,7 @@ def emptied(outbox: Outbox, take: st.DataObject) -> bytes:
 
 
 @given(st.data(), pieces(), pieces())
-def test_bytes_come_out_as_they_went_in(data: st.DataObject, first: list[bytes], second: list[bytes]) -> None:
+def test_bytes_leave_the_outbox_in_the_order_they_entered_it(data: st.DataObject, first: list[bytes], second: list[bytes]) -> None:
     outbox = Outbox()
     for piece in first:
         outbox.add(piece)
@@ -40,7 +40,7 @@ def test_bytes_come_out_as_they_went_in(data: st.DataObject, first: list[bytes],
 
 
 @given(pieces(), pieces())
-def test_nothing_comes_out_of_a_muted_one(before: list[bytes], after: list[bytes]) -> None:
+def test_a_muted_outbox_gives_out_nothing(before: list[bytes], after: list[bytes]) -> None:
     outbox = Outbox()
     for piece in before:
         outbox.add(piece)
@@ -52,7 +52,7 @@ def test_nothing_comes_out_of_a_muted_one(before: list[bytes], after: list[bytes
     assert outbox.head() == b""
 
 
-def test_what_was_written_is_not_kept() -> None:
+def test_the_outbox_does_not_keep_written_bytes() -> None:
     outbox = Outbox()
     tracemalloc.start()
     outbox.add(b"x" * 2**20)

@@ -1,4 +1,4 @@
-"""The client's end: its transitions as a table, and what follows from them for one connection."""
+"""The client's end: the table of its transitions, and the consequences for one connection."""
 
 import itertools
 import tracemalloc
@@ -59,18 +59,18 @@ MOVES: dict[tuple[ClientState, ClientEvent | Signal], tuple[ClientState, Command
 
 
 @pytest.mark.parametrize(("state", "event"), list(itertools.product(ClientState, EVENTS)))
-def test_what_moves_and_that_all_else_is_ignored(state: ClientState, event: ClientEvent | Signal) -> None:
+def test_a_client_ignores_every_event_that_is_not_in_the_table(state: ClientState, event: ClientEvent | Signal) -> None:
     assert client_transition(state, event) == MOVES.get((state, event), (state, Command.NOTHING))
 
 
 @pytest.mark.parametrize(("state", "event"), list(itertools.product(ClientState, EVENTS)))
-def test_a_row_of_the_table_has_every_event_and_what_to_send(state: ClientState, event: ClientEvent | Signal) -> None:
+def test_each_row_of_the_client_s_table_has_every_event_and_the_frame_to_send(state: ClientState, event: ClientEvent | Signal) -> None:
     after, command = client_transition(state, event)
     assert CLIENT_ROWS[state][event] == (after, command, command.value.frame if isinstance(command.value, Signal) else b"")
 
 
 @given(st.lists(messages(), max_size=4))
-def test_messages_leave_in_one_go_and_are_counted_as_they_are_acknowledged(sent: list[Message]) -> None:
+def test_a_client_writes_all_messages_at_once_and_counts_their_acknowledgements(sent: list[Message]) -> None:
     end = talking()
     send(end, sent)
     assert written(end) == b"".join(map(encode, sent))
@@ -81,7 +81,7 @@ def test_messages_leave_in_one_go_and_are_counted_as_they_are_acknowledged(sent:
 
 
 @given(st.data(), st.lists(st.lists(messages(), max_size=3), max_size=4))
-def test_responses_come_in_order_under_any_cutting(data: st.DataObject, answers: list[list[Message]]) -> None:
+def test_responses_arrive_in_order_however_the_stream_is_cut(data: st.DataObject, answers: list[list[Message]]) -> None:
     end = talking()
     send(end, [ONE] * len(answers))
     stream = b"".join(Signal.RECEIVED.frame + b"".join(map(encode, responses)) for responses in answers)
@@ -105,7 +105,7 @@ def test_a_response_belongs_to_the_message_acknowledged_before_it() -> None:
 
 
 def ended(state: ClientState) -> ClientConnection:
-    """A conversation that came to this end."""
+    """A connection that ended in this state."""
     end = talking(Limits(unread=1))
     match state:
         case ClientState.CLOSED:
@@ -126,7 +126,7 @@ def ended(state: ClientState) -> ClientConnection:
 
 
 @pytest.mark.parametrize("state", ENDS)
-def test_an_ended_conversation_neither_sends_nor_hears(state: ClientState) -> None:
+def test_a_client_that_has_ended_neither_sends_nor_reads(state: ClientState) -> None:
     end = ended(state)
     send(end, [ONE])
     end.receive(encode(ONE) + Signal.RECEIVED.frame + Signal.START.frame)
@@ -138,7 +138,7 @@ def test_an_ended_conversation_neither_sends_nor_hears(state: ClientState) -> No
     assert (end.sent, end.acknowledged, end.response(), written(end)) == (0, 0, None, b"")
 
 
-def test_nothing_is_heard_before_the_greeting() -> None:
+def test_a_client_ignores_messages_before_the_greeting() -> None:
     end = connected()
     assert end.open
     send(end, [ONE])
@@ -147,7 +147,7 @@ def test_nothing_is_heard_before_the_greeting() -> None:
     assert (end.state, end.sent, end.response(), written(end)) == (ClientState.CONNECTED, 0, None, b"")
 
 
-def test_being_asked_to_close_it_confirms_and_keeps_what_came_before() -> None:
+def test_a_client_that_is_asked_to_close_confirms_and_keeps_earlier_responses() -> None:
     end = talking()
     send(end, [ONE, TWO])
     end.receive(Signal.RECEIVED.frame + encode(ONE) + Signal.CLOSE.frame + encode(TWO))
@@ -155,7 +155,7 @@ def test_being_asked_to_close_it_confirms_and_keeps_what_came_before() -> None:
     assert (end.state, end.acknowledged, end.response(), end.response()) == (ClientState.DISMISSED, 1, ONE, None)
 
 
-def test_closing_drops_what_nobody_waited_for() -> None:
+def test_closing_drops_the_responses_that_were_not_read() -> None:
     end = talking()
     send(end, [ONE])
     end.receive(Signal.RECEIVED.frame + encode(ONE))
@@ -166,20 +166,20 @@ def test_closing_drops_what_nobody_waited_for() -> None:
     assert (end.state, end.response(), end.broken) == (ClientState.CLOSED, None, "")
 
 
-def test_closing_before_the_greeting_says_nothing() -> None:
+def test_a_client_that_closes_before_the_greeting_writes_nothing() -> None:
     end = connected()
     end.close()
     assert (end.state, written(end)) == (ClientState.CLOSED, b"")
 
 
-def test_a_heartbeat_is_due_a_period_after_the_last_word() -> None:
+def test_a_client_sends_a_heartbeat_one_period_after_its_last_frame() -> None:
     end = talking()
     end.tick(0.9)
     assert written(end) == b""
     assert end.deadline == 1
     end.tick(1)
     assert written(end) == Signal.HEARTBEAT.frame
-    end.receive(Signal.HEARTBEAT.frame)  # what the server says does not count
+    end.receive(Signal.HEARTBEAT.frame)  # A frame of the server does not put it off.
     end.tick(1.9)
     assert written(end) == b""
     end.tick(2)
@@ -194,11 +194,11 @@ def test_a_heartbeat_is_due_a_period_after_the_last_word() -> None:
     send(end, [ONE])
     end.tick(5)
     end.tick(7)
-    assert written(end) == encode(ONE)  # what waits to be written says enough
+    assert written(end) == encode(ONE)  # The message is not written yet: it takes the place of a heartbeat.
 
 
 @pytest.mark.parametrize("state", [ClientState.LOST, ClientState.BROKEN, ClientState.FLOODED])
-def test_nothing_more_is_sent_once_nobody_would_answer_for_it(state: ClientState) -> None:
+def test_a_connection_that_fails_drops_its_unwritten_messages(state: ClientState) -> None:
     end = talking(Limits(unread=1))
     send(end, [ONE] * 5)
     match state:
@@ -213,7 +213,7 @@ def test_nothing_more_is_sent_once_nobody_would_answer_for_it(state: ClientState
 
 
 @given(broken_frames())
-def test_a_broken_frame_ends_it_with_the_reason(broken: bytes) -> None:
+def test_a_broken_frame_ends_the_client_s_connection_with_the_reason(broken: bytes) -> None:
     end = talking()
     send(end, [ONE])
     end.receive(Signal.RECEIVED.frame + encode(ONE) + broken)
@@ -222,37 +222,37 @@ def test_a_broken_frame_ends_it_with_the_reason(broken: bytes) -> None:
     assert (end.acknowledged, end.response()) == (1, ONE)
 
 
-def test_an_acknowledgement_of_nothing_is_no_protocol() -> None:
+def test_an_acknowledgement_without_a_message_breaks_the_protocol() -> None:
     end = talking()
     send(end, [ONE])
     end.receive(Signal.RECEIVED.frame * 2)
     assert (end.state, end.acknowledged, end.broken) == (ClientState.BROKEN, 1, "an acknowledgement of nothing")
 
 
-def test_responses_that_nobody_waits_for_are_bounded() -> None:
+def test_the_memory_for_unread_responses_is_bounded() -> None:
     end = talking(Limits(unread=2000))
     send(end, [ONE])
     end.receive(Signal.RECEIVED.frame)
-    for _ in range(10):  # taken as they come, any number is fine
+    for _ in range(10):  # Any number may come while the client reads each at once.
         end.receive(encode(Message.text("x" * 1500)))
         assert end.response() is not None
-    end.receive(encode(Message.text("x" * 3000)))  # and so is a single one of any size
+    end.receive(encode(Message.text("x" * 3000)))  # A single response may have any size.
     assert end.open
     end.receive(encode(ONE))
     assert end.state is ClientState.FLOODED
 
 
 HEAVY = [
-    pytest.param("text/" + "x" * 60_000, id="a long one"),
+    pytest.param("text/" + "x" * 60_000, id="a long type"),
     pytest.param('text/x; a="' + "b " * 30_000 + '"', id="a long value"),
     pytest.param("text/x" + "; a=b" * 64, id="many parameters"),
-    pytest.param("text/x" + "; a=b" * 20, id="some, where it is short"),
+    pytest.param("text/x" + "; a=b" * 20, id="some parameters of a short type"),
 ]
 
 
 @pytest.mark.parametrize("media_type", HEAVY)
-def test_what_a_media_type_takes_is_counted_as_long_as_it_is_kept(media_type: str) -> None:
-    """Each response has its own, so that none of them is shared."""
+def test_an_unread_response_counts_the_memory_of_its_media_type(media_type: str) -> None:
+    """Each response has a media type of its own, so none of them is shared."""
     unread = 400_000
     each = [encode(Message.of(media_type.replace("text/", f"text/{number}"), b"").unwrap()) for number in range(1000)]
     end, taking = talking(Limits(unread=unread)), talking(Limits(unread=unread))
@@ -269,7 +269,7 @@ def test_what_a_media_type_takes_is_counted_as_long_as_it_is_kept(media_type: st
     assert taking.open
 
 
-def test_what_is_taken_makes_room_for_as_much() -> None:
+def test_a_response_that_is_read_makes_room_for_another() -> None:
     end = talking(Limits(unread=3 * 256))
     empty = encode(Message.octets(b""))
     end.receive(empty * 3)
@@ -281,7 +281,7 @@ def test_what_is_taken_makes_room_for_as_much() -> None:
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/json", "TEXT/plain"])
-def test_usual_media_types_weigh_nothing(media_type: str) -> None:
+def test_usual_media_types_count_nothing(media_type: str) -> None:
     end = talking(Limits(unread=300 * 256))
     end.receive(encode(Message.of(media_type, b"").unwrap()) * 300)
     assert end.open
@@ -296,7 +296,7 @@ def test_usual_media_types_weigh_nothing(media_type: str) -> None:
         ("text/x; a=b", 256 + 2 * 11 + 128), ("text/x; a=b; c=d", 256 + 2 * 16 + 2 * 128),
     ],
 )  # fmt: skip
-def test_a_response_weighs_as_much_as_it_takes_to_keep(media_type: str, weight: int) -> None:
+def test_a_response_counts_the_memory_that_it_takes(media_type: str, weight: int) -> None:
     size = 300
     response = encode(Message.of(media_type, b"x" * size).unwrap())
     enough, too_little = talking(Limits(unread=2 * (size + weight))), talking(Limits(unread=2 * (size + weight) - 1))
@@ -305,9 +305,9 @@ def test_a_response_weighs_as_much_as_it_takes_to_keep(media_type: str, weight: 
     assert (enough.open, too_little.open) == (True, False)
 
 
-def test_what_was_waited_for_makes_room_for_as_much_again() -> None:
+def test_reading_all_responses_makes_room_for_as_many_again() -> None:
     size = 300
-    end = talking(Limits(unread=2 * (size + 256)))  # a response counts for its content and what it takes to keep it
+    end = talking(Limits(unread=2 * (size + 256)))  # A response counts its content and 256 bytes.
     for _ in range(3):
         end.receive(encode(Message.text("x" * size)) * 2)
         assert end.open
@@ -317,7 +317,7 @@ def test_what_was_waited_for_makes_room_for_as_much_again() -> None:
     assert end.state is ClientState.FLOODED
 
 
-def test_a_large_response_comes_through_the_room() -> None:
+def test_a_large_response_is_read_into_the_room() -> None:
     end, response = talking(), Message.octets(b"x" * 2**16)
     assert end.room() is None
     send(end, [ONE])
@@ -333,7 +333,7 @@ def test_a_large_response_comes_through_the_room() -> None:
     assert end.response_to(1) == response
 
 
-def test_once_interrupted_nothing_is_said_or_heard() -> None:
+def test_an_interrupted_client_neither_writes_nor_reads() -> None:
     end = talking()
     send(end, [ONE, TWO])
     end.interrupt()
@@ -343,14 +343,14 @@ def test_once_interrupted_nothing_is_said_or_heard() -> None:
     assert (written(end), end.acknowledged, end.response()) == (b"", 0, None)
 
 
-def test_it_knows_the_largest_message_it_sent() -> None:
+def test_a_client_knows_the_size_of_the_largest_message_it_sent() -> None:
     end = talking()
     assert end.largest == 0
     send(end, [Message.octets(b"x" * size) for size in (3, 7, 5)])
     assert end.largest == 7
 
 
-def test_a_response_that_nobody_waits_for_any_more_is_dropped_and_only_that() -> None:
+def test_a_client_drops_only_the_response_to_an_ask_that_timed_out() -> None:
     end = talking()
     send(end, [ONE, ONE, ONE])
     end.disown(1)
@@ -361,7 +361,7 @@ def test_a_response_that_nobody_waits_for_any_more_is_dropped_and_only_that() ->
 
 
 @given(st.lists(st.integers(0, 2), max_size=20))
-def test_responses_to_questions_that_timed_out_never_exceed_the_limit(counts: list[int]) -> None:
+def test_responses_to_asks_that_timed_out_never_exceed_the_limit(counts: list[int]) -> None:
     end = ClientConnection(heartbeat=1, limits=Limits(unread=600), now=0)
     end.receive(Signal.START.frame)
     large = Message.text("x" * 300)

@@ -1,10 +1,13 @@
-"""Both ends in conversation, over a wire that splits, delays and cuts, on a fake clock.
+"""Both ends exchange messages over a wire that splits, delays and cuts. The clock is a fake.
 
 The machine drives a `Network`: a `ServerCore` and any number of `ClientConnection`s.
 The handler does what the content of a message says.
-What must hold, whatever happens: the carry is a plain reduce over the messages asked, each client's messages are
-folded once and in order, what a client knows to be acknowledged was folded, and responses are those of the
-handler, in order; and nothing is written after an end.
+These rules hold after every step:
+
+- The carry is a plain reduce over the folded messages.
+- The server folds the messages of each client once and in order, before it acknowledges them.
+- A client gets the responses of the handler, in order.
+- No end writes anything after its connection ends.
 """
 
 from collections import defaultdict
@@ -24,7 +27,7 @@ Log = tuple[tuple[int, bytes], ...]
 
 
 def responses_to(message: Message) -> tuple[Message, ...]:
-    """The handler's responses: as many as the first byte of the content says."""
+    """The handler's responses. The first byte of the content is their number."""
     return tuple(Message.octets(bytes([number]) + message.content) for number in range(message.content[0] % 4))
 
 
@@ -46,7 +49,7 @@ class Conversation(RuleBasedStateMachine):
         if isinstance(event, Folded):
             self.folded.append((event.peer.connection, event.message.content))
 
-    # What can happen
+    # The steps.
 
     @precondition(lambda self: self.network.core.accepting)
     @rule(target=clients)
@@ -115,7 +118,7 @@ class Conversation(RuleBasedStateMachine):
     def shut_down(self) -> None:
         self.network.shutdown()
 
-    # What must hold
+    # The rules.
 
     @invariant()
     def the_carry_is_a_plain_reduce(self) -> None:
@@ -137,17 +140,17 @@ class Conversation(RuleBasedStateMachine):
             assert link.heard == expected[: len(link.heard)]
 
     @invariant()
-    def what_waits_for_a_client_is_bounded(self) -> None:
+    def unwritten_bytes_are_bounded(self) -> None:
         for link in self.network.links.values():
             assert link.server.outbox.size <= LIMITS.unsent + 500
 
     @invariant()
-    def no_end_is_broken_by_the_other(self) -> None:
+    def no_end_breaks_the_protocol(self) -> None:
         for link in self.network.links.values():
             assert link.client.state is not ClientState.BROKEN
 
     def teardown(self) -> None:
-        """Let everything arrive: then whoever was not cut off knows all that was folded, and the host ends."""
+        """Let everything arrive. Each client that was not cut off then knows all its folded messages, and the server ends."""
         self.network.settle()
         self.network.shutdown()
         self.network.settle()
@@ -164,7 +167,7 @@ class Conversation(RuleBasedStateMachine):
         self.the_carry_is_a_plain_reduce()
         self.messages_are_folded_once_and_in_order_and_before_they_are_acknowledged()
         self.responses_are_those_of_the_handler()
-        self.no_end_is_broken_by_the_other()
+        self.no_end_breaks_the_protocol()
 
     def folded_by_client(self) -> dict[int, list[bytes]]:
         folded: dict[int, list[bytes]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""The fold: it is a plain reduce over the messages asked, fair between peers, and never loses the carry."""
+"""The fold is a plain reduce over the messages, is fair between peers, and never loses the carry."""
 
 from functools import reduce
 from math import inf
@@ -22,7 +22,7 @@ EMPTY: Log = ()
 
 
 def log(message: Message, continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
-    """Carry the contents; respond with each; contents can say what else to do."""
+    """Add the content to the carry and respond with the message. Some contents are words that ask for something else."""
     carry = (*carry, message.content)
     match message.content:
         case b"raise":
@@ -38,13 +38,13 @@ def log(message: Message, continuation: Continuation[Log], carry: Log) -> Contin
         case b"signal":
             return continuation.respond(carry, Message.text("innmind/ipc:heartbeat"))
         case b"bytes":
-            return continuation.respond(carry, b"no message")  # type: ignore[arg-type]  # what a test is about
+            return continuation.respond(carry, b"no message")  # type: ignore[arg-type]  # The test needs a wrong type.
         case b"text":
-            return continuation.respond(carry, Message.octets("text"))  # type: ignore[arg-type]  # what a test is about
+            return continuation.respond(carry, Message.octets("text"))  # type: ignore[arg-type]  # The test needs a wrong type.
         case b"list":
-            return Continuation(carry, [message])  # type: ignore[arg-type]  # what a test is about
+            return Continuation(carry, [message])  # type: ignore[arg-type]  # The test needs a wrong type.
         case b"none":
-            return None  # type: ignore[return-value]  # what a test is about
+            return None  # type: ignore[return-value]  # The test needs a wrong type.
         case _:
             return continuation.respond(carry, message)
 
@@ -54,7 +54,7 @@ def folding(timeout: float | None = None) -> Fold[int, list[bytes]]:
 
 
 @given(st.lists(messages()))
-def test_the_carry_is_that_of_a_plain_reduce(said: list[Message]) -> None:
+def test_the_fold_gives_the_carry_of_a_plain_reduce(said: list[Message]) -> None:
     def echo(message: Message, continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
         return continuation.respond((*carry, message.content), message)
 
@@ -62,7 +62,7 @@ def test_the_carry_is_that_of_a_plain_reduce(said: list[Message]) -> None:
     assert fold(echo, EMPTY, said) == Success(Continuation(expected, tuple(said)))
 
 
-def test_a_handler_that_returns_what_it_was_given_changes_nothing() -> None:
+def test_a_handler_that_returns_its_continuation_changes_nothing() -> None:
     def same(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
         return continuation
 
@@ -74,7 +74,7 @@ def test_nothing_is_folded_after_an_end(word: str, outcome: Outcome) -> None:
     said = [ONE, Message.text(word), TWO]
     left = iter(said)
     assert fold(log, EMPTY, left) == Success(Continuation((b"one", word.encode()), tuple(said[:2]), outcome))
-    assert list(left) == [TWO]  # nor taken
+    assert list(left) == [TWO]  # The fold did not take it from the iterator.
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_nothing_is_folded_after_an_end(word: str, outcome: Outcome) -> None:
         ("signal", ValueError, str(ReservedMessage(Message.text("innmind/ipc:heartbeat")))),
     ],
 )
-def test_a_failing_handler_leaves_the_last_good_carry_and_is_told_why(word: str, kind: type[Exception], told: str) -> None:
+def test_a_failing_handler_leaves_the_last_good_carry_and_the_reason(word: str, kind: type[Exception], told: str) -> None:
     match cases(fold(log, EMPTY, [ONE, Message.text(word), TWO])):
         case Failure(HandlerFailed(carry, message, error)):
             assert carry == (b"one",)
@@ -100,8 +100,8 @@ def test_a_failing_handler_leaves_the_last_good_carry_and_is_told_why(word: str,
             pytest.fail(f"{other}")
 
 
-class Riddle:
-    """Raises, whatever it is asked."""
+class Raising:
+    """Each of its special methods raises."""
 
     def _raise(self, *_: object) -> NoReturn:
         raise SystemExit(3)
@@ -110,10 +110,10 @@ class Riddle:
     __hash__ = object.__hash__
 
 
-class RiddledPair(tuple[Message, Message]):
-    """A tuple that is none when it is looked through."""
+class RaisingPair(tuple[Message, Message]):
+    """A tuple that raises when something iterates over it."""
 
-    __iter__ = Riddle._raise  # noqa: SLF001 - what a test is about
+    __iter__ = Raising._raise  # noqa: SLF001 - of the class above
 
 
 NESTED = list[object]()
@@ -123,25 +123,25 @@ for _ in range(100_000):
 
 @pytest.mark.parametrize(
     ("answer", "told"),
-    [  # none of them is what a handler may return: that their types are wrong is what the test is about
-        pytest.param(Riddle(), "the handler returned Riddle, not a Continuation: ", id="a riddle"),
+    [  # A handler may return none of these. The test needs their wrong types.
+        pytest.param(Raising(), "the handler returned Raising, not a Continuation: ", id="an object that raises"),
         pytest.param(NESTED, "the handler returned list, not a Continuation: ", id="nested"),
         pytest.param(Continuation(7, peer=A), "the handler returned a Continuation that is not of this client", id="another's"),
-        pytest.param(Continuation(7, peer=Riddle()), "3", id="a peer that is a riddle"),  # type: ignore[arg-type]
-        pytest.param(Continuation(7, Riddle()), "responses must be a tuple of messages, not Riddle: ", id="no responses"),  # type: ignore[arg-type]
-        pytest.param(Continuation(7, RiddledPair()), "responses must be a tuple of messages, not RiddledPair: ", id="riddled responses"),
-        pytest.param(Continuation(7, (Riddle(),)), "a Message of a MediaType and bytes is wanted, not Riddle", id="no message"),  # type: ignore[arg-type]
-        pytest.param(Continuation(7, (NESTED,)), "a Message of a MediaType and bytes is wanted, not list", id="a nested one"),  # type: ignore[arg-type]
+        pytest.param(Continuation(7, peer=Raising()), "3", id="a peer that raises"),  # type: ignore[arg-type]
+        pytest.param(Continuation(7, Raising()), "responses must be a tuple of messages, not Raising: ", id="no responses"),  # type: ignore[arg-type]
+        pytest.param(Continuation(7, RaisingPair()), "responses must be a tuple of messages, not RaisingPair: ", id="responses that raise"),
+        pytest.param(Continuation(7, (Raising(),)), "a Message of a MediaType and bytes is wanted, not Raising", id="no message"),  # type: ignore[arg-type]
+        pytest.param(Continuation(7, (NESTED,)), "a Message of a MediaType and bytes is wanted, not list", id="a nested list as message"),  # type: ignore[arg-type]
         pytest.param(
-            Continuation(7, (Message(Riddle(), b""),)),  # type: ignore[arg-type]
-            "a Message of a MediaType and bytes is wanted, not a Message of Riddle and bytes",
+            Continuation(7, (Message(Raising(), b""),)),  # type: ignore[arg-type]
+            "a Message of a MediaType and bytes is wanted, not a Message of Raising and bytes",
             id="no media type",
         ),
-        pytest.param(Continuation(7, (), "stop"), "the outcome must be an Outcome, not str: ", id="words"),  # type: ignore[arg-type]
-        pytest.param(Continuation(7, (), Riddle()), "the outcome must be an Outcome, not Riddle: ", id="no outcome"),  # type: ignore[arg-type]
+        pytest.param(Continuation(7, (), "stop"), "the outcome must be an Outcome, not str: ", id="a string as outcome"),  # type: ignore[arg-type]
+        pytest.param(Continuation(7, (), Raising()), "the outcome must be an Outcome, not Raising: ", id="no outcome"),  # type: ignore[arg-type]
     ],
 )
-def test_an_answer_that_is_none_is_judged_without_asking_it(answer: Continuation[int], told: str) -> None:
+def test_the_fold_rejects_an_invalid_answer_without_calling_its_methods(answer: Continuation[int], told: str) -> None:
     def give(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
         return answer
 
@@ -151,49 +151,49 @@ def test_an_answer_that_is_none_is_judged_without_asking_it(answer: Continuation
 
 
 class Interrupting:
-    """What is no message, and interrupts who asks what it is."""
+    """Raises KeyboardInterrupt when something reads an attribute of it."""
 
     def __getattribute__(self, name: str) -> NoReturn:
         raise KeyboardInterrupt
 
 
 class Subtle(bytes):
-    """Still bytes."""
+    """A subclass of bytes."""
 
 
-def test_an_interrupt_while_an_answer_is_judged_is_one_of_its_message() -> None:
+def test_an_interrupt_while_the_fold_checks_an_answer_interrupts_its_message() -> None:
     def give(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
         peer: object = Interrupting() if message == TWO else continuation.peer
-        return Continuation(carry + 1, (message,), peer=peer)  # type: ignore[arg-type]  # what a test is about
+        return Continuation(carry + 1, (message,), peer=peer)  # type: ignore[arg-type]  # The test needs a wrong type.
 
     assert fold(give, 0, [ONE, TWO, THREE]) == Success(Continuation(1, (ONE,), Outcome.STOP))
 
 
-def test_a_content_of_a_subclass_of_bytes_is_one() -> None:
+def test_the_fold_accepts_a_content_of_a_subclass_of_bytes() -> None:
     subtle = Message.octets(Subtle(b"subtle"))
     assert fold(log, EMPTY, [subtle]) == Success(Continuation((b"subtle",), (subtle,)))
 
 
-def test_what_is_wrong_with_an_answer_is_not_said_to_be_wrong_here() -> None:
+def test_the_error_for_an_invalid_answer_names_no_line_of_ipcfold() -> None:
     assert " at " not in str(fold(log, EMPTY, [Message.text("none")]).failure())
 
 
-def test_other_limits_are_those_of_another_server() -> None:
+def test_the_fold_takes_the_limits_of_a_server() -> None:
     assert isinstance(fold(log, EMPTY, [ONE], limits=Limits(message=2)).failure().error, ValueError)
 
 
-def test_the_error_tells_where_the_handler_failed() -> None:
+def test_the_error_names_the_line_where_the_handler_failed() -> None:
     told = str(fold(log, EMPTY, [Message.text("raise")]).failure())
     assert "KeyError(b'raise') at" in told
     assert "test_fold.py:" in told
 
 
-def test_an_interrupted_handler_is_an_end_and_no_loss() -> None:
+def test_an_interrupted_handler_ends_the_fold_without_a_loss() -> None:
     said = [ONE, Message.text("interrupt"), TWO]
     assert fold(log, EMPTY, said) == Success(Continuation((b"one",), (ONE,), Outcome.STOP))
 
 
-def test_peers_are_asked_in_turn() -> None:
+def test_the_fold_asks_peers_in_turn() -> None:
     server = folding()
     asked = []
     for peer in (A, B, C):
@@ -202,14 +202,14 @@ def test_peers_are_asked_in_turn() -> None:
         ask = server.ask()
         assert ask is not None
         asked.append(ask[1].peer)
-        assert server.ask() is ask  # one at a time
+        assert server.ask() is ask  # The handler gets one message at a time.
         server.answered(ask[1].continue_(ask[1].carry + 1), now=0, since=0)
-        server.offer(ask[1].peer, TWO)  # whoever has more goes behind the others
+        server.offer(ask[1].peer, TWO)  # The next message of a peer goes behind those of the others.
     assert asked == [A, B, C, A, B, C]
     assert server.result() == Success(6)
 
 
-def test_a_continuation_of_another_peer_is_no_answer() -> None:
+def test_a_continuation_of_another_peer_fails_the_fold() -> None:
     server = folding()
     server.offer(A, ONE)
     server.ask()
@@ -235,7 +235,7 @@ def test_an_answer_to_nothing_changes_nothing() -> None:
     assert server.result() == Success(0)
 
 
-def test_a_message_being_asked_when_it_stops_is_still_answered() -> None:
+def test_the_message_at_the_handler_is_answered_after_a_stop() -> None:
     server = folding()
     server.offer(A, ONE)
     server.offer(B, TWO)
@@ -249,15 +249,15 @@ def test_a_message_being_asked_when_it_stops_is_still_answered() -> None:
 
 
 @given(st.lists(st.floats(0.1, 1.9), max_size=5))
-def test_it_stops_a_timeout_after_the_last_message(gaps: list[float]) -> None:
+def test_the_fold_stops_when_no_message_comes_for_the_timeout(gaps: list[float]) -> None:
     server, now = folding(2), 0.0
     for gap in gaps:
         now += gap
         server.tick(now)
         server.offer(A, ONE)
-        server.tick(now + 10)  # somebody waits: this is no silence
+        server.tick(now + 10)  # A message waits, so the timeout does not run.
         ask = server.ask()
-        server.tick(now + 10)  # and a slow handler is none
+        server.tick(now + 10)  # Nor does it run during the handler.
         assert ask is not None
         server.answered(ask[1].continue_(0), now=now, since=now)
     assert server.deadline == now + 2
@@ -268,7 +268,7 @@ def test_it_stops_a_timeout_after_the_last_message(gaps: list[float]) -> None:
     assert server.deadline == inf
 
 
-def test_without_a_timeout_it_never_stops_by_itself() -> None:
+def test_a_fold_without_a_timeout_never_stops_by_itself() -> None:
     server = folding()
     assert server.deadline == inf
     server.tick(1e9)

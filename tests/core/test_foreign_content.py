@@ -1,4 +1,4 @@
-"""What is not exactly a message never corrupts the stream: the encoder copies it, or refuses it."""
+"""An inexact message never corrupts the stream: the encoder copies it or refuses it."""
 
 import pytest
 from hypothesis import given
@@ -46,7 +46,7 @@ def test_the_limit_counts_the_bytes_of_a_subclass() -> None:
 
 
 @pytest.mark.parametrize("content", [bytearray(b"a"), memoryview(b"a"), "a", None, [97]])
-def test_a_content_that_is_no_bytes_is_refused(content: bytes) -> None:
+def test_the_encoder_refuses_a_content_that_is_not_bytes(content: bytes) -> None:
     with pytest.raises(TypeError, match=f"not a Message of MediaType and {type(content).__name__}"):
         Encoder(Limits()).encode([Message(OCTET_STREAM, content)])
 

@@ -1,4 +1,4 @@
-"""Media types of Innmind/IPC: what it writes is read, and what it can read is written in its spelling."""
+"""Media types of Innmind/IPC: ipcfold reads all that it writes, and writes in its spelling all that it can read."""
 
 import re
 from string import ascii_letters, digits
@@ -52,7 +52,7 @@ def test_a_type_with_one_parameter_at_most_is_written_as_the_original_reads_it(
     assert sent == frame(written, b"+")
 
 
-def test_a_message_of_several_parameters_is_no_signal() -> None:
+def test_a_message_with_several_parameters_is_not_a_signal() -> None:
     decoder = Decoder(100)
     decoder.feed(frame("text/plain; charset=utf-8, format=flowed", Signal.CLOSE.content))
     parameters = (("charset", "utf-8"), ("format", "flowed"))

@@ -1,4 +1,4 @@
-"""A whole server without sockets: many connections and one fold, on a fake clock."""
+"""A whole server without sockets: many connections and one fold. The clock is a fake."""
 
 from collections.abc import Callable
 from math import inf
@@ -92,14 +92,14 @@ def connect(server: Server, connection: int, now: float = 0.0) -> ServerConnecti
 
 
 def answer(server: Server, *responses: Message, now: float = 0.0) -> Peer:
-    """Fold one message: count it."""
+    """Answer one message: add one to the carry."""
     ask = server.ask
     assert ask is not None
     server.answered(ask[1].respond(ask[1].carry + 1, *responses), now)
     return ask[1].peer
 
 
-def test_one_client_of_many_is_asked_at_a_time() -> None:
+def test_a_server_folds_the_messages_of_its_clients_in_turn() -> None:
     server = Server()
     ends = [connect(server, number) for number in (1, 2, 3)]
     for number in (1, 2, 3):
@@ -111,14 +111,14 @@ def test_one_client_of_many_is_asked_at_a_time() -> None:
     assert server.result() == Success(6)
 
 
-def test_attention_is_for_what_something_happened_to() -> None:
+def test_a_server_names_only_the_connections_with_something_to_write_or_to_watch() -> None:
     server = Server()
     first, second = connect(server, 1), connect(server, 2)
     assert server.attention() == [first, second]
     server.tick(0)
     assert server.attention() == []
     server.receive(2, Signal.HEARTBEAT.frame, 0.5)
-    assert server.attention() == []  # neither is there anything to write, nor is its reading over
+    assert server.attention() == []  # It has nothing to write, and the server still reads it.
     server.receive(2, Signal.CLOSE.frame, 0.5)
     assert server.attention() == [second]
     server.ends[1].receive(Signal.CLOSE.frame, 0.5)
@@ -126,7 +126,7 @@ def test_attention_is_for_what_something_happened_to() -> None:
     assert server.attention() == []
 
 
-def test_it_is_full_at_the_limit_and_free_again_when_one_leaves() -> None:
+def test_a_server_is_full_at_the_limit_until_a_client_leaves() -> None:
     server = Server()
     for number in (1, 2, 3):
         connect(server, number)
@@ -135,10 +135,10 @@ def test_it_is_full_at_the_limit_and_free_again_when_one_leaves() -> None:
     server.connect(Peer(4), 0)
 
 
-def test_another_user_has_no_more_than_its_share() -> None:
+def test_another_user_gets_no_more_connections_than_the_limit() -> None:
     server = Server(heartbeat=1, limits=Limits(connections=9, connections_per_user=2), timeout=None, now=0, user=7)
     for number in (1, 2, 3):
-        server.connect(Peer(number, uid=7), 0)  # its own user is not counted
+        server.connect(Peer(number, uid=7), 0)  # The limit does not count the server's own user.
     for number in (4, 5):
         server.connect(Peer(number, uid=8), 0)
     assert server.refusal(Peer(6, uid=8)) == "its user has 2 already (limits.connections_per_user)"
@@ -155,13 +155,13 @@ def test_another_user_has_no_more_than_its_share() -> None:
     server.connect(Peer(11, uid=9), 0)
 
 
-def test_nobody_s_frame_is_late_because_the_server_looked_away() -> None:
+def test_no_frame_is_late_because_the_server_did_not_read() -> None:
     server = Server(heartbeat=100, limits=Limits(frame=10), timeout=None, now=0)
     end = connect(server, 1)
     server.receive(1, encode(Message.text("ping"))[:5], 2)
     server.tick(5)
     assert server.due == 12
-    server.tick(15, heard=5)  # a slow handler, say
+    server.tick(15, heard=5)  # The handler was slow, for example.
     server.tick(35, heard=5)
     server.tick(35)
     assert (end.state, server.due) == (ServerState.TALKING, 42)
@@ -171,7 +171,7 @@ def test_nobody_s_frame_is_late_because_the_server_looked_away() -> None:
     assert (end.state, end.fault) == (ServerState.OVER, "one frame of it took more than 10 s (limits.frame)")
 
 
-def test_a_frame_is_as_late_as_any_other_when_the_server_looked_away_before_it() -> None:
+def test_a_frame_that_begins_after_a_pause_of_the_server_gets_no_extra_time() -> None:
     server = Server(heartbeat=100, limits=Limits(frame=10), timeout=None, now=0)
     connect(server, 1)
     server.tick(5)
@@ -180,7 +180,7 @@ def test_a_frame_is_as_late_as_any_other_when_the_server_looked_away_before_it()
     assert server.due == 40
 
 
-def test_the_time_of_a_frame_does_not_run_before_its_sender_is_read_again() -> None:
+def test_the_time_of_a_frame_does_not_run_until_the_server_reads_its_sender_again() -> None:
     server = Server(heartbeat=100, limits=Limits(frame=10, unsent=100), timeout=None, now=0)
     end = connect(server, 1)
     server.receive(1, encode(ONE) + encode(TWO)[:5], 0)
@@ -192,7 +192,7 @@ def test_the_time_of_a_frame_does_not_run_before_its_sender_is_read_again() -> N
     assert server.due == 60
 
 
-def test_a_stop_answers_then_closes_everybody_and_folds_no_more() -> None:
+def test_a_stop_answers_and_then_closes_every_client_and_folds_no_more() -> None:
     server = Server()
     first, second = connect(server, 1), connect(server, 2)
     server.receive(1, encode(ONE) * 2, 0)
@@ -213,7 +213,7 @@ def test_a_stop_answers_then_closes_everybody_and_folds_no_more() -> None:
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), SystemExit(3)])
-def test_a_failing_handler_closes_everybody_and_keeps_the_carry(error: BaseException) -> None:
+def test_a_failing_handler_closes_every_client_and_keeps_the_carry(error: BaseException) -> None:
     server = Server()
     first, second = connect(server, 1), connect(server, 2)
     server.receive(1, encode(ONE) * 2, 0)
@@ -230,7 +230,7 @@ def test_a_response_that_cannot_be_sent_is_the_handler_s_failure() -> None:
     end = connect(server, 1)
     server.receive(1, encode(ONE), 0)
     answer(server, Message.text(Signal.CLOSE.content.decode()))
-    assert written(end) == Signal.CLOSE.frame  # and no acknowledgement
+    assert written(end) == Signal.CLOSE.frame  # The server did not acknowledge the message.
     match cases(server.result()):
         case Failure(HandlerFailed(carry, message, ValueError())):
             assert (carry, message) == (0, ONE)
@@ -283,14 +283,14 @@ def test_a_message_at_the_handler_during_a_shutdown_is_answered_before_its_clien
     assert written(end) == Signal.RECEIVED.frame + encode(TWO) + Signal.CLOSE.frame
 
 
-def test_who_connects_during_the_end_is_asked_to_close() -> None:
+def test_a_client_that_connects_during_the_end_is_asked_to_close() -> None:
     server = Server()
     server.shutdown(0)
     end = server.connect(Peer(1), 0)
     assert written(end) == Signal.START.frame + Signal.CLOSE.frame
 
 
-def test_deadlines_are_those_of_the_connections_and_the_timeout() -> None:
+def test_a_server_s_next_deadline_is_that_of_a_connection_or_the_timeout() -> None:
     server = Server(timeout=30)
     assert server.due == 30
     silent = server.connect(Peer(1), 1)
@@ -302,7 +302,7 @@ def test_deadlines_are_those_of_the_connections_and_the_timeout() -> None:
     assert written(idle) == b""
     server.receive(2, b"\0", 1.75)
     server.tick(2)
-    assert written(idle) == b""  # it was heard of since
+    assert written(idle) == b""  # A byte of it came since.
     server.tick(2.75)
     assert written(idle) == Signal.HEARTBEAT.frame
     assert not silent.over
@@ -320,7 +320,7 @@ def test_deadlines_are_those_of_the_connections_and_the_timeout() -> None:
     assert server.due == inf
 
 
-def test_silence_counts_from_the_last_answer_and_closes_everybody() -> None:
+def test_the_timeout_runs_from_the_last_answer_and_closes_every_client() -> None:
     server = Server(heartbeat=100, limits=LIMITS, timeout=30, now=0)
     ends = [connect(server, 1), connect(server, 2)]
     server.receive(1, encode(ONE), 10)
@@ -334,7 +334,7 @@ def test_silence_counts_from_the_last_answer_and_closes_everybody() -> None:
 
 
 @pytest.mark.parametrize("number", [2, 1000])
-def test_who_is_gone_takes_no_deadline_of_another_along(number: int) -> None:
+def test_a_client_that_leaves_does_not_remove_the_deadline_of_another(number: int) -> None:
     server = Server()
     server.connect(Peer(1), 0)
     silent = server.connect(Peer(number), 0)
@@ -346,7 +346,7 @@ def test_who_is_gone_takes_no_deadline_of_another_along(number: int) -> None:
     assert silent.over
 
 
-def test_who_is_heard_of_often_has_one_deadline() -> None:
+def test_a_client_that_writes_often_has_one_deadline() -> None:
     server = Server(heartbeat=1e6, limits=Limits(frame=1e3), timeout=None, now=0.0)
     server.connect(Peer(1), 0)
     frame = Signal.HEARTBEAT.frame
@@ -361,11 +361,11 @@ def test_who_is_heard_of_often_has_one_deadline() -> None:
     assert server.core.scheduled == 1
 
 
-def test_without_connections_or_timeout_nothing_is_due() -> None:
+def test_a_server_without_connections_or_timeout_has_no_deadline() -> None:
     assert Server().due == inf
 
 
-def test_who_does_not_confirm_is_gone_after_the_drain() -> None:
+def test_a_client_that_does_not_confirm_is_dropped_after_the_drain() -> None:
     server = Server()
     end = connect(server, 1)
     server.tick(10)
@@ -378,10 +378,10 @@ def test_who_does_not_confirm_is_gone_after_the_drain() -> None:
 
 
 @pytest.mark.parametrize("verb", [Continuation.close, Continuation.stop])
-def test_who_is_closed_by_the_handler_has_the_drain_from_then_on(verb: Callable[[Continuation[int], int], Continuation[int]]) -> None:
+def test_the_drain_of_a_client_starts_when_the_handler_closes_it(verb: Callable[[Continuation[int], int], Continuation[int]]) -> None:
     server = Server(heartbeat=60, limits=LIMITS, timeout=None, now=0.0)
     end = connect(server, 1)
-    server.tick(9)  # the deadline of the greeting is none any more
+    server.tick(9)  # The deadline of the greeting no longer applies.
     server.receive(1, encode(ONE), 10)
     ask = server.ask
     assert ask is not None
@@ -394,7 +394,7 @@ def test_who_is_closed_by_the_handler_has_the_drain_from_then_on(verb: Callable[
     assert end.over
 
 
-def test_deadlines_take_no_more_room_than_the_connections() -> None:
+def test_the_memory_for_deadlines_is_bounded_by_the_connections() -> None:
     server = Server(heartbeat=1e6, limits=LIMITS, timeout=None, now=0.0)
     connect(server, 1)
     for number in range(2, 2000):
@@ -405,7 +405,7 @@ def test_deadlines_take_no_more_room_than_the_connections() -> None:
     assert server.core.scheduled < 3
 
 
-def test_tiny_limits_are_no_endless_loop() -> None:
+def test_tiny_limits_cause_no_endless_loop() -> None:
     tiny = Limits(handshake=1e-15, drain=1e-15)
     server = Server(heartbeat=1e-15, limits=tiny, timeout=None, now=1e6)
     waiting, idle = server.core.connect(Peer(1), 1e6), server.core.connect(Peer(2), 1e6)
@@ -419,7 +419,7 @@ def test_tiny_limits_are_no_endless_loop() -> None:
     assert written(idle) == Signal.HEARTBEAT.frame
 
 
-def test_an_answer_that_comes_after_an_interrupt_is_too_late() -> None:
+def test_an_answer_after_an_interrupt_changes_nothing() -> None:
     server = Server()
     end = connect(server, 1)
     server.receive(1, encode(ONE), 0)
@@ -431,7 +431,7 @@ def test_an_answer_that_comes_after_an_interrupt_is_too_late() -> None:
     assert server.result() == Success(0)
 
 
-def test_a_clogged_client_is_folded_on_once_it_read() -> None:
+def test_a_server_folds_the_next_message_of_a_clogged_client_once_it_reads() -> None:
     server = Server()
     end = connect(server, 1)
     server.receive(1, encode(ONE) * 2, 0)
@@ -453,7 +453,7 @@ def test_the_end_of_a_stream_is_the_end_of_its_connection() -> None:
     assert end.over
 
 
-def test_a_client_that_sends_only_signals_gets_a_little_of_each_turn() -> None:
+def test_a_client_that_sends_only_signals_gets_a_small_part_of_each_turn() -> None:
     server = Server()
     busy, other = connect(server, 1), connect(server, 2)
     server.attention()
@@ -470,14 +470,14 @@ def test_a_client_that_sends_only_signals_gets_a_little_of_each_turn() -> None:
     server.core.answered(ask[1].continue_(1), 0.5, 0.5)
     assert written(other) == Signal.RECEIVED.frame
     server.tick(0.5)
-    assert server.due == -inf  # the first one is still behind
+    assert server.due == -inf  # Signals of the first client still wait.
     assert busy.state is ServerState.TALKING
     server.tick(0.5)
     assert (busy.state, busy.deadline, written(busy)) == (ServerState.OVER, 0.5 + LIMITS.drain, Signal.CLOSE_OK.frame)
     assert server.due > 0
 
 
-def test_a_connection_that_is_gone_gets_nothing_of_a_turn() -> None:
+def test_a_connection_that_has_ended_gets_no_part_of_a_turn() -> None:
     server = Server()
     connect(server, 1)
     server.receive(1, Signal.HEARTBEAT.frame * 40 + encode(ONE), 0)
@@ -487,7 +487,7 @@ def test_a_connection_that_is_gone_gets_nothing_of_a_turn() -> None:
     assert server.ask is None
 
 
-def test_the_events_of_connections_and_of_the_fold() -> None:
+def test_a_server_tells_the_events_of_its_connections_and_its_fold_in_order() -> None:
     server = Server()
     first = connect(server, 1)
     server.receive(1, encode(ONE) * 2, 0)
@@ -519,7 +519,7 @@ def test_the_events_of_connections_and_of_the_fold() -> None:
 
 
 @pytest.mark.parametrize("mark", [b"\xce", b"\x00"])
-def test_a_large_message_comes_through_the_room_of_its_end(mark: bytes) -> None:
+def test_a_large_message_is_read_into_the_room_of_its_connection(mark: bytes) -> None:
     server, message = Server(), Message.octets(b"x" * 2**16)
     ends = [connect(server, 1), connect(server, 2)]
     stream = encode(message)[:-1] + mark

@@ -1,4 +1,4 @@
-"""The server's end: its transitions as a table, and what follows from them for one connection."""
+"""The server's end: the table of its transitions, and the consequences for one connection."""
 
 import itertools
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def test_every_state_takes_every_event(state: ServerState, event: ServerEvent | 
 
 
 @pytest.mark.parametrize("accepted", [False, True])
-def test_aborted_it_neither_hears_nor_says_anything_more(accepted: bool) -> None:  # noqa: FBT001 - the parameter above
+def test_an_aborted_connection_neither_reads_nor_writes(accepted: bool) -> None:  # noqa: FBT001 - a parameter of the test
     end = talking() if accepted else greeted()
     end.receive(encode(ONE)[:9], 0)
     end.abort("no room", 1)
@@ -60,7 +60,7 @@ def test_aborted_it_neither_hears_nor_says_anything_more(accepted: bool) -> None
 @given(
     st.lists(st.sampled_from([*Signal, ServerEvent.ENDED, ServerEvent.CLOSE_WANTED, ServerEvent.BROKEN, ServerEvent.OVERDUE]), max_size=8)
 )
-def test_how_a_peer_went_follows_from_what_ended_it(happened: list[ServerEvent | Signal]) -> None:
+def test_the_departure_of_a_peer_follows_from_the_last_event(happened: list[ServerEvent | Signal]) -> None:
     end, state = greeted(), ServerState.GREETED
     for event in happened:
         state, _ = server_transition(state, event)
@@ -76,7 +76,7 @@ def test_how_a_peer_went_follows_from_what_ended_it(happened: list[ServerEvent |
             case _:
                 end.abort("no room", 0)
         end.next(0)
-        end.outbox.sent(len(end.outbox.head()))  # what waits takes the place of a heartbeat
+        end.outbox.sent(len(end.outbox.head()))  # Bytes that wait would take the place of a heartbeat.
         if state is ServerState.OVER:
             went = {Signal.CLOSE: Departure.CLOSED, Signal.CLOSE_OK: Departure.DISMISSED, ServerEvent.ENDED: Departure.LOST}
             assert end.departure is went.get(event, Departure.DROPPED)
@@ -107,17 +107,17 @@ MOVES: dict[tuple[ServerState, ServerEvent | Signal], tuple[ServerState, Command
 
 
 @pytest.mark.parametrize(("state", "event"), list(itertools.product(ServerState, EVENTS)))
-def test_what_moves_and_that_all_else_is_ignored(state: ServerState, event: ServerEvent | Signal) -> None:
+def test_a_server_ignores_every_event_that_is_not_in_the_table(state: ServerState, event: ServerEvent | Signal) -> None:
     assert server_transition(state, event) == MOVES.get((state, event), (state, Command.NOTHING))
 
 
 @pytest.mark.parametrize(("state", "event"), list(itertools.product(ServerState, EVENTS)))
-def test_a_row_of_the_table_has_every_event_and_what_to_send(state: ServerState, event: ServerEvent | Signal) -> None:
+def test_each_row_of_the_server_s_table_has_every_event_and_the_frame_to_send(state: ServerState, event: ServerEvent | Signal) -> None:
     after, command = server_transition(state, event)
     assert SERVER_ROWS[state][event] == (after, command, command.value.frame if isinstance(command.value, Signal) else b"")
 
 
-def test_it_greets_and_ignores_all_until_the_greeting_is_accepted() -> None:
+def test_a_server_greets_and_ignores_everything_until_the_client_accepts() -> None:
     end = greeted()
     assert written(end) == Signal.START.frame
     end.receive(encode(ONE) + Signal.CLOSE.frame + Signal.HEARTBEAT.frame, 1)
@@ -146,7 +146,7 @@ def test_closing_follows_the_responses(verb: Callable[[Continuation[int], int], 
     end.next(1)
     reply(end, verb(Continuation(0).respond(1, ONE), 1), 1)
     assert written(end) == Signal.RECEIVED.frame + encode(ONE) + Signal.CLOSE.frame
-    assert end.next(1) is None  # the second message is not folded, and so not acknowledged
+    assert end.next(1) is None  # The server does not fold the second message, so it does not acknowledge it.
     assert written(end) == b""
     assert not end.over
     end.receive(Signal.CLOSE_OK.frame, 1)
@@ -154,19 +154,19 @@ def test_closing_follows_the_responses(verb: Callable[[Continuation[int], int], 
     assert (end.over, end.fault) == (True, "")
 
 
-def test_what_follows_a_message_takes_its_turn_after_it() -> None:
+def test_a_frame_after_a_message_has_its_effect_after_the_answer() -> None:
     end = talking()
     end.receive(encode(ONE) + Signal.CLOSE.frame + encode(TWO), 1)
     end.end()
     assert end.next(1) == ONE
-    assert end.reading is False  # the stream ended, but the conversation did not
+    assert end.reading is False  # The stream has ended, but the connection has not.
     reply(end, Continuation(0), 1)
     assert end.next(1) is None
     assert end.state is ServerState.OVER
     assert written(end) == Signal.RECEIVED.frame + Signal.CLOSE_OK.frame
 
 
-def test_what_came_before_the_end_of_the_stream_is_folded() -> None:
+def test_messages_before_the_end_of_the_stream_are_folded() -> None:
     end = talking()
     end.receive(encode(ONE), 1)
     end.end()
@@ -180,20 +180,20 @@ def test_what_came_before_the_end_of_the_stream_is_folded() -> None:
 
 
 @given(broken_frames())
-def test_a_broken_frame_ends_the_connection_but_not_what_was_folded_before(broken: bytes) -> None:
+def test_a_broken_frame_ends_the_connection_after_earlier_messages_are_folded(broken: bytes) -> None:
     end = talking()
     end.receive(encode(ONE) + broken, 1)
     assert end.next(1) == ONE
     reply(end, Continuation(0), 3)
     assert end.next(3) is None
     assert not end.reading
-    assert end.deadline == 3 + LIMITS.drain  # it has time to read what it is still due
+    assert end.deadline == 3 + LIMITS.drain  # It has time to read the rest.
     assert written(end) == Signal.RECEIVED.frame
     assert end.over
     assert end.fault.startswith("it broke the protocol: ")
 
 
-def test_half_a_frame_may_take_its_time() -> None:
+def test_a_frame_may_come_byte_by_byte_within_its_time() -> None:
     end = talking()
     for second, byte in enumerate(encode(ONE)):
         assert end.next(second) is None
@@ -201,7 +201,7 @@ def test_half_a_frame_may_take_its_time() -> None:
     assert end.next(LIMITS.frame) == ONE
 
 
-def test_a_large_message_comes_through_the_room() -> None:
+def test_a_large_message_is_read_into_the_room() -> None:
     end, message = talking(limits=Limits()), Message.octets(b"x" * 2**16)
     assert end.room() is None
     stream = memoryview(encode(message))
@@ -214,11 +214,11 @@ def test_a_large_message_comes_through_the_room() -> None:
         at += len(room)
         end.filled(len(room), 2)
     assert at == len(stream)
-    assert end.deadline > 2  # bytes came: it is not silent
+    assert end.deadline > 2  # Bytes came, so it is not silent.
     assert end.next(2) == message
 
 
-def test_what_comes_through_the_room_does_not_put_the_greeting_off() -> None:
+def test_bytes_read_into_the_room_do_not_postpone_the_deadline_of_the_greeting() -> None:
     end, stream = ServerConnection(PEER, heartbeat=2 / 3, limits=Limits(handshake=5), now=0), encode(Message.octets(b"x" * 2**16))
     end.receive(stream[: 2**15], 1)
     assert end.next(1) is None
@@ -229,7 +229,7 @@ def test_what_comes_through_the_room_does_not_put_the_greeting_off() -> None:
     assert (end.next(2), end.deadline) == (None, 5)
 
 
-def test_signals_are_looked_at_a_few_at_a_time() -> None:
+def test_a_turn_handles_a_bounded_number_of_signals() -> None:
     assert not greeted().behind
     end = talking()
     end.receive(Signal.HEARTBEAT.frame * 1000 + encode(ONE), 1)
@@ -242,12 +242,12 @@ def test_signals_are_looked_at_a_few_at_a_time() -> None:
     assert 10 < turns < 50
 
 
-def test_one_frame_may_not_take_longer_than_its_limit() -> None:
+def test_a_frame_may_not_take_longer_than_its_limit() -> None:
     end = talking(10)
     frame = encode(Message.octets(b"x" * 100))
     end.receive(frame[:1], 10)
     assert end.next(10) is None
-    for now in range(11, 10 + int(LIMITS.frame)):  # bytes that drip in do not put it off
+    for now in range(11, 10 + int(LIMITS.frame)):  # Single bytes do not postpone the deadline.
         end.receive(frame[now - 10 : now - 9], now)
         assert end.next(now) is None
         end.overdue(now)
@@ -258,8 +258,8 @@ def test_one_frame_may_not_take_longer_than_its_limit() -> None:
     assert (end.over, end.fault) == (True, "one frame of it took more than 30 s (limits.frame)")
 
 
-def test_every_frame_has_the_whole_time() -> None:
-    """Also one that always ends in the middle of a read."""
+def test_every_frame_has_the_whole_time_of_the_limit() -> None:
+    """This holds also where every read ends in the middle of a frame."""
     frame = encode(ONE)
     end = talking()
     end.receive(frame[:3], 0)
@@ -281,7 +281,7 @@ def test_every_frame_has_the_whole_time() -> None:
     reply(signals, Continuation(0), 1)
     assert signals.next(1) is None
     written(signals)
-    assert signals.deadline == 2  # the heartbeat alone
+    assert signals.deadline == 2  # Only the heartbeat is due.
     signals.receive(Signal.HEARTBEAT.frame[:9], 5)
     assert signals.next(5) is None
     signals.receive(Signal.HEARTBEAT.frame[9:] + Signal.HEARTBEAT.frame[:9], 30)
@@ -292,11 +292,11 @@ def test_every_frame_has_the_whole_time() -> None:
     assert not signals.reading
 
 
-def test_the_time_of_a_frame_does_not_run_while_its_sender_is_not_read() -> None:
+def test_the_time_of_a_frame_does_not_run_while_the_server_does_not_read_its_sender() -> None:
     end = talking()
     end.receive(encode(ONE) + encode(TWO)[:4], 0)
     assert end.next(0) == ONE
-    end.overdue(100)  # the message waits for its turn
+    end.overdue(100)  # The message waits for its turn.
     assert end.reading
     reply(end, Continuation(0), 200)
     assert end.next(200) is None
@@ -307,7 +307,7 @@ def test_the_time_of_a_frame_does_not_run_while_its_sender_is_not_read() -> None
     assert not end.reading
 
 
-def test_a_peer_that_does_not_read_is_neither_read_nor_folded() -> None:
+def test_a_server_neither_reads_nor_folds_a_peer_that_does_not_read() -> None:
     end = talking()
     end.receive(encode(ONE) * 3, 1)
     assert end.next(1) == ONE
@@ -320,7 +320,7 @@ def test_a_peer_that_does_not_read_is_neither_read_nor_folded() -> None:
     assert end.next(1) == ONE
 
 
-def test_as_much_as_the_limit_may_wait_to_be_written() -> None:
+def test_the_unwritten_bytes_may_reach_the_limit() -> None:
     end = talking()
     end.outbox.add(b"x" * LIMITS.unsent)
     assert end.reading
@@ -331,7 +331,7 @@ def test_as_much_as_the_limit_may_wait_to_be_written() -> None:
     assert end.next(1) is None
 
 
-def test_a_heartbeat_is_due_a_period_after_the_last_byte() -> None:
+def test_a_server_sends_a_heartbeat_one_period_after_the_client_s_last_byte() -> None:
     end = talking(10)
     assert end.deadline == 11
     end.receive(b"\x00", 10.5)
@@ -341,11 +341,11 @@ def test_a_heartbeat_is_due_a_period_after_the_last_byte() -> None:
     assert end.deadline == 12.5
     end.overdue(12.5)
     end.overdue(13.5)
-    assert written(end) == Signal.HEARTBEAT.frame  # not one more while another waits to be written
+    assert written(end) == Signal.HEARTBEAT.frame  # The server adds no second heartbeat while the first is unwritten.
     assert end.deadline == 14.5
 
 
-def test_who_does_not_accept_the_greeting_in_time_is_gone() -> None:
+def test_a_client_that_does_not_accept_the_greeting_in_time_is_dropped() -> None:
     end = greeted(10)
     end.receive(b"\x00", 14)
     assert end.deadline == 15
@@ -354,7 +354,7 @@ def test_who_does_not_accept_the_greeting_in_time_is_gone() -> None:
     assert not end.reading
 
 
-def test_who_is_closed_gets_its_responses_however_slowly_it_reads() -> None:
+def test_a_client_that_is_asked_to_close_gets_its_responses_however_slowly_it_reads() -> None:
     end = talking(10)
     end.receive(encode(ONE), 10)
     end.next(10)
@@ -365,10 +365,10 @@ def test_who_is_closed_gets_its_responses_however_slowly_it_reads() -> None:
         end.wrote(50, now)
         assert end.deadline == now + LIMITS.frame
     end.wrote(end.outbox.size, 2000)
-    assert end.deadline == 2002  # from now on it has time to confirm
+    assert end.deadline == 2002  # The time to confirm starts now.
 
 
-def test_who_is_closed_and_reads_nothing_at_all_is_gone() -> None:
+def test_a_client_that_is_asked_to_close_and_reads_nothing_is_dropped() -> None:
     end = talking(10)
     end.receive(encode(ONE), 10)
     end.next(10)
@@ -377,7 +377,7 @@ def test_who_is_closed_and_reads_nothing_at_all_is_gone() -> None:
     assert (end.over, end.fault) == (True, "it read nothing of what waited for it for 30 s (limits.frame)")
 
 
-def test_who_reads_the_last_word_has_time_for_it() -> None:
+def test_a_client_that_reads_the_last_frame_has_time_for_it() -> None:
     end = talking(10)
     end.receive(Signal.CLOSE.frame, 20)
     end.next(20)
@@ -387,7 +387,7 @@ def test_who_reads_the_last_word_has_time_for_it() -> None:
     assert end.deadline == 23.5
 
 
-def test_when_the_whole_server_ends_nobody_gets_more_time_than_the_drain() -> None:
+def test_no_client_gets_more_time_than_the_drain_when_the_server_ends() -> None:
     end = talking(10)
     end.receive(encode(ONE), 10)
     end.next(10)
@@ -402,7 +402,7 @@ def test_when_the_whole_server_ends_nobody_gets_more_time_than_the_drain() -> No
     assert end.over
 
 
-def test_who_does_not_confirm_in_time_is_gone() -> None:
+def test_a_client_that_does_not_confirm_in_time_is_dropped() -> None:
     end = talking(10)
     end.close(20)
     assert written(end) == Signal.CLOSE.frame
@@ -414,7 +414,7 @@ def test_who_does_not_confirm_in_time_is_gone() -> None:
     assert (end.over, end.fault) == (True, "it did not confirm the end within 2 s (limits.drain)")
 
 
-def test_who_does_not_read_the_last_word_in_time_is_gone() -> None:
+def test_a_client_that_does_not_read_the_last_frame_in_time_is_dropped() -> None:
     end = talking(10)
     end.receive(Signal.CLOSE.frame, 20)
     end.next(20)
@@ -455,8 +455,8 @@ STEPS: list[Step] = [
     st.sampled_from([hears(b""), hears(Signal.START_OK.frame)]),
     st.lists(st.tuples(st.sampled_from([0.0, 0.5, 3.0]), st.sampled_from(STEPS)), max_size=12),
 )
-def test_a_deadline_never_comes_nearer_unseen(first: Step, steps: list[tuple[float, Step]]) -> None:
-    """Whoever looks at it only when told that it moved is early at worst."""
+def test_a_connection_tells_when_its_deadline_comes_nearer(first: Step, steps: list[tuple[float, Step]]) -> None:
+    """A caller that reads the deadline only after `moved` may be early, never late."""
     end, now, known = ServerConnection(PEER, heartbeat=100, limits=LIMITS, now=0), 0.0, inf
     for wait, step in [(0.0, first), *steps]:
         now += wait
@@ -466,7 +466,7 @@ def test_a_deadline_never_comes_nearer_unseen(first: Step, steps: list[tuple[flo
         assert known <= end.deadline
 
 
-def test_an_answer_for_a_connection_that_is_over_goes_nowhere() -> None:
+def test_an_answer_for_a_connection_that_has_ended_writes_nothing() -> None:
     end = talking()
     end.receive(encode(ONE), 1)
     end.next(1)

@@ -1,4 +1,4 @@
-"""Frames: what was encoded is decoded, however the stream cuts it, and whatever else comes gives a value."""
+"""Frames: decoding gives back what was encoded, however the stream is cut. All other bytes give a value, too."""
 
 import resource
 import sys
@@ -21,12 +21,12 @@ LIMIT = 1000
 
 @pytest.fixture(autouse=True)
 def parsed_anew() -> None:
-    """No media type is known from another test."""
+    """Forget the media types that other tests parsed."""
     _parse_cached.cache_clear()
 
 
 def decoded(chunks: list[bytes], limit: int = LIMIT) -> list[Frame | Broken]:
-    """All that a decoder finds in these chunks, asked after each of them."""
+    """All that a decoder finds in these chunks. It is asked after each chunk."""
     decoder, found = Decoder(limit), list[Frame | Broken]()
     for chunk in chunks:
         decoder.feed(chunk)
@@ -38,7 +38,7 @@ def decoded(chunks: list[bytes], limit: int = LIMIT) -> list[Frame | Broken]:
 
 
 @given(media_types() | st.sampled_from(["text/plain", "TEXT/Plain"]), signals(), st.binary(max_size=40))
-def test_whatever_is_decoded_as_a_message_may_be_sent_on(media_type: MediaType | str, signal: Signal, other: bytes) -> None:
+def test_every_decoded_message_may_be_sent(media_type: MediaType | str, signal: Signal, other: bytes) -> None:
     for content in (signal.content, other):
         encoded_type = str(media_type).encode()
         whole = len(encoded_type).to_bytes(2) + encoded_type + len(content).to_bytes(4) + content + b"\xce"
@@ -47,7 +47,7 @@ def test_whatever_is_decoded_as_a_message_may_be_sent_on(media_type: MediaType |
 
 
 @pytest.mark.parametrize("cut", [1, 7, 2**20])
-def test_a_frame_that_was_read_is_not_kept(cut: int) -> None:
+def test_a_decoder_does_not_keep_a_frame_that_was_read(cut: int) -> None:
     decoder = Decoder(2**20)
     whole = encode(Message.octets(b"x" * 2**20))
     tracemalloc.start()
@@ -59,7 +59,7 @@ def test_a_frame_that_was_read_is_not_kept(cut: int) -> None:
     tracemalloc.stop()
 
 
-def test_long_media_types_of_strangers_do_not_fill_memory() -> None:
+def test_long_media_types_of_peers_do_not_fill_memory() -> None:
     tracemalloc.start()
     for number in range(64):
         message = Message.of(f"text/plain; a={number:060000}", b"").unwrap()
@@ -70,7 +70,7 @@ def test_long_media_types_of_strangers_do_not_fill_memory() -> None:
 
 
 @given(st.lists(frames(), max_size=3))
-def test_between_frames_nothing_is_kept(sent: list[Frame]) -> None:
+def test_a_decoder_keeps_nothing_between_frames(sent: list[Frame]) -> None:
     decoder = Decoder(LIMIT)
     assert decoder.next() is None
     for frame in sent:
@@ -91,7 +91,7 @@ def test_decoding_is_the_inverse_of_encoding_under_any_cutting(data: st.DataObje
 
 
 @given(frames(), st.binary(max_size=40))
-def test_what_follows_a_frame_does_not_change_it(frame: Frame, trailing: bytes) -> None:
+def test_bytes_after_a_frame_do_not_change_it(frame: Frame, trailing: bytes) -> None:
     assert decoded([encoded(frame) + trailing])[0] == frame
 
 
@@ -103,7 +103,7 @@ def test_random_bytes_are_frames_or_broken_and_never_an_exception(data: st.DataO
 
 
 @given(st.lists(frames(), max_size=3), broken_frames(), st.binary(max_size=40))
-def test_a_broken_frame_ends_the_stream_for_ever(before: list[Frame], broken: bytes, after: bytes) -> None:
+def test_a_decoder_finds_no_more_frames_after_a_broken_one(before: list[Frame], broken: bytes, after: bytes) -> None:
     decoder = Decoder(LIMIT)
     decoder.feed(b"".join(map(encoded, before)) + broken + after)
     assert [decoder.next() for _ in before] == before
@@ -111,7 +111,7 @@ def test_a_broken_frame_ends_the_stream_for_ever(before: list[Frame], broken: by
     assert isinstance(first, Broken)
     decoder.feed(encoded(Signal.HEARTBEAT))
     assert decoder.next() is first
-    assert decoder.buffered == 0  # nothing of it is kept
+    assert decoder.buffered == 0  # The decoder keeps nothing of the stream.
 
 
 @pytest.mark.parametrize(
@@ -123,12 +123,12 @@ def test_a_broken_frame_ends_the_stream_for_ever(before: list[Frame], broken: by
         (b"\x00\x64" + b"x" * 100 + b"\x00\x00\x00\x00\xce", f"b'{'x' * 80}' is not a media type"),
     ],
 )
-def test_what_is_broken_says_why(data: bytes, reason: str) -> None:
+def test_a_broken_frame_gives_its_reason(data: bytes, reason: str) -> None:
     assert decoded([data]) == [Broken(reason)]
 
 
 @pytest.mark.parametrize("size", [LIMIT + 1, 2**14, 2**20])
-def test_a_content_over_the_limit_is_refused_once_its_length_is_there(size: int) -> None:
+def test_a_content_over_the_limit_is_refused_when_its_length_arrives(size: int) -> None:
     decoder, before = Decoder(LIMIT), encode(Message.octets(b"x" * size))[: -size - 1]
     decoder.feed(before[:-1])
     assert decoder.next() is None
@@ -137,7 +137,7 @@ def test_a_content_over_the_limit_is_refused_once_its_length_is_there(size: int)
 
 
 @pytest.mark.parametrize("size", [2**14, 2**14 + 1, 2**20])
-def test_a_large_frame_is_whole_with_its_end_mark(size: int) -> None:
+def test_a_large_frame_is_complete_with_its_end_mark(size: int) -> None:
     message = Message.octets(b"x" * size)
     before = encode(message)[: -size - 1]
     for mark, expected in (b"\xce", message), (b"\x00", Broken("a frame does not end in the end mark")):
@@ -149,7 +149,7 @@ def test_a_large_frame_is_whole_with_its_end_mark(size: int) -> None:
 
 
 @given(messages(), st.integers(0, 120))
-def test_half_a_frame_is_nothing_yet(message: Message, part: int) -> None:
+def test_a_decoder_finds_nothing_in_a_part_of_a_frame(message: Message, part: int) -> None:
     whole = encode(message)
     decoder, fed = Decoder(LIMIT), min(part, len(whole) - 1)
     decoder.feed(whole[:fed])
@@ -161,7 +161,7 @@ def test_half_a_frame_is_nothing_yet(message: Message, part: int) -> None:
 
 
 @given(messages(), messages(), st.integers(1, 7))
-def test_behind_another_frame_half_a_frame_is_nothing_yet(first: Message, second: Message, missing: int) -> None:
+def test_a_decoder_finds_nothing_in_a_part_of_a_second_frame(first: Message, second: Message, missing: int) -> None:
     decoder, whole = Decoder(LIMIT), encode(second)
     decoder.feed(encode(first) + whole[:-missing])
     assert decoder.next() == first
@@ -172,7 +172,9 @@ def test_behind_another_frame_half_a_frame_is_nothing_yet(first: Message, second
 
 
 @given(st.data(), st.lists(frames(), max_size=6), st.integers(1, 3), st.sampled_from([None, *Signal]))
-def test_many_frames_at_once_are_the_same_frames(data: st.DataObject, sent: list[Frame], most: int, likely: Signal | None) -> None:
+def test_a_decoder_finds_the_same_frames_however_many_it_gives_at_once(
+    data: st.DataObject, sent: list[Frame], most: int, likely: Signal | None
+) -> None:
     decoder, found = Decoder(LIMIT, likely), list[Frame | Broken]()
     for chunk in data.draw(cuts(b"".join(map(encoded, sent)))):
         decoder.feed(chunk)
@@ -184,7 +186,7 @@ def test_many_frames_at_once_are_the_same_frames(data: st.DataObject, sent: list
 
 
 @given(st.data(), st.lists(st.integers(0, 2**18), min_size=1, max_size=3))
-def test_large_contents_come_the_same_through_the_room(data: st.DataObject, sizes: list[int]) -> None:
+def test_large_contents_are_the_same_when_read_into_the_room(data: st.DataObject, sizes: list[int]) -> None:
     sent = [Message.octets(bytes([index]) * size) for index, size in enumerate(sizes)]
     stream, decoder, found = memoryview(b"".join(map(encode, sent))), Decoder(2**18), list[Frame | Broken]()
     while stream:
@@ -193,7 +195,7 @@ def test_large_contents_come_the_same_through_the_room(data: st.DataObject, size
             count = data.draw(st.integers(1, 2**16))
             decoder.feed(bytes(stream[:count]))
         else:
-            assert room, "what is read into no room is the end of a stream"
+            assert room, "a read into an empty room would look like the end of the stream"
             count = min(data.draw(st.integers(1, len(room))), len(stream))
             room[:count] = stream[:count]
             decoder.filled(count)
@@ -203,7 +205,7 @@ def test_large_contents_come_the_same_through_the_room(data: st.DataObject, size
 
 
 @pytest.mark.parametrize("size", [2**20, 2**24, 2**26, 2**32 - 1])
-def test_what_is_only_announced_takes_no_memory(size: int) -> None:
+def test_a_declared_length_takes_no_memory(size: int) -> None:
     decoder, frame = Decoder(2**32 - 1), encode(Message.octets(b""))[:-5] + size.to_bytes(4)
     before = resident()
     decoder.feed(frame)
@@ -221,12 +223,12 @@ def test_what_is_only_announced_takes_no_memory(size: int) -> None:
 @pytest.mark.parametrize(
     ("size", "came", "enough"),
     [
-        (2**20, 2**17 - 1, False), (2**20, 2**17, True),  # an eighth of it
+        (2**20, 2**17 - 1, False), (2**20, 2**17, True),  # An eighth of the content is enough.
         (2**25 - 8, 2**17, False), (2**25 - 8, 2**22 - 2, False), (2**25 - 8, 2**22 - 1, True),
-        (2**25, 2**16, False), (2**25, 2**17 - 1, False), (2**25, 2**17, True),  # the system gives it bit by bit
+        (2**25, 2**16, False), (2**25, 2**17 - 1, False), (2**25, 2**17, True),  # The system gives memory of this size page by page.
     ],
 )  # fmt: skip
-def test_there_is_room_for_the_rest_once_enough_came(size: int, came: int, enough: bool) -> None:  # noqa: FBT001 - the parameter above
+def test_a_decoder_makes_room_for_the_rest_once_enough_came(size: int, came: int, enough: bool) -> None:  # noqa: FBT001 - a parameter of the test
     decoder = Decoder(size)
     decoder.feed(encode(Message.octets(b""))[:-5] + size.to_bytes(4) + b"x" * came)
     assert decoder.next() is None
@@ -235,20 +237,20 @@ def test_there_is_room_for_the_rest_once_enough_came(size: int, came: int, enoug
 
 
 def resident() -> int:
-    """Bytes of this process that are in memory; where the system does not tell, the most that ever were."""
+    """Bytes of this process that are in memory, or their maximum where the system tells only that."""
     if sys.platform == "linux":
         return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def test_a_room_that_somebody_still_holds_harms_nothing() -> None:
+def test_a_room_that_the_caller_still_holds_does_no_harm() -> None:
     decoder, message = Decoder(2**20), Message.octets(b"x" * 2**17)
     stream = memoryview(encode(message))
     decoder.feed(bytes(stream[: 2**16]))
     assert decoder.next() is None
     at, held = 2**16, list[memoryview | None]()
     while (room := decoder.room()) is not None:
-        held += [room, decoder.room()]  # asked for again: the first one is taken back
+        held += [room, decoder.room()]  # The second call takes the first room back.
         room = held[-1]
         assert room
         room[:] = stream[at : at + len(room)]
@@ -258,7 +260,7 @@ def test_a_room_that_somebody_still_holds_harms_nothing() -> None:
 
 
 @given(signals(), st.integers(0, 40), st.integers(1, 40))
-def test_signals_get_through_however_small_messages_are_to_be(signal: Signal, size: int, limit: int) -> None:
+def test_signals_arrive_however_small_the_limit_of_messages_is(signal: Signal, size: int, limit: int) -> None:
     message = Message.text("x" * size)
     expected = message if size <= limit else Broken(f"a content of {size} bytes is over the limit of {limit}")
     assert decoded([signal.frame + encode(message)], limit) == [signal, expected]
@@ -275,7 +277,7 @@ def test_signals_get_through_however_small_messages_are_to_be(signal: Signal, si
         (Signal.CLOSE_OK, b"innmind/ipc:connection.close-ok"),
     ],
 )
-def test_signals_are_what_the_wire_says(signal: Signal, content: bytes) -> None:
+def test_each_signal_has_its_content_and_frame(signal: Signal, content: bytes) -> None:
     assert signal.content == content
     assert signal.frame == b"\x00\x0atext/plain" + len(content).to_bytes(4) + content + b"\xce"
 
@@ -294,28 +296,28 @@ def test_only_the_exact_type_and_content_make_a_signal() -> None:
 
 
 @pytest.mark.parametrize("size", [7, 70])
-def test_media_types_too_long_to_cache_are_read_all_the_same(size: int) -> None:
+def test_a_decoder_reads_media_types_that_are_too_long_to_cache(size: int) -> None:
     message = Message.of("text/plain; a=" + "b" * 500, b"x" * size).unwrap()
     assert decoded([encode(message)]) == [message]
 
 
 @given(st.lists(messages()))
-def test_messages_are_encoded_to_their_frames_in_order(sent: list[Message]) -> None:
+def test_an_encoder_writes_the_frames_of_messages_in_order(sent: list[Message]) -> None:
     encoder = Encoder(Limits())
-    for _ in range(2):  # what the first ones leave behind does not change the others
+    for _ in range(2):  # The first round fills the caches. They must not change the second.
         assert b"".join(encoder.encode(sent)) == b"".join(map(encode, sent))
     assert encoder.largest == max((len(message.content) for message in sent), default=0)
 
 
 @pytest.mark.parametrize("size", [2**16, 2**16 + 1])
-def test_large_contents_are_neither_joined_nor_copied(size: int) -> None:
+def test_an_encoder_neither_joins_nor_copies_large_contents(size: int) -> None:
     small, large = Message.text("small"), Message.octets(b"x" * size)
     pieces = Encoder(Limits()).encode([small, large])
     assert b"".join(pieces) == encode(small) + encode(large)
     assert any(piece is large.content for piece in pieces) == (size > 2**16)
 
 
-def test_a_long_media_type_is_not_remembered() -> None:
+def test_an_encoder_does_not_cache_a_long_media_type() -> None:
     encoder, long = Encoder(Limits()), Message.of("text/plain; a=" + "b" * 10_000, b"").unwrap()
     tracemalloc.start()
     encoder.encode([long])
@@ -324,7 +326,7 @@ def test_a_long_media_type_is_not_remembered() -> None:
 
 
 @given(st.lists(messages(), max_size=3), signals())
-def test_one_message_that_must_not_be_sent_refuses_all(others: list[Message], signal: Signal) -> None:
+def test_an_encoder_refuses_all_messages_if_it_refuses_one(others: list[Message], signal: Signal) -> None:
     reserved, encoder = Message.text(signal.content.decode()), Encoder(Limits())
     with pytest.raises(RefusedError) as raised:
         encoder.encode([*others, reserved])
@@ -341,9 +343,9 @@ def test_a_message_equal_to_a_signal_is_refused(signal: Signal) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    ["text", Message.text("a").content, Message(TEXT_PLAIN, "text"), Message(TEXT_PLAIN, bytearray(b"a")), Message("text/plain", b"a")],  # type: ignore[arg-type]  # what this test is about
+    ["text", Message.text("a").content, Message(TEXT_PLAIN, "text"), Message(TEXT_PLAIN, bytearray(b"a")), Message("text/plain", b"a")],  # type: ignore[arg-type]  # The test needs wrong types.
 )
-def test_what_is_no_message_is_a_mistake_of_the_caller(wrong: Message) -> None:
+def test_an_encoder_raises_for_an_object_that_is_not_a_message(wrong: Message) -> None:
     with pytest.raises(TypeError, match="Message"):
         Encoder(Limits()).encode([Message.text("right"), wrong])
 
@@ -362,12 +364,12 @@ def test_a_message_over_the_limit_is_refused(size: int, refused: object) -> None
 A_B = MediaType("a", "b")
 
 
-def test_a_new_decoder_has_nothing() -> None:
+def test_a_new_decoder_is_empty() -> None:
     decoder = Decoder(LIMIT)
     assert (decoder.buffered, decoder.fresh) == (0, False)
 
 
-def test_frames_alike_are_told_apart_wherever_the_stream_is_cut() -> None:
+def test_a_decoder_tells_similar_frames_apart_wherever_the_stream_is_cut() -> None:
     alike = [Message(A_B, bytes([number]) * 40) for number in range(3)]
     stream = b"".join(map(encode, alike[1:]))
     for cut in range(len(stream) + 1):
@@ -379,7 +381,7 @@ def test_frames_alike_are_told_apart_wherever_the_stream_is_cut() -> None:
         assert found == alike
 
 
-def test_a_lone_frame_without_its_end_mark_is_broken_also_if_it_is_like_the_last_one() -> None:
+def test_a_frame_without_its_end_mark_is_broken_even_if_it_resembles_the_last_one() -> None:
     frame = encode(Message(A_B, b"x" * 40))
     assert decoded([frame, frame[:-1] + b"\x00"]) == [Message(A_B, b"x" * 40), Broken("a frame does not end in the end mark")]
 
@@ -387,13 +389,13 @@ def test_a_lone_frame_without_its_end_mark_is_broken_also_if_it_is_like_the_last
 @pytest.mark.parametrize(
     "sent",
     [
-        # Lengths as they would be read elsewhere: from the length of the media type on, and from the second byte of that of the content.
+        # The lengths that a decoder would read at two wrong places: at the length of the media type, and one byte late.
         [Message(A_B, b"x" * (0x0003612F - 5))],
         [Message(A_B, b"x" * 40), Message(A_B, b"x" * 40), Message(A_B, b"x" * (0x0003612F - 50))],
         [Message(A_B, b"x" * 40), Message(A_B, b"\x05"), Message(A_B, b"x" * 251)],
     ],
 )
-def test_a_length_is_read_where_it_stands(sent: list[Message]) -> None:
+def test_a_decoder_reads_the_length_of_a_content_at_its_place(sent: list[Message]) -> None:
     decoder = Decoder(2**20)
     decoder.feed(encode(sent[0]))
     found = decoder.frames(9)

@@ -1,4 +1,4 @@
-"""Reading what an end has to say, as a wire would."""
+"""Takes the bytes that an end wants to write, as a wire does."""
 
 from typing import Protocol
 
@@ -11,7 +11,7 @@ class End(Protocol):
 
 
 def written(end: End) -> bytes:
-    """Everything in the outbox, which is empty then."""
+    """All bytes of the outbox. The outbox is empty afterwards."""
     out = list[bytes]()
     while end.outbox.size:
         out.append(bytes(end.outbox.head()))

@@ -1,7 +1,7 @@
 """`python -m tests.fuzz TARGET [--seconds 60] [--corpus DIRECTORY]`: a coverage-guided fuzzer on one target.
 
-It begins with the seeds and what the corpus has from earlier runs, and keeps there what reached anything new. The
-status is 0 if nothing was found; a finding is printed as the bytes that fail, to be pasted as an `@example`.
+The fuzzer begins with the seeds and with the inputs that earlier runs left in the corpus. It adds the inputs that reach
+new code. The exit status is 0 if it finds nothing. It prints a finding as bytes, which you can paste as an `@example`.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def _run(target: str, seconds: int, work: Path, corpus: Path) -> int:
-    """Fuzz; the status of libFuzzer."""
+    """Fuzz, and return the status of libFuzzer."""
     begin, findings, words = work / "seeds", work / "findings", work / "words"
     begin.mkdir()
     findings.mkdir()
@@ -65,12 +65,12 @@ def _run(target: str, seconds: int, work: Path, corpus: Path) -> int:
 
 
 def _words() -> list[bytes]:
-    """What is hard to guess."""
+    """Byte strings that a fuzzer hardly guesses."""
     return [*(signal.frame for signal in Signal), *(signal.content for signal in Signal), b"\0\x0atext/plain", b"\xff\xff\xff\xff"]
 
 
 def _dictionary_line(word: bytes) -> str:
-    """The word as libFuzzer reads it."""
+    """The word in libFuzzer's notation."""
     return '"' + "".join(f"\\x{byte:02x}" for byte in word) + '"\n'
 
 

@@ -1,4 +1,4 @@
-"""Target: a client's end, driven as the shell does, with a hostile server."""
+"""Target: a client's end with a hostile server. The target drives it as the shell does."""
 
 from enum import Enum, auto
 from typing import Final, final
@@ -11,49 +11,49 @@ from ipcfold.limits import LARGEST_CONTENT
 from tests.fuzz.models import Line, Stream
 from tests.fuzz.program import HEARTBEAT, Program, limits, own_messages, piece
 
-_KEPT_BESIDE: Final = 256  # what a kept response counts beside its content
+_KEPT_BESIDE: Final = 256  # The bytes that an unread response counts beside its content.
 
 
 def _weight(kept: Message) -> int:
-    """What a kept response counts: a media type only where it is long or has parameters."""
+    """The bytes that an unread response counts. A media type counts only if it is long or has parameters."""
     parameters, text = len(kept.media_type.parameters), len(str(kept.media_type))
     return len(kept.content) + _KEPT_BESIDE + (2 * text + 128 * parameters if parameters or text > 256 else 0)
 
 
 class Op(Enum):
-    """What can happen."""
+    """The steps of a program."""
 
     HEAR = auto()
-    """The server says a piece, and all it said is read."""
+    """The server writes a piece, and the client reads all that waits."""
     SAY = auto()
-    """The server says a piece."""
+    """The server writes a piece."""
     READ = auto()
-    """Some bytes are read."""
+    """The client reads some bytes."""
     SEND = auto()
-    """The user sends messages."""
+    """The program sends messages."""
     RESPONSE = auto()
-    """The user takes the next response."""
+    """The program takes the next response."""
     RESPONSE_TO = auto()
-    """The user takes the next response to one message."""
+    """The program takes the next response to one message."""
     TAKE = auto()
-    """The server reads, so that the socket takes so many bytes more."""
+    """The server reads, so the socket takes that many more bytes."""
     WAIT = auto()
     """Time passes."""
     FINISH = auto()
     """The server ends its stream."""
     RESET = auto()
-    """The server reads no more."""
+    """The server stops reading."""
     CLOSE = auto()
-    """The user closes."""
+    """The program closes."""
     INTERRUPT = auto()
-    """An exception strikes."""
+    """An exception interrupts the client."""
 
 
 OPS: Final = tuple(Op)
 
 
 def calling(data: bytes) -> None:
-    """The end counts acknowledgements, attributes responses, and says what it has to and no more."""
+    """The end counts acknowledgements, assigns responses to messages, and writes exactly what it must."""
     program = Program(data)
     run = _Run(program)
     while program.left:
@@ -63,7 +63,7 @@ def calling(data: bytes) -> None:
 
 @final
 class _Model:
-    """What the end must have come to, by what it was told."""
+    """The state that the end must have after all its events."""
 
     def __init__(self, limits: Limits) -> None:
         self.state = ClientState.CONNECTED
@@ -190,7 +190,7 @@ class _Run:
         self._move()
 
     def finish(self) -> None:
-        """The server reads all: then everything was said, and the responses left are those that came."""
+        """The server reads everything. Then nothing is unwritten, and the unread responses are those that came."""
         self._line.room += 2**30
         self._move()
         if not self._line.reset and self._model.state not in {
@@ -217,7 +217,7 @@ class _Run:
             self._end.end()
 
     def _move(self) -> None:
-        """As the shell does before it reads: let time be known, and write."""
+        """Tell the time and write, as the shell does before it reads."""
         self._check()
         if self._end.open:
             before = self._end.outbox.size

@@ -1,6 +1,6 @@
-"""What must be true of one serving end, by the bytes that went through its socket and what its handler did.
+"""The rules for a server's end of one connection, from the bytes of its socket and the answers of its handler.
 
-A model is told what the shell does and sees, never what the end thinks; it looks at the end only to compare.
+The model gets the actions of the shell, never the state of the end. It reads that state only to compare it.
 """
 
 from typing import Final, final
@@ -24,7 +24,7 @@ _FAULTS: Final = {
 
 @final
 class ConnectionModel:
-    """The model of one serving end."""
+    """The model of a server's end of one connection."""
 
     def __init__(self, end: ServerConnection, limits: Limits, now: float) -> None:
         self._end = end
@@ -34,35 +34,35 @@ class ConnectionModel:
         self._closed = False
         """Whether the peer asked to close."""
         self._messages: list[Message] = []
-        """Those between its acceptance and that."""
+        """The messages between the acceptance of the greeting and the wish to close."""
         self._asked = 0
         self._answers: list[Frame] = [Signal.START]
-        """What was to be said until now, but for heartbeats and closing."""
+        """The frames to write until now, without heartbeats and signals about closing."""
         self._answers_size = len(Signal.START.frame)
         self._largest_answer = 0
         self._said = Stream(LARGEST_CONTENT)
         self._said_size = 0
         self._beats = 0
-        """How many heartbeats there can have been."""
+        """The largest possible number of heartbeats."""
         self._ended = False
         self._dropping = False
-        """Whether we ended it, by asking or because its time was over."""
+        """Whether the server ended the connection: it asked to close, or the peer was late."""
         self._asked_to_close = False
         self._state = ServerState.GREETED
         self._moved_at = now
-        """Since when it is in that state, or when less was to be written while it was closed."""
+        """When the state began, or when the unwritten bytes last became fewer during the closing."""
         self._drained_at: float | None = None
         self.lost = False
-        """Whether it was let go with something still to be said, because its time was over."""
+        """Whether the peer was late, so that some bytes were never written."""
         self._begun: float | None = None
-        """When the frame under way began, less the time paused until then."""
+        """When the incomplete frame began, minus the pauses before."""
 
-    # What happens
+    # The events.
 
     def received(self, data: bytes) -> None:
-        # Who is asked to close while a message of it waits is looked at again when the next bytes come.
-        assert not self._heard.broken or self._asked_to_close, "nothing is read behind a broken frame"
-        assert self._end.outbox.size <= self._limits.unsent, "nothing is read from who does not read"
+        # A peer may be asked to close while its message waits. The end then notices a broken frame with the next bytes.
+        assert not self._heard.broken or self._asked_to_close, "nothing is read after a broken frame"
+        assert self._end.outbox.size <= self._limits.unsent, "a peer that does not read is not read"
         new = self._heard.add(data)
         for frame in new:
             if not self._accepted:
@@ -78,13 +78,13 @@ class ConnectionModel:
         self._ended = True
 
     def asked(self, message: Message) -> None:
-        """The handler was asked for its answer to this."""
+        """The handler got this message."""
         assert self._asked < len(self._messages)
         assert message == self._messages[self._asked]
         self._asked += 1
 
     def answered(self, continuation: Continuation[int]) -> None:
-        """The handler answered that."""
+        """The handler answered that message."""
         if not self._asked_to_close:
             answer: list[Frame] = [Signal.RECEIVED, *continuation.responses]
             size = len(Signal.RECEIVED.frame) + sum(len(encode(response)) for response in continuation.responses)
@@ -95,7 +95,7 @@ class ConnectionModel:
                 self.closing()
 
     def closing(self) -> None:
-        """We asked to close."""
+        """The server asked to close."""
         self._asked_to_close = self._dropping = True
 
     def draining(self, now: float) -> None:
@@ -120,23 +120,23 @@ class ConnectionModel:
         assert not self._said.broken
 
     def progressed(self, now: float) -> None:
-        """Less waits to be written than before, because it went or because it never will."""
+        """The unwritten bytes are fewer than before: some were written or dropped."""
         self._notice(now)
         if self._state is ServerState.CLOSING or self._state is ServerState.OVER:
             self._moved_at = now
 
     def ticked(self, now: float, paused: float) -> None:
-        """Time passed: nobody is late, and there is something to wait for."""
+        """Time passed. Now the peer is not late, and the next deadline is in the future."""
         end = self._end
         self._beats += 1
         if end.fault and self._state is not ServerState.OVER and not self._heard.broken:
             assert end.fault.endswith(_FAULTS[self._state])
-        if end.state is ServerState.OVER and self._state is not ServerState.OVER:  # only time can have done it
+        if end.state is ServerState.OVER and self._state is not ServerState.OVER:  # Only a deadline can have ended it.
             assert end.fault
             self._check_patience(now, paused)
             self._dropping = True
             self._state, self._moved_at = end.state, now
-        if end.over:  # one that had said all was let go before
+        if end.over:  # The peer was late: an end without unwritten bytes is removed earlier.
             self.lost = True
             return
         assert end.deadline > now
@@ -153,22 +153,24 @@ class ConnectionModel:
                 pass
 
     def _check_patience(self, now: float, paused: float) -> None:
-        """Who is let go had its time."""
+        """A peer that is late had all of its time."""
         match self._state:
             case ServerState.GREETED:
                 assert now >= self._moved_at + self._limits.handshake
             case ServerState.TALKING:
                 assert self._begun is not None
                 assert now >= self._begun + paused + self._limits.frame
-            case ServerState.CLOSING | ServerState.OVER if self._drained_at is not None and self._drained_at < now:  # not by this very tick
+            case ServerState.CLOSING | ServerState.OVER if (
+                self._drained_at is not None and self._drained_at < now
+            ):  # The drain did not begin in this tick.
                 assert now >= self._drained_at + self._limits.drain
             case ServerState.CLOSING | ServerState.OVER:
                 assert now >= self._moved_at + min(self._limits.drain, self._limits.frame)
 
-    # What must hold
+    # The rules.
 
     def check(self, now: float, paused: float) -> None:
-        """After everything that happened."""
+        """Check the rules that hold after every event."""
         end = self._end
         self._notice(now)
         self._check_memory()
@@ -176,7 +178,7 @@ class ConnectionModel:
         if end.state is ServerState.CLOSING:
             assert self._asked_to_close
         clogged = end.outbox.size > self._limits.unsent
-        if not end.waiting and not clogged and not self._dropping:  # all that was heard was looked at
+        if not end.waiting and not clogged and not self._dropping:  # The end has handled all that it read.
             assert self._asked == len(self._messages)
             assert end.state is self._expected()
             if end.state is ServerState.TALKING and self._heard.rest and self._begun is None:
@@ -188,7 +190,7 @@ class ConnectionModel:
             self._state, self._moved_at = self._end.state, now
 
     def flushed(self) -> None:
-        """Everything was written that is to be: nothing is missing."""
+        """Check that nothing is missing after the end wrote everything."""
         said = [frame for frame in self._said.frames if frame is not Signal.HEARTBEAT]
         assert not self._said.rest
         assert said[: len(self._answers)] == self._answers
@@ -202,7 +204,7 @@ class ConnectionModel:
         return ServerState.TALKING if self._accepted else ServerState.GREETED
 
     def _check_memory(self) -> None:
-        end, signals = self._end, (self._beats + 2) * SIGNAL_SIZE  # both words about closing
+        end, signals = self._end, (self._beats + 2) * SIGNAL_SIZE  # Two more: the signals about closing.
         assert end.outbox.size + self._said_size <= self._answers_size + signals
         assert end.outbox.size <= self._limits.unsent + self._largest_answer + 4 * SIGNAL_SIZE
 
@@ -213,4 +215,4 @@ class ConnectionModel:
             assert self._heard.broken or self._state is ServerState.OVER
             assert self._heard.broken == fault.startswith("it broke the protocol: ") or self._dropping or self._state is ServerState.OVER
         elif self._heard.broken and self._end.state is ServerState.OVER and not self._dropping:
-            assert self._closed, "who broke the protocol is told"
+            assert self._closed, "an end that saw a broken frame has a fault"

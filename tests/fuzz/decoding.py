@@ -1,6 +1,6 @@
 """Target: a decoder and any stream.
 
-The program: a limit and three sizes of reads, then either the stream as it is, or pieces of one.
+The program has a limit and three sizes of reads. Then comes either the stream itself or pieces of one.
 """
 
 from itertools import cycle
@@ -15,11 +15,11 @@ from tests.fuzz.program import Program, limits, piece
 
 IN_PIECES: Final = b"\0"
 VERBATIM: Final = b"\1"
-_BYTEWISE: Final = 2000  # longer streams are not read byte by byte, for the time it takes
+_BYTEWISE: Final = 2000  # Longer streams would take too long byte by byte.
 
 
 def decoding(data: bytes) -> None:
-    """Decoding is the same however the stream is cut, keeps little, and agrees with the plainest parser."""
+    """A decoder gives the same frames however the stream is cut, keeps little, and agrees with a simple parser."""
     program = Program(data)
     verbatim = program.choice((IN_PIECES, VERBATIM)) == VERBATIM
     limit = limits(program).message
@@ -43,7 +43,7 @@ def _pieces(program: Program) -> bytes:
 
 
 def _cut(stream: bytes, sizes: list[int]) -> list[bytes]:
-    """The stream in reads of these sizes, over and over."""
+    """The stream in reads of these sizes, in turn."""
     pieces, at, size = list[bytes](), 0, cycle(sizes)
     while at < len(stream):
         pieces.append(stream[at : at + next(size)])
@@ -52,7 +52,7 @@ def _cut(stream: bytes, sizes: list[int]) -> list[bytes]:
 
 
 def _decoded(cut: list[bytes], limit: int) -> tuple[list[Frame], bool]:
-    """The frames found, and whether the stream broke."""
+    """The frames of the stream, and whether the stream is broken."""
     decoder, found = Decoder(limit), list[Frame]()
     largest = max(limit, LONGEST_SIGNAL) + LONGEST_HEADER
     for data in cut:
@@ -75,7 +75,7 @@ def _broken_for_ever(decoder: Decoder, broken: Broken) -> None:
 
 
 def _inverse(frames: list[Frame], limit: int) -> None:
-    """What was decoded may be sent on, and then comes to the same."""
+    """Check that the decoded frames may be sent, and are the same after decoding them again."""
     for frame in frames:
         assert isinstance(frame, Signal) or refusal(frame, Limits(message=limit)) == Nothing
     again = b"".join(frame.frame if isinstance(frame, Signal) else encode(frame) for frame in frames)

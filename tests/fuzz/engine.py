@@ -1,6 +1,6 @@
-"""The process that fuzzes: instruments the core, then hands over to libFuzzer, which ends it.
+"""The process that fuzzes. It instruments the core and then runs libFuzzer, which ends the process.
 
-`python -m tests.fuzz` starts it. It is a module of its own, since nothing of the core may be imported before.
+`python -m tests.fuzz` starts it. It is a module of its own, since nothing may import the core before.
 """
 
 import sys

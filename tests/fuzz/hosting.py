@@ -1,6 +1,6 @@
-"""Target: a whole server without its sockets, driven as the shell does, with hostile peers.
+"""Target: a whole server without sockets, and hostile peers. The target drives it as the shell does.
 
-Events may come while the handler has a message, too: that is more than the shell does, and a broker may.
+Events may come also while the handler has a message. The shell sends none then, but another shell may.
 """
 
 from enum import Enum, auto
@@ -11,50 +11,50 @@ from ipcfold.core.wire import Signal
 from tests.fuzz.program import Program, limits, outcome, own_messages, piece
 from tests.fuzz.server import Client, Server
 
-_USERS: Final = (0, 0, 0, 1)  # the server's own is 0
+_USERS: Final = (0, 0, 0, 1)  # The server's own user is 0.
 _IDLE: Final = (None, 16.0)
 
 
 class Op(Enum):
-    """What can happen."""
+    """The steps of a program."""
 
     HEAR = auto()
-    """A peer says a piece, and all it said is read."""
+    """A peer writes a piece, and the server reads all that waits."""
     GREET = auto()
-    """A peer comes, takes anything and accepts."""
+    """A peer with a large socket connects and accepts the greeting."""
     SAY = auto()
-    """A peer says a piece."""
+    """A peer writes a piece."""
     READ = auto()
-    """Some bytes are read."""
+    """The server reads some bytes."""
     ANSWER = auto()
     """The handler answers."""
     TAKE = auto()
-    """A peer reads, so that its socket takes so many bytes more."""
+    """A peer reads, so its socket takes that many more bytes."""
     WAIT = auto()
     """Time passes."""
     ABSENT = auto()
-    """Time passes while the server looks away."""
+    """Time passes while the server does not read."""
     CONNECT = auto()
-    """A peer comes."""
+    """A peer connects."""
     FINISH = auto()
     """A peer ends its stream."""
     RESET = auto()
-    """A peer reads no more."""
+    """A peer stops reading."""
     DROP = auto()
-    """The system has no room for a peer."""
+    """The system has no memory for a peer."""
     FAIL = auto()
-    """The handler raises, or gives no answer."""
+    """The handler raises, or returns an invalid answer."""
     INTERRUPT = auto()
     """The handler is interrupted."""
     SHUTDOWN = auto()
-    """The server is to end."""
+    """The server gets a signal to end."""
 
 
 OPS: Final = tuple(Op)
 
 
 def hosting(data: bytes) -> None:
-    """All that holds for one end holds for each, the peers take turns, and each answer is in the carry."""
+    """Each connection keeps the rules of one, the peers take turns, and each answer is in the carry."""
     program = Program(data)
     chosen = limits(program)
     server = Server(chosen, program.choice(_IDLE))
@@ -65,7 +65,7 @@ def hosting(data: bytes) -> None:
 
 
 def step(server: Server, op: Op, program: Program, limits: Limits) -> None:
-    """One thing happens."""
+    """Do one step."""
     match op:
         case Op.CONNECT:
             server.connect(program.choice(_USERS), program.size())
@@ -92,7 +92,7 @@ def step(server: Server, op: Op, program: Program, limits: Limits) -> None:
 
 
 def _peer(server: Server, op: Op, client: Client, program: Program) -> None:
-    """What only one peer has to do with."""
+    """Do one step of one peer."""
     match op:
         case Op.HEAR:
             client.line.say(piece(program))

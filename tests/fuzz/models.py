@@ -1,11 +1,11 @@
-"""What the targets compare with: the plainest parser of a stream, and a socket as a shell notices it."""
+"""Models for the targets: a simple parser of a stream, and a socket as a shell sees it."""
 
 from typing import Final, final
 
 from ipcfold.core.wire import Broken, Frame, Signal
 from ipcfold.message import TEXT_PLAIN, MediaType, Message
 
-LONGEST_HEADER: Final = 2 + 0xFFFF + 4 + 1  # with the end mark
+LONGEST_HEADER: Final = 2 + 0xFFFF + 4 + 1  # The end mark counts, too.
 LONGEST_SIGNAL: Final = max(len(signal.content) for signal in Signal)
 SIGNAL_SIZE: Final = max(len(signal.frame) for signal in Signal)
 
@@ -14,7 +14,7 @@ _SHORTEST: Final = 2 + 4 + 1
 
 
 def first_frame(data: bytes, limit: int) -> tuple[Frame | Broken, int] | None:
-    """The frame that these bytes begin with and its size, or nothing yet."""
+    """The frame at the start of these bytes and its size, or `None` if it is incomplete."""
     header = 2 + int.from_bytes(data[:2]) + 4
     if len(data) < max(header, _SHORTEST):
         return None
@@ -38,7 +38,7 @@ def _media_type(text: bytes) -> MediaType | None:
 
 @final
 class Stream:
-    """The frames in all the bytes so far."""
+    """The frames of all bytes so far."""
 
     def __init__(self, limit: int) -> None:
         self.frames: list[Frame] = []
@@ -65,7 +65,7 @@ class Stream:
 
 @final
 class Line:
-    """A socket and the peer behind it: what the peer said and nobody read, and how much it still takes."""
+    """A socket and its peer: the unread bytes of the peer, and how many bytes the socket still takes."""
 
     def __init__(self, room: int) -> None:
         self.room = room
@@ -75,7 +75,7 @@ class Line:
         self._ended = False
 
     def say(self, data: bytes) -> None:
-        """The peer says this, unless it has ended its stream."""
+        """The peer writes this, unless it has ended its stream."""
         if not self._ended:
             self._incoming += data
 
@@ -84,7 +84,7 @@ class Line:
         self._ended = True
 
     def read(self, size: int) -> bytes | None:
-        """What one read brings: empty at the end of the stream, `None` where it would block."""
+        """The bytes of one read. They are empty at the end of the stream, and `None` where a read would block."""
         if not self._incoming:
             return b"" if self._ended else None
         data = bytes(self._incoming[: max(1, size)])
@@ -92,7 +92,7 @@ class Line:
         return data
 
     def take(self, data: bytes | memoryview) -> bytes | None:
-        """What the socket takes of these bytes; `None` if the peer has closed it."""
+        """The bytes that the socket takes, or `None` if the peer has closed it."""
         if self.reset:
             return None
         piece = bytes(data[: self.room])

@@ -1,7 +1,7 @@
 """Arbitrary bytes as a small program.
 
-Every byte string is one, so that a fuzzer may change any byte: a choice is a byte modulo the number of choices, and
-what is missing at the end reads as zeros. Nothing is drawn that the bytes do not say, so that each run can be repeated.
+Every byte string is a program, so a fuzzer may change any byte. A choice is a byte modulo the number of choices.
+Missing bytes at the end are zeros. Only the bytes decide what happens, so each run can be repeated.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from ipcfold.core.wire import Signal
 T = TypeVar("T")
 
 SIGNALS: Final = tuple(Signal)
-HEARTBEAT: Final = 1.0  # all times are sums of powers of two, so that the models add them up without rounding
+HEARTBEAT: Final = 1.0  # All times are sums of powers of two, so the models add them without rounding.
 TYPES: Final = (
     b"text/plain",
     b"TEXT/Plain",
@@ -47,7 +47,7 @@ class Program:
         return self._at < len(self._data)
 
     def take(self, count: int) -> bytes:
-        """So many bytes, or those that are left."""
+        """The next `count` bytes, or all that are left."""
         taken = self._data[self._at : self._at + count]
         self._at += len(taken)
         return taken
@@ -66,7 +66,7 @@ class Program:
 
 
 class Piece(Enum):
-    """What a peer may put on its stream."""
+    """The kinds of pieces that a peer may write."""
 
     RAW = auto()
     SIGNAL = auto()
@@ -74,9 +74,9 @@ class Piece(Enum):
     LARGE = auto()
     """A message of any size up to 64 KiB."""
     LONG_TYPE = auto()
-    """A media type of any size up to what the wire can say."""
+    """A media type of any size up to the largest of the wire."""
     DECLARED = auto()
-    """A header that declares any size up to 4 GiB, and nothing behind it."""
+    """A header that declares any size up to 4 GiB, without a content."""
     BENT = auto()
     """A frame with one byte wrong."""
     HALF = auto()
@@ -111,7 +111,7 @@ def piece(program: Program) -> bytes:
 
 
 def framed(media_type: bytes, content: bytes) -> bytes:
-    """A frame as the wire has it, right or wrong."""
+    """A frame of any media type and content, valid or not."""
     return len(media_type).to_bytes(2) + media_type + len(content).to_bytes(4) + content + b"\xce"
 
 
@@ -120,13 +120,13 @@ def _frame(program: Program) -> bytes:
 
 
 def _message(program: Program) -> bytes:
-    """A message, which may be spelled like a signal."""
+    """A message. It may be equal to a signal."""
     media_type, size = program.choice(TYPES), program.byte()
     return framed(media_type, SIGNALS[size % len(SIGNALS)].content if size >= 0xF0 else program.take(size % 64))
 
 
 def limits(program: Program) -> Limits:
-    """Small limits, so that short programs reach them."""
+    """Small limits, which short programs reach."""
     return Limits(
         message=program.choice(_MESSAGE_LIMITS),
         unsent=program.choice(_UNSENT_LIMITS),
@@ -140,7 +140,7 @@ def limits(program: Program) -> Limits:
 
 
 def own_messages(program: Program, limits: Limits) -> tuple[Message, ...]:
-    """Messages of our own side, which may be sent: at most three, of any size within the limit."""
+    """At most three messages that may be sent, of any size within the limit."""
     return tuple(Message.octets(bytes([number]) * (2 * program.size() % (limits.message + 1))) for number in range(program.byte() % 4))
 
 

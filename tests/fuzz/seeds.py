@@ -1,4 +1,4 @@
-"""Programs to begin with: the recordings of the original, and what each kind of hostile peer would do first."""
+"""The first programs of a fuzzer: the recordings of the original, and one for each kind of hostile peer."""
 
 from itertools import chain
 from typing import Final
@@ -8,14 +8,14 @@ from tests.fuzz import calling, decoding, hosting
 from tests.fuzz.program import PIECES, SIGNALS, Piece
 from tests.wire.recordings import Recording, Side, recordings
 
-LIMITS: Final = bytes(4)  # the first choice of each
-ROOM: Final = b"\xff\xff"  # the socket takes that much
-ONE_RESPONSE: Final = b"\1\0\3"  # of some bytes
-LARGE_RESPONSES: Final = b"\3" + b"\0\x96" * 3  # as large as may be
+LIMITS: Final = bytes(4)  # The first choice for each limit.
+ROOM: Final = b"\xff\xff"  # The bytes that the socket takes.
+ONE_RESPONSE: Final = b"\1\0\3"  # One short response.
+LARGE_RESPONSES: Final = b"\3" + b"\0\x96" * 3  # Three large responses.
 GO_ON: Final = b"\0"
 CLOSE: Final = b"\6"
 READS: Final = b"\7\1\100"
-SERVER: Final = b"\0"  # limits, and no timeout
+SERVER: Final = b"\0"  # No timeout.
 
 
 def calling_op(op: calling.Op, operand: bytes = b"") -> bytes:
@@ -47,7 +47,7 @@ def attacks() -> list[bytes]:
         bytes([PIECES.index(Piece.LARGE)]) + b"\xff\xff",
         bytes([PIECES.index(Piece.HALF), 1, 3, 0, 9]),
         bytes([PIECES.index(Piece.BENT), 1, 3, 0, 9, 1]),
-        bytes([PIECES.index(Piece.MESSAGE), 1, 0xF2]),  # spelled like a signal
+        bytes([PIECES.index(Piece.MESSAGE), 1, 0xF2]),  # A message equal to a signal.
         *raw(b"\0" * 20),
         *map(signal, Signal),
     ]
@@ -64,14 +64,14 @@ def seeds(target: str) -> list[bytes]:
             return whole + [decoding.IN_PIECES + LIMITS + READS + attack for attack in attacks()]
         case "calling":
             common = [_calling(recording) for recording in recordings()] + [_called(attack) for attack in attacks()]
-            return [*common, _two_questions(), _taken_as_they_come(), _silent_end()]
+            return [*common, _two_questions(), _read_at_once(), _silent_end()]
         case _:
             common = [_hosting(recording) for recording in recordings()] + [_hosted(attack) for attack in attacks()]
             return [*common, *map(_served, attacks()), _dripping(), _reader(GO_ON), _reader(CLOSE), _comers(b"\0"), _comers(b"\3")]
 
 
 def _replayed(recording: Recording, reader: Side, hear: bytes, say: bytes) -> bytes:
-    """This side hears what it heard there, and says something where it said something."""
+    """This side reads what it read in the recording, and writes where it wrote there."""
     heard = [[hear + part for part in raw(data)] if sender != reader else [say] for sender, data in recording.exchange]
     return b"".join(chain.from_iterable(heard))
 
@@ -102,7 +102,7 @@ def _hosted(attack: bytes) -> bytes:
 
 
 def _served(attack: bytes) -> bytes:
-    """A message, then that, then time."""
+    """One peer sends a message and the attack. Then time passes."""
     hear = (message(b"one"), attack)
     answer = hosting_op(hosting.Op.ANSWER, ONE_RESPONSE + GO_ON)
     said = b"".join(hosting_op(hosting.Op.HEAR, b"\0" + each) for each in hear)
@@ -110,7 +110,7 @@ def _served(attack: bytes) -> bytes:
 
 
 def _dripping() -> bytes:
-    """Every read ends in the middle of a heartbeat, and no one of them takes long."""
+    """Every read ends in the middle of a heartbeat, and no heartbeat takes long."""
     beat = Signal.HEARTBEAT.frame
     parts = [beat[:9], *[beat[9:] + beat[:9]] * 8]
     drops = (hosting_op(hosting.Op.HEAR, b"\0" + each) + hosting_op(hosting.Op.WAIT, b"\20") for part in parts for each in raw(part))
@@ -118,15 +118,15 @@ def _dripping() -> bytes:
 
 
 def _two_questions() -> bytes:
-    """Two messages are sent, each is answered, and no answer is taken for that to the other."""
+    """The client sends two messages, and each gets its own answer."""
     hear = (signal(Signal.RECEIVED), message(b"one"), signal(Signal.RECEIVED), message(b"two"))
     begin = calling_op(calling.Op.HEAR, signal(Signal.START)) + calling_op(calling.Op.SEND, b"\2\0\3\0\3")
     answers = b"".join(calling_op(calling.Op.HEAR, each) for each in hear)
     return LIMITS + ROOM + begin + answers + b"".join(calling_op(calling.Op.RESPONSE_TO, number) for number in (b"\0", b"\0", b"\1"))
 
 
-def _taken_as_they_come() -> bytes:
-    """More responses than are kept unread, each of them taken at once."""
+def _read_at_once() -> bytes:
+    """More responses come than the limit of unread ones, and the client reads each at once."""
     response = calling_op(calling.Op.HEAR, message(b"x" * 60)) + calling_op(calling.Op.RESPONSE)
     return (
         LIMITS
@@ -139,13 +139,13 @@ def _taken_as_they_come() -> bytes:
 
 
 def _silent_end() -> bytes:
-    """The user closes, and the server says nothing for long."""
+    """The client closes, and the server writes nothing for a long time."""
     begin = calling_op(calling.Op.HEAR, signal(Signal.START)) + calling_op(calling.Op.CLOSE)
     return LIMITS + ROOM + begin + calling_op(calling.Op.WAIT, b"\10") * 3
 
 
 def _reader(outcome: bytes) -> bytes:
-    """A peer says much at once, and reads slowly."""
+    """A peer writes much at once, and reads slowly."""
     connect = hosting_op(hosting.Op.CONNECT, b"\0" * 3)
     said = b"".join(hosting_op(hosting.Op.SAY, b"\0" + each) for each in (signal(Signal.START_OK), *[message(b"one")] * 4))
     some = hosting_op(hosting.Op.WAIT, b"\6") + hosting_op(hosting.Op.TAKE, b"\0\3\0")
@@ -155,6 +155,6 @@ def _reader(outcome: bytes) -> bytes:
 
 
 def _comers(user: bytes) -> bytes:
-    """Peers come, say a word and are gone."""
+    """Many peers connect, write one signal and leave."""
     come = hosting_op(hosting.Op.CONNECT, user + ROOM) + hosting_op(hosting.Op.HEAR, b"\0" + signal(Signal.START_OK))
     return LIMITS + SERVER + (come + hosting_op(hosting.Op.DROP, b"\0")) * 80

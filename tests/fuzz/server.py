@@ -1,4 +1,4 @@
-"""A whole server without its sockets, and all that must hold of it after every event."""
+"""A whole server without sockets, and the rules that hold after every event."""
 
 from math import inf
 from typing import Final, final
@@ -23,7 +23,7 @@ _OWN_USER: Final = 0
 
 @final
 class Client:
-    """The transport of one peer: its line, and the model that sees what goes through it."""
+    """The transport of one peer: its line, and the model that sees the bytes of the line."""
 
     def __init__(self, server: "Server", end: ServerConnection, line: Line, model: ConnectionModel) -> None:
         self.end = end
@@ -70,14 +70,14 @@ class Server:
         )
         self._transports = Transports(self._core, self._withdraw)
         self.clients: list[Client] = []
-        self._models: dict[Peer, ConnectionModel] = {}  # also of peers that are gone
+        self._models: dict[Peer, ConnectionModel] = {}  # Also those of peers that have left.
         self._most = 0
         self._turns = Turns()
         self._stopped = False
         self._ticking = False
 
     def finish(self) -> None:
-        """The server ends: then every peer is gone in time, and the carry counts the answers."""
+        """The server ends. Then every peer leaves in time, and the carry counts the answers."""
         self.shutdown()
         self.answer((), Outcome.CONTINUE)
         self.settle()
@@ -90,10 +90,10 @@ class Server:
         assert self._core.over
         assert self._core.turn(self.now, self.now)[0] is None
 
-    # Events
+    # The events.
 
     def connect(self, user: int, room: int) -> Client | None:
-        """A peer of that user comes, if there is a place for it; its socket takes so many bytes."""
+        """A peer of that user connects, unless the server is full. Its socket takes `room` bytes."""
         peer = Peer(len(self._models) + 1, uid=user)
         others = sum(client.end.peer.uid == user for client in self.clients) if user else 0
         full = len(self.clients) >= self._limits.connections or others >= self._limits.connections_per_user
@@ -112,7 +112,7 @@ class Server:
         return client
 
     def read(self, client: Client, size: int) -> None:
-        """The server reads so many bytes, if the end wants any."""
+        """The server reads at most `size` bytes, if the end wants any."""
         end = client.end
         if end.waiting or not end.reading:
             return
@@ -127,7 +127,7 @@ class Server:
             end.end()
 
     def take(self, client: Client, size: int) -> None:
-        """A peer reads, so that its socket takes so many bytes more."""
+        """A peer reads, so its socket takes `size` more bytes."""
         client.line.room += size
         if client.interest & WRITE:
             self._transports.write(client.end, self.now)
@@ -139,7 +139,7 @@ class Server:
         end, ask = self._turns.asked
         continuation = attrs.evolve(ask[1], carry=self._turns.answered(), responses=responses, outcome=outcome)
         self._models[end.peer].answered(continuation)
-        if not self._core.accepting:  # it was only to be answered before it is asked to close
+        if not self._core.accepting:  # The server ends: after this answer, it asks the peer to close.
             self._models[end.peer].closing()
         following = self._core.answered(continuation, self.now, self.now)
         if self._core.accepting:
@@ -158,7 +158,7 @@ class Server:
         wrong = (
             ask[1].respond(-1, Message.text(Signal.RECEIVED.content.decode())),
             ask[1].respond(-1, Message.octets(b"x" * (self._limits.message + 1))),
-            Continuation(-1),  # nobody's
+            Continuation(-1),  # A Continuation of no client.
         )
         if how % 4 < len(wrong):
             self._core.answered(wrong[how % 4], self.now, self.now)
@@ -167,18 +167,18 @@ class Server:
         self._ended()
 
     def interrupt(self) -> None:
-        """The handler is interrupted, or would be."""
+        """The handler is interrupted, whether it has a message or not."""
         self._turns.interrupted()
         self._core.interrupted(self.now)
         self._ended()
 
     def shutdown(self) -> None:
-        """The server is to end."""
+        """The server gets a signal to end."""
         self._core.shutdown(self.now)
         self._ended()
 
     def drop(self, client: Client) -> None:
-        """The system has no room for a peer; a message of it that waits is folded all the same."""
+        """The system has no memory for a peer. The server still folds a message of it that waits."""
         client.dropped = True
         client.end.abort("there is no room", self.now)
 
@@ -196,10 +196,10 @@ class Server:
         self._ticking = False
         for client in self.clients:
             client.model.ticked(self.now, self._paused)
-        assert due > self.now or not self._turns.idle, "it does not turn in vain"
+        assert due > self.now or not self._turns.idle, "the next turn has something to do"
 
     def settle(self) -> float:
-        """Take turns as a shell does, until nothing changes. Then all must hold. Returns when the next turn is due."""
+        """Take turns as a shell does, until nothing changes, and check the rules. Return when the next turn is due."""
         ends = [client.end for client in self.clients]
         while True:
             ask, _, due = self._transports.settle(self.now, self._heard)
@@ -210,18 +210,18 @@ class Server:
         for client in self.clients:
             if not self._ticking:
                 client.model.check(self.now, self._paused)
-            assert due <= client.end.deadline, "nobody is forgotten"
+            assert due <= client.end.deadline, "the next turn is no later than the deadline of any peer"
         self._turns.check(self._core, self._most)
         return due
 
-    # What the transports tell
+    # The calls of the transports.
 
     def clogged(self, end: ServerConnection) -> bool:
         """Whether this peer must read before the server reads more of it."""
         return end.outbox.size > self._limits.unsent
 
     def closed(self, client: Client) -> None:
-        """The core let a client go."""
+        """The core closed the connection of a client."""
         self.clients.remove(client)
         if client.dropped:
             return
@@ -232,7 +232,7 @@ class Server:
             client.model.flushed()
 
     def _withdraw(self) -> None:
-        if not self._stopped:  # only the timeout ends the server in a turn
+        if not self._stopped:  # Only the timeout ends the server during a turn.
             assert self._ticking
             self._ended()
 
@@ -242,7 +242,7 @@ class Server:
             self._models[new[1].peer].asked(new[0])
 
     def _ended(self) -> None:
-        """The fold has ended: everybody is asked to close, but who is to be answered first."""
+        """The fold has ended. The server asks all clients to close, except the one whose message the handler has."""
         assert not self._core.accepting
         self._stopped = True
         self._turns.stopped()

@@ -1,4 +1,4 @@
-"""The targets by name: functions of any bytes, which fail where something that must hold does not."""
+"""The targets by name. A target is a function of any bytes, which fails where a rule does not hold."""
 
 from collections.abc import Callable
 from typing import Final

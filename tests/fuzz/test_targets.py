@@ -1,4 +1,4 @@
-"""Each target holds on its seeds, on programs and on any bytes; `python -m tests.fuzz` looks further, for as long as one likes."""
+"""Each target passes its seeds, programs and any bytes. `python -m tests.fuzz` tries more, for as long as you like."""
 
 import pytest
 from hypothesis import example, given, settings
@@ -13,7 +13,7 @@ EXAMPLES = 600
 
 
 def pieces() -> st.SearchStrategy[bytes]:
-    """Pieces of a stream, as the program has them: mostly messages and signals, so that conversations go on."""
+    """Pieces of a stream in the notation of a program. Most are messages and signals, so connections go on."""
     valid = st.builds(lambda content: bytes([2, 0, len(content)]) + content, st.binary(max_size=40))
     signals = st.builds(lambda number: bytes([1, number]), st.integers(0, 5))
     typed = st.builds(lambda kind, rest: bytes([2, kind]) + rest, st.integers(0, len(TYPES) - 1), st.binary(min_size=1, max_size=4))
@@ -22,7 +22,7 @@ def pieces() -> st.SearchStrategy[bytes]:
 
 
 def programs(begin: bytes, often: list[int], ops: int, *, peers: bool = False) -> st.SearchStrategy[bytes]:
-    """Limits, what always comes first, then steps: mostly pieces heard, which is the first operation, and those that are to come often."""
+    """Programs: limits, the bytes `begin`, then steps. Most steps hear a piece (the first operation) or are one of `often`."""
     peer = st.integers(0, 3).map(lambda number: bytes([number])) if peers else st.just(b"")
     hear = st.builds(lambda who, piece: b"\0" + who + piece, peer, pieces())
     op = st.sampled_from(often) | st.sampled_from(often) | st.integers(1, ops - 1)
@@ -42,7 +42,7 @@ def hosting_programs() -> st.SearchStrategy[bytes]:
 
 
 @pytest.mark.parametrize(("target", "seed"), [(target, seed) for target in TARGETS for seed in seeds(target)])
-def test_the_seeds(target: str, seed: bytes) -> None:
+def test_each_target_passes_its_seeds(target: str, seed: bytes) -> None:
     for size in {len(seed), len(seed) // 2, len(seed) - 1}:
         TARGETS[target](seed[:size])
 
@@ -50,32 +50,34 @@ def test_the_seeds(target: str, seed: bytes) -> None:
 @pytest.mark.parametrize("target", TARGETS)
 @settings(max_examples=EXAMPLES)
 @given(data=st.binary(max_size=200))
-def test_any_bytes(target: str, data: bytes) -> None:
+def test_each_target_passes_any_bytes(target: str, data: bytes) -> None:
     TARGETS[target](data)
 
 
 @settings(max_examples=EXAMPLES)
 @given(st.binary(min_size=3, max_size=3), st.lists(pieces(), max_size=20))
-def test_decoding(reads: bytes, pieces: list[bytes]) -> None:
+def test_the_decoder_keeps_its_rules_on_any_pieces(reads: bytes, pieces: list[bytes]) -> None:
     decoding.decoding(decoding.IN_PIECES + LIMITS + reads + b"".join(pieces))
 
 
 @settings(max_examples=EXAMPLES)
 @given(calling_programs())
-def test_calling(data: bytes) -> None:
+def test_a_client_keeps_its_rules_on_any_program(data: bytes) -> None:
     calling.calling(data)
 
 
 @settings(max_examples=EXAMPLES)
 @given(hosting_programs())
-@example(b"\0\0\0\0\1\1\0\0\2\0\1x\4\0\6\6\154")  # at once a peer is late to confirm, and the server idle for too long
-@example(b"\0\0\0\0\0\16\10\0\0\0\6\6\5\0\1\0\6\6")  # a peer that comes at the end, and reads without confirming
-@example(b"\0\0\0\0\0\1\2\0\2\0\0\2\0\5\377\377\377\377\3\0\377\377")  # a shutdown while the handler has a message, nonsense behind it
-@example(b"\0\0\0\0\0\10\0\0\0\0\0\1\1\0\0\0\1\0\6\57")  # half a frame of a peer that reads nothing takes too long
-@example(b"\0\0\0\0\0\10\0\0\0\0\0\1\1\0\0\2\0\1x\4\0\6\12\0\6\154")  # a peer that is asked to close reads no more
-@example(b"\0\0\0\0\0\10\0\0\0\0\0\1\1\16\6\156\5\0\0\1\6\0")  # a peer reads after its time at the end of the server
+@example(b"\0\0\0\0\1\1\0\0\2\0\1x\4\0\6\6\154")  # A peer is late to confirm when the timeout ends.
+@example(b"\0\0\0\0\0\16\10\0\0\0\6\6\5\0\1\0\6\6")  # A peer connects at the end, and reads without confirming.
+@example(
+    b"\0\0\0\0\0\1\2\0\2\0\0\2\0\5\377\377\377\377\3\0\377\377"
+)  # A broken frame follows the message that the handler has at a shutdown.
+@example(b"\0\0\0\0\0\10\0\0\0\0\0\1\1\0\0\0\1\0\6\57")  # A peer that does not read takes too long for a frame.
+@example(b"\0\0\0\0\0\10\0\0\0\0\0\1\1\0\0\2\0\1x\4\0\6\12\0\6\154")  # A peer that is asked to close stops reading.
+@example(b"\0\0\0\0\0\10\0\0\0\0\0\1\1\16\6\156\5\0\0\1\6\0")  # A peer reads too late at the end of the server.
 @example(
     b"\0\1\1\0\0\10\0\0\0\0\0\1\1\2\0\2\0\0\2\0\2\0\0\3\0\377\377\4\3\0\226\0\226\0\226\6"
-)  # a peer is asked to close while it reads nothing
-def test_hosting(data: bytes) -> None:
+)  # A peer is asked to close while it does not read.
+def test_a_server_keeps_its_rules_on_any_program(data: bytes) -> None:
     hosting.hosting(data)

@@ -1,4 +1,4 @@
-"""The model of a fold over many peers: who is asked next, and what the carry is if it counts the answers."""
+"""The model of a fold over many peers: whose message is next, and the carry, which counts the answers."""
 
 from collections.abc import Iterable
 from typing import Final, final
@@ -15,13 +15,13 @@ _SPARE: Final = 64
 
 @final
 class Turns:
-    """The peers with a waiting message, in the order in which they came to have it."""
+    """The peers whose message waits, the longest wait first."""
 
     def __init__(self) -> None:
         self.folded = 0
         self.asked: tuple[ServerConnection, Ask[int]] | None = None
         """The peer whose message the handler has."""
-        self._queue: list[list[ServerConnection]] = []  # the peers of one turn stand together
+        self._queue: list[list[ServerConnection]] = []  # Each inner list has the peers of one turn.
         self._failed = False
 
     @property
@@ -30,23 +30,23 @@ class Turns:
         return not self._queue and self.asked is None
 
     def notice(self, ends: Iterable[ServerConnection]) -> None:
-        """Note which of these ends have a message that waits since this turn."""
+        """Add those ends whose message waits since this turn."""
         known = [] if self.asked is None else [self.asked[0]]
         known += [end for turn in self._queue for end in turn]
         if new := [end for end in ends if end.waiting and end not in known]:
             self._queue.append(new)
 
     def handed(self, ask: Ask[int] | None) -> Ask[int] | None:
-        """Compare what the core asks with what it has to ask; the message, if it is another one than before."""
+        """Check the message that the core gives to the handler. Return it if it is a new one."""
         if self.asked is not None:
-            assert ask is self.asked[1], "one at a time"
+            assert ask is self.asked[1], "the handler gets one message at a time"
             return None
         if not self._queue:
             assert ask is None
             return None
         assert ask is not None
         end = next((end for end in self._queue[0] if end.peer == ask[1].peer), None)
-        assert end is not None, "who waits longest is asked first"
+        assert end is not None, "the longest wait comes first"
         self._queue[0].remove(end)
         self._queue = [turn for turn in self._queue if turn]
         assert ask[1].carry == self.folded
@@ -54,7 +54,7 @@ class Turns:
         return ask
 
     def answered(self) -> int:
-        """The handler answered; the next carry."""
+        """The handler answered. Return the next carry."""
         self.asked = None
         self.folded += 1
         return self.folded
@@ -69,11 +69,11 @@ class Turns:
         self.asked = None
 
     def stopped(self) -> None:
-        """The fold ended: only what was asked is still answered."""
+        """The fold ended. Only the message that the handler has is still answered."""
         self._queue.clear()
 
     def check(self, core: ServerCore[int], most: int) -> None:
-        """Check what must hold; `most`: how many connections there were at once."""
+        """Check the rules. `most` is the largest number of connections at once."""
         assert core.scheduled <= 2 * most + _SPARE
         match cases(core.result()):
             case Success(carry):

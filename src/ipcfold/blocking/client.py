@@ -1,4 +1,4 @@
-"""A connection to a server, as a program uses it: how to open one, and its verbs, each of which returns a `Result`.
+"""A connection to a server, for a client's program: how to open one, and its verbs. Each verb returns a `Result`.
 
 Nothing runs in the background: bytes move only while a verb runs.
 """
@@ -73,7 +73,7 @@ class Process:
     __slots__ = ("__weakref__", "_driver", "_forked", "_guard", "_name", "_owner", "_peer", "_user", "_verbs")
 
     def __init__(self, name: Name, peer: Peer, driver: Driver, verbs: Verbs) -> None:
-        """Made by `IPC.get` and `IPC.wait`."""
+        """`IPC.get` and `IPC.wait` make these."""
         self._driver = driver
         self._verbs = verbs
         self._name = name
@@ -86,7 +86,7 @@ class Process:
 
     @property
     def name(self) -> Name:
-        """The name the server listens under."""
+        """The name of the server."""
         return self._name
 
     @property
@@ -113,10 +113,10 @@ class Process:
         return self._alone(lambda: self._driver.run(self._verbs.wait(timeout, _deadline(timeout))))
 
     def ask(self, message: Message, timeout: float | None = None) -> Result[Message, AskError]:
-        """Send the message and wait for the first response to it, in `timeout` seconds together.
+        """Send the message and wait for the first response to it, both within `timeout` seconds.
 
         Responses to other messages stay for `wait`. A response that comes after the timeout is dropped. An `Ended` means that the server
-        folded the message and sent no response. A `TimedOut` says by `acknowledged` whether the fold is known.
+        folded the message and sent no response. The `acknowledged` of a `TimedOut` says whether the message is known to be folded.
         """
         return self._alone(lambda: self._driver.run(self._verbs.ask(message, timeout, _deadline(timeout))))
 
@@ -143,7 +143,7 @@ class Process:
         )
 
     def abandon(self) -> None:
-        """Close this process's copy of the socket without a word to the server; called after a fork."""
+        """Close this process's copy of the socket without a signal to the server. A forked child calls this."""
         self._forked = True
         self._driver.stream.close()
 
@@ -154,7 +154,7 @@ class Process:
         return self._forked
 
     def _alone(self, use: Callable[[], Result[T, E]]) -> Result[T, E | UsedAfterFork | InUse]:
-        """The result of a use, during which neither another thread nor a signal handler can use the connection."""
+        """The result of a use. During it, neither another thread nor a signal handler can use the connection."""
         if self._inherited():
             return Failure(UsedAfterFork(self._name, self._owner))
         user = _User()
@@ -256,13 +256,13 @@ def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust
 
 
 def _timeval(seconds: float) -> bytes:
-    """A `struct timeval`, at least one microsecond, because zero means for ever."""
+    """A `struct timeval`, at least one microsecond, because zero means no limit."""
     microseconds = max(1, round(min(seconds, LONGEST_SLEEP) * 1e6))
     return struct.pack("@ll", microseconds // 1_000_000, microseconds % 1_000_000)
 
 
 def probe(heartbeat: float, limits: Limits, trust: Trust) -> Probe:
-    """Connects to a server and closes in good order, because a server without a lock might not survive one that says nothing."""
+    """Connects to a server and closes in good order. A server without a lock file might not survive a client that does not close."""
 
     def server(name: Name, path: Path, timeout: float) -> Result[Peer, ConnectError]:
         reached = connected(name, path, heartbeat=heartbeat, limits=limits, trust=trust, timeout=timeout)

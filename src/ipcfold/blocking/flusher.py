@@ -1,4 +1,4 @@
-"""Writes what clients are owed while the handler runs.
+"""Writes acknowledgements and responses while the handler runs.
 
 The server writes the acknowledgements and responses of a burst of messages together, at the end of the burst. That saves
 a system call and a wake-up of the client for each message. But they must not wait for a slow handler, and no one knows in
@@ -26,7 +26,7 @@ class Flusher:
     """A thread that may use the sockets of a server while the handler runs, and only then."""
 
     def __init__(self, deliver: Callable[[], None]) -> None:
-        """`deliver` writes what is owed."""
+        """`deliver` writes the acknowledgements and responses that wait."""
         self._deliver = deliver
         self._calls = 0  # odd while the sockets are lent
         # The thread sets `_busy` before it checks that the sockets are still lent. The server takes the sockets back before
@@ -101,7 +101,7 @@ class Flusher:
                         self.failure = error
                     finally:
                         self._busy = False
-                idle = _IDLE  # the next call has to wake it: while one is long, it disturbs nobody
+                idle = _IDLE  # sleep until the next call, so as not to disturb a long one
             if idle < _IDLE:
                 idle += 1
                 continue

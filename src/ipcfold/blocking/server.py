@@ -62,7 +62,7 @@ class Server:
         to close and has `limits.drain` seconds to confirm.
         """
         if not callable(handler):
-            raise TypeError(f"a handler is wanted behind the carry, not {handler!r:.80}")
+            raise TypeError(f"a handler is wanted after the carry, not {handler!r:.80}")
         return flow(
             prepared(self.directory, self.trust),
             flat_map(partial(socket_path, self.name)),
@@ -114,7 +114,7 @@ class Server:
             engine = Engine(core, claim, self.trust, Log(self.name), self.observe)
         except OSError as error:
             return Failure(SystemFailure("serve at", claim.path, error.strerror or str(error)))
-        except ImportError as error:  # compiled, what is to be imported cannot be opened either, where there is no descriptor left
+        except ImportError as error:  # where no descriptor is left, the import of a compiled module fails in this way
             return Failure(SystemFailure("serve at", claim.path, str(error)))
         mode = 0o600 if self.trust is same_user else 0o666
         return Loop(self.name, claim, engine, handler).serve(self.signals, mode, self.heartbeat)

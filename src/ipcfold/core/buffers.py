@@ -1,4 +1,4 @@
-"""The buffers of a connection: the bytes that are still to be written, and a large content that is being received."""
+"""The buffers of a connection: the bytes that wait to be written, and a large content that arrives."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Final, final
 
 _AT_ONCE: Final = 2**16  # bytes; smaller pieces are joined up to this size, about what a socket takes; a larger piece is not copied
 _ENOUGH: Final = 8  # once an eighth has arrived, the content gets all its memory
-_UNTOUCHED: Final = 2**25  # bytes; from this size on the system allocates memory only when it is written to,
-_BEGUN: Final = 2**17  # so that this much is enough
+_UNTOUCHED: Final = 2**25  # bytes; from this size on, the system allocates memory only when it is written to
+_BEGUN: Final = 2**17  # bytes; once so many have arrived, a content of that size gets all its memory
 
 
 @final
@@ -45,7 +45,7 @@ class Outbox:
         if self._head or not pieces:
             return self._head
         if self.size <= _AT_ONCE:
-            self._head = b"".join(pieces)  # of one piece, this is the piece itself
+            self._head = b"".join(pieces)  # a single piece is not copied
             pieces.clear()
             return self._head
         first, size, count = pieces[0], 0, 0
@@ -55,7 +55,7 @@ class Outbox:
                 break
             count += 1
         if count > 1:
-            first = b"".join(islice(pieces, count))  # joined before they are taken: the memory may not suffice
+            first = b"".join(islice(pieces, count))  # joined before they are removed, because the memory may not suffice
         for _ in range(max(1, count)):
             pieces.popleft()
         self._head = first
@@ -76,7 +76,7 @@ class Outbox:
 
 @final
 class Large:
-    """A content of that size, of which a part has arrived."""
+    """A large content, of which a part has arrived."""
 
     # A `BytesIO` can be written to from outside and gives its content without a copy. At first it grows with what arrives,
     # because a client that only announces a large content must cost nothing. Once enough has arrived it gets its final
@@ -94,11 +94,11 @@ class Large:
 
     @property
     def missing(self) -> int:
-        """How many bytes are still to come."""
+        """The number of bytes that are still to come, with the end mark."""
         return self._size + 1 - self.have
 
     def write(self, data: bytes) -> bytes:
-        """Take what belongs to it, and give the rest back."""
+        """Take the bytes that belong to the frame, and return the rest."""
         self._release()
         taken, rest = data[: self.missing], data[self.missing :]
         self._bytes.seek(self.have)
@@ -107,7 +107,7 @@ class Large:
         return rest
 
     def room(self) -> memoryview | None:
-        """Room for all that is missing, once enough has come."""
+        """The memory for all missing bytes, once enough bytes have arrived."""
         self._release()
         if not self.missing:
             return None
@@ -121,18 +121,18 @@ class Large:
         return self._room
 
     def filled(self, count: int) -> bool:
-        """So many bytes of the room are taken; whether nothing is missing any more."""
+        """Note that so many bytes were read into the room. Returns whether the frame is complete."""
         self._release()
         self.have += count
         return not self.missing
 
     def _release(self) -> None:
-        """Take the room back: by hand, since a traceback might keep it, and the memory cannot change while somebody has it."""
+        """Take the room back. A traceback might keep it alive, and the memory cannot change its size while a view of it exists."""
         self._room.release()
         self._view.release()
 
     def content(self) -> tuple[bytes, bytes]:
-        """The content, uncopied, and the byte behind it."""
+        """The content, which is not copied, and the byte after it."""
         self._bytes.seek(self._size)
         behind = self._bytes.read()
         self._bytes.truncate(self._size)

@@ -1,7 +1,7 @@
 """The client's end of one connection.
 
 It feeds the table of `protocol`, counts acknowledgements, and keeps each response with the number of the message that it
-answers. Whatever lies between two acknowledgements belongs to the first of them.
+answers. A response answers the message that was acknowledged last before it.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _CUT_OFF: Final = frozenset({ClientState.LOST, ClientState.BROKEN, ClientState.F
 # Looking up a member of an enumeration costs more than a variable, see `server_connection`.
 _TALKING: Final = ClientState.TALKING
 _MESSAGE: Final = ClientEvent.MESSAGE
-_DELIVER: Final = Command.DELIVER  # this and the next change no state
-_COUNT: Final = Command.COUNT
+_DELIVER: Final = Command.DELIVER  # it changes no state
+_COUNT: Final = Command.COUNT  # it changes no state
 
 
 def _weight(media_type: MediaType) -> int:
@@ -78,14 +78,14 @@ class ClientConnection:
         self.sent = 0
         """The number of messages that were given to `send`."""
         self.acknowledged = 0
-        """How many of them the server has folded; these are always the first ones."""
+        """The number of these that the server has folded. They are always the first ones."""
         self.broken = ""
         """How the server broke the protocol, once the state is `BROKEN`."""
         self._limits = limits
         self._decoder = Decoder(limits.message, likely=Signal.RECEIVED)
         self._responses: deque[tuple[int, Message, int]] = deque()  # the number of the message, the response, its weight
         self._unread = 0
-        self._disowned: set[int] = set()  # the numbers of messages whose next response nobody waits for any more
+        self._disowned: set[int] = set()  # the numbers of messages whose next response is dropped
 
     def receive(self, data: bytes) -> None:
         """Take these bytes of the stream."""
@@ -106,7 +106,7 @@ class ClientConnection:
         self._move(ClientEvent.ENDED)
 
     def interrupt(self) -> None:
-        """Note that an exception interrupted one of these calls, or the moving of bytes."""
+        """Note that an exception interrupted one of these calls, or a transfer of bytes."""
         self._move(ClientEvent.INTERRUPTED)
 
     def tick(self, now: float) -> None:
@@ -162,7 +162,7 @@ class ClientConnection:
         return None
 
     def disown(self, number: int) -> None:
-        """Drop the next response to the message of that number when it comes, because nobody waits for it any more."""
+        """Drop the next response to the message of that number when it comes. The caller no longer waits for it."""
         self._disowned.add(number)
 
     def _advance(self) -> None:

@@ -1,8 +1,8 @@
 """The fold: the carry, the next message for the handler, and when the fold ends. It handles no bytes, so a broker can drive it too.
 
 The fold does not call the handler. `Fold.ask` returns one message, and the caller passes the answer to `answered` or
-`failed`. One message is asked at a time. Each peer has at most one message waiting, and messages are asked in the order
-of arrival, so that the fold is fair to all peers.
+`failed`. The handler has one message at a time. At most one message of each peer waits, and the handler gets them in the
+order of arrival. So the fold is fair to all peers.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Fold(Generic[C, P]):
         """Whether the fold has ended; it asks for no more messages."""
 
     def offer(self, peer: Peer, message: Message) -> None:
-        """Add the peer's next message; the one before it has to be answered already."""
+        """Add the peer's next message. The caller does so only after the answer to the one before it."""
         self.waiting.append((peer, message))
 
     def ask(self) -> Ask[C] | None:
@@ -105,7 +105,7 @@ class Fold(Generic[C, P]):
         return prepared
 
     def _judged(self, answer: Continuation[C], peer: Peer) -> P:
-        """Check an answer and prepare its responses. The answer can be any object, so that each step may raise anything.
+        """Check an answer and prepare its responses. The answer can be any object, so each step may raise anything.
 
         These checks are for handlers that no type checker has seen.
         """

@@ -1,4 +1,4 @@
-"""The protocol of both ends: their states, what can happen to them, and their transitions.
+"""The protocol of both ends: their states, their events, and their transitions.
 
 A table has a row for each state: an event gives the next state and one command. A signal of the other end is an event,
 too. The two connections feed these tables, and decide nothing that a table can decide.
@@ -20,13 +20,13 @@ class ServerState(Enum):
     """The state of the server's end of a connection."""
 
     GREETED = "greeted"
-    """The client was greeted and has not accepted. Whatever else it sends is ignored."""
+    """The server has greeted the client, which has not accepted. Everything else that the client sends is ignored."""
     TALKING = "talking"
     """Messages may come."""
     CLOSING = "closing"
-    """The server asked to close. Whatever is not the confirmation is ignored."""
+    """The server asked to close. It ignores everything but the confirmation."""
     OVER = "over"
-    """The conversation is over. Only the rest of the outbox is still written."""
+    """The connection is over. Only the rest of the outbox is still written."""
 
     __hash__ = object.__hash__  # as for signals
 
@@ -35,11 +35,11 @@ class ClientState(Enum):
     """The state of the client's end of a connection."""
 
     CONNECTED = "connected"
-    """The server has not greeted yet. Whatever else it sends is ignored."""
+    """The server has not greeted yet. Everything else that it sends is ignored."""
     TALKING = "talking"
     """Messages may be sent."""
     CLOSING = "closing"
-    """The client asked to close. Whatever is not the confirmation is ignored."""
+    """The client asked to close. It ignores everything but the confirmation."""
     CLOSED = "closed"
     """The client asked to close, and the server confirmed."""
     DISMISSED = "dismissed"
@@ -51,13 +51,13 @@ class ClientState(Enum):
     FLOODED = "flooded"
     """The unread responses exceeded their limit."""
     INTERRUPTED = "interrupted"
-    """An exception interrupted a step, so that it is unknown which bytes were moved."""
+    """An exception interrupted a step, so nobody knows which bytes were moved."""
 
     __hash__ = object.__hash__  # as for signals
 
 
 class ServerEvent(Enum):
-    """What can happen to the server's end, beside the client's signals."""
+    """The events of the server's end, in addition to the client's signals."""
 
     MESSAGE = "message"
     FOLDED = "folded"
@@ -71,7 +71,7 @@ class ServerEvent(Enum):
 
 
 class ClientEvent(Enum):
-    """What can happen to the client's end, beside the server's signals."""
+    """The events of the client's end, in addition to the server's signals."""
 
     MESSAGE = "message"
     CLOSE_WANTED = "close wanted"
@@ -85,7 +85,7 @@ class ClientEvent(Enum):
 
 
 class Command(Enum):
-    """What an end does on a transition; most commands are a signal to send."""
+    """The action of an end on a transition. Most commands send a signal."""
 
     NOTHING = "nothing"
     ASK_HANDLER = "ask the handler"
@@ -190,6 +190,6 @@ def server_transition(state: ServerState, event: ServerEvent | Signal) -> tuple[
 
 
 def client_transition(state: ClientState, event: ClientEvent | Signal) -> tuple[ClientState, Command]:
-    """The same of the client's end."""
+    """The protocol of the client's end, in the same form."""
     after, command, _ = CLIENT_ROWS[state][event]
     return after, command

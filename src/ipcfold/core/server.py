@@ -1,8 +1,8 @@
 """Joins many connections and one fold: events go in, and each turn gives one answer.
 
-A shell gives each connection its events, calls the handler with what a turn asks, and gives the answer to `answered`. After
-events it takes a `turn`, which says whom to look after and when the next turn is due. The cost of a message does not depend
-on the number of connections.
+A shell gives each connection its events, calls the handler with the message of a turn, and gives the answer to `answered`.
+After events it takes a `turn`. A turn names the connections to look after, and the time of the next turn. The cost of a
+message does not depend on the number of connections.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NONE: Final = ()
 
 
 Turn: TypeAlias = tuple[Ask[C] | None, tuple[ServerConnection, ...], float]
-"""What the shell does next. It is a plain tuple for speed: each message makes two.
+"""The next actions of the shell. It is a plain tuple for speed: each message makes two.
 
 - The message to ask the handler for, if there is one. It stays the same until it is answered.
 - The connections to look after: write their outbox, read if they are `reading`, close those that are `over`.
@@ -77,9 +77,9 @@ class ServerCore(Generic[C]):
         self.accepting = True
         """Whether the server accepts connections."""
         self.shared = Shared()
-        """What the connections share."""
+        """The values that the connections share."""
         self.events = deque[Event]()
-        """The events that nobody was told of yet."""
+        """The events that the shell has not reported yet."""
         self._name = name
         self._user = user
         self._others = Counter[int]()
@@ -114,7 +114,7 @@ class ServerCore(Generic[C]):
         return len(self._deadlines)
 
     def turn(self, now: float, heard: float) -> Turn[C]:
-        """Handle the events until now. `heard`: when the shell last read whatever had arrived.
+        """Handle the events until now. `heard`: when the shell last read all bytes that had arrived.
 
         No client is late for what arrives after that, and the time since then counts for no incomplete frame.
         """

@@ -32,14 +32,14 @@ _TALKING: Final = ServerState.TALKING
 _OVER: Final = ServerState.OVER
 _MESSAGE: Final = ServerEvent.MESSAGE
 _FOLDED: Final = ServerEvent.FOLDED
-_ASK_HANDLER: Final = Command.ASK_HANDLER  # this and the next change no state
-_ACKNOWLEDGE: Final = Command.ACKNOWLEDGE
+_ASK_HANDLER: Final = Command.ASK_HANDLER  # it changes no state
+_ACKNOWLEDGE: Final = Command.ACKNOWLEDGE  # it changes no state
 _CONTINUE: Final = Outcome.CONTINUE
 
 
 @final
 class Shared:
-    """What the connections of one server share."""
+    """The values that the connections of one server share."""
 
     __slots__ = ("changed", "paused")
 
@@ -47,7 +47,7 @@ class Shared:
         self.changed: list[ServerConnection] = []
         """The connections with events that the core has not handled yet."""
         self.paused = 0.0
-        """The total time in seconds during which the server did not read its sockets, because a handler ran for example."""
+        """The total time in seconds during which the server did not read its sockets, for example because a handler ran."""
 
 
 @final
@@ -93,7 +93,7 @@ class ServerConnection:
         self.behind = False
         """Whether to call `next` again although it gave no message: more frames have arrived than it takes at once."""
         self.hearing = True
-        """Whether more bytes may arrive: neither the stream nor the conversation is over."""
+        """Whether more bytes may arrive: neither the stream nor the connection is over."""
         self.moved = True
         """Whether the state, and so the deadline, has changed since the core reset this."""
         self._decoder = Decoder(limits.message)
@@ -249,7 +249,7 @@ class ServerConnection:
         return None
 
     def reply(self, responses: list[bytes], outcome: Outcome, now: float) -> Message | None:
-        """Acknowledge the folded message, send these response frames, and close if that is the outcome; the next message to fold."""
+        """Acknowledge the folded message, send these response frames, and close if that is the outcome. Returns the next message."""
         self.waiting = False
         _, command, said = self._row[_FOLDED]
         if command is _ACKNOWLEDGE:

@@ -1,6 +1,6 @@
 """Drives the connections of a server: writes to their transports, watches them, and closes them.
 
-A transport is a socket, or what stands for one in a test. This is the only code that turns the answers of the core into
+A transport is a socket, or its replacement in a test. This is the only code that turns the answers of the core into
 writes, so that every shell and every test drives the core in the same way.
 """
 
@@ -15,7 +15,7 @@ from ipcfold.core.server_connection import ServerConnection
 C = TypeVar("C")
 
 # The events as `poll` and `epoll` number them. An error or the end of a stream counts as both: the next read or write
-# finds out.
+# tells which of them it is.
 READ: Final = 1
 WRITE: Final = 4
 
@@ -24,7 +24,7 @@ class Transport(Protocol):
     """The stream of one connection. None of its methods blocks."""
 
     interest: int
-    """What `watch` was called with last; 0 before the first call."""
+    """The argument of the last call of `watch`; 0 before the first call."""
 
     def send(self, data: bytes | memoryview) -> int:
         """Write some of these bytes, and return how many; 0 if none can be written now. A failure is an event of the connection."""
@@ -56,11 +56,11 @@ class Transports(Generic[C]):
     def abandon(self) -> None:
         """Close this process's copies of the streams, which other processes may go on using."""
         for transport in self._transports.values():
-            transport.interest = 0  # what watches the streams is shared with the other processes
+            transport.interest = 0  # the other processes share the poller, so this process must not change it
             transport.close()
 
     def settle(self, now: float, heard: float) -> Turn[C]:
-        """Take turns until no connection has changed, and look after those that have; see `ServerCore.turn`."""
+        """Take turns and look after the connections that they name, until nothing changes; see `ServerCore.turn`."""
         core = self._core
         while True:
             turn = core.turn(now, heard)

@@ -1,8 +1,8 @@
-"""What a client does over one connection: greet, send, wait, ask, close; and how `IPC.wait` tries again.
+"""The verbs of a client over one connection: greet, send, wait, ask, close; and how `IPC.wait` tries again.
 
-A verb is a generator of steps. Each step yields until when it waits for the stream, or `None` for ever: the stream is
-readable, or writable while the outbox has something. Whoever runs the verb waits, moves the bytes that can be moved, and
-sends the time. The verb never waits itself, so that every shell runs the same verbs.
+A verb is a generator of steps. Each step yields the time until which to wait for the stream, or `None` to wait without a
+limit. The wait is over when the stream is readable, or writable while the outbox has bytes. The shell waits, moves the
+bytes that can be moved, and sends the time. The verb never waits itself, so every shell runs the same verbs.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from ipcfold.peer import Name
 T = TypeVar("T")
 
 Steps: TypeAlias = Generator[float | None, float, T]
-"""A verb: it yields until when to wait, is sent the time, and returns its result."""
+"""A verb. It yields the time until which to wait, gets the present time, and returns its result."""
 
 Sent: TypeAlias = Result[None, MessageTooLarge | ReservedMessage | ProcessClosed | Unacknowledged]
 Waited: TypeAlias = Result[Message, Ended | ProcessClosed | TimedOut]
@@ -74,7 +74,7 @@ class Verbs:
         limits: Limits,
         lost: Callable[[], ConnectionLost | ConnectionDropped],
     ) -> None:
-        """`lost` says what became of a server whose stream ended."""
+        """`lost` gives the error for a server whose stream ended."""
         self._name = name
         self._connection = connection
         self._limits = limits
@@ -97,7 +97,7 @@ class Verbs:
                 return Failure(ConnectionRefused(self._name))
 
     def send(self, messages: tuple[Message, ...]) -> Steps[Sent]:
-        """Send the messages, and wait until the server has acknowledged all of them. Raises a `TypeError` for what is no message."""
+        """Send the messages, and wait until the server has acknowledged all of them. Raises a `TypeError` for any other object."""
         if self.closed:
             return _done(Failure(ProcessClosed(self._name)))
         try:
@@ -208,7 +208,7 @@ class Pause:
     until: float
     """When to try again."""
     watch: float
-    """Where nothing stands for the server: until when to watch for it instead, and to try as soon as it is there."""
+    """If no server was there: until when to watch for its socket, and to try as soon as the socket appears."""
 
 
 @final
@@ -229,7 +229,7 @@ class Attempts:
         return min(self._handshake, max(0.0, self._deadline - now))
 
     def failed(self, error: ConnectError, now: float) -> Result[Pause, ConnectError]:
-        """The pause after an attempt that failed; the error, if no further attempt makes sense."""
+        """The pause after a failed attempt, or the error if no further attempt makes sense."""
         match error:
             case NoServer():
                 self._pause, self._refused = _PAUSE, None

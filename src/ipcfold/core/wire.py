@@ -1,6 +1,6 @@
 """Encodes frames to bytes, and decodes bytes to frames.
 
-A frame is a media type and a content, each behind its length, and an end mark. This module turns bytes into a `Signal` or
+A frame is a media type and a content, each after its length, and an end mark. This module turns bytes into a `Signal` or
 a `Message`, once; no later code compares contents. Decoding has three outcomes: a frame, nothing yet, or `Broken`. The
 decoder checks a length against its limit before it buffers anything.
 """
@@ -25,7 +25,7 @@ from ipcfold.message import TEXT_PLAIN, MediaType, Message
 _TYPE_LENGTH: Final = Struct(">H")
 _CONTENT_LENGTH: Final = Struct(">I")
 _END_MARK: Final = b"\xce"
-_END: Final = 0xCE  # the same, as it stands in bytes
+_END: Final = 0xCE  # the same as a number
 _SHORTEST: Final = 2 + 4 + 1  # bytes of a frame with an empty type and an empty content
 _COPIED: Final = 2**14  # bytes; a larger content is received into memory of its own
 _JOINED: Final = 2**16  # bytes; a larger content is written without joining it to its frame
@@ -34,7 +34,7 @@ _TYPICAL_TYPE: Final = 128  # bytes; longer media types are not cached, so that 
 
 
 def encode(message: Message) -> bytes:
-    """The frame of the message; also of one that must not be sent."""
+    """The frame of the message, even if the message must not be sent."""
     content = message.content
     return b"".join((_beginning(message.media_type), _CONTENT_LENGTH.pack(len(content)), content, _END_MARK))
 
@@ -113,8 +113,8 @@ class Encoder:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._limit = limits.message
-        self._media_type: MediaType = TEXT_PLAIN  # of the last message, because the next one usually has the same,
-        self._beginning = _TEXT  # and its encoding
+        self._media_type: MediaType = TEXT_PLAIN  # that of the last message, because the next one usually has the same
+        self._beginning = _TEXT  # the encoding of that media type
         self.largest = 0
         """The size of the largest content so far, in bytes."""
 
@@ -208,9 +208,9 @@ class Decoder:
         self._likely = likely
         self._frame_of_likely = b"" if likely is None else likely.frame
         self._media_type: MediaType | Broken = TEXT_PLAIN  # of the frame that is complete, or whose large content is being received
-        self._usual: MediaType | None = None  # the same if it is short, because the next frame usually has it too,
-        self._header = b""  # and then begins with these bytes
-        self._needed = _SHORTEST  # how many bytes from there on are needed to continue
+        self._usual: MediaType | None = None  # the same if it is short, because the next frame usually has it, too
+        self._header = b""  # the first bytes of a frame with the usual media type
+        self._needed = _SHORTEST  # how many bytes are needed there before decoding can continue
         self.large: Large | None = None
         """The large content that is being received, if any."""
         self._broken: Broken | None = None
@@ -241,7 +241,7 @@ class Decoder:
         self._at = 0
 
     def next(self) -> Frame | Broken | None:
-        """The next complete frame; `None` until more bytes arrive; `Broken` for ever after a broken frame."""
+        """The next complete frame; `None` until more bytes arrive; always `Broken` after a broken frame."""
         frames = self.frames(1)
         return frames[0] if frames else self._broken
 
@@ -314,7 +314,7 @@ class Decoder:
         size, media_type = len(content), self._media_type
         if self._usual is None:
             self._media_type = TEXT_PLAIN  # an idle connection must not keep a long one in memory
-        # Whatever the spelling of its type: a message must never equal a signal, because nobody could send it on.
+        # The spelling of the media type does not matter: a message must never equal a signal, because nobody could send it.
         if size <= _LONGEST_SIGNAL and (signal := _SIGNALS.get(content)) is not None and media_type == TEXT_PLAIN:
             return signal
         if size > self._limit:

@@ -1,13 +1,13 @@
-"""A name has one owner: the lock that decides it, and the socket that shows it.
+"""A name has one owner: a lock decides who it is, and the socket shows it.
 
 The lock is a record lock on `<name>.lock`. The kernel drops it when the process ends, does not pass it on to forked
 children, and knows which process holds it. Such locks have two properties that matter here. They do not exclude threads
 of one process from each other, so `_held` does. And closing *any* descriptor of the file drops the process's lock, so
 this process does not open the file while it holds the lock.
 
-The socket is bound under its final name, under which the kernel then lists it. Programs that clean directories look there,
-and leave the sockets alone that are alive. For the lock file they look at locks of the directory: a shared lock (flock) on
-it keeps systemd-tmpfiles out of it.
+The socket is bound under its final name, so the kernel lists it under that name. Programs that clean directories read this
+list, and do not remove the sockets in it. Lock files are in no such list. A shared lock (flock) on the directory keeps
+systemd-tmpfiles out.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _BACKLOG: Final = 4096  # the kernel limits it
 _ATTEMPTS: Final = 1000  # to lock a file that other processes lock, release and remove meanwhile
 _SETTLED: Final = 1.0  # seconds after which a server that runs has set the mode of its socket
 
-_guard: Final = threading.RLock()  # reentrant, because a signal handler may come here while its own thread holds it
+_guard: Final = threading.RLock()  # reentrant, because a signal handler may take it while its own thread holds it
 _held: Final[set[tuple[int, int]]] = set()
-"""The locks this process holds or is about to take, as (device, inode)."""
+"""The locks that this process holds or is about to take, as (device, inode)."""
 
 
 _claims: Final[WeakSet[Claim]] = WeakSet()
@@ -60,7 +60,7 @@ os.register_at_fork(before=_guard.acquire, after_in_parent=_guard.release, after
 @final
 @attrs.frozen
 class Mended:
-    """What the owner of a name has put back. A socket cannot be linked again, so `listener` is a new one that replaces it."""
+    """The files that the owner of a name has put back. A socket cannot be linked again, so `listener` is a new one that replaces it."""
 
     lock: bool = False
     listener: socket.socket | None = None
@@ -84,7 +84,7 @@ class Claim:
 
     @classmethod
     def of(cls, name: Name, socket_path: Path) -> Result[Claim, NameTaken | SystemFailure]:
-        """Take the name, or return which process has it."""
+        """Take the name, or return the process that has it."""
         lock_path = socket_path.with_suffix(".lock")
         with _guard:
             if _is_held(lock_path):
@@ -102,7 +102,7 @@ class Claim:
                 return Failure(SystemFailure(error.action, lock_path, error.reason))
 
     def publish(self, mode: int) -> Result[socket.socket, SystemFailure]:
-        """A listening socket under the name. It replaces what a dead server left there."""
+        """A listening socket under the name. It replaces the socket of a dead server."""
         self._mode = mode
         try:
             if not self._is_mine():
@@ -117,7 +117,7 @@ class Claim:
             return Failure(SystemFailure("listen at", self.path, error.strerror or str(error)))
 
     def _bound(self) -> socket.socket:
-        """A socket that is bound at the path, where there must be nothing, and listens."""
+        """A listening socket that is bound at the path. Nothing may exist at the path before."""
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         bound = False
         try:
@@ -174,10 +174,10 @@ class Claim:
             _held.discard(before.identity)
             _close(before.descriptor)
             return True
+
     def disown(self) -> None:
         """Note that this process is a forked child of the holder's; only for a fork that ran no hooks of Python."""
         _held.discard(self._lock.identity)
-
 
     def damage(self) -> str:
         """How the files of the published name were changed; empty if they are in order."""
@@ -207,7 +207,7 @@ class Claim:
         return self._lock.identity in _held
 
     def _hold_directory(self) -> bool:
-        """Lock the directory against cleaners, if that is possible, and return whether it still is the one of the start."""
+        """Lock the directory against cleaners, if that is possible. Returns whether it is still the same directory as at the start."""
         try:
             here = _identity(os.stat(self.path.parent))
         except OSError:
@@ -226,7 +226,7 @@ class Claim:
         return here == self._place
 
     def forked(self) -> None:
-        """Close a forked child's copy of the directory, whose lock would otherwise stay with the child."""
+        """Close the descriptor of the directory. A forked child would otherwise keep the lock."""
         if self._directory is not None:
             _close(self._directory)
             self._directory = None
@@ -258,7 +258,7 @@ class _Lock:
 
 
 def _locked(lock_path: Path) -> _Lock | None:
-    """The lock file, locked; nothing if another process changed it or its lock meanwhile: then try again."""
+    """Open and lock the file. Returns `None` if another process changed it or its lock meanwhile; then the caller tries again."""
     try:
         lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     except OSError as error:
@@ -320,7 +320,7 @@ def is_held_by(pid: int, socket_path: Path) -> bool:
 
 
 def is_socket(path: Path) -> bool:
-    """Whether the path is a socket, and not a link to one; raises `OSError` if this user may not see that."""
+    """Whether the path is a socket itself, not a link to one. Raises `OSError` if this user may not see that."""
     try:
         return stat.S_ISSOCK(os.lstat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):
@@ -328,9 +328,10 @@ def is_socket(path: Path) -> bool:
 
 
 def _let_connect(path: Path) -> None:
-    """Let its user connect to a socket that a server left there when it was killed between two steps, with the mode of its umask.
+    """Give the owner of a socket the permission to connect, if a killed server left the socket without it.
 
-    Otherwise nobody could find out that no server listens there.
+    A server that is killed between two steps leaves the mode of its umask. Without the permission, nobody could find out that
+    no server listens there.
     """
     with suppress(OSError):
         status = os.lstat(path)
@@ -347,7 +348,7 @@ def is_fresh(path: Path) -> bool:
 
 
 def _is_lock_file(path: Path) -> bool:
-    """Whether it can be our lock file, which is empty, or there is none. A file with content is a foreign one."""
+    """Whether there is an empty file, which can be our lock file, or none. A file with content is a foreign one."""
     try:
         status = os.lstat(path)
     except FileNotFoundError:
@@ -414,4 +415,4 @@ def _holder(lock: int) -> Maybe[int]:
     else:
         asked = struct.pack("@hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, *whole_file, 0)
         kind, _, _, _, pid = struct.unpack("@hhqqi4x", fcntl.fcntl(lock, fcntl.F_GETLK, asked))
-    return Nothing if kind == fcntl.F_UNLCK else Some(max(0, pid))  # one on another machine has a number below 0
+    return Nothing if kind == fcntl.F_UNLCK else Some(max(0, pid))  # a process on another machine has a number below 0

@@ -46,7 +46,7 @@ def own_user() -> int:
 
 
 def is_known(user: int) -> bool:
-    """Whether the number means one user. The overflow user id does only in a user namespace that maps every user.
+    """Whether the number means one user. The overflow user id does so only in a user namespace that maps every user.
 
     A namespace that maps some users may map that number as well. Then it means that user, or any user who is not mapped.
     Where /proc cannot be read, it is enough that the namespace maps the number.

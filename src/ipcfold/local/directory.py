@@ -1,7 +1,7 @@
-"""The directory of the sockets, the checks of it, and the path of a name's socket in it.
+"""The directory of the sockets, its checks, and the path of a name's socket in it.
 
 A directory that a program names must exist. A server creates the default one if it is missing. While it is missing, no
-server listens. The rule for the default one stands here, because every process of a user must find the same one:
+server listens. The rule for the default one must give the same directory to every process of a user:
 
 1. `IPCFOLD_DIRECTORY`, if it is set.
 2. `$XDG_RUNTIME_DIR/ipcfold`, if that variable names a directory of this user by an absolute path.
@@ -181,10 +181,10 @@ def _reason(error: OSError | ValueError) -> str:
 
 def _checked(path: Path, status: os.stat_result, trust: Trust) -> Result[Path, DirectoryUnusable]:
     if stat.S_ISLNK(status.st_mode):
-        return Failure(DirectoryUnusable(path, "it is a symbolic link, which others may turn; name the directory itself"))
+        return Failure(DirectoryUnusable(path, "it is a symbolic link, which another user may redirect; name the directory itself"))
     if not stat.S_ISDIR(status.st_mode):
         return Failure(DirectoryUnusable(path, "it is not a directory; name one"))
-    if trust is not same_user:  # then the permissions of the directory say who can connect, and the predicate who is trusted
+    if trust is not same_user:  # the permissions of the directory then decide who can connect, and the predicate who is trusted
         return Success(path)
     if status.st_uid != os.geteuid():
         return Failure(DirectoryUnusable(path, f"it belongs to user {status.st_uid}, not to {os.geteuid()}; use one of your own"))
@@ -202,7 +202,7 @@ def _checked(path: Path, status: os.stat_result, trust: Trust) -> Result[Path, D
 
 
 def _is_for_sockets(path: Path, mode: int) -> bool:
-    """Whether it is a directory for sockets of ipcfold alone. To take another one from its users would harm them."""
+    """Whether only ipcfold uses the directory. A new mode for any other directory would harm its users."""
     if mode & stat.S_ISVTX or "ipcfold" not in path.name:
         return False
     try:

@@ -1,4 +1,4 @@
-"""The servers that listen, with what the system knows of each: process, user, start time and number of connections."""
+"""The servers that listen, with facts from the system: process, user, start time and number of connections."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class ServerInfo:
 
     - `peer`: its process (pid 0 where the system does not tell) and its user.
     - `since`: when it began to listen, in seconds since the epoch.
-    - `connections`: how many it has accepted and not ended; nothing where the system does not tell, as outside Linux, or
-      where the server is in another network namespace.
+    - `connections`: how many accepted connections are open; `Nothing` where the system does not tell. This is so outside Linux, and
+      if the server is in another network namespace.
     """
 
     name: Name
@@ -35,7 +35,7 @@ class ServerInfo:
 
 
 class Finder(Protocol):
-    """Whoever finds servers: the `IPC` of a shell."""
+    """An object that finds servers: the `IPC` of a shell."""
 
     @property
     def directory(self) -> Path | None:
@@ -60,7 +60,7 @@ def listeners(ipc: Finder) -> Result[tuple[ServerInfo, ...], DirectoryUnusable]:
 
 
 def _described(name: Name, peer: Peer, directory: Path, connections: Mapping[File, int]) -> Iterator[ServerInfo]:
-    """The facts about one server; nothing if it has withdrawn its name meanwhile."""
+    """The facts about one server, or none if it has withdrawn its name meanwhile."""
     path = socket_path(name, directory).unwrap()
     try:
         status = os.lstat(path)

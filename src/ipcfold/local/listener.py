@@ -55,7 +55,7 @@ class Listener:
                 return
             except OSError as error:
                 # No descriptor or memory is left. The client stays in the backlog, so the socket stays ready.
-                # Watching it on would be a busy loop.
+                # To go on watching it would be a busy loop.
                 if not self._short:
                     self._log.short(error)
                 self._short = True
@@ -102,7 +102,7 @@ class Listener:
         listener.close()
 
     def _mend(self, now: float) -> None:
-        """Put back what another process removed. Who waits in the backlog of the old socket is still accepted."""
+        """Put back what another process removed. Clients in the backlog of the old socket are still accepted."""
         if self._before is not None and not _has_clients(self._before):
             before, self._before = self._before, None
             self._end(before)
@@ -120,7 +120,7 @@ class Listener:
             self._resume(now)
 
     def _resume(self, now: float) -> None:
-        """Watch the sockets, or try it later if the system watches no more."""
+        """Watch the sockets, or try again later if the system watches no more sockets."""
         watched = list[socket.socket]()
         try:
             for each in self._sockets():

@@ -1,10 +1,10 @@
-"""Tells what happens to a server: to the logger `ipcfold`, and to the observer of the program.
+"""Reports the events of a server to the logger `ipcfold`, and to the observer of the program.
 
-What an operator has to know is logged as a warning or an error, what explains a client's failure as information, and the
-rest for debugging. A program configures where it goes with the standard library's `logging`.
+A record for an operator is a warning or an error. A record that explains a client's failure is information. The rest is for
+debugging. A program configures the logger with the standard library's `logging`.
 
 Filters and handlers of a logger are foreign code. They run on a thread of their own, so that one that raises, blocks or
-forks harms no client. What a client can repeat is logged once, and then counted.
+forks harms no client. If a client can cause a kind of record again and again, it is logged once, and then counted.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class Repeated:
 
 @final
 class Log:
-    """The observer that logs. It also logs what only a server over sockets has to tell."""
+    """The observer that logs. It also logs facts that only a server over sockets has."""
 
     def __init__(self, name: Name) -> None:
         self._name = name
@@ -166,7 +166,7 @@ class Log:
                 write(logging.DEBUG, "%s ends: %s", self._name, ending.value)
 
     def lost(self, peer: Peer) -> None:
-        """A client went without reading what was written to it."""
+        """A client left without reading everything that was written to it."""
         text = (
             "%s lost connection %d of process %d, user %d, which went without reading what was sent to it: "
             "it died, or that was over its limits.message or limits.unread"
@@ -221,7 +221,7 @@ class Log:
 
 
 def tell(events: deque[Event], log: Log, observe: Observer | None) -> None:
-    """Tell the log and the observer of these events, and remove them."""
+    """Give these events to the log and the observer, and remove them."""
     while events:
         event = events.popleft()
         log(event)

@@ -1,4 +1,4 @@
-"""Which names have a server: by the lock of each, or else by connecting to its socket."""
+"""Finds the names that have a server: by the lock of each name, or else by connecting to its socket."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ from ipcfold.peer import Name, Peer
 from ipcfold.result import cases
 
 _GLANCE: Final = 0.1  # seconds; a server without a lock file must greet within this time to be listed
-_CONCLUSIVE: Final = frozenset(map(os.strerror, (errno.ENOTSOCK, errno.EPROTOTYPE)))  # what is there is no server of this kind
+_CONCLUSIVE: Final = frozenset(
+    map(os.strerror, (errno.ENOTSOCK, errno.EPROTOTYPE))
+)  # the errors that mean that no server of this kind is there
 
 Probe: TypeAlias = Callable[[Name, Path, float], Result[Peer, ConnectError]]
-"""Connects to the socket of a name, for at most so many seconds, and closes in good order: the server there."""
+"""Connects to the socket of a name, for at most so many seconds, closes in good order, and returns the server's peer credentials."""
 
 
 def listening(directory: Path, probe: Probe) -> Result[dict[Name, Peer], DirectoryUnusable]:
@@ -69,5 +71,5 @@ def _hidden(name: Name, directory: Path, reason: str) -> DirectoryUnusable:
 
 
 def loss(name: Name, path: Path, peer: Peer, largest: int) -> ConnectionLost | ConnectionDropped:
-    """What became of a server whose stream ended. It is a hint only, because the kernel reuses process ids."""
+    """The error for a server whose stream ended. It is only a hint, because the kernel reuses process ids."""
     return ConnectionDropped(name, peer.pid, largest) if is_held_by(peer.pid, path) else ConnectionLost(name)

@@ -12,7 +12,7 @@ SEND_FLAGS: Final = int(socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0)
 
 LONGEST_SLEEP: Final = 3600.0  # seconds; system calls limit their timeouts, and one wake-up an hour costs nothing
 
-LARGE: Final = 2**20  # bytes in the outbox, from which on a larger send buffer pays: the ends then wake each other less often
+LARGE: Final = 2**20  # bytes; with more in the outbox, a larger send buffer pays, because the ends wake each other less often
 _ROOM: Final = 2**19  # bytes; the kernel doubles it for its own bookkeeping, and limits it
 
 

@@ -1,4 +1,4 @@
-"""Where a script is played: a network whose clients have names, and the transcript of what happens there."""
+"""Plays scripts on a network whose clients have names, and writes the transcript."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TIME: Final = "time"
 
 
 class _Brief(Repr):
-    """What stands of a carry in a transcript: a large one is not even written whole."""
+    """Writes the carry in a transcript. A large carry is shortened before it is written."""
 
     def repr_bytes(self, value: bytes, _: int) -> str:
         return shortened(value)
@@ -41,28 +41,28 @@ _brief.maxother = _brief.maxstring = 60
 @final
 @attrs.frozen
 class Client:
-    """What one client said and saw."""
+    """The messages that one client sent, and what it received."""
 
     name: str
     peer: Peer
-    """What its connection is to the handler."""
+    """The peer as the handler sees it."""
     sent: tuple[Message, ...]
     acknowledged: int
-    """How many of them, as far as it was told: those are in the carry."""
+    """The number of sent messages that the server acknowledged to it. These are in the carry."""
     answers: tuple[tuple[Message, ...], ...]
-    """The responses to each message sent, as far as they came."""
+    """The responses to each sent message that have arrived."""
     departure: Departure | None
-    """How its connection ended for it; `None` while it is on."""
+    """How the connection ended for the client; `None` while it is open."""
 
     @property
     def responses(self) -> tuple[Message, ...]:
-        """All that came, in order."""
+        """All responses that have arrived, in order."""
         return tuple(response for answer in self.answers for response in answer)
 
 
 @final
 class ScriptPlayer(Generic[C]):
-    """Where a script is played, step by step."""
+    """Plays a script, step by step."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class ScriptPlayer(Generic[C]):
         chunks: Sequence[int] = (),
         folded: Callable[[C], object] = lambda _: None,
     ) -> None:
-        """As for `simulate`; `folded` gets the carry after each message."""
+        """The parameters are those of `simulate`. `folded` gets the carry after each message."""
         self._folded = folded
         self._numbers = dict[str, int]()
         self._names = dict[int, str]()
@@ -86,7 +86,7 @@ class ScriptPlayer(Generic[C]):
 
     @property
     def result(self) -> Result[C, HandlerFailed[C]]:
-        """What the server returned, or would if it ended now."""
+        """The result of the server, or the result that it would give if it ended now."""
         return self._network.result
 
     @property
@@ -96,36 +96,36 @@ class ScriptPlayer(Generic[C]):
 
     @property
     def events(self) -> tuple[Event, ...]:
-        """What the server would tell its observer, until now."""
+        """The events that an observer of the server would get, until now."""
         return tuple(self._network.events)
 
     @property
     def accepting(self) -> bool:
-        """Whether the server goes on."""
+        """Whether the server still accepts clients and messages."""
         return self._network.core.accepting
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of all clients that there have been."""
+        """The names of all clients so far."""
         return tuple(self._numbers)
 
     @property
     def present(self) -> tuple[str, ...]:
-        """The clients whose connection is on, for them."""
+        """The clients that see their connection as open."""
         return tuple(name for name, number in self._numbers.items() if _departure(self._network.links[number]) is None)
 
     @property
     def held(self) -> tuple[str, ...]:
-        """The clients that are held, also those that died so."""
+        """The clients that are held, including those that died while they were held."""
         return tuple(name for name, number in self._numbers.items() if self._network.links[number].held)
 
     @property
     def clients(self) -> tuple[Client, ...]:
-        """What each client said and saw until now."""
+        """All clients until now."""
         return tuple(map(self.client, self._numbers))
 
     def play(self, step: Step) -> None:
-        """Let this happen, and then arrive what can."""
+        """Do this step, and then let everything arrive that can."""
         network = self._network
         match step:
             case Elapse(seconds):
@@ -139,19 +139,19 @@ class ScriptPlayer(Generic[C]):
         network.settle()
 
     def client(self, name: str) -> Client:
-        """What this one said and saw until now."""
+        """The client with this name until now."""
         link = self._network.links[self._number(name)]
         sent, answers = tuple(link.said), tuple(map(tuple, link.answers))
         return Client(name, link.server.peer, sent, link.client.acknowledged, answers, _departure(link))
 
     def release_all(self) -> None:
-        """Whoever is held is released."""
+        """Release all clients that are held."""
         for name in self._numbers:
             self.play(Release(name))
 
     @property
     def transcript(self) -> tuple[str, ...]:
-        """What has happened, a link each."""
+        """The transcript so far, with a line for each fact."""
         width = max((len(who) for _, who, _ in self._happened), default=0)
         return tuple(f"{when:7.2f} s  {who:<{width}}  {what}" for when, who, what in self._happened)
 
@@ -191,10 +191,10 @@ class ScriptPlayer(Generic[C]):
                 link.held = True
 
     def _number(self, name: str) -> int:
-        """The number of this client, which connects if it has none."""
+        """The number of this client. A new client connects first."""
         if name not in self._numbers:
             if name in {_SERVER, _TIME}:
-                raise ValueError(f"in a transcript {name!r} is not a client: use another name")
+                raise ValueError(f"no client may have the name {name!r}, because a transcript uses it: use another name")
             number = self._numbers[name] = len(self._numbers) + 1
             self._names[number] = name
             self._say(name, "connects")

@@ -1,9 +1,9 @@
-"""Fixtures for pytest, for whoever asks for them in the `conftest.py` at the top: `pytest_plugins = ["ipcfold.testing.plugin"]`.
+"""Fixtures for pytest. Your top-level `conftest.py` loads them: `pytest_plugins = ["ipcfold.testing.plugin"]`.
 
-- `ipc`: an `IPC` of its own for each test, in a short temporary directory.
-- `serve`: starts servers on threads, ends them with the test, and fails it if one failed that nobody asked about.
+- `ipc`: an `IPC` of its own for each test, in a temporary directory with a short path.
+- `serve`: starts servers on threads, and ends them with the test. The test fails if a server fails whose result it does not read.
 
-A test that fails shows what its servers did, and the transcript of its last simulation.
+A test that fails shows the events of its servers, and the transcript of its last simulation.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ class Running(Generic[C]):
     """A server on a thread."""
 
     def __init__(self, ipc: IPC, name: Name, handler: Handler[C], carry: C, patience: float) -> None:
-        """Made by `serve`."""
+        """`serve` makes these."""
         self._patience = patience
         self.name = name
         self.events = list[Event]()
-        """What happened at it so far, as its observer is told."""
+        """The events of the server so far, as an observer gets them."""
         self._ipc = ipc
         self._asked = False
         self._told = Condition()
-        self._engine: Engine[Any] | None = None  # Any: as the set of those that run has it
+        self._engine: Engine[Any] | None = None  # Any: `running` has engines of every carry
         self._result: Result[C, ListenError[C]] | None = None
         self._thread = Thread(target=self._run, args=(handler, carry), name=f"ipcfold server {name}", daemon=True)
         self._thread.start()
         self._until(lambda: True if self.events or self._result is not None else None)
 
     def connect(self) -> Process:
-        """A new connection to it; a test fails here if there is no such server any more."""
+        """Connect to the server. The test fails here if the server has ended."""
         match cases(self._ipc.get(self.name)):
             case Success(process):
                 return process
@@ -60,11 +60,11 @@ class Running(Generic[C]):
                 raise AssertionError(str(error))
 
     def until(self, kind: type[E], count: int = 1) -> list[E]:
-        """The events of one kind, once there are so many."""
+        """Wait until there are `count` events of this kind, and return them."""
         return self._until(lambda: found if len(found := [event for event in self.events if isinstance(event, kind)]) >= count else None)
 
     def stop(self) -> Result[C, ListenError[C]]:
-        """End it in good order, as a signal does, if it has not ended; what it returned."""
+        """End the server in good order, as a signal does, and return its result."""
         self._asked = True
         if self._engine is not None:
             self._engine.end()
@@ -73,7 +73,7 @@ class Running(Generic[C]):
         return result
 
     def finish(self) -> None:
-        """End it, and raise if it failed and nobody knows."""
+        """End the server. Raise if it failed and the test did not call `stop`."""
         asked = self._asked
         match cases(self.stop()):
             case Failure(error) if not asked:
@@ -108,14 +108,14 @@ class Running(Generic[C]):
 
 
 class Serve(Protocol):
-    """What the fixture `serve` is."""
+    """The type of the fixture `serve`."""
 
     def __call__(self, handler: Handler[C], carry: C, name: Name = ...) -> Running[C]:
-        """A server of this handler and first carry, listening; its name is `server` if none is given."""
+        """Start a server of this handler and first carry, and return it once it listens. Its default name is `server`."""
         ...
 
 
-_SERVERS: Final = pytest.StashKey[list[Running[Any]]]()  # Any: of whatever carry
+_SERVERS: Final = pytest.StashKey[list[Running[Any]]]()  # Any: servers of every carry
 
 
 @pytest.fixture
@@ -127,9 +127,10 @@ def ipc() -> Iterator[IPC]:
 
 @contextmanager
 def serving(ipc: IPC, servers: list[Running[Any]] | None = None, *, patience: float = 60.0) -> Iterator[Serve]:  # Any: as above
-    """What the fixture `serve` gives, for one's own fixtures and for examples of Hypothesis.
+    """The same as the fixture `serve`, for your own fixtures and for examples of Hypothesis.
 
-    `servers` gets each one; `patience`: seconds to wait for what takes milliseconds, before the test fails and shows where it is stuck.
+    Each server is appended to `servers`. `patience`: the seconds after which a test that still waits for a server fails. It then
+    shows where the server is stuck.
     """
     with ExitStack() as ending:
 
@@ -145,14 +146,14 @@ def serving(ipc: IPC, servers: list[Running[Any]] | None = None, *, patience: fl
 
 @pytest.fixture
 def serve(ipc: IPC, request: pytest.FixtureRequest) -> Iterator[Serve]:
-    """Starts servers at `ipc`, as `serve(handler, carry)`; they end with the test."""
+    """Starts servers at `ipc`: `serve(handler, carry)`. They end with the test."""
     with serving(ipc, request.node.stash.setdefault(_SERVERS, [])) as serve:
         yield serve
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol() -> Generator[None, object, object]:
-    """Keep the simulations of one test for its report."""
+    """Keep the simulations of a test for its report."""
     token = kept.set([])
     try:
         return (yield)
@@ -162,7 +163,7 @@ def pytest_runtest_protocol() -> Generator[None, object, object]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show what happened, where it went wrong."""
+    """Add the events of servers and the last simulation to the report of a failed test."""
     report = yield
     if report.failed:
         report.sections += [

@@ -1,7 +1,7 @@
-"""The steps of a script: what clients do, what happens to them, and time.
+"""The steps of a script: actions of clients, failures of clients, and time.
 
-A client is named by whoever writes the script, connects at the first step that names it, and is one connection: once it is
-gone, further steps of it do nothing, as a `Process` that is over would.
+The script names its clients. A client connects at the first step that names it. It has one connection. Once that has ended,
+further steps of the client do nothing, as calls of a closed `Process` do.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ipcfold.message import Message
 
 def _passes(_: object, __: attrs.Attribute[float], seconds: float) -> None:
     if not 0 <= seconds < inf:
-        raise ValueError(f"time goes on, and not for ever: {seconds} are no seconds to elapse")
+        raise ValueError(f"time cannot elapse by {seconds} seconds: give a finite number that is not negative")
 
 
 @final
@@ -36,14 +36,14 @@ class Send:
     messages: tuple[Message, ...]
 
     def __init__(self, client: str, *messages: Message) -> None:
-        object.__setattr__(self, "client", client)  # it is frozen
+        object.__setattr__(self, "client", client)  # the class is frozen
         object.__setattr__(self, "messages", messages)
 
 
 @final
 @attrs.frozen
 class Close:
-    """A client closes, in good order."""
+    """A client closes in good order."""
 
     client: str
 
@@ -51,7 +51,7 @@ class Close:
 @final
 @attrs.frozen
 class Kill:
-    """A client dies: of what it had written and the server not read, the last so many bytes never were (half a frame may remain)."""
+    """A client dies. The last `lost` bytes that it wrote and the server did not read are lost, so a part of a frame may remain."""
 
     client: str
     lost: int = attrs.field(default=0, validator=attrs.validators.ge(0))
@@ -60,7 +60,7 @@ class Kill:
 @final
 @attrs.frozen
 class Write:
-    """A client writes these bytes, whatever they are."""
+    """A client writes these bytes, valid or not."""
 
     client: str
     data: bytes
@@ -69,7 +69,7 @@ class Write:
 @final
 @attrs.frozen
 class Hold:
-    """Nothing of a client arrives any more, on either side."""
+    """From now on nothing arrives between the server and this client, in both directions."""
 
     client: str
 
@@ -77,7 +77,7 @@ class Hold:
 @final
 @attrs.frozen
 class Release:
-    """What was held arrives."""
+    """The bytes of a client that is held arrive."""
 
     client: str
 
@@ -97,7 +97,7 @@ class Shutdown:
 
 
 ClientStep: TypeAlias = Connect | Send | Close | Kill | Write | Hold | Release
-"""What a client does, or what happens to it."""
+"""A step of one client."""
 
 Step: TypeAlias = ClientStep | Elapse | Shutdown
-"""One thing that happens; whatever can arrive then does, before the next."""
+"""A step of a script. Everything that can arrive does so before the next step."""

@@ -1,4 +1,4 @@
-"""A handler at work, simulated: the real protocol and many clients, without sockets and without waiting.
+"""Simulates a server and many clients with the real protocol, without sockets and without waiting.
 
 >>> from ipcfold import Continuation, Message
 >>> from ipcfold.testing import Hold, Kill, Send, simulate
@@ -45,22 +45,22 @@ from ipcfold.testing.script import Step
 
 C = TypeVar("C")
 
-kept: ContextVar[list[Simulation[Any]] | None] = ContextVar("kept", default=None)  # Any: of whatever carry
-"""Where simulations are kept for whoever shows them once a test has failed; `ipcfold.testing.plugin` does."""
+kept: ContextVar[list[Simulation[Any]] | None] = ContextVar("kept", default=None)  # Any: simulations of every carry
+"""The simulations of a test. `ipcfold.testing.plugin` shows the last one if the test fails."""
 
 
 @final
 @attrs.frozen(repr=False)
 class Simulation(Generic[C]):
-    """What came of a script; `str()` of it is the transcript, which Hypothesis shows for the example that fails."""
+    """The result of a script. `str()` of it is the transcript. Hypothesis shows the transcript of a failing example."""
 
     result: Result[C, HandlerFailed[C]]
-    """What the server returned, or would if it ended now."""
+    """The result of the server, or the result that it would give if it ended now."""
     outcome: Outcome
-    """`STOP` once the server has ended, for whatever reason, else `CONTINUE`."""
+    """`STOP` once the server has ended for any reason, else `CONTINUE`."""
     clients: Mapping[str, Client]
     events: tuple[Event, ...]
-    """What the server would tell its observer; a handler takes no time."""
+    """The events that an observer of the server would get. A handler takes no time."""
     transcript: tuple[str, ...]
 
     @property
@@ -85,11 +85,13 @@ def simulate(
     timeout: float | None = None,
     chunks: Sequence[int] = (),
 ) -> Simulation[C]:
-    """What comes of this script, for a server of this carry and handler and for each of its clients.
+    """Play this script with a server of this carry and handler, and return the result for the server and each client.
 
-    After each step all that can arrive does, in both directions, but for clients that are held; in the end those are released.
-    `limits` and `heartbeat` are those of `IPC`, `timeout` that of `IPC.listen`, in seconds of the script's own time. `chunks`: how
-    many bytes each read of a stream brings, over and over; everything there is if it is empty.
+    After each step, everything arrives in both directions, except for clients that are held. They are released at the end.
+
+    - `limits` and `heartbeat` are those of `IPC`.
+    - `timeout` is that of `IPC.listen`, in seconds of the script's own time.
+    - `chunks`: how many bytes each read of a stream gives, in turn. If it is empty, each read gives everything that waits.
     """
     player = ScriptPlayer(handler, carry, limits=limits, heartbeat=heartbeat, timeout=timeout, chunks=chunks)
     for step in script:

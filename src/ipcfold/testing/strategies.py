@@ -1,4 +1,4 @@
-"""Hypothesis strategies: what values of the protocol, streams of bytes, handlers and scripts can look like."""
+"""Strategies of Hypothesis for values of the protocol, streams of bytes, handlers and scripts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def tokens() -> st.SearchStrategy[str]:
 
 
 def parameter_values() -> st.SearchStrategy[str]:
-    """Values of parameters, in need of quotes or not."""
+    """Values of parameters, with and without the need for quotes."""
     return st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E) | st.just("\t"), max_size=20)
 
 
@@ -44,7 +44,7 @@ def media_types() -> st.SearchStrategy[MediaType]:
 
 
 def messages() -> st.SearchStrategy[Message]:
-    """Any message that may be sent: those equal to a signal of the protocol are not among them, those nearly equal are."""
+    """Messages that may be sent. Some nearly equal a signal of the protocol, but none equals one."""
     contents = st.binary(max_size=80) | st.sampled_from([*_SIGNALS, b"\xce", b""])
     return st.one_of(
         st.builds(Message, media_types(), contents),
@@ -54,12 +54,12 @@ def messages() -> st.SearchStrategy[Message]:
 
 
 def frames() -> st.SearchStrategy[bytes]:
-    """Whole frames, as they stand on the wire: of messages and of signals."""
+    """Whole frames of messages and of signals, as bytes of the wire."""
     return messages().map(encode) | st.sampled_from([signal.frame for signal in Signal])
 
 
 def broken_frames() -> st.SearchStrategy[bytes]:
-    """Bytes that are a frame but for one thing: the end mark, or the media type."""
+    """Frames with one error: a wrong end mark, or an invalid media type."""
 
     def wrong_mark(message: Message, mark: int) -> bytes:
         return encode(message)[:-1] + bytes([mark])
@@ -73,20 +73,20 @@ def broken_frames() -> st.SearchStrategy[bytes]:
 
 
 def cuts(data: bytes) -> st.SearchStrategy[list[bytes]]:
-    """Ways a stream may cut these bytes into what single reads return."""
+    """Ways in which a stream may cut these bytes into single reads."""
     positions = st.lists(st.integers(0, len(data)), max_size=12).map(sorted)
     return positions.map(lambda found: [data[start:end] for start, end in zip([0, *found], [*found, len(data)], strict=True)])
 
 
 def chunks() -> st.SearchStrategy[list[int]]:
-    """Sizes of reads for `simulate`: how the streams of a whole script are cut."""
+    """Sizes of reads for `simulate`, which cut all streams of a script."""
     return st.lists(st.integers(1, 100), max_size=4)
 
 
 @final
 @attrs.frozen
 class Answer:
-    """What a scripted handler says to one message."""
+    """The answer of a scripted handler to one message."""
 
     responses: tuple[Message, ...] = ()
     outcome: Outcome = Outcome.CONTINUE
@@ -100,13 +100,13 @@ class Fail:
 
 @final
 class ScriptedError(Exception):
-    """What a scripted handler raises."""
+    """The exception of a scripted handler."""
 
 
 @final
 @attrs.frozen
 class Scripted:
-    """A handler that answers as it is told, message by message, then only goes on; it carries the messages it folded, from `()` on."""
+    """A handler that gives these answers, one a message, and then only continues. Its carry is the folded messages; the first is `()`."""
 
     answers: tuple[Answer | Fail, ...]
 
@@ -116,7 +116,7 @@ class Scripted:
         """Fold one message."""
         answer = self.answers[len(carry)] if len(carry) < len(self.answers) else Answer()
         if isinstance(answer, Fail):
-            raise ScriptedError(f"message {len(carry) + 1} is to fail")
+            raise ScriptedError(f"the script says that message {len(carry) + 1} fails")
         responded = continuation.respond((*carry, message), *answer.responses)
         match answer.outcome:
             case Outcome.CONTINUE:
@@ -128,7 +128,7 @@ class Scripted:
 
 
 def handlers() -> st.SearchStrategy[Scripted]:
-    """Handlers for tests of what talks to servers, whichever is behind the name: they respond, close, stop and fail."""
+    """Handlers for tests of programs that talk to servers. They respond, close, stop and fail."""
     answers = st.builds(Answer, st.lists(messages(), max_size=3).map(tuple), st.sampled_from(Outcome))
     return st.lists(answers | st.builds(Fail), max_size=8).map(lambda told: Scripted(tuple(told)))
 
@@ -136,10 +136,10 @@ def handlers() -> st.SearchStrategy[Scripted]:
 def scripts(
     said: st.SearchStrategy[Message] | None = None, *, clients: Sequence[str] = _CLIENTS, max_size: int = 20
 ) -> st.SearchStrategy[list[Step]]:
-    """Scripts for `simulate`: clients that say what the strategy gives, and all that can happen to them.
+    """Scripts for `simulate`. The clients send messages of the strategy `said`, by default any.
 
-    They are held and released, close, are killed in the middle of a frame, write what is no frame; time passes. They never end the
-    server: append a `Shutdown` for that.
+    Clients are also held and released, close, are killed in the middle of a frame, and write broken frames. Time passes. A script
+    never ends the server: append a `Shutdown` for that.
     """
     client = st.sampled_from(list(clients))
     send = st.builds(lambda who, what: Send(who, *what), client, st.lists(messages() if said is None else said, min_size=1, max_size=3))
