@@ -28,6 +28,7 @@ C = TypeVar("C")
 
 _SPARE: Final = 64  # outdated entries of the heap, in addition to one a connection, before it is built again
 _NONE: Final = ()
+_NO_MEMORY: Final = "there is no memory left for what it sends"
 
 
 Turn: TypeAlias = tuple[Ask[C] | None, tuple[ServerConnection, ...], float]
@@ -130,7 +131,12 @@ class ServerCore(Generic[C]):
             shared.changed = []
             for end in changed:
                 end.told = False
-                self._offer(end, None if end.waiting else end.next(now))
+                try:
+                    message = None if end.waiting else end.next(now)
+                except MemoryError:  # drop only this client
+                    end.abort(_NO_MEMORY, now)
+                    message = None
+                self._offer(end, message)
         if fold.deadline <= heard or (self._deadlines and self._deadlines[0][0] <= heard):
             self._tick(heard)
         due = self._deadlines[0][0] if self._deadlines else inf
@@ -192,7 +198,12 @@ class ServerCore(Generic[C]):
         asked = fold.asked
         responses = fold.answered(continuation, now, since)
         if responses is not None and asked is not None and (end := self._ends.get(asked[1].peer.connection)) is not None:
-            self._offer(end, end.reply(responses, continuation.outcome, now))
+            try:
+                message = end.reply(responses, continuation.outcome, now)
+            except MemoryError:  # drop only this client
+                end.abort(_NO_MEMORY, now)
+                message = None
+            self._offer(end, message)
         if fold.stopped:
             self._close_all(now)
         return fold.ask() if fold.waiting else None
