@@ -393,6 +393,8 @@ class Strict:
 
         def write_it(value: Any, _: Any = None) -> Any:
             items = each_write(check(value))
+            if plain and {*map(type, value)} <= {str}:
+                return items
             return dict(zip(_keys(write_key, value), items.values(), strict=True))
 
         return read_it, write_it
@@ -515,15 +517,15 @@ class Strict:
         text = f"{TAG} is none of {', '.join(tagged)}"
 
         def read(value: Any, _: Any = None) -> Any:
-            tag = value.pop(TAG, None)  # no other code has the parsed value
+            tag = value.get(TAG)
             hook = reads.get(tag) if type(tag) is str else None
             if hook is None:
                 raise MisfitError(text)
+            del value[TAG]  # no other code has the parsed value
             try:
                 return hook(value)
-            except Exception:
-                value[TAG] = tag  # the value is converted again, for the place of the error
-                raise
+            finally:
+                value[TAG] = tag  # after an error the whole value is converted again, for the place of the error
 
         union.what = text
         union.reads[dict] = read
