@@ -337,6 +337,20 @@ def test_a_given_converter_is_used_as_it_is_and_left_as_it_was() -> None:
     assert converter.loads('{"path": "a", "degrees": 1}', Job) == Rotate("a", 1.0)  # type: ignore[arg-type]  # of cattrs, which takes unions
 
 
+def test_a_given_converter_refuses_what_is_no_member_of_a_union() -> None:
+    codec = Codec(Resize | Rotate | None, MSGPACK, msgpack_converter())
+    assert codec.decode(codec.encode(None).unwrap()) == Success(None)
+    assert codec.encode(Number(1)).failure().reason == "a Number is none of Resize, Rotate @ $"  # type: ignore[arg-type]  # what it is about
+    assert codec.decode(Message(MSGPACK, b"\x80")).failure().reason == "_type is none of Resize, Rotate @ $"
+    guarded = Codec(Guarded, converter=json_converter())
+    assert guarded.decode(Message(JSON, b'{"value": -1}')).failure().reason == "ClassValidationError"
+    numbers = Codec(list[Number], converter=json_converter())
+    assert numbers.decode(Message(JSON, b'[{"value": "a"}, {}, {}, {}]')).failure().reason == (
+        "invalid value for type, expected int @ $[0].value, required field missing @ $[1].value, "
+        "required field missing @ $[2].value, and 1 more"
+    )
+
+
 def test_a_type_that_cannot_be_converted_raises_where_it_is_named() -> None:
     with pytest.raises(cattrs.StructureHandlerNotFoundError):
         Codec(complex)
@@ -351,6 +365,8 @@ def test_classes_of_one_name_are_no_union() -> None:
 
     with pytest.raises(ValueError, match="same name"):
         Codec(SomeResize | Resize)
+    with pytest.raises(ValueError, match="same name"):
+        Codec(SomeResize | Resize, converter=json_converter())
 
 
 def test_a_converter_that_is_not_of_cattrs_raises() -> None:

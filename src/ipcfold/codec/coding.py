@@ -1,6 +1,6 @@
 """A codec converts values of one type to messages of one media type, and back.
 
-The default format is strict JSON: `strict.py`. A converter of `cattrs.preconf` may take its place: `given.py`. Both
+The default format is strict JSON: `strict`. A converter of `cattrs.preconf` may take its place: `given.py`. Both
 directions return a `Result`, whatever bytes arrive and whatever a validator raises.
 """
 
@@ -16,7 +16,7 @@ from typing_extensions import TypeForm
 
 from ipcfold.codec.given import Format, Given
 from ipcfold.codec.misfit import MisfitError, text_of
-from ipcfold.codec.strict import Strict
+from ipcfold.codec.strict.hooks import Strict
 from ipcfold.message import MediaType, Message
 from ipcfold.result import cases
 

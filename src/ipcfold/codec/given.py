@@ -13,7 +13,7 @@ from cattrs import Converter, transform_error
 from cattrs.v import format_exception
 
 from ipcfold.codec.misfit import text_of
-from ipcfold.codec.strict import TAG, members
+from ipcfold.codec.strict.forms import TAG, members
 
 _DETAILED: Final = 1024  # bytes of a content of which cattrs may collect all errors: it takes some 30 us for each
 _SHOWN: Final = 3  # errors that a reason quotes
