@@ -90,8 +90,9 @@ orders = Codec(Order)
 packed = Codec(Job, MSGPACK, msgpack_converter())
 
 
+finite = st.floats(allow_nan=False, allow_infinity=False)
 paths = st.text(st.characters(exclude_categories=()))  # lone surrogates, too
-job_values = st.builds(Resize, paths, st.integers(min_value=1)) | st.builds(Rotate, paths, st.floats(allow_nan=False))
+job_values = st.builds(Resize, paths, st.integers(min_value=1)) | st.builds(Rotate, paths, finite)
 number_values: st.SearchStrategy[Number | Sum] = st.builds(Number, st.integers())
 sum_values = st.recursive(number_values, lambda parts: st.builds(Sum, parts, parts))
 others = st.lists(job_values | st.none(), max_size=3).map(tuple)
@@ -105,7 +106,7 @@ def typed_values(draw: st.DrawFn) -> tuple[Any, Any]:  # Any: a type and a value
     leaves: list[tuple[Any, st.SearchStrategy[Any]]] = [
         (bool, st.booleans()),
         (int, st.integers()),
-        (float, st.floats(allow_nan=False)),
+        (float, finite),
         (str, paths),
         (bytes, st.binary()),
         (datetime, st.datetimes()),
@@ -192,8 +193,8 @@ def test_a_content_looks_as_the_type_says(codec: Codec[Any], value: object, cont
 def judged(codec: Codec[T], message: Message) -> None:
     match cases(codec.decode(message)):
         case Success(value):
-            again = codec.encode(value).unwrap()  # contents are compared, since a NaN equals nothing
-            assert codec.encode(codec.decode(again).unwrap()) == Success(again)
+            again = codec.encode(value).unwrap()
+            assert codec.encode(codec.decode(again).unwrap()) == Success(again)  # msgpack has NaN, which equals nothing
         case Failure(error):
             assert (error.message, error.media_type) == (message, codec.media_type)
             assert str(error).isprintable()
@@ -273,9 +274,9 @@ NO_TAG = "_type is none of Resize, Rotate @ $"
     ("codec", "content", "reason"),
     [
         (resizes, b'{"path": "a"}', "required field missing @ $.width"),
-        (resizes, b'{"path": "a", "width": "wide"}', "invalid value for type, expected int @ $.width"),
+        (resizes, b'{"path": "a", "width": "wide"}', "expected int, not 'wide' @ $.width"),
         (resizes, b'{"path": "a", "width": 0}', "'width' must be > 0: 0 @ $"),
-        (resizes, b'{"path": "a", "width": 1, "\\n\\u202e": 1}', r"extra fields found (\n\u202e) @ $"),
+        (resizes, b'{"path": "a", "width": 1, "\\n\\u202e": 1}', r"extra fields found ('\n\u202e') @ $"),
         (resizes, b"{", "Expecting property name enclosed in double quotes: line 1 column 2 (char 1) @ $"),
         (resizes, "{}".encode("utf-16"), "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte @ $"),
         (jobs, b"{}", NO_TAG),
@@ -283,14 +284,12 @@ NO_TAG = "_type is none of Resize, Rotate @ $"
         (jobs, b"null", NO_TAG),
         (jobs, b'{"_type": "Order"}', NO_TAG),
         (jobs, b'{"_type": {}}', NO_TAG),
-        (jobs, b'{"_type": "Rotate", "path": "a", "degrees": []}', "invalid value for type, expected float @ $.degrees"),
-        (
-            Codec(list[int]),
-            b'["a", "b", "c", "d", "e"]',
-            ", ".join(f"invalid value for type, expected int @ $[{index}]" for index in range(3)) + ", and 2 more",
-        ),
-        (resizes, b'{"' + b"a" * 300 + b'": 1, "path": "a", "width": 1}', f"extra fields found ({'a' * 220}..."),
-        (Codec(int), b"true", "invalid type (expected int) @ $"),
+        (jobs, b'{"_type": "Rotate", "path": "a", "degrees": []}', "expected a finite float, not a list @ $.degrees"),
+        (Codec(list[int]), b'[1, "b", "c", "d", "e"]', "expected int, not 'b' @ $[1]"),
+        (orders, b'{"job": {"_type": "Resize", "path": "a", "width": "b"}}', "expected int, not 'b' @ $.job.width"),
+        (Codec(dict[str, list[Resize]]), b'{"a": [{"path": "a", "width": 1}, {"path": 1}]}', "required field missing @ $['a'][1].width"),
+        (resizes, b'{"' + b"a" * 300 + b'": 1, "path": "a", "width": 1}', f"extra fields found ('{'a' * 40}...') @ $"),
+        (Codec(int), b"true", "expected int, not True @ $"),
     ],
 )
 def test_an_undecodable_message_says_what_is_wrong_and_where(codec: Codec[Any], content: bytes, reason: str) -> None:
@@ -306,14 +305,12 @@ def test_an_undecodable_message_says_what_is_wrong_and_where(codec: Codec[Any], 
     ("codec", "content", "value"),
     [
         (Codec(int), "3", 3),
-        (Codec(int), '"3"', 3),  # as the key of an object must be written
         (Codec(float), "3", 3.0),
-        (Codec(float), '"3.5"', 3.5),
         (Codec(Level), "2", Level.HIGH),
         (Codec(dict[int, float]), '{"3": 1}', {3: 1.0}),
     ],
 )
-def test_a_number_is_taken_in_every_form_that_json_writes(codec: Codec[Any], content: str, value: object) -> None:
+def test_a_float_may_be_an_integer_in_json_and_keys_are_texts(codec: Codec[Any], content: str, value: object) -> None:
     taken = codec.decode(Message(JSON, content.encode())).unwrap()
     assert (taken, type(taken)) == (value, type(value))
 
@@ -321,8 +318,8 @@ def test_a_number_is_taken_in_every_form_that_json_writes(codec: Codec[Any], con
 @pytest.mark.parametrize(
     ("codec", "contents"),
     [
-        (Codec(int), ["3.0", "3.7", "true", "null", '" 3"', '"03"', '"3.0"', "[]"]),
-        (Codec(float), ["true", "null", '"three"', '"3"']),
+        (Codec(int), ["3.0", "3.7", "true", "null", '"3"', "[]"]),
+        (Codec(float), ["true", "null", '"3.5"', "NaN", "Infinity", "-Infinity", "1e999", "1" + "0" * 400]),
         (Codec(str), ["3", "true", "null", "{}"]),
         (Codec(bool), ["0", "1", '"false"', "null"]),
         (Codec(Level), ["3", "true", "1.0"]),
@@ -340,6 +337,20 @@ def test_a_given_converter_is_used_as_it_is_and_left_as_it_was() -> None:
     assert converter.loads('{"path": "a", "degrees": 1}', Job) == Rotate("a", 1.0)  # type: ignore[arg-type]  # of cattrs, which takes unions
 
 
+def test_a_given_converter_refuses_what_is_no_member_of_a_union() -> None:
+    codec = Codec(Resize | Rotate | None, MSGPACK, msgpack_converter())
+    assert codec.decode(codec.encode(None).unwrap()) == Success(None)
+    assert codec.encode(Number(1)).failure().reason == "a Number is none of Resize, Rotate @ $"  # type: ignore[arg-type]  # what it is about
+    assert codec.decode(Message(MSGPACK, b"\x80")).failure().reason == "_type is none of Resize, Rotate @ $"
+    guarded = Codec(Guarded, converter=json_converter())
+    assert guarded.decode(Message(JSON, b'{"value": -1}')).failure().reason == "ClassValidationError"
+    numbers = Codec(list[Number], converter=json_converter())
+    assert numbers.decode(Message(JSON, b'[{"value": "a"}, {}, {}, {}]')).failure().reason == (
+        "invalid value for type, expected int @ $[0].value, required field missing @ $[1].value, "
+        "required field missing @ $[2].value, and 1 more"
+    )
+
+
 def test_a_type_that_cannot_be_converted_raises_where_it_is_named() -> None:
     with pytest.raises(cattrs.StructureHandlerNotFoundError):
         Codec(complex)
@@ -354,6 +365,8 @@ def test_classes_of_one_name_are_no_union() -> None:
 
     with pytest.raises(ValueError, match="same name"):
         Codec(SomeResize | Resize)
+    with pytest.raises(ValueError, match="same name"):
+        Codec(SomeResize | Resize, converter=json_converter())
 
 
 def test_a_converter_that_is_not_of_cattrs_raises() -> None:
@@ -378,9 +391,10 @@ def test_a_converter_that_is_not_of_cattrs_raises() -> None:
     ("codec", "value", "reason"),
     [
         (jobs, Number(1), "a Number is none of Resize, Rotate @ $"),
-        (jobs, None, "a NoneType is none of Resize, Rotate @ $"),
-        (resizes, Number(1), "unknown error ('Number' object has no attribute 'path') @ $"),
+        (jobs, None, "None is none of Resize, Rotate @ $"),
+        (resizes, Number(1), "expected Resize, not a Number @ $"),
         (Codec(Number), Number(10**5000), "Exceeds the limit (4300 digits) for integer string conversion"),
+        (Codec(list[Sum]), [Sum(Number(1), Sum(Number(1), Number(True)))], "expected int, not True @ $[0].right.right.value"),
         (packed, Resize("a", 2**64), "unknown error (Integer value out of range) @ $"),
         (packed, Resize("\ud800", 1), r"'utf-8' codec can't encode character '\ud800' in position 0: surrogates not allowed @ $"),
     ],
@@ -410,7 +424,7 @@ class Guarded:
 
 def test_an_exception_that_cannot_be_shown_is_a_reason_too() -> None:
     reason = Codec(Guarded).decode(Message(JSON, b'{"value": -1}')).failure().reason
-    assert reason == "ClassValidationError"
+    assert reason == "UnshowableError @ $"
 
 
 def test_the_errors_are_frozen_values() -> None:

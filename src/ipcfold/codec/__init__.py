@@ -7,7 +7,8 @@ from ipcfold.extras import needs
 
 needs("cattrs", "codec")
 
-from ipcfold.codec.coding import Codec, Format, Undecodable, Unencodable
+from ipcfold.codec.coding import Codec, Undecodable, Unencodable
+from ipcfold.codec.given import Format
 from ipcfold.codec.handling import TypedContinuation, TypedHandler, typed
 from ipcfold.codec.verbs import ask, send, wait
 

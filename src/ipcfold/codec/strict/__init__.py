@@ -1,0 +1,1 @@
+"""Strict JSON: it takes no value for one of another type, in both directions."""
