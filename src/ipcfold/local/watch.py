@@ -14,13 +14,12 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from threading import Thread
 from time import monotonic
 from typing import Final, TypeAlias, final
 
 from ipcfold.core.verbs import Standing
 from ipcfold.local.stream import LONGEST_SLEEP
-from ipcfold.local.threads import started
+from ipcfold.local.threads import begun
 
 _GLIMPSE: Final = 0.002  # seconds between two looks at a directory that cannot be watched
 _APART: Final = 0.001  # seconds between two looks at a directory in which other files change all the time
@@ -64,12 +63,14 @@ class Watch:
 
     def leave(self) -> None:
         """Close the descriptors without a delay for the caller."""
-        source, self._source = self._source, _Source()
-        if source.opened and not started(Thread(target=source.close, name="ipcfold-watch", daemon=True)):
-            source.close()
+        if self._source.opened and begun(self._source.close):
+            self._source = _Source()
+        else:
+            self._source.close()
 
     def __del__(self) -> None:
-        self.close()  # a signal handler may raise before the caller does
+        with suppress(AttributeError):  # a signal handler may raise in the constructor, or before the caller closes
+            self.close()
 
     def _begin(self, place: _Place | None) -> bool:
         """Watch this place instead; whether the caller must look again."""
@@ -78,8 +79,13 @@ class Watch:
             self._source.close()
             return False
         try:
-            self._source.open(place[0])
-        except (OSError, ImportError, AttributeError):  # the two last: Python lacks ctypes, or the C library lacks inotify
+            watched = self._source.open(place[0])
+        except (ImportError, AttributeError):  # Python lacks ctypes, or the C library lacks inotify
+            watched = False
+        except OSError as error:
+            _reraise(error)
+            watched = False
+        if not watched:
             self._source.close()
             return False
         if _nearest(place[0]) != place:  # it was replaced meanwhile, so that this may be the watch of another directory
@@ -111,21 +117,22 @@ if sys.platform == "linux":
             self.opened: Final[list[int]] = []
             self._watched = -1
 
-        def open(self, directory: Path) -> None:
-            """Watch the directory; raises if that is not possible."""
+        def open(self, directory: Path) -> bool:
+            """Watch the directory, if that is possible."""
             import ctypes  # noqa: PLC0415 - it takes a tenth of the time to import this library, and few clients wait
 
             library = ctypes.CDLL(None)
             if not self.opened:
                 self.opened.extend(filter((-1).__lt__, map(library.inotify_init1, (os.O_CLOEXEC | os.O_NONBLOCK,))))
             if not self.opened:
-                raise OSError
+                return False
             instance, before = self.opened[0], self._watched
             self._watched = library.inotify_add_watch(instance, os.fsencode(directory), ctypes.c_uint32(_CHANGES))
             if self._watched == -1:
-                raise OSError
+                return False
             if before not in (-1, self._watched):  # to close the instance instead would take 20 ms
                 library.inotify_rm_watch(instance, before)
+            return True
 
         def wait(self, seconds: float) -> bool:
             """Block until the directory has changed, and return true, or for so many seconds."""
@@ -133,15 +140,17 @@ if sys.platform == "linux":
             poller.register(self.opened[0], select.POLLIN)
             if not poller.poll(seconds * 1000):
                 return False
-            with suppress(OSError):
+            try:
                 os.read(self.opened[0], _EVENTS)
+            except OSError as error:
+                _reraise(error)
             return True
 
         def close(self) -> None:
             """Close the descriptor. The kernel makes the caller wait until it has freed the watch."""
             self._watched = -1
             while self.opened:
-                with suppress(OSError):
+                with suppress(OSError, IndexError):  # another thread may be closing it
                     os.close(self.opened.pop())
 
 else:
@@ -156,14 +165,15 @@ else:
             self.opened: Final[list[int]] = []
             self._queue: select.kqueue | None = None
 
-        def open(self, directory: Path) -> None:
-            """Watch the directory; raises if that is not possible."""
+        def open(self, directory: Path) -> bool:
+            """Watch the directory, if that is possible."""
             self.close()
             self._queue = select.kqueue()
             self.opened.extend(map(os.open, (directory,), (os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY,)))
             changes = select.KQ_NOTE_WRITE | select.KQ_NOTE_EXTEND | select.KQ_NOTE_ATTRIB | select.KQ_NOTE_DELETE | select.KQ_NOTE_RENAME
             watched = select.kevent(self.opened[0], select.KQ_FILTER_VNODE, select.KQ_EV_ADD | select.KQ_EV_CLEAR, changes)
             self._queue.control([watched], 0)
+            return True
 
         def wait(self, seconds: float) -> bool:
             """Block until the directory has changed, and return true, or for so many seconds."""
@@ -173,7 +183,7 @@ else:
         def close(self) -> None:
             """Close the descriptors."""
             while self.opened:
-                with suppress(OSError):
+                with suppress(OSError, IndexError):  # another thread may be closing it
                     os.close(self.opened.pop())
             if self._queue is not None:
                 self._queue.close()
@@ -183,8 +193,11 @@ else:
 def _nearest(directory: Path) -> _Place | None:
     """The directory, or as long as it is missing the nearest parent that is there."""
     for each in (directory, *directory.parents):
-        with suppress(OSError):
+        try:
             status = os.stat(each)
+        except OSError as error:
+            _reraise(error)
+        else:
             return each, status.st_dev, status.st_ino
     return None
 
@@ -193,6 +206,13 @@ def standing_at(path: Path) -> Standing | None:
     """What stands at the path, if anything."""
     try:
         status = os.lstat(path)
-    except OSError:
+    except OSError as error:
+        _reraise(error)
         return None
     return Standing((status.st_dev, status.st_ino, status.st_ctime_ns), max(0.0, time.time() - status.st_ctime))
+
+
+def _reraise(error: OSError) -> None:
+    """Raise what a signal handler raised, for example a `TimeoutError`: it is not from a system call."""
+    if error.errno is None:
+        raise error
