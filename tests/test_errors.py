@@ -93,6 +93,10 @@ EXAMPLES: list[tuple[attrs.AttrsInstance, str]] = [
     (errors.ProcessClosed(NAME), "this connection to 'printer' was closed here: connect again with get or wait"),
     (errors.UsedAfterFork(NAME, 4711), "'printer' belongs to process 4711, which forked this one: connect or listen again in this process"),
     (
+        errors.SystemFailure("connect to", PATH, "gevent has replaced the sockets of this process", "use ipcfold in another process"),
+        f"could not connect to {AT}: gevent has replaced the sockets of this process; use ipcfold in another process",
+    ),
+    (
         errors.SystemFailure("lock", PATH, "No space left on device"),
         f"could not lock {AT}: No space left on device; check that path, and this user's permissions and limits",
     ),

@@ -39,6 +39,7 @@ from ipcfold.local.claim import is_fresh, is_socket
 from ipcfold.local.credentials import peer_of, trusted
 from ipcfold.local.directory import reachable
 from ipcfold.local.names import Probe, loss
+from ipcfold.local.patched import original
 from ipcfold.local.stream import LONGEST_SLEEP
 from ipcfold.message import Message
 from ipcfold.peer import Name, Peer, Trust
@@ -192,6 +193,11 @@ class Process:
 
 def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust: Trust, timeout: float) -> Result[Process, ConnectError]:
     """A connection to the server at this path that has greeted within `timeout` seconds."""
+    match cases(original("connect to", path)):
+        case Failure(patched):
+            return Failure(patched)
+        case Success():
+            pass
     try:
         if not is_socket(path):  # this check costs a fifth of an attempt to connect, which matters while waiting
             return Failure(NoServer(name, path))

@@ -18,20 +18,19 @@ from returns.result import Failure, Result, Success
 
 from ipcfold.blocking.client import Process, connected, probe
 from ipcfold.blocking.server import Server
-from ipcfold.core.verbs import Attempts, Pause
+from ipcfold.core.verbs import Attempts, Pause, Standing
 from ipcfold.errors import ConnectError, DirectoryUnusable, NoServer
 from ipcfold.limits import Limits
 from ipcfold.local.credentials import same_user
 from ipcfold.local.directory import located, socket_path
 from ipcfold.local.names import Probe, listener, listening
 from ipcfold.local.signals import catchable
+from ipcfold.local.watch import Watch, standing_at
 from ipcfold.peer import Name, Peer, Trust
 from ipcfold.result import cases, flat_map
 
 if TYPE_CHECKING:
     from ipcfold.events import Observer  # a tenth of the time to import this library, and few observe
-
-_GLIMPSE: Final = 0.002  # seconds between two checks whether the socket is there, which cost little
 
 DEFAULT_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -84,17 +83,23 @@ class IPC:
         If the server is full or ends during the attempt, `wait` tries again.
         """
         attempts = Attempts(name, timeout, self.limits.handshake, monotonic())
-        while True:
-            attempt = self._connected(name, attempts.timeout(monotonic()))
-            match cases(attempt):
-                case Success():
-                    return attempt
-                case Failure(error):
-                    match cases(attempts.failed(error, monotonic())):
-                        case Success(pause):
-                            _rest(pause, error)
-                        case Failure(final):
-                            return Failure(final)
+        watch = Watch()
+        try:
+            while True:
+                attempt = self._connected(name, attempts.timeout(monotonic()))
+                match cases(attempt):
+                    case Success():
+                        watch.leave()
+                        return attempt
+                    case Failure(error):
+                        standing = standing_at(error.path) if isinstance(error, NoServer) else None
+                        match cases(attempts.failed(error, standing, monotonic())):
+                            case Success(pause):
+                                _rest(pause, error, standing, watch)
+                            case Failure(final):
+                                return Failure(final)
+        finally:
+            watch.close()
 
     def listen(self, name: Name, timeout: float | None = None, *, signals: Iterable[int] = DEFAULT_SIGNALS) -> Server:
         """A server for that name, not started yet.
@@ -122,10 +127,9 @@ class IPC:
         )
 
 
-def _rest(pause: Pause, error: ConnectError) -> None:
+def _rest(pause: Pause, error: ConnectError, standing: Standing | None, watch: Watch) -> None:
     """Wait until another attempt makes sense, after this error."""
-    if not isinstance(error, NoServer) or os.path.lexists(error.path):
+    if pause.watch and isinstance(error, NoServer):
+        watch.rest(error.path, standing, pause.until)
+    else:
         time.sleep(max(0.0, pause.until - monotonic()))
-        return
-    while (left := pause.watch - monotonic()) > 0 and not os.path.lexists(error.path):
-        time.sleep(min(_GLIMPSE, left))

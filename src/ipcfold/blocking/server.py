@@ -28,6 +28,7 @@ from ipcfold.limits import Limits
 from ipcfold.local.claim import Claim
 from ipcfold.local.credentials import own_user, same_user
 from ipcfold.local.directory import prepared, socket_path
+from ipcfold.local.patched import original
 from ipcfold.local.release import surely
 from ipcfold.peer import Name, Trust
 from ipcfold.result import cases, flat_map
@@ -66,6 +67,7 @@ class Server:
         return flow(
             prepared(self.directory, self.trust),
             flat_map(partial(socket_path, self.name)),
+            flat_map(partial(original, "listen at")),
             flat_map(partial(Claim.of, self.name)),
             flat_map(partial(self._claimed, carry, handler)),
         )

@@ -52,7 +52,9 @@ Greeted: TypeAlias = Result[None, GreetError]
 
 _PAUSE: Final = 0.01  # seconds between two attempts to connect
 _LONGEST_PAUSE: Final = 0.32  # seconds; the same, while the server goes on refusing
-_AFRESH: Final = 0.1  # seconds after which the directory is checked again, because it may have changed
+_AFRESH: Final = 0.25  # seconds after which everything is checked again, because nothing tells of some changes
+_GLIMPSE: Final = 0.001  # seconds between two attempts at a new socket, whose server is about to listen
+_NEW: Final = 0.05  # seconds for which a socket is new
 
 
 def _done(result: T) -> Steps[T]:
@@ -202,18 +204,33 @@ class Verbs:
 
 @final
 @attrs.frozen
+class Standing:
+    """What stands at the path of a server at which nobody listens."""
+
+    identity: tuple[int, int, int]
+    """Another file, or the same one after a change, has another identity."""
+    age: float = attrs.field(eq=False)
+    """Seconds since the last change of the file."""
+
+
+@final
+@attrs.frozen
 class Pause:
     """What to wait for before the next attempt to connect."""
 
     until: float
     """When to try again."""
-    watch: float
-    """If no server was there: until when to watch for its socket, and to try as soon as the socket appears."""
+    watch: bool
+    """Whether to try at once if something else stands at the path."""
 
 
 @final
 class Attempts:
-    """How `IPC.wait` tries again, while the server is not there, is full, or ends."""
+    """How `IPC.wait` tries again, while the server is not there, is full, or ends.
+
+    A server binds its socket a moment before it listens, and nothing tells of that. So attempts at a new socket follow each
+    other closely. Then they become rare, because a dead server has left that socket.
+    """
 
     def __init__(self, name: Name, timeout: float | None, handshake: float, now: float) -> None:
         """`timeout`: of all attempts, in seconds; `handshake`: the longest timeout of one."""
@@ -223,23 +240,37 @@ class Attempts:
         self._deadline = inf if timeout is None else now + timeout
         self._pause = _PAUSE
         self._refused: ConnectionRefused | None = None
+        self._looked = False
+        self._standing: Standing | None = None
+        self._since = now  # when the socket was new
 
     def timeout(self, now: float) -> float:
         """The timeout of an attempt that begins now, in seconds."""
         return min(self._handshake, max(0.0, self._deadline - now))
 
-    def failed(self, error: ConnectError, now: float) -> Result[Pause, ConnectError]:
-        """The pause after a failed attempt, or the error if no further attempt makes sense."""
+    def failed(self, error: ConnectError, standing: Standing | None, now: float) -> Result[Pause, ConnectError]:
+        """The pause after an attempt that failed, with what stands at the path since; the error, if no further attempt makes sense."""
         match error:
             case NoServer():
                 self._pause, self._refused = _PAUSE, None
+                return self._again(self._glimpse(standing, now), now, watch=True)
             case ConnectionRefused():
                 self._pause, self._refused = min(2 * self._pause, _LONGEST_PAUSE), error  # the server logs each refusal
             case TimedOut():
                 pass
             case _:
                 return Failure(error)
+        return self._again(self._pause, now, watch=False)
+
+    def _again(self, pause: float, now: float, *, watch: bool) -> Result[Pause, ConnectError]:
         if now >= self._deadline:  # the last attempt may have had no time for a refusal
             return Failure(self._refused or TimedOut(self._name, self._timeout or 0.0, "the server"))
-        until = min(now + self._pause, self._deadline)
-        return Success(Pause(until, min(now + _AFRESH, self._deadline) if isinstance(error, NoServer) else until))
+        return Success(Pause(min(now + pause, self._deadline), watch))
+
+    def _glimpse(self, standing: Standing | None, now: float) -> float:
+        """The pause after an attempt at this socket, or at none."""
+        if standing != self._standing:
+            self._since = now if self._looked or standing is None else now - standing.age
+            self._standing = standing
+        self._looked = True
+        return _AFRESH if standing is None or now - self._since >= _NEW else _GLIMPSE

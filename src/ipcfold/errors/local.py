@@ -112,11 +112,15 @@ class UsedAfterFork(Cause):
 @final
 @attrs.frozen(repr=False, eq=False)
 class SystemFailure(Cause):
-    """The operating system refused an action; `reason` is its own error text."""
+    """The operating system refused an action; `reason` is its own error text.
+
+    Or this process cannot do it: `advice` says what to do instead.
+    """
 
     action: str
     path: Path
     reason: str
+    advice: str = "check that path, and this user's permissions and limits"
 
     def __str__(self) -> str:
-        return f"could not {self.action} {self.path}: {self.reason}; check that path, and this user's permissions and limits"
+        return f"could not {self.action} {self.path}: {self.reason}; {self.advice}"
