@@ -225,4 +225,4 @@ def test_listen_prints_the_log_of_its_server(directory: Path) -> None:
     with echoing(directory) as server:
         (directory / "echo.lock").unlink()
         assert server.stderr is not None
-        assert server.stderr.readline().startswith(b"ipcfold: echo serves on, but its lock")
+        assert server.stderr.readline().startswith(b"ipcfold: echo serves on, and has put back")

@@ -316,7 +316,7 @@ def test_one_of_twenty_servers_that_start_at_once_gets_the_name(directory: Path)
 
 def test_a_name_never_has_two_owners_while_servers_come_and_go(directory: Path, tmp_path: Path) -> None:
     """Only one owner can hold a lock on another file, from before a server shows its socket until it has withdrawn it."""
-    over = tmp_path / "over"
+    over, met = tmp_path / "over", tmp_path / "met"
 
     def come_and_go() -> int:
         owned = refused = 0
@@ -328,7 +328,7 @@ def test_a_name_never_has_two_owners_while_servers_come_and_go(directory: Path, 
                     fcntl.flock(owned_file, fcntl.LOCK_EX | fcntl.LOCK_NB if event == "call" else fcntl.LOCK_UN)
 
             sys.setprofile(watch)
-            while owned < 50:
+            while owned < 50 or not met.exists():
                 match cases(IPC(directory).listen(NAME, 0.001 * (owned % 2))(owned, respond)):
                     case Success():
                         owned += 1
@@ -346,6 +346,7 @@ def test_a_name_never_has_two_owners_while_servers_come_and_go(directory: Path, 
             match cases(IPC(directory).get(NAME)):
                 case Success(process):
                     reached += 1
+                    met.touch()
                     process.send(PING)
                     process.close()
                 case Failure(NoServer() | ConnectionRefused()):

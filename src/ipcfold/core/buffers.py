@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from io import BytesIO
-from itertools import islice
+from itertools import accumulate, islice, takewhile
 from typing import Final, final
 
 _AT_ONCE: Final = 2**16  # bytes; smaller pieces are joined up to this size, about what a socket takes; a larger piece is not copied
@@ -48,12 +48,7 @@ class Outbox:
             self._head = b"".join(pieces)  # a single piece is not copied
             pieces.clear()
             return self._head
-        first, size, count = pieces[0], 0, 0
-        for piece in pieces:
-            size += len(piece)
-            if size > _AT_ONCE:
-                break
-            count += 1
+        first, count = pieces[0], sum(1 for _ in takewhile(_AT_ONCE.__ge__, accumulate(map(len, pieces))))
         if count > 1:
             first = b"".join(islice(pieces, count))  # joined before they are removed, because the memory may not suffice
         for _ in range(max(1, count)):
