@@ -45,3 +45,8 @@ def directory(ipc: IPC) -> Path:
     """A directory for sockets: of mode 0700, and with a path short enough."""
     assert ipc.directory is not None
     return ipc.directory
+
+
+def pytest_runtest_setup() -> None:
+    """A test of the command may have left another handler of Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
