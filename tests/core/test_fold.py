@@ -202,7 +202,7 @@ def test_the_fold_asks_peers_in_turn() -> None:
         ask = server.ask()
         assert ask is not None
         asked.append(ask[1].peer)
-        assert server.ask() is ask  # The handler gets one message at a time.
+        assert server.ask() == ask  # The handler gets one message at a time.
         server.answered(ask[1].continue_(ask[1].carry + 1), now=0, since=0)
         server.offer(ask[1].peer, TWO)  # The next message of a peer goes behind those of the others.
     assert asked == [A, B, C, A, B, C]

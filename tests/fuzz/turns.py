@@ -39,7 +39,7 @@ class Turns:
     def handed(self, ask: Ask[int] | None) -> Ask[int] | None:
         """Check the message that the core gives to the handler. Return it if it is a new one."""
         if self.asked is not None:
-            assert ask is self.asked[1], "the handler gets one message at a time"
+            assert ask == self.asked[1], "the handler gets one message at a time"
             return None
         if not self._queue:
             assert ask is None
