@@ -1,4 +1,4 @@
-"""What the documentation says of other libraries: each statement is run here, with real processes, on this machine.
+"""Runs each statement that the documentation makes about other libraries, with real processes, on this machine.
 
     python -m benchmarks.statements
 

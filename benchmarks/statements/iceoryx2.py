@@ -46,7 +46,7 @@ def _server(service: iceoryx2.PortFactoryRequestResponse) -> iceoryx2.Server:
 
 
 def _requests(server: iceoryx2.Server) -> Iterator[bytes]:
-    """What is in the server's queue."""
+    """The contents of the server's queue."""
     while (request := server.receive()) is not None:
         yield bytes(request.payload().as_memory_view())
         request.delete()

@@ -20,7 +20,7 @@ from benchmarks.statements.seen import BRIEF, PATIENCE, Other, Say, Seen, Statem
 
 
 class Service(rpyc.Service):
-    """What the clients may call."""
+    """The functions that clients may call."""
 
     def exposed_echo(self, content: bytes) -> bytes:
         """Fail or take long if the content says so."""

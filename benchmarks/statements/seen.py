@@ -1,4 +1,4 @@
-"""What a statement is, and the processes that it needs."""
+"""A statement, its outcome, and the processes that it needs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Say: TypeAlias = Callable[[object], None]
 @final
 @attrs.frozen
 class Seen:
-    """What one statement came to."""
+    """The outcome of one statement."""
 
     holds: bool
     what: str
@@ -40,7 +40,7 @@ class Seen:
 @final
 @attrs.frozen
 class Statement:
-    """What a page says, and what looks whether it is so."""
+    """A statement of a page, and the function that checks it."""
 
     text: str
     look: Callable[[Path], Seen]
@@ -57,7 +57,7 @@ class Other:
         theirs.close()
 
     def said(self, patience: float = PATIENCE) -> object:
-        """What it says next."""
+        """The next line that it says."""
         if not self._said.poll(patience):
             raise TimeoutError("the other process says nothing")
         said: object = self._said.recv()
@@ -92,7 +92,7 @@ def _end_with(said: Connection) -> None:
 
 
 def attempt(start: Callable[[], object]) -> tuple[object, str]:
-    """What was started, or the error that it ended in."""
+    """The process that was started, or the error that it ended in."""
     try:
         return start(), ""
     except Exception as error:  # noqa: BLE001 - each library raises its own
@@ -106,7 +106,7 @@ def statements(name: str) -> tuple[Statement, ...]:
 
 
 def looked(name: str, index: int) -> Seen:
-    """What the statement came to, in a process and a directory of its own."""
+    """The outcome of the statement, in a process and a directory of its own."""
     ours, theirs = SPAWN.Pipe()
     with TemporaryDirectory(prefix="seen") as directory:
         process = SPAWN.Process(target=_look, args=(name, index, Path(directory), theirs))
