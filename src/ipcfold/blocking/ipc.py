@@ -19,7 +19,7 @@ from returns.result import Failure, Result, Success
 from ipcfold.blocking.client import Process, connected, probe
 from ipcfold.blocking.server import Server
 from ipcfold.core.verbs import Attempts, Pause, Standing
-from ipcfold.errors import ConnectError, DirectoryUnusable, NoServer
+from ipcfold.errors import ConnectError, DirectoryUnusable, NoServer, PathTooLong
 from ipcfold.limits import Limits
 from ipcfold.local.credentials import same_user
 from ipcfold.local.directory import located, socket_path
@@ -86,13 +86,14 @@ class IPC:
         watch = Watch()
         try:
             while True:
+                # Looked at before the attempt: a server that appears between the two is then a change, which ends the rest.
+                standing = self._path(name).map(standing_at).value_or(None)
                 attempt = self._connected(name, attempts.timeout(monotonic()))
                 match cases(attempt):
                     case Success():
                         watch.leave()
                         return attempt
                     case Failure(error):
-                        standing = standing_at(error.path) if isinstance(error, NoServer) else None
                         match cases(attempts.failed(error, standing, monotonic())):
                             case Success(pause):
                                 _rest(pause, error, standing, watch)
@@ -119,10 +120,12 @@ class IPC:
     def _probe(self) -> Probe:
         return probe(self.heartbeat, self.limits, self.trust)
 
+    def _path(self, name: Name) -> Result[Path, DirectoryUnusable | PathTooLong]:
+        return flow(located(self.directory, self.trust), flat_map(partial(socket_path, name)))
+
     def _connected(self, name: Name, timeout: float) -> Result[Process, ConnectError]:
         return flow(
-            located(self.directory, self.trust),
-            flat_map(partial(socket_path, name)),
+            self._path(name),
             flat_map(partial(connected, name, heartbeat=self.heartbeat, limits=self.limits, trust=self.trust, timeout=timeout)),
         )
 
