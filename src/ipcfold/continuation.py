@@ -8,6 +8,7 @@ from typing import Generic, TypeAlias, TypeVar, final
 
 import attrs
 
+from ipcfold.accelerator import accelerate
 from ipcfold.message import Message
 from ipcfold.peer import NOBODY, Peer
 
@@ -49,6 +50,7 @@ class Continuation(Generic[C]):
         _set_outcome(self, outcome)
         _set_peer(self, peer)
 
+    @accelerate("respond")
     def respond(self, carry: C, *messages: Message) -> Continuation[C]:
         """Send these messages to the client, after the earlier responses."""
         return Continuation(carry, self.responses + messages, self.outcome, self.peer)

@@ -19,6 +19,7 @@ from weakref import WeakSet, ref
 
 from returns.result import Failure, Result, Success
 
+from ipcfold.accelerator import accelerate
 from ipcfold.blocking.driver import Driver
 from ipcfold.core.verbs import Sent, Steps, Verbs
 from ipcfold.errors import (
@@ -63,6 +64,14 @@ def _nobody() -> None:
     """The marker of a connection that is not in use, as a weak reference gives it."""
 
 
+_ACCELERATOR: Final = _User()
+
+
+def _somebody() -> _User:
+    """The marker of a connection that the accelerator uses."""
+    return _ACCELERATOR
+
+
 @final
 class Process:
     """A connection to a server process: send messages, wait for responses, close.
@@ -100,6 +109,7 @@ class Process:
         """Whether this end knows that the connection is over."""
         return self._inherited() or self._verbs.closed or not self._driver.connection.open
 
+    @accelerate("send")
     def send(self, *messages: Message) -> Result[Process, SendError]:
         """Send the messages at once. Success means that the server has folded every one of them.
 
@@ -107,12 +117,14 @@ class Process:
         """
         return self._alone(lambda: self._sent(self._verbs.send(messages)))
 
+    @accelerate("wait")
     def wait(self, timeout: float | None = None) -> Result[Message, ReceiveError]:
         """The next response, in the order they were sent; `timeout` in seconds, `None` for as long as it takes."""
         if self._user is _nobody and not self._inherited() and (response := self._driver.connection.response()) is not None:
             return Success(response)  # the usual case: it arrived together with the acknowledgement
         return self._alone(lambda: self._driver.run(self._verbs.wait(timeout, _deadline(timeout))))
 
+    @accelerate("ask")
     def ask(self, message: Message, timeout: float | None = None) -> Result[Message, AskError]:
         """Send the message and wait for the first response to it, both within `timeout` seconds.
 
@@ -163,6 +175,12 @@ class Process:
             if self._user() is not None:
                 return Failure(InUse(self._name))
             self._user = ref(user)
+        try:
+            return self._used(use)
+        finally:
+            self._user = _nobody
+
+    def _used(self, use: Callable[[], Result[T, E]]) -> Result[T, E | UsedAfterFork]:
         driver = self._driver
         try:
             if not driver.idle:
@@ -172,11 +190,20 @@ class Process:
         except (OSError, ValueError):  # of a socket that was closed
             if not self._inherited():
                 raise
-        finally:
-            self._user = _nobody
         if self._forked:  # by a signal handler, whose child came back into the verb
             return Failure(UsedAfterFork(self._name, self._owner))
         return result
+
+    # The accelerator calls these when it cannot finish a verb that it has begun. It uses the connection meanwhile.
+
+    def _go_on_sending(self, before: int, count: int) -> Result[Process, SendError]:
+        return self._used(lambda: self._sent(self._verbs.acknowledged(before, count)))
+
+    def _go_on_waiting(self, timeout: float | None, deadline: float | None) -> Result[Message, ReceiveError]:
+        return self._used(lambda: self._driver.run(self._verbs.wait(timeout, deadline)))
+
+    def _go_on_asking(self, number: int, timeout: float | None, deadline: float | None) -> Result[Message, AskError]:
+        return self._used(lambda: self._driver.run(self._verbs.answered(number, timeout, deadline)))
 
     def _sent(self, steps: Steps[Sent]) -> Result[Process, SendError]:
         match cases(self._driver.run(steps)):

@@ -74,6 +74,12 @@ class Driver:
         if not connection.open:
             self._shut(deadline)
 
+    def arrived(self, data: bytes) -> None:
+        """Take these bytes, which the accelerator has read."""
+        self.connection.receive(data)
+        if not self.connection.open:
+            self._shut(None)
+
     def mend(self) -> None:
         """End the connection, because an exception interrupted the last use while bytes were being moved."""
         self.connection.interrupt()

@@ -25,6 +25,8 @@ _IDLE: Final = 100  # periods without a call, after which the thread sleeps unti
 class Flusher:
     """A thread that may use the sockets of a server while the handler runs, and only then."""
 
+    __slots__ = ("_asleep", "_bell", "_busy", "_calls", "_deliver", "_ended", "_owner", "_sockets", "_thread", "failure")
+
     def __init__(self, deliver: Callable[[], None]) -> None:
         """`deliver` writes the acknowledgements and responses that wait."""
         self._deliver = deliver

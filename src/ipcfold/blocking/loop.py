@@ -33,6 +33,19 @@ _BURST: Final = 0.001  # seconds of folding after which the sockets are checked 
 class Loop(Generic[C]):
     """One run of a server."""
 
+    __slots__ = (
+        "_claim",
+        "_engine",
+        "_flusher",
+        "_handler",
+        "_interruptible",
+        "_name",
+        "_owner",
+        "_raised",
+        "_served",
+        "_signalled",
+    )
+
     def __init__(self, name: Name, claim: Claim, engine: Engine[C], handler: Handler[C]) -> None:
         self._name = name
         self._claim = claim
@@ -44,6 +57,7 @@ class Loop(Generic[C]):
         self._served = False  # whether clients could connect
         self._raised: BaseException | None = None  # by the handler in a forked child
         self._interruptible = False  # whether the handler runs: nothing else can be interrupted without harm
+        engine.accelerate(self)
 
     def serve(self, signals: Iterable[int], mode: int, period: float) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
         """Serve until the fold ends, at a socket of that mode, and check every `period` seconds that it is in its place.
@@ -121,19 +135,14 @@ class Loop(Generic[C]):
             self._interruptible = True
             try:
                 continuation = handler(message, continuation, continuation.carry)
-            except BaseException as error:  # the handler is the user's code: whatever it raises ends the fold
-                if engine.inherited():
-                    self._raised = error
-                    raise
-                if isinstance(error, KeyboardInterrupt):
-                    raise
+            except BaseException as error:  # noqa: BLE001 - the handler is the user's code: whatever it raises ends the fold
                 failure = error
             finally:
                 self._interruptible = False
                 if lent and not engine.forked:
                     flusher.take_back()
             if failure is not None:
-                engine.failed(failure)
+                self._failed(failure)
                 return
             if engine.forked:
                 raise ForkedError
@@ -143,6 +152,15 @@ class Loop(Generic[C]):
                 raise flusher.failure
             if engine.forked:  # by the observer
                 raise ForkedError
+
+    def _failed(self, error: BaseException) -> None:
+        """End the fold, because the handler raised this."""
+        if self._engine.inherited():
+            self._raised = error
+            raise error
+        if isinstance(error, KeyboardInterrupt):
+            raise error
+        self._engine.failed(error)
 
     def _end(self) -> None:
         """End in good order after a signal. A second signal means that the handler is stuck, so it is interrupted."""

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final, final
 
+from ipcfold.accelerator import accelerate
 from ipcfold.core.buffers import Outbox
 from ipcfold.core.protocol import CLIENT_ROWS, ClientEvent, ClientState, Command
 from ipcfold.core.wire import Decoder, Encoder, Signal
@@ -87,6 +88,7 @@ class ClientConnection:
         self._unread = 0
         self._disowned: set[int] = set()  # the numbers of messages whose next response is dropped
 
+    @accelerate("receive")
     def receive(self, data: bytes) -> None:
         """Take these bytes of the stream."""
         self._decoder.feed(data)

@@ -50,6 +50,7 @@ class ServerCore(Generic[C]):
         "_behind",
         "_deadlines",
         "_due",
+        "_encoder",
         "_ends",
         "_fold",
         "_heartbeat",
@@ -84,11 +85,12 @@ class ServerCore(Generic[C]):
         self._name = name
         self._user = user
         self._others = Counter[int]()
+        self._encoder = Encoder(limits)
         self._fold = Fold(
             carry,
             name=name,
             timeout=timeout,
-            prepare=Encoder(limits).encode,
+            prepare=self._encoder.encode,
             now=now,
             report=self.events.append,
             observed=observed,

@@ -169,6 +169,12 @@ class ServerConnection:
         if not self.told:
             self._tell()
 
+    def owe(self, data: bytes) -> None:
+        """Write these bytes, which are left of answers that the shell has written in part."""
+        self.outbox.add(data)
+        if not self.told:
+            self._tell()
+
     def wrote(self, count: int, now: float) -> None:
         """Note that so many bytes of the outbox's head were written. A client that reads while it is closed gets more time."""
         clogged = self.outbox.size > self._limits.unsent

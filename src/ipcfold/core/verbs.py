@@ -111,6 +111,11 @@ class Verbs:
         connection = self._connection
         before = connection.sent
         connection.send(frames, count)
+        return (yield from self.acknowledged(before, count))
+
+    def acknowledged(self, before: int, count: int) -> Steps[Sent]:
+        """Wait until the server has acknowledged so many messages, which follow the first `before`."""
+        connection = self._connection
         while connection.acknowledged < before + count and connection.open:
             yield None
         if connection.acknowledged >= before + count:
@@ -146,6 +151,11 @@ class Verbs:
         connection = self._connection
         number = connection.sent + 1  # also if nothing can be sent any more: a response to another message is never taken for this one
         connection.send(frames, 1)
+        return (yield from self.answered(number, timeout, deadline))
+
+    def answered(self, number: int, timeout: float | None, deadline: float | None) -> Steps[Asked]:
+        """Wait for the first response to the message of that number until the deadline, which is in `timeout` seconds."""
+        connection = self._connection
         try:
             while (response := connection.response_to(number)) is None and connection.open:
                 now = yield deadline

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeAlias, final
 import attrs
 from returns.maybe import Maybe, Nothing, Some
 
+from ipcfold.accelerator import accelerate
 from ipcfold.core.buffers import Large
 from ipcfold.errors import MessageTooLarge, ReservedMessage
 from ipcfold.limits import Limits
@@ -68,6 +69,7 @@ class Signal(Enum):
         return encode(Message(TEXT_PLAIN, self.value))
 
 
+ACKNOWLEDGEMENT: Final = Signal.RECEIVED.frame
 _SIGNALS: Final = {signal.content: signal for signal in Signal}
 _LONGEST_SIGNAL: Final = max(map(len, _SIGNALS))
 _PLAIN: Final = str(TEXT_PLAIN).encode("ascii")
@@ -118,6 +120,7 @@ class Encoder:
         self.largest = 0
         """The size of the largest content so far, in bytes."""
 
+    @accelerate("encode")
     def encode(self, messages: Iterable[Message]) -> list[bytes]:
         """The frames of these messages, in pieces to write. A large content is a piece of its own, and is not copied.
 
@@ -208,8 +211,8 @@ class Decoder:
         self._likely = likely
         self._frame_of_likely = b"" if likely is None else likely.frame
         self._media_type: MediaType | Broken = TEXT_PLAIN  # of the frame that is complete, or whose large content is being received
-        self._usual: MediaType | None = None  # the same if it is short, because the next frame usually has it, too
-        self._header = b""  # the first bytes of a frame with the usual media type
+        self._usual: MediaType | None = TEXT_PLAIN  # the same if it is short, because the next frame usually has it, too
+        self._header = _TEXT  # the first bytes of a frame with the usual media type
         self._needed = _SHORTEST  # how many bytes are needed there before decoding can continue
         self.large: Large | None = None
         """The large content that is being received, if any."""

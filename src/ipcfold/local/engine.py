@@ -9,14 +9,17 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from threading import get_ident
 from time import monotonic
 from typing import Any, Final, Generic, TypeVar, final
 
 from returns.result import Failure, Result, Success
 
+from ipcfold.accelerator import accelerated, fast
 from ipcfold.continuation import Continuation
 from ipcfold.core.fold import Ask
 from ipcfold.core.server import ServerCore
@@ -141,6 +144,31 @@ class ClientSocket:
 class Engine(Generic[C]):
     """The sockets of one server, and its core."""
 
+    __slots__ = (
+        "_accepted",
+        "_burst",
+        "_claim",
+        "_core",
+        "_ending",
+        "_heard",
+        "_listener",
+        "_log",
+        "_observe",
+        "_owner",
+        "_poll",
+        "_poller",
+        "_rotated",
+        "_rotation",
+        "_transports",
+        "_trust",
+        "answered",
+        "forked",
+        "observed",
+        "thread",
+        "wakeup",
+        "woken",
+    )
+
     def __init__(self, core: ServerCore[C], claim: Claim, trust: Trust, log: Log, observe: Observer | None) -> None:
         """Raises `OSError` if the system has no descriptors left."""
         self._core = core
@@ -166,6 +194,8 @@ class Engine(Generic[C]):
         """Whether this process is a forked child of the server."""
         self._owner = os.getpid()
         self._poller = Poller[object]()
+        self._poll = self._poller.poll
+        self._burst: fast.Burst | None = None
         self._transports = Transports(core, self._withdraw)
         self.wakeup: Final = Wakeup()
         """What a signal or another thread ends a wait with."""
@@ -182,6 +212,12 @@ class Engine(Generic[C]):
         self._core.listening()
         self._tell()
         return Success(None)
+
+    def accelerate(self, loop: object) -> None:
+        """Fold plain messages while waiting for events, where the accelerator is built. It calls the handler of this loop."""
+        if accelerated and sys.platform == "linux" and not self.observed:
+            self._burst = fast.Burst()
+            self._poll = partial(self._burst.wait, loop, self._poller.descriptor, self._poller.things)
 
     @property
     def over(self) -> bool:
@@ -206,7 +242,11 @@ class Engine(Generic[C]):
         elif listener is not None and listener.deadline < due:
             due = listener.deadline
         # A process that was stopped (SIGSTOP) may find its deadlines passed. It reads what has arrived before it judges who is late.
-        happened = self._poller.poll(min(max(0.0, due - now), longest)) or self._poller.poll(0.0)
+        happened = self._poll(min(max(0.0, due - now), longest))
+        ready = len(happened) if self._burst is None else self._burst.ready
+        if not ready:
+            happened = self._poller.poll(0.0)
+            ready = len(happened)
         if self.inherited():  # a signal handler forked meanwhile
             raise ForkedError
         now = self.woken = monotonic()
@@ -217,10 +257,10 @@ class Engine(Generic[C]):
                 self._accept(thing, now)
             else:
                 self.wakeup.read()
-        if len(happened) < AT_ONCE:
+        if ready < AT_ONCE:
             self._heard, self._rotated = now, 0
         else:
-            self._rotate(len(happened), now)
+            self._rotate(ready, now)
         if core.accepting:
             if self._ending:
                 core.shutdown(now)
@@ -235,6 +275,8 @@ class Engine(Generic[C]):
 
     def flush(self) -> None:
         """Write what is owed. Another thread may call it while the handler runs, and then nothing else may use the engine."""
+        if self._burst is not None:
+            self._burst.flush()
         self._transports.settle(monotonic(), self._heard)
 
     def _answered(self, continuation: Continuation[C], now: float, since: float) -> Ask[C] | None:

@@ -24,26 +24,32 @@ class Epoll(Generic[T]):
 
     def __init__(self) -> None:
         self._epoll = epoll()
-        self._things: dict[int, T] = {}
+        self.things: dict[int, T] = {}
+        """The values by descriptor."""
+
+    @property
+    def descriptor(self) -> int:
+        """The descriptor of the poller itself."""
+        return self._epoll.fileno()
 
     def watch(self, stream: socket, interest: int, thing: T) -> None:
         """See `Portable`."""
         self._epoll.register(stream, interest)
-        self._things[stream.fileno()] = thing
+        self.things[stream.fileno()] = thing
 
     def change(self, stream: socket, interest: int, thing: T) -> None:
         """See `Portable`."""
         self._epoll.modify(stream, interest)
-        self._things[stream.fileno()] = thing
+        self.things[stream.fileno()] = thing
 
     def forget(self, stream: socket) -> None:
         """See `Portable`."""
         self._epoll.unregister(stream)
-        del self._things[stream.fileno()]
+        del self.things[stream.fileno()]
 
     def poll(self, seconds: float) -> list[tuple[T, int]]:
         """See `Portable`."""
-        things = self._things
+        things = self.things
         return [(things[descriptor], events) for descriptor, events in self._epoll.poll(seconds, AT_ONCE)]
 
     def close(self) -> None:

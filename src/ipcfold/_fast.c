@@ -1,0 +1,1161 @@
+/* The common path of both ends: read, decode, make the message, call the handler, encode, write.
+
+   Each function here stands before a function in Python, which is the specification. It takes what is common: whole plain
+   messages of the usual media type, acknowledgements, plain answers. It leaves everything else, untouched, to the function
+   in Python: any other signal, a large content, a broken frame, a limit, a failure of the system. The values are those of
+   Python; their slots are read and written by offset. The GIL is held throughout, except while a socket is waited for.
+
+   `accelerator.py` puts these functions in their places. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+
+#include <errno.h>
+#include <math.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/epoll.h>
+#endif
+
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0
+#endif
+
+#define PLAIN 65536   /* bytes; a larger content, batch or answer is left to Python */
+#define STACK 16384   /* bytes; the same for a client, whose buffers are on the stack */
+#define EVENTS 256    /* of one wait, as `AT_ONCE` in local/stream.py */
+#define BURST 0.001   /* seconds of folding for all clients that are ready at once, as `_BURST` in blocking/loop.py */
+#define SHARE 0.0001  /* seconds; each of them gets at least this much */
+
+/* ---- the slots and values of the library, under the names that they have in Python */
+
+#define VALUE_SLOTS(X) \
+    X("ipcfold.message", Message, media_type) X("ipcfold.message", Message, content) \
+    X("returns.result", Success, _inner_value) \
+    X("ipcfold.continuation", Continuation, carry) X("ipcfold.continuation", Continuation, responses) \
+    X("ipcfold.continuation", Continuation, outcome) X("ipcfold.continuation", Continuation, peer)
+#define VALUES(X) \
+    X("ipcfold.message", Message, NULL, Message) X("ipcfold.continuation", Continuation, NULL, Continuation) \
+    X("returns.result", Success, NULL, Success) X("ipcfold.continuation", Outcome, "CONTINUE", CONTINUE)
+
+#define FRAME_SLOTS(X) \
+    X("ipcfold.core.wire", Encoder, _limit) X("ipcfold.core.wire", Encoder, _media_type) \
+    X("ipcfold.core.wire", Encoder, _beginning) X("ipcfold.core.wire", Encoder, largest) \
+    X("ipcfold.core.wire", Decoder, _data) X("ipcfold.core.wire", Decoder, _at) X("ipcfold.core.wire", Decoder, _needed) \
+    X("ipcfold.core.wire", Decoder, large) X("ipcfold.core.wire", Decoder, _broken) X("ipcfold.core.wire", Decoder, _usual) \
+    X("ipcfold.core.wire", Decoder, _header) X("ipcfold.core.wire", Decoder, _limit) \
+    X("ipcfold.core.wire", Decoder, buffered) X("ipcfold.core.wire", Decoder, fresh) \
+    X("ipcfold.core.buffers", Outbox, size) X("ipcfold.limits", Limits, unread)
+#define FRAMES(X) X("ipcfold.core.wire", ACKNOWLEDGEMENT, NULL, ACKNOWLEDGEMENT)
+
+#define CLIENT_SLOTS(X) \
+    X("ipcfold.blocking.client", Process, _driver) X("ipcfold.blocking.client", Process, _forked) \
+    X("ipcfold.blocking.client", Process, _guard) X("ipcfold.blocking.client", Process, _owner) \
+    X("ipcfold.blocking.client", Process, _user) \
+    X("ipcfold.blocking.driver", Driver, _arrived) X("ipcfold.blocking.driver", Driver, connection) \
+    X("ipcfold.blocking.driver", Driver, idle) X("ipcfold.blocking.driver", Driver, stream) \
+    X("ipcfold.core.client_connection", ClientConnection, _decoder) X("ipcfold.core.client_connection", ClientConnection, _disowned) \
+    X("ipcfold.core.client_connection", ClientConnection, _encoder) X("ipcfold.core.client_connection", ClientConnection, _heartbeat) \
+    X("ipcfold.core.client_connection", ClientConnection, _limits) X("ipcfold.core.client_connection", ClientConnection, _responses) \
+    X("ipcfold.core.client_connection", ClientConnection, _spoke) X("ipcfold.core.client_connection", ClientConnection, _unread) \
+    X("ipcfold.core.client_connection", ClientConnection, _weightless) X("ipcfold.core.client_connection", ClientConnection, acknowledged) \
+    X("ipcfold.core.client_connection", ClientConnection, deadline) X("ipcfold.core.client_connection", ClientConnection, outbox) \
+    X("ipcfold.core.client_connection", ClientConnection, sent) X("ipcfold.core.client_connection", ClientConnection, state)
+#define CLIENT(X) \
+    X("ipcfold.blocking.client", Process, NULL, Process) \
+    X("ipcfold.blocking.client", _nobody, NULL, nobody) X("ipcfold.blocking.client", _somebody, NULL, somebody) \
+    X("ipcfold.core.client_connection", ClientConnection, NULL, ClientConnection) \
+    X("ipcfold.core.client_connection", _OVERHEAD, NULL, OVERHEAD) \
+    X("ipcfold.core.protocol", ClientState, "TALKING", CLIENT_TALKING)
+
+#define SERVER_SLOTS(X) \
+    X("ipcfold.blocking.loop", Loop, _engine) X("ipcfold.blocking.loop", Loop, _flusher) \
+    X("ipcfold.blocking.loop", Loop, _handler) X("ipcfold.blocking.loop", Loop, _interruptible) \
+    X("ipcfold.blocking.flusher", Flusher, _asleep) X("ipcfold.blocking.flusher", Flusher, _busy) \
+    X("ipcfold.blocking.flusher", Flusher, _calls) X("ipcfold.blocking.flusher", Flusher, failure) \
+    X("ipcfold.local.engine", Engine, _core) X("ipcfold.local.engine", Engine, _heard) X("ipcfold.local.engine", Engine, _owner) \
+    X("ipcfold.local.engine", Engine, forked) \
+    X("ipcfold.local.engine", ClientSocket, _end) X("ipcfold.local.engine", ClientSocket, _stream) \
+    X("ipcfold.local.engine", ClientSocket, interest) \
+    X("ipcfold.core.server", ServerCore, _accounted) X("ipcfold.core.server", ServerCore, _encoder) \
+    X("ipcfold.core.server", ServerCore, _fold) X("ipcfold.core.server", ServerCore, shared) \
+    X("ipcfold.core.server_connection", Shared, paused) \
+    X("ipcfold.core.fold", Fold, _carry) X("ipcfold.core.fold", Fold, _timeout) X("ipcfold.core.fold", Fold, asked) \
+    X("ipcfold.core.fold", Fold, deadline) X("ipcfold.core.fold", Fold, stopped) X("ipcfold.core.fold", Fold, waiting) \
+    X("ipcfold.core.server_connection", ServerConnection, _begun) X("ipcfold.core.server_connection", ServerConnection, _decoder) \
+    X("ipcfold.core.server_connection", ServerConnection, _frames) X("ipcfold.core.server_connection", ServerConnection, _since) \
+    X("ipcfold.core.server_connection", ServerConnection, behind) X("ipcfold.core.server_connection", ServerConnection, hearing) \
+    X("ipcfold.core.server_connection", ServerConnection, outbox) X("ipcfold.core.server_connection", ServerConnection, peer) \
+    X("ipcfold.core.server_connection", ServerConnection, state) X("ipcfold.core.server_connection", ServerConnection, told) \
+    X("ipcfold.core.server_connection", ServerConnection, waiting)
+#define SERVER(X) \
+    X("ipcfold.blocking.loop", Loop, NULL, Loop) X("ipcfold.local.engine", ClientSocket, NULL, ClientSocket) \
+    X("ipcfold.local.engine", ForkedError, NULL, ForkedError) X("ipcfold.core.protocol", ServerState, "TALKING", SERVER_TALKING)
+
+#define DECLARE_SLOT(module, type, slot) static Py_ssize_t type##_##slot;
+#define DECLARE(module, name, attribute, variable) static PyObject *variable;
+VALUE_SLOTS(DECLARE_SLOT) VALUES(DECLARE) FRAME_SLOTS(DECLARE_SLOT) FRAMES(DECLARE)
+CLIENT_SLOTS(DECLARE_SLOT) CLIENT(DECLARE) SERVER_SLOTS(DECLARE_SLOT) SERVER(DECLARE)
+
+/* The slot of an object, as a variable. Only `put` writes to it. */
+#define AT(object, type, slot) (*(PyObject **)((char *)(object) + type##_##slot))
+#define IS(object, of) (Py_TYPE(object) == (PyTypeObject *)(of))
+
+static PyObject *imported(const char *module, const char *name)
+{
+    PyObject *found = PyImport_ImportModule(module), *value = found ? PyObject_GetAttrString(found, name) : NULL;
+    Py_XDECREF(found);
+    return value;
+}
+
+static int find_slot(Py_ssize_t *offset, const char *module, const char *type, const char *slot)
+{
+    PyObject *owner = imported(module, type), *member = owner ? PyObject_GetAttrString(owner, slot) : NULL;
+    int found = member && Py_IS_TYPE(member, &PyMemberDescr_Type) && ((PyMemberDescrObject *)member)->d_member->type == T_OBJECT_EX;
+    if (found)
+        *offset = ((PyMemberDescrObject *)member)->d_member->offset;
+    else if (member)
+        PyErr_Format(PyExc_TypeError, "%s.%s.%s is not a slot", module, type, slot);
+    Py_XDECREF(owner);
+    Py_XDECREF(member);
+    return found;
+}
+
+static int find(PyObject **variable, const char *module, const char *name, const char *attribute)
+{
+    PyObject *value = imported(module, name), *inner = value && attribute ? PyObject_GetAttrString(value, attribute) : NULL;
+    if (value && attribute)
+        Py_SETREF(value, inner);
+    Py_XSETREF(*variable, value);
+    return value != NULL;
+}
+
+#define FIND_SLOT(module, type, slot) &&find_slot(&type##_##slot, module, #type, #slot)
+#define FIND(module, name, attribute, variable) &&find(&variable, module, #name, attribute)
+
+/* Whether the names of a table are found; they are looked for at the first use, because the modules import each other. */
+#define KNOWS(function, table) \
+    static int function(void) \
+    { \
+        static int known; \
+        if (!known && 1 table##_SLOTS_ table(FIND)) \
+            known = 1; \
+        return known; \
+    }
+#define VALUES_SLOTS_ VALUE_SLOTS(FIND_SLOT)
+#define FRAMES_SLOTS_ FRAME_SLOTS(FIND_SLOT)
+#define CLIENT_SLOTS_ CLIENT_SLOTS(FIND_SLOT)
+#define SERVER_SLOTS_ SERVER_SLOTS(FIND_SLOT)
+KNOWS(knows_values, VALUES)
+KNOWS(knows_frames, FRAMES)
+KNOWS(knows_client, CLIENT)
+KNOWS(knows_server, SERVER)
+
+static PyObject *EMPTY, *NO_BYTES, *SHORTEST, *ZERO; /* (), b"", 7 as `_SHORTEST` in core/wire.py, 0 */
+static PyObject *n_acquire, *n_append, *n_failed, *n_lend, *n_popleft, *n_release, *n_take_back;
+
+static void put(PyObject **place, PyObject *value /* stolen */)
+{
+    PyObject *before = *place;
+    *place = value;
+    Py_XDECREF(before);
+}
+
+static void put_ref(PyObject **place, PyObject *value)
+{
+    if (*place != value)
+        put(place, Py_NewRef(value));
+}
+
+static int put_number(PyObject **place, Py_ssize_t number)
+{
+    PyObject *value = PyLong_FromSsize_t(number);
+    if (value)
+        put(place, value);
+    return value != NULL;
+}
+
+static int put_time(PyObject **place, double seconds)
+{
+    PyObject *value = PyFloat_FromDouble(seconds);
+    if (value)
+        put(place, value);
+    return value != NULL;
+}
+
+static Py_ssize_t number(PyObject *value) { return PyLong_AsSsize_t(value); }
+static int is_zero(PyObject *value) { return value == ZERO || (PyLong_CheckExact(value) && PyLong_AsLong(value) == 0); }
+
+static double monotonic(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Call, and return whether it raised nothing. */
+static int called(PyObject *result)
+{
+    Py_XDECREF(result);
+    return result != NULL;
+}
+
+/* ---- values */
+
+static PyObject *new_success(PyObject *inner)
+{
+    PyTypeObject *type = (PyTypeObject *)Success;
+    PyObject *made = type->tp_alloc(type, 0);
+    if (made)
+        AT(made, Success, _inner_value) = Py_NewRef(inner);
+    return made;
+}
+
+static PyObject *new_message(PyObject *media_type, const char *content, Py_ssize_t size)
+{
+    PyTypeObject *type = (PyTypeObject *)Message;
+    PyObject *bytes = PyBytes_FromStringAndSize(content, size), *made = bytes ? type->tp_alloc(type, 0) : NULL;
+    if (!made) {
+        Py_XDECREF(bytes);
+        return NULL;
+    }
+    AT(made, Message, media_type) = Py_NewRef(media_type);
+    AT(made, Message, content) = bytes;
+    return made;
+}
+
+static PyObject *new_continuation(PyObject *carry, PyObject *responses, PyObject *outcome, PyObject *peer)
+{
+    PyTypeObject *type = (PyTypeObject *)Continuation;
+    PyObject *made = type->tp_alloc(type, 0);
+    if (!made)
+        return NULL;
+    AT(made, Continuation, carry) = Py_NewRef(carry);
+    AT(made, Continuation, responses) = Py_NewRef(responses);
+    AT(made, Continuation, outcome) = Py_NewRef(outcome);
+    AT(made, Continuation, peer) = Py_NewRef(peer);
+    return made;
+}
+
+/* `Continuation.respond(carry, *messages)` */
+static PyObject *respond(PyObject *Py_UNUSED(python), PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    if (names || count < 2 || !knows_values() || !IS(args[0], Continuation))
+        return NULL;
+    PyObject *self = args[0], *before = AT(self, Continuation, responses), *outcome = AT(self, Continuation, outcome);
+    PyObject *peer = AT(self, Continuation, peer), *responses, *made;
+    if (!before || !outcome || !peer || !PyTuple_CheckExact(before) || PyTuple_GET_SIZE(before) || !(responses = PyTuple_New(count - 2)))
+        return NULL;
+    for (Py_ssize_t i = 2; i < count; i++)
+        PyTuple_SET_ITEM(responses, i - 2, Py_NewRef(args[i]));
+    made = new_continuation(args[1], responses, outcome, peer);
+    Py_DECREF(responses);
+    return made;
+}
+
+/* ---- frames */
+
+/* Whether the content may be that of a signal. Python knows which of these are. */
+static int signal_like(const char *content, Py_ssize_t size) { return size >= 12 && size <= 32 && !memcmp(content, "innmind/ipc:", 12); }
+
+/* The size of the frame of a message; 0 if it is not plain. */
+static Py_ssize_t frame_size(PyObject *message, PyObject *encoder)
+{
+    if (!IS(message, Message))
+        return 0;
+    PyObject *content = AT(message, Message, content);
+    if (!content || !PyBytes_CheckExact(content) || AT(message, Message, media_type) != AT(encoder, Encoder, _media_type))
+        return 0;
+    Py_ssize_t size = PyBytes_GET_SIZE(content);
+    if (size > PLAIN || size > number(AT(encoder, Encoder, _limit)) || signal_like(PyBytes_AS_STRING(content), size))
+        return 0;
+    return PyBytes_GET_SIZE(AT(encoder, Encoder, _beginning)) + 4 + size + 1;
+}
+
+/* The size of the frames of these messages; 0 if one is not plain, or if they are more than `most` bytes. */
+static Py_ssize_t frames_size(PyObject *const *messages, Py_ssize_t count, PyObject *encoder, Py_ssize_t most)
+{
+    Py_ssize_t all = 0, largest = number(AT(encoder, Encoder, largest)), before = largest;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Py_ssize_t size = frame_size(messages[i], encoder);
+        if (!size || (all += size) > most)
+            return 0;
+        size = PyBytes_GET_SIZE(AT(messages[i], Message, content));
+        if (size > largest)
+            largest = size;
+    }
+    return largest == before || put_number(&AT(encoder, Encoder, largest), largest) ? all : 0;
+}
+
+static char *write_frame(char *to, PyObject *message, PyObject *encoder)
+{
+    PyObject *beginning = AT(encoder, Encoder, _beginning), *content = AT(message, Message, content);
+    Py_ssize_t size = PyBytes_GET_SIZE(content);
+    memcpy(to, PyBytes_AS_STRING(beginning), (size_t)PyBytes_GET_SIZE(beginning));
+    to += PyBytes_GET_SIZE(beginning);
+    for (int shift = 24; shift >= 0; shift -= 8)
+        *to++ = (char)(size >> shift);
+    memcpy(to, PyBytes_AS_STRING(content), (size_t)size);
+    to += size;
+    *to++ = '\xce';
+    return to;
+}
+
+/* `Encoder.encode(messages)` */
+static PyObject *encode(PyObject *Py_UNUSED(python), PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    if (names || count != 2 || !PyTuple_CheckExact(args[1]) || !knows_values() || !knows_frames())
+        return NULL;
+    PyObject *const *messages = &PyTuple_GET_ITEM(args[1], 0);
+    Py_ssize_t size = frames_size(messages, PyTuple_GET_SIZE(args[1]), args[0], PLAIN);
+    PyObject *frames = size ? PyBytes_FromStringAndSize(NULL, size) : NULL, *pieces = frames ? PyList_New(1) : NULL;
+    if (!pieces) {
+        Py_XDECREF(frames);
+        return NULL;
+    }
+    char *to = PyBytes_AS_STRING(frames);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args[1]); i++)
+        to = write_frame(to, messages[i], args[0]);
+    PyList_SET_ITEM(pieces, 0, frames);
+    return pieces;
+}
+
+/* The size of the plain message that begins here and is whole, and its content; 0 if there is none. */
+static Py_ssize_t plain(const char *at, const char *end, PyObject *decoder, const char **content, Py_ssize_t *size)
+{
+    PyObject *header = AT(decoder, Decoder, _header);
+    Py_ssize_t begin = PyBytes_GET_SIZE(header);
+    if (end - at < begin + 5 || memcmp(at, PyBytes_AS_STRING(header), (size_t)begin))
+        return 0;
+    const unsigned char *length = (const unsigned char *)at + begin;
+    *size = (Py_ssize_t)length[0] << 24 | length[1] << 16 | length[2] << 8 | length[3];
+    *content = at + begin + 4;
+    if (*size > PLAIN || *size > number(AT(decoder, Decoder, _limit)) || end - *content <= *size)
+        return 0;
+    return (*content)[*size] == '\xce' && !signal_like(*content, *size) ? begin + 5 + *size : 0;
+}
+
+/* Whether the decoder has at most the beginning of a frame, and knows the usual media type. */
+static int at_frames(PyObject *decoder)
+{
+    return AT(decoder, Decoder, large) == Py_None && AT(decoder, Decoder, _broken) == Py_None && AT(decoder, Decoder, _usual) != Py_None &&
+           AT(decoder, Decoder, fresh) == Py_False && PyBytes_CheckExact(AT(decoder, Decoder, _data)) &&
+           PyBytes_GET_SIZE(AT(decoder, Decoder, _data)) <= 2 * PLAIN;
+}
+
+static Py_ssize_t waiting_bytes(PyObject *decoder)
+{
+    Py_ssize_t size = PyBytes_GET_SIZE(AT(decoder, Decoder, _data));
+    return size ? size - number(AT(decoder, Decoder, _at)) : 0;
+}
+
+/* Take the beginning of a frame out of the decoder. */
+static void take_waiting(PyObject *decoder, char *to)
+{
+    Py_ssize_t size = waiting_bytes(decoder);
+    memcpy(to, PyBytes_AS_STRING(AT(decoder, Decoder, _data)) + number(AT(decoder, Decoder, _at)), (size_t)size);
+    put_ref(&AT(decoder, Decoder, _data), NO_BYTES);
+    put_ref(&AT(decoder, Decoder, _at), ZERO);
+    put_ref(&AT(decoder, Decoder, buffered), ZERO);
+    put_ref(&AT(decoder, Decoder, _needed), SHORTEST);
+}
+
+/* ---- the client */
+
+/* Whether nobody uses the connection, and nothing but plain frames is to be expected; then the caller uses it. */
+static int begin_use(PyObject *process)
+{
+    PyObject *guard = AT(process, Process, _guard), *driver = AT(process, Process, _driver);
+    PyObject *connection = AT(driver, Driver, connection);
+    if (AT(process, Process, _user) != nobody || AT(process, Process, _forked) != Py_False ||
+        number(AT(process, Process, _owner)) != (Py_ssize_t)getpid() || AT(driver, Driver, idle) != Py_True ||
+        PyObject_Size(AT(driver, Driver, _arrived)) || AT(connection, ClientConnection, state) != CLIENT_TALKING ||
+        !is_zero(AT(AT(connection, ClientConnection, outbox), Outbox, size)) ||
+        PySet_GET_SIZE(AT(connection, ClientConnection, _disowned)) || !at_frames(AT(connection, ClientConnection, _decoder)))
+        return 0;
+    /* In Python another thread may be between looking at the user and becoming it. Then it holds the guard. */
+    PyObject *held = PyObject_CallMethodOneArg(guard, n_acquire, Py_False);
+    Py_XDECREF(held);
+    if (held != Py_True)
+        return 0;
+    int free = AT(process, Process, _user) == nobody;
+    if (free)
+        put_ref(&AT(process, Process, _user), somebody);
+    return called(PyObject_CallMethodNoArgs(guard, n_release)) && free;
+}
+
+static PyObject *end_use(PyObject *process, PyObject *result)
+{
+    put_ref(&AT(process, Process, _user), nobody);
+    return result;
+}
+
+/* Count acknowledgements and keep responses, as far as they are plain. Returns the place of the first byte that is not taken, or
+   NULL with an exception. `answer`, if there is one, gets the first response to the message `number`, or to any if that is -1. */
+static const char *take(PyObject *connection, const char *at, const char *end, Py_ssize_t wanted, PyObject **answer)
+{
+    PyObject *decoder = AT(connection, ClientConnection, _decoder), *usual = AT(decoder, Decoder, _usual);
+    Py_ssize_t acknowledged = number(AT(connection, ClientConnection, acknowledged)), sent = number(AT(connection, ClientConnection, sent));
+    Py_ssize_t before = number(AT(connection, ClientConnection, _unread)), unread = before, length, size;
+    Py_ssize_t most = number(AT(AT(connection, ClientConnection, _limits), Limits, unread)), overhead = number(OVERHEAD);
+    const char *acknowledgement = PyBytes_AS_STRING(ACKNOWLEDGEMENT), *content;
+    Py_ssize_t signal = PyBytes_GET_SIZE(ACKNOWLEDGEMENT);
+    int failed = 0;
+    while (at < end) {
+        if (end - at >= signal && !memcmp(at, acknowledgement, (size_t)signal)) {
+            if (acknowledged >= sent)
+                break;
+            acknowledged++;
+            at += signal;
+            continue;
+        }
+        if (usual != AT(connection, ClientConnection, _weightless) || !(size = plain(at, end, decoder, &content, &length)) ||
+            unread + length + overhead > most)
+            break;
+        PyObject *message = new_message(usual, content, length);
+        if (message && answer && !*answer && (wanted < 0 || acknowledged == wanted))
+            *answer = message;
+        else {
+            PyObject *entry = message ? Py_BuildValue("(nNn)", acknowledged, message, length + overhead) : NULL;
+            failed = !entry || !called(PyObject_CallMethodOneArg(AT(connection, ClientConnection, _responses), n_append, entry));
+            Py_XDECREF(entry);
+            if (failed)
+                break;
+            unread += length + overhead;
+        }
+        at += size;
+    }
+    failed = failed || !put_number(&AT(connection, ClientConnection, acknowledged), acknowledged) ||
+             (unread != before && !put_number(&AT(connection, ClientConnection, _unread), unread));
+    return failed ? NULL : at;
+}
+
+/* `ClientConnection.receive(data)` */
+static PyObject *receive(PyObject *python, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    if (names || count != 2 || !PyBytes_CheckExact(args[1]) || PyBytes_GET_SIZE(args[1]) > PLAIN || !knows_values() || !knows_frames() ||
+        !knows_client() || !IS(args[0], ClientConnection) || AT(args[0], ClientConnection, state) != CLIENT_TALKING ||
+        PySet_GET_SIZE(AT(args[0], ClientConnection, _disowned)) || !at_frames(AT(args[0], ClientConnection, _decoder)))
+        return NULL;
+    PyObject *decoder = AT(args[0], ClientConnection, _decoder), *rest, *result = NULL;
+    Py_ssize_t had = waiting_bytes(decoder), size = had + PyBytes_GET_SIZE(args[1]);
+    char *joined = had ? PyMem_Malloc((size_t)size) : NULL;
+    if (had && !joined)
+        return PyErr_NoMemory();
+    if (had) {
+        take_waiting(decoder, joined);
+        memcpy(joined + had, PyBytes_AS_STRING(args[1]), (size_t)(size - had));
+    }
+    const char *data = had ? joined : PyBytes_AS_STRING(args[1]), *at = take(args[0], data, data + size, 0, NULL);
+    if (at == data + size)
+        result = Py_NewRef(Py_None);
+    else if (at && (rest = PyBytes_FromStringAndSize(at, data + size - at))) {
+        result = PyObject_CallFunctionObjArgs(python, args[0], rest, NULL);
+        Py_DECREF(rest);
+    }
+    PyMem_Free(joined);
+    return result;
+}
+
+/* A use of a connection. */
+typedef struct {
+    PyObject *process, *driver, *connection;
+    int socket;
+    double deadline;  /* infinite if there is none */
+    Py_ssize_t wanted; /* the number of the message whose response is wanted; -1 for any */
+    PyObject *answer;
+} Use;
+
+/* Call a method of the driver or the connection. An exception that comes meanwhile ends the connection. */
+static int stepped(Use *use, PyObject *result)
+{
+    if (called(result))
+        put_ref(&AT(use->driver, Driver, idle), Py_True);
+    return result != NULL;
+}
+
+/* Wait for bytes, and take them. Returns 1 when some have come, 0 if the function in Python has to go on, -1 after an exception. */
+static int hear(Use *use, int responses)
+{
+    char data[STACK];
+    PyObject *connection = use->connection;
+    ssize_t got = 0;
+    int failure = 0, limited = isfinite(use->deadline), ready = 1;
+    if (AT(connection, ClientConnection, state) != CLIENT_TALKING || !is_zero(AT(AT(connection, ClientConnection, outbox), Outbox, size)) ||
+        !at_frames(AT(connection, ClientConnection, _decoder)) || waiting_bytes(AT(connection, ClientConnection, _decoder)))
+        return 0;
+    double until = fmin(use->deadline, PyFloat_AsDouble(AT(connection, ClientConnection, deadline)));
+    double seconds = limited ? fmin(fmax(until - monotonic(), 0.0), 3600.0) : 0.0;
+    Py_BEGIN_ALLOW_THREADS
+    if (limited) { /* the receive timeout of the socket ends a wait at a heartbeat only */
+        struct pollfd readable = {use->socket, POLLIN, 0};
+        ready = poll(&readable, 1, (int)ceil(1000 * seconds));
+    }
+    if (ready > 0)
+        got = recv(use->socket, data, sizeof data, limited ? MSG_DONTWAIT : 0);
+    failure = ready < 0 || got < 0 ? errno : 0;
+    Py_END_ALLOW_THREADS
+    if (failure == EINTR) {
+        if (PyErr_CheckSignals())
+            return -1;
+        return AT(use->process, Process, _forked) == Py_False && number(AT(use->process, Process, _owner)) == (Py_ssize_t)getpid();
+    }
+    put_ref(&AT(use->driver, Driver, idle), Py_False);
+    if (failure == EAGAIN && !limited)
+        return stepped(use, PyObject_CallMethod(connection, "overdue", "d", monotonic())) ? 0 : -1;
+    const char *at = got > 0 ? take(connection, data, data + got, use->wanted, responses ? &use->answer : NULL) : data;
+    if (at && got > 0 && at < data + got)
+        return stepped(use, PyObject_CallMethod(use->driver, "arrived", "y#", at, (Py_ssize_t)(data + got - at))) ? 0 : -1;
+    if (at)
+        put_ref(&AT(use->driver, Driver, idle), Py_True);
+    return at ? got > 0 : -1; /* without bytes, Python reads again and gets the same end or failure */
+}
+
+static int begin(Use *use, PyObject *process, double deadline)
+{
+    if (!begin_use(process))
+        return 0;
+    *use = (Use){process, AT(process, Process, _driver), NULL, -1, deadline, -1, NULL};
+    use->connection = AT(use->driver, Driver, connection);
+    use->socket = PyObject_AsFileDescriptor(AT(use->driver, Driver, stream));
+    if (use->socket >= 0)
+        return 1;
+    PyErr_Clear();
+    end_use(process, NULL);
+    return 0;
+}
+
+/* Write these messages. Returns 1, 0 if Python has to write the rest, -1 after an exception. */
+static int speak(Use *use, PyObject *const *messages, Py_ssize_t count, Py_ssize_t size, Py_ssize_t last)
+{
+    char data[STACK], *to = data;
+    PyObject *connection = use->connection, *encoder = AT(connection, ClientConnection, _encoder);
+    for (Py_ssize_t i = 0; i < count; i++)
+        to = write_frame(to, messages[i], encoder);
+    double now = monotonic();
+    if (now >= PyFloat_AsDouble(AT(connection, ClientConnection, deadline)) && /* this message is the sign of life */
+        !put_time(&AT(connection, ClientConnection, deadline), now + PyFloat_AsDouble(AT(connection, ClientConnection, _heartbeat))))
+        return -1;
+    if (!put_number(&AT(connection, ClientConnection, sent), last))
+        return -1;
+    put_ref(&AT(connection, ClientConnection, _spoke), Py_True);
+    ssize_t written = send(use->socket, data, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (written < 0)
+        written = 0; /* Python tries again, and gets the same failure */
+    if (written == size)
+        return 1;
+    put_ref(&AT(use->driver, Driver, idle), Py_False);
+    PyObject *outbox = AT(connection, ClientConnection, outbox);
+    return stepped(use, PyObject_CallMethod(outbox, "add", "y#", data + written, size - written)) ? 0 : -1;
+}
+
+/* `Process.send(*messages)` */
+static PyObject *send_(PyObject *Py_UNUSED(python), PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    Use use;
+    if (names || count < 2 || !knows_values() || !knows_frames() || !knows_client() || !IS(args[0], Process))
+        return NULL;
+    PyObject *connection = AT(AT(args[0], Process, _driver), Driver, connection);
+    Py_ssize_t size = frames_size(args + 1, count - 1, AT(connection, ClientConnection, _encoder), STACK);
+    if (!size || !begin(&use, args[0], INFINITY))
+        return NULL;
+    Py_ssize_t before = number(AT(connection, ClientConnection, sent)), last = before + count - 1;
+    int going = speak(&use, args + 1, count - 1, size, last);
+    while (going > 0 && number(AT(connection, ClientConnection, acknowledged)) < last)
+        going = hear(&use, 0);
+    if (!going)
+        return end_use(args[0], PyObject_CallMethod(args[0], "_go_on_sending", "nn", before, count - 1));
+    return end_use(args[0], going > 0 ? new_success(args[0]) : NULL);
+}
+
+/* The time at which this timeout in seconds is over; NaN if Python has to look at it. */
+static double deadline_of(PyObject *timeout)
+{
+    if (timeout == Py_None)
+        return INFINITY;
+    if (!PyFloat_CheckExact(timeout) && !PyLong_CheckExact(timeout))
+        return NAN;
+    double seconds = PyFloat_AsDouble(timeout);
+    PyErr_Clear(); /* of a number that is too large */
+    return seconds > 0 && seconds < 1e9 ? monotonic() + seconds : NAN;
+}
+
+/* The argument `timeout` at this place; NULL if the arguments are others. */
+static PyObject *timeout_of(PyObject *const *args, Py_ssize_t count, PyObject *names, Py_ssize_t place)
+{
+    Py_ssize_t named = names ? PyTuple_GET_SIZE(names) : 0;
+    if (count == place && !named)
+        return Py_None;
+    if (count == place && named == 1 && !PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "timeout"))
+        return args[count];
+    return count == place + 1 && !named ? args[place] : NULL;
+}
+
+/* The answer, or what the function in Python makes of the rest of the wait. */
+static PyObject *finish(Use *use, int going, PyObject *timeout)
+{
+    PyObject *result = NULL, *until, *type, *value, *traceback;
+    if (going >= 0 && use->answer)
+        result = new_success(use->answer);
+    else if (!going && (until = isfinite(use->deadline) ? PyFloat_FromDouble(use->deadline) : Py_NewRef(Py_None)))
+        result = use->wanted < 0 ? PyObject_CallMethod(use->process, "_go_on_waiting", "ON", timeout, until)
+                                 : PyObject_CallMethod(use->process, "_go_on_asking", "nON", use->wanted, timeout, until);
+    else if (use->wanted >= 0) { /* nobody waits for its response any more */
+        PyErr_Fetch(&type, &value, &traceback);
+        if (!called(PyObject_CallMethod(use->connection, "disown", "n", use->wanted)))
+            PyErr_Clear();
+        PyErr_Restore(type, value, traceback);
+    }
+    Py_XDECREF(use->answer);
+    return end_use(use->process, result);
+}
+
+/* `Process.wait(timeout=None)` */
+static PyObject *wait_(PyObject *Py_UNUSED(python), PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    Use use;
+    PyObject *timeout = timeout_of(args, count, names, 1), *entry, *result = NULL;
+    if (!timeout || !knows_values() || !knows_frames() || !knows_client() || !IS(args[0], Process))
+        return NULL;
+    PyObject *connection = AT(AT(args[0], Process, _driver), Driver, connection);
+    if (PyObject_Size(AT(connection, ClientConnection, _responses)) > 0) {
+        if (AT(args[0], Process, _user) != nobody || AT(args[0], Process, _forked) != Py_False ||
+            number(AT(args[0], Process, _owner)) != (Py_ssize_t)getpid() ||
+            !(entry = PyObject_CallMethodNoArgs(AT(connection, ClientConnection, _responses), n_popleft)))
+            return NULL;
+        Py_ssize_t unread = number(AT(connection, ClientConnection, _unread)) - number(PyTuple_GET_ITEM(entry, 2));
+        if (put_number(&AT(connection, ClientConnection, _unread), unread))
+            result = new_success(PyTuple_GET_ITEM(entry, 1));
+        Py_DECREF(entry);
+        return result;
+    }
+    double deadline = deadline_of(timeout);
+    if (isnan(deadline) || !begin(&use, args[0], deadline))
+        return NULL;
+    int going = 1;
+    while (going > 0 && !use.answer)
+        going = PyObject_Size(AT(connection, ClientConnection, _responses)) ? 0 : hear(&use, 1);
+    return finish(&use, going, timeout);
+}
+
+/* `Process.ask(message, timeout=None)` */
+static PyObject *ask(PyObject *Py_UNUSED(python), PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    Use use;
+    PyObject *timeout = timeout_of(args, count, names, 2);
+    if (!timeout || !knows_values() || !knows_frames() || !knows_client() || !IS(args[0], Process))
+        return NULL;
+    PyObject *connection = AT(AT(args[0], Process, _driver), Driver, connection);
+    Py_ssize_t size = frames_size(args + 1, 1, AT(connection, ClientConnection, _encoder), STACK);
+    double deadline = deadline_of(timeout);
+    if (!size || isnan(deadline) || !begin(&use, args[0], deadline))
+        return NULL;
+    use.wanted = number(AT(connection, ClientConnection, sent)) + 1;
+    int going = speak(&use, args + 1, 1, size, use.wanted);
+    while (going > 0 && !use.answer)
+        going = hear(&use, 1);
+    return finish(&use, going, timeout);
+}
+
+/* ---- the server */
+
+/* The answers of a server to one client that are not written yet. */
+typedef struct {
+    PyObject_HEAD
+    char *in, *out;
+    Py_ssize_t size, room; /* of `out`: bytes that wait, and memory */
+    int socket, ready; /* how many events the last wait returned */
+    Py_ssize_t folded;
+} Burst;
+
+static PyObject *new_burst(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(named))
+{
+    Burst *self = (Burst *)type->tp_alloc(type, 0);
+    if (self && knows_values() && knows_frames() && knows_server() && (self->in = PyMem_Malloc(3 * PLAIN)))
+        return (PyObject *)self;
+    if (self && !PyErr_Occurred())
+        PyErr_NoMemory();
+    Py_XDECREF(self);
+    return NULL;
+}
+
+static void free_burst(PyObject *self)
+{
+    PyMem_Free(((Burst *)self)->in);
+    PyMem_Free(((Burst *)self)->out);
+    Py_TYPE(self)->tp_free(self);
+}
+
+/* Write what the socket takes. A failure shows again when Python writes the rest. */
+static void write_out(Burst *self)
+{
+    ssize_t written = self->size ? send(self->socket, self->out, (size_t)self->size, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
+    if (written > 0) {
+        self->size -= written;
+        memmove(self->out, self->out + written, (size_t)self->size);
+    }
+}
+
+/* `Burst.flush()`; the flusher calls it while the handler runs. */
+static PyObject *flush(PyObject *self, PyObject *Py_UNUSED(none))
+{
+    write_out((Burst *)self);
+    Py_RETURN_NONE;
+}
+
+/* Whether this process is a forked child of the server. Then it writes nothing. */
+static int in_child(Burst *self, PyObject *engine)
+{
+    if (AT(engine, Engine, forked) == Py_False && number(AT(engine, Engine, _owner)) == (Py_ssize_t)getpid())
+        return 0;
+    self->size = 0;
+    return 1;
+}
+
+/* Write the answers; what the socket does not take goes into the outbox. Returns whether it raised nothing. */
+static int settle(Burst *self, PyObject *engine, PyObject *end, int *more)
+{
+    if (in_child(self, engine)) {
+        PyErr_SetNone(ForkedError);
+        return 0;
+    }
+    write_out(self);
+    if (!self->size)
+        return 1;
+    *more = 1;
+    Py_ssize_t size = self->size;
+    self->size = 0;
+    return called(PyObject_CallMethod(end, "owe", "y#", self->out, size));
+}
+
+static int make_room(Burst *self, Py_ssize_t size)
+{
+    if (self->size + size > self->room) {
+        char *more = PyMem_Realloc(self->out, (size_t)(self->size + size + PLAIN));
+        if (!more)
+            return 0;
+        self->out = more;
+        self->room = self->size + size + PLAIN;
+    }
+    return 1;
+}
+
+/* Whether the next message of this client is the next one to fold, and nothing of it waits in Python. */
+static int can_fold(PyObject *fold, PyObject *end)
+{
+    return AT(fold, Fold, stopped) == Py_False && AT(fold, Fold, asked) == Py_None && !PyObject_Size(AT(fold, Fold, waiting)) &&
+           AT(end, ServerConnection, state) == SERVER_TALKING && AT(end, ServerConnection, waiting) == Py_False &&
+           AT(end, ServerConnection, behind) == Py_False && AT(end, ServerConnection, told) == Py_False &&
+           AT(end, ServerConnection, hearing) == Py_True && !PyObject_Size(AT(end, ServerConnection, _frames)) &&
+           is_zero(AT(AT(end, ServerConnection, outbox), Outbox, size)) && at_frames(AT(end, ServerConnection, _decoder));
+}
+
+/* Lend the socket to the flusher for a call of the handler, if answers wait. Returns 1 if it is lent, -1 after an exception. */
+static int lend(Burst *self, PyObject *flusher)
+{
+    if (!self->size)
+        return 0;
+    if (AT(flusher, Flusher, _asleep) == Py_False)
+        return put_number(&AT(flusher, Flusher, _calls), number(AT(flusher, Flusher, _calls)) + 1) ? 1 : -1;
+    PyObject *lent = PyObject_CallMethodNoArgs(flusher, n_lend);
+    int result = lent ? lent == Py_True : -1;
+    Py_XDECREF(lent);
+    if (!result)
+        write_out(self);
+    return result;
+}
+
+static int take_back(PyObject *flusher)
+{
+    if (AT(flusher, Flusher, _busy) != Py_False)
+        return called(PyObject_CallMethodNoArgs(flusher, n_take_back));
+    return put_number(&AT(flusher, Flusher, _calls), number(AT(flusher, Flusher, _calls)) + 1);
+}
+
+/* Call the handler as the function in Python does. Returns NULL after an exception, and sets `failed` if it was the handler's. */
+static PyObject *asked(Burst *self, PyObject *loop, PyObject *message, PyObject *continuation, PyObject *carry, int *failed)
+{
+    PyObject *engine = AT(loop, Loop, _engine), *flusher = AT(loop, Loop, _flusher), *type, *value, *traceback;
+    PyObject *args[] = {message, continuation, carry};
+    int lent = lend(self, flusher);
+    if (lent < 0)
+        return NULL;
+    put_ref(&AT(loop, Loop, _interruptible), Py_True);
+    PyObject *answer = PyObject_Vectorcall(AT(loop, Loop, _handler), args, 3, NULL);
+    put_ref(&AT(loop, Loop, _interruptible), Py_False);
+    *failed = !answer;
+    PyErr_Fetch(&type, &value, &traceback);
+    if (lent && AT(engine, Engine, forked) == Py_False && !take_back(flusher)) {
+        Py_XDECREF(type), Py_XDECREF(value), Py_XDECREF(traceback);
+        Py_CLEAR(answer);
+        *failed = 0;
+        return NULL;
+    }
+    PyErr_Restore(type, value, traceback);
+    if (answer && AT(flusher, Flusher, failure) != Py_None) { /* nobody knows what is written */
+        PyErr_SetObject((PyObject *)Py_TYPE(AT(flusher, Flusher, failure)), AT(flusher, Flusher, failure));
+        Py_CLEAR(answer);
+    }
+    return answer;
+}
+
+/* Tell the loop of the exception of the handler. Returns whether the loop raised nothing, so that the server ends in good order. */
+static int told(PyObject *loop)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback)
+        PyException_SetTraceback(value, traceback);
+    int result = called(PyObject_CallMethodOneArg(loop, n_failed, value));
+    Py_XDECREF(type), Py_XDECREF(value), Py_XDECREF(traceback);
+    return result;
+}
+
+/* Keep a plain answer: the next carry, the acknowledgement and the responses. Returns 0 if Python has to judge it. */
+static int keep(Burst *self, PyObject *core, PyObject *end, PyObject *answer, double now)
+{
+    PyObject *fold = AT(core, ServerCore, _fold), *encoder = AT(core, ServerCore, _encoder), *responses;
+    if (!IS(answer, Continuation) || AT(answer, Continuation, peer) != AT(end, ServerConnection, peer) ||
+        AT(answer, Continuation, outcome) != CONTINUE || !AT(answer, Continuation, carry) ||
+        !(responses = AT(answer, Continuation, responses)) || !PyTuple_CheckExact(responses) || AT(fold, Fold, stopped) != Py_False ||
+        AT(end, ServerConnection, state) != SERVER_TALKING || !is_zero(AT(AT(end, ServerConnection, outbox), Outbox, size)))
+        return 0;
+    Py_ssize_t count = PyTuple_GET_SIZE(responses), signal = PyBytes_GET_SIZE(ACKNOWLEDGEMENT);
+    Py_ssize_t size = count ? frames_size(&PyTuple_GET_ITEM(responses, 0), count, encoder, PLAIN) : 0;
+    double timeout = PyFloat_AsDouble(AT(fold, Fold, _timeout));
+    if ((count && !size) || !make_room(self, signal + size) ||
+        (isfinite(timeout) && !put_time(&AT(fold, Fold, deadline), now + timeout)))
+        return 0;
+    memcpy(self->out + self->size, PyBytes_AS_STRING(ACKNOWLEDGEMENT), (size_t)signal);
+    char *to = self->out + self->size + signal;
+    for (Py_ssize_t i = 0; i < count; i++)
+        to = write_frame(to, PyTuple_GET_ITEM(responses, i), encoder);
+    self->size = to - self->out;
+    put_ref(&AT(fold, Fold, asked), Py_None);
+    put_ref(&AT(fold, Fold, _carry), AT(answer, Continuation, carry));
+    self->folded++;
+    return 1;
+}
+
+/* Fold one message. Returns 1, 0 after an exception; `more` says that Python has to look after this client or the fold. */
+static int fold_one(Burst *self, PyObject *loop, PyObject *end, const char *content, Py_ssize_t size, double *now, int *more)
+{
+    PyObject *engine = AT(loop, Loop, _engine), *core = AT(engine, Engine, _core), *fold = AT(core, ServerCore, _fold);
+    PyObject *decoder = AT(end, ServerConnection, _decoder), *carry = Py_NewRef(AT(fold, Fold, _carry)), *answer = NULL, *pair;
+    PyObject *message = new_message(AT(decoder, Decoder, _usual), content, size);
+    PyObject *continuation = message ? new_continuation(carry, EMPTY, CONTINUE, AT(end, ServerConnection, peer)) : NULL;
+    int failed = 0, result = 0;
+    if (continuation && (pair = PyTuple_Pack(2, message, continuation))) {
+        put(&AT(fold, Fold, asked), pair);
+        answer = asked(self, loop, message, continuation, carry, &failed);
+        *now = monotonic();
+    }
+    if (answer && keep(self, core, end, answer, *now)) {
+        result = 1;
+        *more = PyObject_Size(AT(fold, Fold, waiting)) != 0; /* the flusher may have found something */
+    } else if (failed) {
+        *more = 1;
+        result = told(loop);
+    } else if (answer && settle(self, engine, end, more)) {
+        *more = 1;
+        put_ref(&AT(end, ServerConnection, waiting), Py_True);
+        result = !PyErr_Occurred() && called(PyObject_CallMethod(engine, "answered", "Odd", answer, *now, *now));
+    }
+    Py_DECREF(carry);
+    Py_XDECREF(message);
+    Py_XDECREF(continuation);
+    Py_XDECREF(answer);
+    return result;
+}
+
+/* Fold what a client has sent, for at most `share` seconds. Returns 1, 0 if Python has to look at the event, -1 after an exception. */
+static int serve(Burst *self, PyObject *loop, PyObject *client, double *now, double share, int *more)
+{
+    PyObject *engine = AT(loop, Loop, _engine), *end = AT(client, ClientSocket, _end), *decoder = AT(end, ServerConnection, _decoder);
+    const char *content, *at = self->in;
+    Py_ssize_t size, length, had;
+    int stop = 0;
+    if (!can_fold(AT(AT(engine, Engine, _core), ServerCore, _fold), end) ||
+        (self->socket = PyObject_AsFileDescriptor(AT(client, ClientSocket, _stream))) < 0) {
+        PyErr_Clear();
+        return 0;
+    }
+    had = waiting_bytes(decoder);
+    ssize_t got = recv(self->socket, self->in + had, PLAIN, MSG_DONTWAIT);
+    if (got <= 0) /* Python reads again, and gets the same end or failure */
+        return 0;
+    const char *last = self->in + had + got;
+    double until = *now + share;
+    take_waiting(decoder, self->in);
+    if (!put_time(&AT(end, ServerConnection, _since), *now))
+        return -1;
+    while (!stop && (at == self->in || *now < until) && (size = plain(at, last, decoder, &content, &length))) {
+        put_ref(&AT(end, ServerConnection, _begun), Py_None); /* a frame that began earlier is whole */
+        at += size;
+        if (!fold_one(self, loop, end, content, length, now, &stop))
+            return -1;
+        if (self->size > PLAIN)
+            if (!settle(self, engine, end, &stop))
+                return -1;
+    }
+    if (!settle(self, engine, end, &stop))
+        return -1;
+    if (at < last) {
+        stop = 1;
+        if (!called(PyObject_CallMethod(end, "receive", "y#d", at, (Py_ssize_t)(last - at), *now)))
+            return -1;
+    }
+    *more |= stop;
+    return 1;
+}
+
+#ifdef __linux__
+/* Note that the time since the sockets were read is over, for which nobody is late; as `ServerCore.turn` does. */
+static int account(PyObject *engine, double heard, double now)
+{
+    PyObject *core = AT(engine, Engine, _core), *shared = AT(core, ServerCore, shared);
+    double from = fmax(heard, PyFloat_AsDouble(AT(core, ServerCore, _accounted)));
+    return put_time(&AT(engine, Engine, _heard), heard) && put_time(&AT(core, ServerCore, _accounted), now) &&
+           put_time(&AT(shared, Shared, paused), PyFloat_AsDouble(AT(shared, Shared, paused)) + fmax(0.0, now - from));
+}
+
+/* `Burst.wait(loop, poller, things, seconds)`: wait for events, and fold the plain messages among them. Ends when Python is needed.
+   Returns the other events. */
+static PyObject *wait_for_events(PyObject *burst, PyObject *const *args, Py_ssize_t count)
+{
+    struct epoll_event events[EVENTS];
+    if (count != 4 || !IS(args[0], Loop) || !PyDict_CheckExact(args[2])) {
+        PyErr_SetString(PyExc_TypeError, "a loop, a descriptor, a dict and seconds are wanted");
+        return NULL;
+    }
+    PyObject *loop = args[0], *engine = AT(loop, Loop, _engine), *others = PyList_New(0);
+    int poller = (int)number(args[1]), ready = 0, more = 0;
+    double now = monotonic(), until = now + PyFloat_AsDouble(args[3]);
+    while (others && !more) {
+        int pause = (int)ceil(1000 * fmax(0.0, until - now));
+        Py_BEGIN_ALLOW_THREADS
+        ready = epoll_wait(poller, events, EVENTS, pause);
+        Py_END_ALLOW_THREADS
+        if (ready < 0 && errno != EINTR) {
+            PyErr_SetFromErrno(PyExc_OSError);
+            goto failed;
+        }
+        if (ready < 0 && PyErr_CheckSignals())
+            goto failed;
+        double heard = now = monotonic(), share = fmax(SHARE, BURST / fmax(1, ready));
+        more = ready <= 0 || ready == EVENTS || now >= until;
+        for (int i = 0; i < ready; i++) {
+            PyObject *key = PyLong_FromLong(events[i].data.fd), *thing = key ? PyDict_GetItemWithError(args[2], key) : NULL;
+            Py_XDECREF(key);
+            if (!thing)
+                goto failed_without;
+            int served = 0;
+            Py_INCREF(thing);
+            if (IS(thing, ClientSocket) && events[i].events == EPOLLIN && number(AT(thing, ClientSocket, interest)) == 1)
+                served = serve((Burst *)burst, loop, thing, &now, share, &more);
+            PyObject *other = served ? NULL : Py_BuildValue("(OI)", thing, events[i].events);
+            Py_DECREF(thing);
+            if (served < 0 || (!served && (!other || PyList_Append(others, other)))) {
+                Py_XDECREF(other);
+                goto failed;
+            }
+            Py_XDECREF(other);
+            more |= !served;
+        }
+        if (ready > 0 && ready < EVENTS && !account(engine, heard, now))
+            goto failed;
+    }
+    ((Burst *)burst)->ready = ready < 0 ? 0 : ready;
+    return others;
+failed_without:
+    if (!PyErr_Occurred())
+        PyErr_SetString(PyExc_KeyError, "an event of a socket that is not watched");
+failed:
+    ((Burst *)burst)->size = 0;
+    Py_XDECREF(others);
+    return NULL;
+}
+#endif
+
+/* ---- the module */
+
+typedef PyObject *(*Function)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+
+/* A function in C before one in Python. If the first returns NULL without an exception, the second is called. */
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc call;
+    Function fast;
+    PyObject *python;
+    Py_ssize_t taken; /* calls that the first has answered */
+} Pair;
+
+static int enabled = 1;
+
+static PyObject *call_pair(PyObject *callable, PyObject *const *args, size_t flags, PyObject *names)
+{
+    Pair *self = (Pair *)callable;
+    Py_ssize_t count = PyVectorcall_NARGS(flags);
+    PyObject *result = enabled && count ? self->fast(self->python, args, count, names) : NULL;
+    if (result)
+        self->taken++;
+    return result || PyErr_Occurred() ? result : PyObject_Vectorcall(self->python, args, flags, names);
+}
+
+static PyObject *bind_pair(PyObject *self, PyObject *object, PyObject *Py_UNUSED(type))
+{
+    return object && object != Py_None ? PyMethod_New(self, object) : Py_NewRef(self);
+}
+
+static PyObject *attribute_of_pair(PyObject *self, PyObject *name)
+{
+    PyObject *found = PyObject_GenericGetAttr(self, name);
+    if (found || !PyErr_ExceptionMatches(PyExc_AttributeError))
+        return found;
+    PyErr_Clear();
+    return PyObject_GetAttr(((Pair *)self)->python, name);
+}
+
+static int traverse_pair(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(((Pair *)self)->python);
+    return 0;
+}
+
+static int clear_pair(PyObject *self)
+{
+    Py_CLEAR(((Pair *)self)->python);
+    return 0;
+}
+
+static void free_pair(PyObject *self)
+{
+    PyObject_GC_UnTrack(self);
+    clear_pair(self);
+    PyObject_GC_Del(self);
+}
+
+static PyMemberDef PAIR_MEMBERS[] = {
+    {"__wrapped__", T_OBJECT, offsetof(Pair, python), READONLY, "The function in Python."},
+    {"taken", T_PYSSIZET, offsetof(Pair, taken), READONLY, "The number of calls that needed no Python."},
+    {NULL},
+};
+
+static PyTypeObject PairType = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "ipcfold._fast.Pair",
+    .tp_basicsize = sizeof(Pair),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR,
+    .tp_vectorcall_offset = offsetof(Pair, call),
+    .tp_call = PyVectorcall_Call,
+    .tp_descr_get = bind_pair,
+    .tp_getattro = attribute_of_pair,
+    .tp_members = PAIR_MEMBERS,
+    .tp_traverse = traverse_pair,
+    .tp_clear = clear_pair,
+    .tp_dealloc = free_pair,
+};
+
+static PyMethodDef BURST_METHODS[] = {
+    {"flush", flush, METH_NOARGS, "Write the answers that wait."},
+#ifdef __linux__
+    {"wait", (PyCFunction)(void (*)(void))wait_for_events, METH_FASTCALL, "Wait for events, and fold the plain messages."},
+#endif
+    {NULL},
+};
+
+static PyMemberDef BURST_MEMBERS[] = {
+    {"folded", T_PYSSIZET, offsetof(Burst, folded), READONLY, "The number of messages folded."},
+    {"ready", T_INT, offsetof(Burst, ready), READONLY, "The number of events that the last wait returned."},
+    {NULL},
+};
+
+static PyTypeObject BurstType = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "ipcfold._fast.Burst",
+    .tp_basicsize = sizeof(Burst),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_methods = BURST_METHODS,
+    .tp_members = BURST_MEMBERS,
+    .tp_new = new_burst,
+    .tp_dealloc = free_burst,
+};
+
+static const struct {
+    const char *name;
+    Function function;
+} FUNCTIONS[] = {
+    {"respond", respond}, {"encode", encode}, {"receive", receive}, {"send", send_}, {"wait", wait_}, {"ask", ask},
+};
+
+static PyObject *pair(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    const char *name;
+    PyObject *python;
+    if (!PyArg_ParseTuple(args, "sO", &name, &python))
+        return NULL;
+    for (size_t i = 0; i < sizeof FUNCTIONS / sizeof *FUNCTIONS; i++)
+        if (!strcmp(FUNCTIONS[i].name, name)) {
+            Pair *made = PyObject_GC_New(Pair, &PairType);
+            if (made) {
+                made->call = call_pair;
+                made->fast = FUNCTIONS[i].function;
+                made->python = Py_NewRef(python);
+                made->taken = 0;
+                PyObject_GC_Track(made);
+            }
+            return (PyObject *)made;
+        }
+    return PyErr_Format(PyExc_LookupError, "there is no %s", name);
+}
+
+static PyObject *enable(PyObject *Py_UNUSED(module), PyObject *wanted)
+{
+    int before = enabled;
+    enabled = PyObject_IsTrue(wanted);
+    return PyBool_FromLong(before);
+}
+
+static int start(PyObject *module)
+{
+    if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        PyErr_SetString(PyExc_ImportError, "the accelerator works in the main interpreter only");
+        return -1;
+    }
+#define NAME(name) (n_##name = PyUnicode_InternFromString(#name))
+    n_failed = PyUnicode_InternFromString("_failed");
+    EMPTY = PyTuple_New(0), NO_BYTES = PyBytes_FromStringAndSize(NULL, 0), SHORTEST = PyLong_FromLong(7), ZERO = PyLong_FromLong(0);
+    if (!NAME(acquire) || !NAME(append) || !NAME(lend) || !NAME(popleft) || !NAME(release) || !NAME(take_back) || !n_failed ||
+        !EMPTY || !NO_BYTES || !SHORTEST || !ZERO || PyType_Ready(&PairType) || PyModule_AddType(module, &BurstType))
+        return -1;
+    return 0;
+}
+
+static PyMethodDef METHODS[] = {
+    {"pair", pair, METH_VARARGS, "The function of that name before one in Python."},
+    {"enable", enable, METH_O, "Whether the functions here are used at all; returns what was before."},
+    {NULL},
+};
+
+static PyModuleDef_Slot SLOTS[] = {
+    {Py_mod_exec, (void *)start},
+#if PY_VERSION_HEX >= 0x030C0000
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, .m_name = "ipcfold._fast", .m_methods = METHODS, .m_slots = SLOTS};
+
+PyMODINIT_FUNC PyInit__fast(void)
+{
+#ifdef Py_GIL_DISABLED
+    PyErr_SetString(PyExc_ImportError, "the accelerator needs the GIL");
+    return NULL;
+#else
+    return PyModuleDef_Init(&MODULE);
+#endif
+}
