@@ -1,8 +1,6 @@
 from collections.abc import Callable
 from typing import Any, TypeVar, final
 
-from ipcfold.blocking.loop import Loop
-
 F = TypeVar("F", bound=Callable[..., Any])  # Any: a function of any signature, which stays
 
 @final
@@ -10,8 +8,8 @@ class Burst:
     folded: int
     ready: int
     def flush(self) -> None: ...
-    def wait(self, loop: Loop[Any], poller: int, things: dict[int, object], seconds: float, /) -> list[tuple[Any, int]]: ...
-    # Any: of whatever carry; the values of `things`
+    def wait(self, loop: object, poller: int, things: dict[int, object], seconds: float, /) -> list[tuple[Any, int]]: ...
+    # Any: the values of `things`, as they are; the loop is a `blocking.loop.Loop`
 
 def pair(name: str, function: F, /) -> F: ...
 def enable(wanted: bool, /) -> bool: ...  # noqa: FBT001 - its only argument

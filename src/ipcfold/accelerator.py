@@ -21,6 +21,8 @@ else:
     except ImportError:
         fast = None
 
+__all__ = ["accelerate", "accelerated", "fast"]
+
 F = TypeVar("F", bound=Callable[..., Any])  # Any: a function of any signature, which stays
 
 accelerated: Final[bool] = fast is not None

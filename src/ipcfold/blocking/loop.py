@@ -46,7 +46,8 @@ class Loop(Generic[C]):
         "_signalled",
     )
 
-    def __init__(self, name: Name, claim: Claim, engine: Engine[C], handler: Handler[C]) -> None:
+    def __init__(self, name: Name, claim: Claim, engine: Engine[C], handler: Handler[C], *, accelerate: bool = True) -> None:
+        """`accelerate`: whether to use the accelerator where it is built."""
         self._name = name
         self._claim = claim
         self._engine = engine
@@ -57,7 +58,8 @@ class Loop(Generic[C]):
         self._served = False  # whether clients could connect
         self._raised: BaseException | None = None  # by the handler in a forked child
         self._interruptible = False  # whether the handler runs: nothing else can be interrupted without harm
-        engine.accelerate(self)
+        if accelerate:
+            engine.accelerate(self)
 
     def serve(self, signals: Iterable[int], mode: int, period: float) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
         """Serve until the fold ends, at a socket of that mode, and check every `period` seconds that it is in its place.
@@ -80,7 +82,7 @@ class Loop(Generic[C]):
                         case Failure():
                             raise ForkedError
                 finally:
-                    self._close()
+                    self.close()
         except BaseException as error:
             if engine.inherited():
                 if error is self._raised:
@@ -91,7 +93,7 @@ class Loop(Generic[C]):
                 if not self._served:
                     return Failure(SystemFailure("serve at", self._claim.path, str(error) or "there is no memory left"))
         finally:
-            self._close()
+            self.close()
             engine.wakeup.close()
         if engine.forked:
             return Failure(UsedAfterFork(self._name, self._owner))
@@ -99,7 +101,8 @@ class Loop(Generic[C]):
             return engine.result()
         return engine.result()
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """End the flusher, and release everything; a second call does nothing."""
         engine = self._engine
         if not engine.inherited():
             surely(self._flusher.end)
@@ -110,7 +113,7 @@ class Loop(Generic[C]):
         while asked is not None or not engine.over:
             try:
                 if asked is not None:
-                    self._fold(asked)
+                    self.fold(asked)
                 asked = engine.turn(LONGEST_SLEEP)
             except KeyboardInterrupt:  # from the handler
                 self._interruptible = False
@@ -120,7 +123,7 @@ class Loop(Generic[C]):
                 asked = None
                 engine.interrupted()
 
-    def _fold(self, asked: Ask[C] | None) -> None:
+    def fold(self, asked: Ask[C] | None) -> None:
         """Ask the handler for a burst of messages. A burst lasts at least as long as the work on the sockets before it."""
         engine, handler, flusher = self._engine, self._handler, self._flusher
         now, owing = monotonic(), False

@@ -219,6 +219,10 @@ class Engine(Generic[C]):
             self._burst = fast.Burst()
             self._poll = partial(self._burst.wait, loop, self._poller.descriptor, self._poller.things)
 
+    def fileno(self) -> int:
+        """The descriptor that is readable when a turn has something to do."""
+        return self._poller.descriptor
+
     @property
     def over(self) -> bool:
         """Whether the server has ended."""

@@ -29,7 +29,7 @@ class Epoll(Generic[T]):
 
     @property
     def descriptor(self) -> int:
-        """The descriptor of the poller itself."""
+        """See `Portable`."""
         return self._epoll.fileno()
 
     def watch(self, stream: socket, interest: int, thing: T) -> None:

@@ -18,6 +18,11 @@ class Portable(Generic[T]):
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
 
+    @property
+    def descriptor(self) -> int:
+        """The descriptor of the poller itself."""
+        return self._selector.fileno()
+
     def watch(self, stream: socket.socket, interest: int, thing: T) -> None:
         """Watch for `READ`, `WRITE` or both; raises `OSError` if the system watches no more sockets."""
         self._selector.register(stream, _selectable(interest), thing)

@@ -1,0 +1,132 @@
+"""A server that is driven by hand, with the accelerator or without it, and the handler that both run."""
+
+from __future__ import annotations
+
+import select
+import socket
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+from returns.result import Result
+
+from ipcfold import Continuation, HandlerFailed, Limits, Message, Name
+from ipcfold.blocking.loop import Loop
+from ipcfold.core.server import ServerCore
+from ipcfold.local.claim import Claim
+from ipcfold.local.credentials import own_user, same_user
+from ipcfold.local.engine import Engine
+from ipcfold.local.log import Log
+
+NAME: Final = Name.of("built").unwrap()
+LIMITS: Final = Limits(message=2**18, unsent=2**17, unread=2**17, handshake=3600, frame=3600, drain=3600)
+HEARTBEAT: Final = 3600.0  # seconds, so that none comes
+
+
+def handler(message: Message, continuation: Continuation[int], carry: int) -> object:
+    """Everything that a handler may answer, as the first byte of the message says; `object`, because some of it is not valid."""
+    carry += 1
+    match message.content[:1]:
+        case b"n":
+            return continuation.continue_(carry)
+        case b"m":
+            return continuation.respond(carry, *[message] * 5)
+        case b"t":
+            return continuation.respond(carry, Message.octets(message.content))
+        case b"u":
+            return continuation.respond(carry).respond(carry, message).respond(carry, message)
+        case b"l":
+            return continuation.respond(carry, Message.text("l" * 100_000))
+        case b"h":
+            return continuation.respond(carry, *[Message.text("h" * 30_000)] * 3)
+        case b"x":
+            return continuation.respond(carry, Message.text("innmind/ipc:heartbeat"))
+        case b"g":
+            return continuation.respond(carry, Message.text("innmind/ipc:no signal"))
+        case b"o":
+            return continuation.respond(carry, Message.text("o" * (LIMITS.message + 1)))
+        case b"c":
+            return continuation.respond(carry, message).close(carry)
+        case b"s":
+            return continuation.respond(carry, message).stop(carry)
+        case b"r":
+            raise ValueError(message.content)
+        case b"i":
+            return Continuation(carry)
+        case b"b":
+            return carry
+        case _:
+            return continuation.respond(carry, message)
+
+
+class Build:
+    """One server; each step runs until nothing is left to do."""
+
+    def __init__(self, directory: Path, *, accelerate: bool) -> None:
+        self.path = directory / f"{NAME}.sock"
+        self._claim = Claim.of(NAME, self.path).unwrap()
+        core = ServerCore(0, name=NAME, heartbeat=HEARTBEAT, limits=LIMITS, timeout=None, now=monotonic(), user=own_user(), observed=False)
+        self.engine = Engine(core, self._claim, same_user, Log(NAME), None)
+        # The handler is as wrong as one that no type checker has seen, so its type is a lie.
+        self._loop = Loop(NAME, self._claim, self.engine, handler, accelerate=accelerate)  # type: ignore[arg-type]
+        self.engine.listen(3600.0, self._claim.publish(0o600).unwrap()).unwrap()
+        self._clients: list[socket.socket] = []
+
+    def connect(self) -> bool:
+        """Whether the server accepts connections."""
+        client = socket.socket(socket.AF_UNIX)
+        try:
+            client.connect(str(self.path))
+        except OSError:
+            client.close()
+            return False
+        client.setblocking(False)
+        self._clients.append(client)
+        return True
+
+    def send(self, client: int, data: bytes) -> bool:
+        """Whether the server took the bytes, or how many, as the kernel has room."""
+        try:
+            return self._clients[client].send(data) == len(data)
+        except OSError:
+            return False
+
+    def leave(self, client: int) -> None:
+        self._clients[client].shutdown(socket.SHUT_WR)
+
+    def settle(self) -> list[bytes]:
+        """Turn until nothing changes; what each client got, with `|` at the end of its stream."""
+        got = [b""] * len(self._clients)
+        moved = True
+        while moved and not self.engine.over:
+            moved = self._turn()
+            for number, client in enumerate(self._clients):
+                while data := _received(client):
+                    got[number] += data
+                    moved = True
+        return [data + _received(client, ended=b"|") if self.engine.over else data for data, client in zip(got, self._clients, strict=True)]
+
+    def result(self) -> Result[int, HandlerFailed[int]]:
+        return self.engine.result()
+
+    def close(self) -> None:
+        for client in self._clients:
+            client.close()
+        self._loop.close()
+        self.engine.wakeup.close()
+        self._claim.release()
+
+    def _turn(self) -> bool:
+        asked = self.engine.turn(0.0)
+        if asked is not None:
+            self._loop.fold(asked)
+        return asked is not None or bool(select.select([self.engine], [], [], 0)[0])
+
+
+def _received(client: socket.socket, ended: bytes = b"") -> bytes:
+    try:
+        return client.recv(2**20) or ended
+    except BlockingIOError:
+        return b""
+    except OSError:
+        return ended

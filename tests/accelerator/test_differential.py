@@ -1,0 +1,190 @@
+"""The accelerator and the Python core do the same with the same bytes in the same cuts: valid, broken and hostile ones."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from returns.result import Failure, Result
+
+from ipcfold import Continuation, HandlerFailed, Message, Peer
+from ipcfold.accelerator import accelerated
+from ipcfold.continuation import Outcome
+from ipcfold.core.client_connection import ClientConnection
+from ipcfold.core.wire import Encoder, RefusedError, Signal, encode
+from ipcfold.message import TEXT_PLAIN
+from ipcfold.testing import messages
+from tests.accelerator.builds import LIMITS, Build
+
+pytestmark = pytest.mark.skipif(not accelerated, reason="the accelerator is not built, so there is nothing to compare")
+
+_CONTENTS: Final = (
+    st.sampled_from([b"", b"e", b"n", b"m", b"t", b"u", b"g", b"x" * 3000, b"innmind/ipc:heartbeats", *(each.content for each in Signal)])
+    | st.binary(max_size=40)
+    | st.integers(16_000, 70_000).map(lambda size: b"e" * size)
+)
+_ENDINGS: Final = st.sampled_from([b"l", b"h", b"x", b"o", b"c", b"s", b"r", b"i", b"b"])
+_MESSAGES: Final = _CONTENTS.map(lambda content: encode(Message(TEXT_PLAIN, content)))
+_FRAMES: Final = (
+    _MESSAGES
+    | messages().map(encode)
+    | st.sampled_from([each.frame for each in Signal])
+    | st.just(Signal.RECEIVED.frame)
+    | _ENDINGS.map(lambda content: encode(Message.text(content.decode())))
+)
+_BROKEN: Final = (
+    st.binary(min_size=1, max_size=30)
+    | _MESSAGES.map(lambda frame: frame[:-1] + b"\xcf")
+    | st.just(encode(Message.text("")).replace(b"\0\0\0\0\xce", b"\xff\xff\xff\xff"))
+)
+_STREAMS: Final = st.lists(st.integers(0, 19).flatmap(lambda odd: _FRAMES if odd else _BROKEN), max_size=12).map(b"".join)
+
+
+@given(st.lists(_CONTENTS.map(lambda content: Message(TEXT_PLAIN, content)) | messages(), max_size=6))
+@example([])
+def test_both_encoders_write_the_same(batch: list[Message]) -> None:
+    def written(encode: object) -> tuple[object, int]:
+        encoder = Encoder(LIMITS)
+        assert callable(encode)
+        try:
+            return b"".join(encode(encoder, tuple(batch))), encoder.largest
+        except RefusedError as error:
+            return error.refusal, encoder.largest
+
+    fast, python = written(Encoder.encode), written(_python(Encoder.encode))
+    assert fast[0] == python[0]
+    assert fast[1] == python[1] or not isinstance(fast[0], bytes)
+
+
+@given(
+    st.builds(Continuation, st.integers(), st.lists(messages(), max_size=2).map(tuple), st.sampled_from(Outcome), st.builds(Peer)),
+    st.lists(messages(), max_size=3),
+)
+def test_both_answer_the_same(continuation: Continuation[int], responses: list[Message]) -> None:
+    respond = _python(Continuation.respond)
+    assert callable(respond)
+    assert continuation.respond(1, *responses) == respond(continuation, 1, *responses)
+
+
+@given(_STREAMS, st.lists(st.integers(0, 300), max_size=20), st.integers(0, 6), st.sets(st.integers(0, 4)))
+@settings(max_examples=300)
+def test_both_clients_take_the_same(stream: bytes, cuts: list[int], sent: int, disowned: set[int]) -> None:
+    fast, python = (ClientConnection(heartbeat=1.0, limits=LIMITS, now=0.0) for _ in range(2))
+    receive = _python(ClientConnection.receive)
+    assert callable(receive)
+    for connection in (fast, python):
+        receive(connection, Signal.START.frame)
+        connection.send(connection.encode([Message.text("ping")] * sent), sent)
+        for number in disowned:
+            connection.disown(number)
+    for piece in _cut(stream, cuts):
+        fast.receive(piece)
+        receive(python, piece)
+        assert _facts(fast) == _facts(python)
+
+
+class Servers(RuleBasedStateMachine):
+    """Two servers with the same clients, which send the same bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._directory = tempfile.TemporaryDirectory()
+        self._builds = [Build(_made(Path(self._directory.name) / kind), accelerate=kind == "fast") for kind in ("fast", "python")]
+        self._clients: list[bool] = []  # whether a client still writes
+
+    @initialize()
+    def start(self) -> None:
+        self.connect()
+
+    @precondition(lambda self: len(self._clients) < 3)
+    @rule()
+    def connect(self) -> None:
+        connected = {build.connect() for build in self._builds}
+        assert len(connected) == 1
+        if connected == {True}:
+            self._clients.append(True)
+            self._same()
+            self._send(len(self._clients) - 1, Signal.START_OK.frame)
+
+    @rule(data=_STREAMS, cuts=st.lists(st.integers(0, 300), max_size=6), client=st.integers(0, 2))
+    def send(self, data: bytes, cuts: list[int], client: int) -> None:
+        for piece in _cut(data, cuts):
+            self._send(client % len(self._clients), piece)
+
+    @rule(contents=st.lists(_CONTENTS, min_size=1, max_size=60), client=st.integers(0, 2))
+    def talk(self, contents: list[bytes], client: int) -> None:
+        self._send(client % len(self._clients), b"".join(encode(Message(TEXT_PLAIN, content)) for content in contents))
+
+    @rule(client=st.integers(0, 2))
+    def leave(self, client: int) -> None:
+        client %= len(self._clients)
+        if self._clients[client]:
+            self._clients[client] = False
+            for build in self._builds:
+                build.leave(client)
+            self._same()
+
+    def _send(self, client: int, data: bytes) -> None:
+        if self._clients[client]:
+            took = {build.send(client, data) for build in self._builds}
+            assert len(took) == 1
+            self._clients[client] = took == {True}
+            self._same()
+
+    def _same(self) -> None:
+        fast, python = (build.settle() for build in self._builds)
+        assert fast == python
+        assert _comparable(self._builds[0].result()) == _comparable(self._builds[1].result())
+
+    def teardown(self) -> None:
+        for build in self._builds:
+            build.close()
+        self._directory.cleanup()
+
+
+TestServers = Servers.TestCase
+TestServers.settings = settings(max_examples=60, stateful_step_count=15)
+
+
+def _python(pair: object) -> object:
+    """The function in Python behind the one in C."""
+    return getattr(pair, "__wrapped__")  # noqa: B009 - type checkers see the function in Python only
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir(mode=0o700)
+    return directory
+
+
+def _cut(data: bytes, sizes: list[int]) -> list[bytes]:
+    pieces = []
+    for size in sizes:
+        pieces.append(data[:size])
+        data = data[size:]
+    return [piece for piece in (*pieces, data) if piece]
+
+
+def _facts(connection: ClientConnection) -> object:
+    """Everything that can be known of a connection; of the decoder, the bytes that wait."""
+    own = {
+        slot: getattr(connection, slot)
+        for slot in ClientConnection.__slots__
+        if slot not in {"_decoder", "_encoder", "outbox", "_weightless"}
+    }
+    decoder = connection._decoder  # noqa: SLF001 - compared in full
+    waiting = decoder._data[decoder._at :]  # noqa: SLF001 - as above
+    large = None if decoder.large is None else (decoder.large.have, decoder.large.missing)
+    return own, bytes(connection.outbox.head()), waiting, decoder.buffered, large
+
+
+def _comparable(result: Result[int, HandlerFailed[int]]) -> object:
+    match result:
+        case Failure(failed):
+            return failed.carry, failed.message, type(failed.error), str(failed.error)
+        case _:
+            return result
