@@ -78,7 +78,7 @@
     X("ipcfold.blocking.flusher", Flusher, _asleep) X("ipcfold.blocking.flusher", Flusher, _busy) \
     X("ipcfold.blocking.flusher", Flusher, _calls) X("ipcfold.blocking.flusher", Flusher, failure) \
     X("ipcfold.local.engine", Engine, _core) X("ipcfold.local.engine", Engine, _heard) X("ipcfold.local.engine", Engine, _owner) \
-    X("ipcfold.local.engine", Engine, forked) \
+    X("ipcfold.local.engine", Engine, _ending) X("ipcfold.local.engine", Engine, forked) \
     X("ipcfold.local.engine", ClientSocket, _end) X("ipcfold.local.engine", ClientSocket, _stream) \
     X("ipcfold.local.engine", ClientSocket, interest) \
     X("ipcfold.core.server", ServerCore, _accounted) X("ipcfold.core.server", ServerCore, _encoder) \
@@ -394,6 +394,20 @@ static PyObject *end_use(PyObject *process, PyObject *result)
     return result;
 }
 
+/* A response as `ClientConnection` keeps it: the number of the message that it answers, itself, its weight. */
+static PyObject *new_entry(Py_ssize_t answered, PyObject *message /* stolen */, Py_ssize_t weight)
+{
+    PyObject *made = PyTuple_New(3), *first = PyLong_FromSsize_t(answered), *last = PyLong_FromSsize_t(weight);
+    if (made && first && last) {
+        PyTuple_SET_ITEM(made, 0, first);
+        PyTuple_SET_ITEM(made, 1, message);
+        PyTuple_SET_ITEM(made, 2, last);
+        return made;
+    }
+    Py_XDECREF(made), Py_XDECREF(first), Py_XDECREF(last), Py_DECREF(message);
+    return NULL;
+}
+
 /* Count acknowledgements and keep responses, as far as they are plain. Returns the place of the first byte that is not taken, or
    NULL with an exception. `answer`, if there is one, gets the first response to the message `number`, or to any if that is -1. */
 static const char *take(PyObject *connection, const char *at, const char *end, Py_ssize_t wanted, PyObject **answer)
@@ -420,7 +434,7 @@ static const char *take(PyObject *connection, const char *at, const char *end, P
         if (message && answer && !*answer && (wanted < 0 || acknowledged == wanted))
             *answer = message;
         else {
-            PyObject *entry = message ? Py_BuildValue("(nNn)", acknowledged, message, length + overhead) : NULL;
+            PyObject *entry = message ? new_entry(acknowledged, message, length + overhead) : NULL;
             failed = !entry || !called(PyObject_CallMethodOneArg(AT(connection, ClientConnection, _responses), n_append, entry));
             Py_XDECREF(entry);
             if (failed)
@@ -745,9 +759,10 @@ static int make_room(Burst *self, Py_ssize_t size)
 }
 
 /* Whether the next message of this client is the next one to fold, and nothing of it waits in Python. */
-static int can_fold(PyObject *fold, PyObject *end)
+static int can_fold(PyObject *engine, PyObject *end)
 {
-    return AT(fold, Fold, stopped) == Py_False && AT(fold, Fold, asked) == Py_None && !PyObject_Size(AT(fold, Fold, waiting)) &&
+    PyObject *fold = AT(AT(engine, Engine, _core), ServerCore, _fold);
+    return AT(engine, Engine, _ending) == Py_False && AT(fold, Fold, stopped) == Py_False && AT(fold, Fold, asked) == Py_None && !PyObject_Size(AT(fold, Fold, waiting)) &&
            AT(end, ServerConnection, state) == SERVER_TALKING && AT(end, ServerConnection, waiting) == Py_False &&
            AT(end, ServerConnection, behind) == Py_False && AT(end, ServerConnection, told) == Py_False &&
            AT(end, ServerConnection, hearing) == Py_True && !PyObject_Size(AT(end, ServerConnection, _frames)) &&
@@ -803,15 +818,18 @@ static PyObject *asked(Burst *self, PyObject *loop, PyObject *message, PyObject 
     return answer;
 }
 
-/* Tell the loop of the exception of the handler. Returns whether the loop raised nothing, so that the server ends in good order. */
-static int told(PyObject *loop)
+/* Tell the loop of the exception of the handler, once the answers before it are written. Returns whether the loop raised nothing. */
+static int told(Burst *self, PyObject *loop, PyObject *end)
 {
     PyObject *type, *value, *traceback;
+    int more, result;
     PyErr_Fetch(&type, &value, &traceback);
     PyErr_NormalizeException(&type, &value, &traceback);
     if (traceback)
         PyException_SetTraceback(value, traceback);
-    int result = called(PyObject_CallMethodOneArg(loop, n_failed, value));
+    if (!settle(self, AT(loop, Loop, _engine), end, &more))
+        PyErr_Clear(); /* the loop notices a fork, too */
+    result = called(PyObject_CallMethodOneArg(loop, n_failed, value));
     Py_XDECREF(type), Py_XDECREF(value), Py_XDECREF(traceback);
     return result;
 }
@@ -860,7 +878,7 @@ static int fold_one(Burst *self, PyObject *loop, PyObject *end, const char *cont
         *more = PyObject_Size(AT(fold, Fold, waiting)) != 0; /* the flusher may have found something */
     } else if (failed) {
         *more = 1;
-        result = told(loop);
+        result = told(self, loop, end);
     } else if (answer && settle(self, engine, end, more)) {
         *more = 1;
         put_ref(&AT(end, ServerConnection, waiting), Py_True);
@@ -880,7 +898,7 @@ static int serve(Burst *self, PyObject *loop, PyObject *client, double *now, dou
     const char *content, *at = self->in;
     Py_ssize_t size, length, had;
     int stop = 0;
-    if (!can_fold(AT(AT(engine, Engine, _core), ServerCore, _fold), end) ||
+    if (!can_fold(engine, end) ||
         (self->socket = PyObject_AsFileDescriptor(AT(client, ClientSocket, _stream))) < 0) {
         PyErr_Clear();
         return 0;
@@ -1119,6 +1137,8 @@ static PyObject *enable(PyObject *Py_UNUSED(module), PyObject *wanted)
     return PyBool_FromLong(before);
 }
 
+static PyObject *is_enabled(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(none)) { return PyBool_FromLong(enabled); }
+
 static int start(PyObject *module)
 {
     if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
@@ -1137,6 +1157,7 @@ static int start(PyObject *module)
 static PyMethodDef METHODS[] = {
     {"pair", pair, METH_VARARGS, "The function of that name before one in Python."},
     {"enable", enable, METH_O, "Whether the functions here are used at all; returns what was before."},
+    {"is_enabled", is_enabled, METH_NOARGS, "Whether they are."},
     {NULL},
 };
 

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
     from ipcfold import _fast as fast
 else:
-    try:
-        if os.environ.get("IPCFOLD_PURE") == "1":
-            raise ImportError
-        from ipcfold import _fast as fast
-    except ImportError:
-        fast = None
+    fast = None
+    if os.environ.get("IPCFOLD_PURE") != "1":
+        with suppress(ImportError):
+            from ipcfold import _fast as fast
 
 __all__ = ["accelerate", "accelerated", "fast"]
 

@@ -19,6 +19,7 @@ from typing import TypedDict
 from returns.result import Result
 
 from ipcfold import IPC, Message, Name, Process, SendError
+from ipcfold.accelerator import accelerated, fast
 from tests.environment import PLAIN, ROOT
 
 SignalHandler = signal.Handlers | Callable[[int, FrameType | None], object]
@@ -209,6 +210,12 @@ def fifo(directory: Path) -> Path:
     path = directory / "fifo"
     os.mkfifo(path)
     return path
+
+
+def in_python() -> None:
+    """Do without the accelerator from now on, in this process: code in C has no lines at which something could happen."""
+    if accelerated:
+        fast.enable(False)
 
 
 def python(

@@ -13,7 +13,6 @@ import pytest
 from returns.result import Success
 
 from ipcfold import IPC, Continuation, Message
-from ipcfold.core import server
 from ipcfold.local.log import logger
 from tests.shells.children import Channel, Child
 from tests.shells.handlers import EMPTY, Log, log
@@ -93,7 +92,6 @@ def test_a_failing_call_of_the_loop_ends_the_server_with_its_carry(directory: Pa
     assert list(directory.iterdir()) == []
 
 
-@pytest.mark.skipif(not str(server.__file__).endswith(".py"), reason="code of mypyc ends the process where its allocation fails")
 def test_a_server_without_memory_at_any_step_keeps_what_it_acknowledged(directory: Path) -> None:
     """Each of the first allocations fails in turn, once, from the acceptance of a client on."""
     pytest.importorskip("_testcapi", reason="this interpreter has no way to make allocations fail")

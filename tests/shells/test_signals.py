@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from multiprocessing import get_context
@@ -17,7 +18,7 @@ from returns.result import Failure, Result, Success
 
 from ipcfold import IPC, Continuation, Message, Process, cases
 from ipcfold.errors import ConnectionClosed, ConnectionRefused, InUse, NoServer, SendError, TimedOut, Unacknowledged
-from tests.environment import ROOT
+from tests.environment import PLAIN, ROOT
 from tests.shells.children import Child, Fault
 from tests.shells.handlers import EMPTY, log
 from tests.shells.support import (
@@ -28,6 +29,7 @@ from tests.shells.support import (
     ServerProcess,
     beside,
     handled,
+    in_python,
     python,
     running,
     sent,
@@ -69,16 +71,16 @@ def test_signal_handlers_that_raise_make_no_message_come_twice_or_out_of_order(d
 
 def test_every_verb_says_that_the_connection_was_interrupted(directory: Path, server: ServerProcess) -> None:
     """Found by raising at one line after the other of asking, until it is through."""
-    outcomes = interrupted("lines", directory)
+    outcomes = interrupted("lines", directory, {**PLAIN, "IPCFOLD_PURE": "1"})  # code in C has no lines
     echoes = [content for content in server.stop() if content != "ping"]
     assert len(outcomes["survived"]) > 3
     assert len(outcomes["interrupted"]) > 20
     assert len(echoes) == len(set(echoes))
 
 
-def interrupted(how: str, directory: Path) -> dict[str, list[int]]:
+def interrupted(how: str, directory: Path, environment: Mapping[str, str] = PLAIN) -> dict[str, list[int]]:
     """What became of each attempt, in a process of its own: exceptions must not strike in the tools that run the tests."""
-    outcomes: dict[str, list[int]] = json.loads(python("-m", "tests.shells.interrupted", how, directory).stdout)
+    outcomes: dict[str, list[int]] = json.loads(python("-m", "tests.shells.interrupted", how, directory, environment=environment).stdout)
     return outcomes
 
 
@@ -87,6 +89,7 @@ def test_a_keyboard_interrupt_at_any_step_of_a_server_keeps_what_it_acknowledged
 
     def serve(_: object) -> object:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        in_python()
         return IPC(directory).listen(NAME, PATIENCE, signals=())(EMPTY, log)
 
     def converse(*verbs: str) -> list[str]:
@@ -107,7 +110,7 @@ def test_a_keyboard_interrupt_at_any_step_of_a_server_keeps_what_it_acknowledged
 
     functions = set[str]()
     for line in count(1):
-        with Child(serve, Fault(signal.SIGINT, line, after="_fold", until="_turns")) as server:
+        with Child(serve, Fault(signal.SIGINT, line, after="fold", until="_turns")) as server:
             IPC(directory).wait(NAME, PATIENCE).unwrap().close()
             acknowledged = [*converse("ping", "many 2"), *converse("quiet"), *converse("stop")]
             code, said = server.ended()
@@ -116,7 +119,7 @@ def test_a_keyboard_interrupt_at_any_step_of_a_server_keeps_what_it_acknowledged
         if not places:
             break
         functions.add(places[0].split()[1])
-    assert functions >= {"turn", "_accept", "accepted", "happened", "_read", "_fold", "send", "watch", "close"}
+    assert functions >= {"turn", "_accept", "accepted", "happened", "_read", "fold", "send", "watch", "close"}
 
 
 def test_threads_on_one_connection_are_told_that_it_is_in_use(server: ServerProcess, process: Process, gate: Path) -> None:

@@ -215,7 +215,7 @@ class Engine(Generic[C]):
 
     def accelerate(self, loop: object) -> None:
         """Fold plain messages while waiting for events, where the accelerator is built. It calls the handler of this loop."""
-        if accelerated and sys.platform == "linux" and not self.observed:
+        if accelerated and sys.platform == "linux" and fast.is_enabled() and not self.observed:
             self._burst = fast.Burst()
             self._poll = partial(self._burst.wait, loop, self._poller.descriptor, self._poller.things)
 
