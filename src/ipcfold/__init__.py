@@ -9,6 +9,7 @@ if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)] in {"ipcfold", "-mip
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
+from ipcfold.accelerator import accelerated
 from ipcfold.blocking.client import Process
 from ipcfold.blocking.ipc import IPC
 from ipcfold.blocking.server import Server
@@ -93,6 +94,7 @@ __all__ = [
     "Unacknowledged",
     "UnreadExceeded",
     "UsedAfterFork",
+    "accelerated",
     "cases",
     "fold",
     "pipeline",

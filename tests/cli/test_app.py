@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import ipcfold
 from ipcfold.cli.app import app
 from ipcfold.cli.printable import printable
 from ipcfold.cli.status import Status
@@ -70,8 +71,9 @@ def test_the_command_alone_prints_its_help(directory: Path, words: tuple[str, ..
 
 
 @pytest.mark.parametrize("option", ["--version", "-V"])
-def test_the_option_version_prints_the_version(directory: Path, option: str) -> None:
-    assert printed(directory, option).decode() == f"{version('ipcfold')}\n"
+def test_the_option_version_prints_the_version_and_the_build(directory: Path, option: str) -> None:
+    build = "accelerated" if ipcfold.accelerated else "pure Python"
+    assert printed(directory, option).decode() == f"{version('ipcfold')} ({build})\n"
 
 
 def test_the_version_of_the_package_is_that_of_its_metadata() -> None:

@@ -121,7 +121,7 @@ def test_every_verb_returns_an_error_without_descriptors(directory: Path, server
             for result in (ipc.get(NAME), ipc.listen(OTHER, 0.01)(0, idle), ipc.listen(Name("dead"), 0.01)(0, idle)):
                 assert is_successful(result) or isinstance(result.failure(), SystemFailure), result
                 reason = str(result.swap().map(lambda error: getattr(error, "reason", "")).value_or("served"))
-                seen.add(reason.rpartition(": ")[2])  # before it, compiled, may stand what could not be loaded
+                seen.add(reason.rpartition(": ")[2])
             if free:  # one at a time is what looking takes
                 assert (ipc.exists(NAME), ipc.processes()) == (Success(True), Success(frozenset({NAME})))
             else:

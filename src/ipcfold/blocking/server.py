@@ -116,7 +116,5 @@ class Server:
             engine = Engine(core, claim, self.trust, Log(self.name), self.observe)
         except OSError as error:
             return Failure(SystemFailure("serve at", claim.path, error.strerror or str(error)))
-        except ImportError as error:  # where no descriptor is left, the import of a compiled module fails in this way
-            return Failure(SystemFailure("serve at", claim.path, str(error)))
         mode = 0o600 if self.trust is same_user else 0o666
         return Loop(self.name, claim, engine, handler).serve(self.signals, mode, self.heartbeat)

@@ -14,6 +14,7 @@ from typing import Annotated, Final
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 from returns.result import Failure, Success
 
+from ipcfold.accelerator import accelerated
 from ipcfold.blocking.ipc import IPC
 from ipcfold.cli.interrupt import interruptible
 from ipcfold.cli.output import complain, complained, lossless
@@ -42,7 +43,7 @@ app: Final = App(
     help="Talk to the servers of ipcfold on this machine.",
     help_format="plaintext",
     help_epilogue=f"Exit status: {_STATUSES}.",
-    version=VERSION,
+    version=f"{VERSION} ({'accelerated' if accelerated else 'pure Python'})",
     version_flags=("--version", "-V"),
     result_action="return_value",
     exit_on_error=False,

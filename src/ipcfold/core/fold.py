@@ -116,7 +116,7 @@ class Fold(Generic[C, P]):
             )
         if answer.peer is not peer and answer.peer != peer:
             raise TypeError("the handler returned a Continuation that is not of this client: start from the one that it was called with")
-        responses: object = getattr(answer, "responses")  # noqa: B009 - compiled, `answer.responses` raises if it is not a tuple
+        responses: object = answer.responses
         if type(responses) is not tuple:
             raise TypeError(f"responses must be a tuple of messages, not {type(responses).__name__}: use continuation.respond(...)")
         if type(answer.outcome) is not Outcome:

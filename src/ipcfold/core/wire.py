@@ -127,7 +127,7 @@ class Encoder:
         Raises a `RefusedError` if one of the messages must not be sent, and a `TypeError` if one is not a message.
         """
         pieces: list[bytes] = []
-        unchecked: Iterable[Any] = messages  # Any: compiled code would refuse to look at a value that is not of its declared type
+        unchecked: Iterable[Any] = messages  # Any: type checkers would skip what is not of the declared type
         for message in unchecked:
             if type(message) is not Message:
                 _check(message)
