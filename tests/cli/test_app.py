@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-import ipcfold
+from ipcfold.accelerator import accelerated
 from ipcfold.cli.app import app
 from ipcfold.cli.printable import printable
 from ipcfold.cli.status import Status
@@ -72,7 +72,7 @@ def test_the_command_alone_prints_its_help(directory: Path, words: tuple[str, ..
 
 @pytest.mark.parametrize("option", ["--version", "-V"])
 def test_the_option_version_prints_the_version_and_the_build(directory: Path, option: str) -> None:
-    build = "accelerated" if ipcfold.accelerated else "pure Python"
+    build = "accelerated" if accelerated else "pure Python"
     assert printed(directory, option).decode() == f"{version('ipcfold')} ({build})\n"
 
 
