@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b85decode, b85encode
 from datetime import date, datetime
 from math import isfinite
@@ -11,11 +12,13 @@ from typing import Any, Final
 
 import typing_extensions
 
-from ipcfold.codec.misfit import Hook, MisfitError, at, index, key, wanted
+from ipcfold.codec.misfit import Hook, MisfitError, at, index, key, shown, wanted
 
 # Any in this file: no single type describes all types, all values of JSON, or all values of a program.
 
 Pair = tuple[Hook, Hook]  # how a form is read and written
+
+_FRACTION: Final = re.compile(r"[.]([0-9]{1,6})(?![0-9])")  # of a second
 
 
 def named(kind: type) -> str:
@@ -75,14 +78,27 @@ def _write_bytes(value: Any, _: Any = None) -> str:
     return b85encode(value).decode()
 
 
+# `fromisoformat` takes more texts than `isoformat` writes: without seconds, with weeks, a date for its midnight.
+
+
 def _read_datetime(value: Any, _: Any = None) -> datetime:
-    if "T" not in PLAIN[str](value):  # `fromisoformat` also takes a date for its midnight
+    made = datetime.fromisoformat(PLAIN[str](value))
+    if made.isoformat() not in (value, _respelled(value)):
         raise wanted("a date and time as ISO 8601", value)
-    return datetime.fromisoformat(value)
+    return made
+
+
+def _respelled(text: str) -> str:
+    """A date and time of another language as Python writes it: Z is an offset, and a fraction has six digits or none."""
+    text = f"{text[:-1]}+00:00" if text.endswith("Z") else text
+    return _FRACTION.sub(lambda found: f".{found[1]:0<6}" if found[1].strip("0") else "", text, count=1)
 
 
 def _read_date(value: Any, _: Any = None) -> date:
-    return date.fromisoformat(PLAIN[str](value))
+    made = date.fromisoformat(PLAIN[str](value))
+    if made.isoformat() != value:
+        raise wanted("a date as ISO 8601", value)
+    return made
 
 
 def _write_iso(kind: type) -> Hook:
@@ -91,7 +107,10 @@ def _write_iso(kind: type) -> Hook:
 
 
 def _read_path(value: Any, _: Any = None) -> Path:
-    return Path(PLAIN[str](value))
+    made = Path(PLAIN[str](value))
+    if str(made) != value:  # `Path` drops a slash at the end, "./" and the like
+        raise wanted(f"the path {shown(str(made))}", value)
+    return made
 
 
 def _write_path(value: Any, _: Any = None) -> str:
@@ -142,6 +161,19 @@ LEAVES: Final[dict[Any, Pair]] = {
 }
 
 TEXTS: Final = (bytes, datetime, date, Path)  # leaves that JSON has no type for, so that they are texts
+
+
+def text_key(form: Any) -> Pair:
+    """Keys that are texts in JSON: exactly those that a codec writes, so that two texts are never the same key."""
+    read, write = LEAVES[form]
+
+    def read_key(text: Any, _: Any = None) -> Any:
+        made = read(text)
+        if write(made) != text:
+            raise wanted(f"the text {shown(write(made))}", text)
+        return made
+
+    return read_key, write
 
 
 def number_key(form: Any) -> Pair:
