@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
-from enum import Enum, Flag, IntEnum, IntFlag, StrEnum
+from enum import EJECT, Enum, Flag, IntEnum, IntFlag, StrEnum
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, NotRequired, TypedDict, TypeVar
@@ -119,7 +119,8 @@ PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")  # two surrogates that JSON 
 texts = st.text(st.characters(exclude_categories=()), max_size=5).filter(lambda text: not PAIR.search(text))  # lone surrogates, too
 points = st.builds(Point, integers, integers)
 nameds = st.builds(Named, texts, st.booleans())
-zones = st.none() | st.builds(timezone, st.timedeltas(timedelta(hours=-23), timedelta(hours=23)))
+offsets = st.timedeltas(timedelta(hours=-23), timedelta(hours=23)).filter(lambda offset: not offset or abs(offset) >= timedelta(seconds=1))
+zones = st.none() | st.builds(timezone, offsets)
 plain = st.recursive(
     st.none() | st.booleans() | integers | floats | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
@@ -436,6 +437,29 @@ class Made:
 
     def __init__(self, width: int) -> None:
         self.__attrs_init__(width)
+
+
+@given(st.timedeltas(timedelta(seconds=-2), timedelta(seconds=2)))
+@example(timedelta(microseconds=1))
+@example(timedelta(microseconds=-999_999))
+@example(timedelta(seconds=-1))
+def test_an_offset_from_utc_comes_back_or_does_not_encode(offset: timedelta) -> None:
+    codec, moment = Codec(datetime), datetime(2026, 1, 1, tzinfo=timezone(offset))
+    match cases(codec.encode(moment)):
+        case Success(message):
+            assert codec.decode(message).unwrap().utcoffset() == offset
+        case Failure(error):
+            assert "a second or more" in error.reason
+            assert timedelta(0) < abs(offset) < timedelta(seconds=1)
+
+
+class Ejected(Flag, boundary=EJECT):
+    ONE = 1
+
+
+def test_unknown_bits_of_a_flag_are_told_whatever_its_boundary_is() -> None:
+    assert Codec(Ejected).decode(Message(JSON, b"4")).failure().reason == "expected Ejected, not 4 @ $"
+    assert Codec(Ejected).decode(Message(JSON, b"1")) == Success(Ejected.ONE)
 
 
 class Flaky:

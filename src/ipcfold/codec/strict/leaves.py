@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b85decode, b85encode
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from math import isfinite
 from pathlib import Path
 from types import NoneType
@@ -19,6 +19,7 @@ from ipcfold.codec.misfit import Hook, MisfitError, at, index, key, shown, wante
 Pair = tuple[Hook, Hook]  # how a form is read and written
 
 _FRACTION: Final = re.compile(r"[.]([0-9]{1,6})(?![0-9])")  # of a second
+_SECOND: Final = timedelta(seconds=1)
 
 
 def named(kind: type) -> str:
@@ -101,9 +102,18 @@ def _read_date(value: Any, _: Any = None) -> date:
     return made
 
 
-def _write_iso(kind: type) -> Hook:
-    check = exact(kind)
-    return lambda value, _=None: check(value).isoformat()
+def _write_datetime(value: Any, _: Any = None) -> str:
+    if type(value) is not datetime:
+        raise wanted("datetime", value)
+    if value.tzinfo is not None and timedelta(0) < abs(value.utcoffset() or timedelta(0)) < _SECOND:
+        raise MisfitError("expected an offset of a second or more from UTC: `fromisoformat` loses a smaller one")
+    return value.isoformat()
+
+
+def _write_date(value: Any, _: Any = None) -> str:
+    if type(value) is not date:
+        raise wanted("date", value)
+    return value.isoformat()
 
 
 def _read_path(value: Any, _: Any = None) -> Path:
@@ -153,8 +163,8 @@ LEAVES: Final[dict[Any, Pair]] = {
     None: (PLAIN[NoneType], PLAIN[NoneType]),
     float: (read_float, write_float),
     bytes: (_read_bytes, _write_bytes),
-    datetime: (_read_datetime, _write_iso(datetime)),
-    date: (_read_date, _write_iso(date)),
+    datetime: (_read_datetime, _write_datetime),
+    date: (_read_date, _write_date),
     Path: (_read_path, _write_path),
     Any: (json_value, json_value),
     typing_extensions.Any: (json_value, json_value),
