@@ -36,6 +36,7 @@ _OVERDUE: Final = ServerEvent.OVERDUE
 _ASK_HANDLER: Final = Command.ASK_HANDLER  # it changes no state
 _ACKNOWLEDGE: Final = Command.ACKNOWLEDGE  # it changes no state
 _CONTINUE: Final = Outcome.CONTINUE
+_HEARTBEAT: Final = Signal.HEARTBEAT.frame
 
 
 @final
@@ -156,9 +157,12 @@ class ServerConnection:
 
     def receive(self, data: bytes, now: float) -> None:
         """Take these bytes of the stream."""
-        self._decoder.feed(data)
+        decoder = self._decoder
         if self.state is _TALKING:
             self._since = now
+            if data == _HEARTBEAT and not decoder.buffered and not decoder.fresh:
+                return  # it changes nothing else, and thousands of clients that wait send many
+        decoder.feed(data)
         if not self.told:
             self.told = True
             self._shared.changed.append(self)
