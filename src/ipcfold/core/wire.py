@@ -65,9 +65,10 @@ class Signal(Enum):
     @property
     def frame(self) -> bytes:
         """The whole frame."""
-        return encode(Message(TEXT_PLAIN, self.value))
+        return _FRAMES[self]
 
 
+_FRAMES: Final = {signal: encode(Message(TEXT_PLAIN, signal.value)) for signal in Signal}
 _SIGNALS: Final = {signal.content: signal for signal in Signal}
 _LONGEST_SIGNAL: Final = max(map(len, _SIGNALS))
 _PLAIN: Final = str(TEXT_PLAIN).encode("ascii")
