@@ -6,6 +6,7 @@ It stands on a transparent ground, in colours that are read on a light page and 
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 from typing import Final
 
 import matplotlib as mpl
@@ -26,6 +27,7 @@ _BAR: Final = 0.26  # inches
 _FEWEST: Final = 6
 """Rows that a panel has room for at least."""
 _WIDTH: Final = 16.0
+_TITLE: Final = 42  # letters in a line of a title
 
 
 def drawn(report: Report, path: Path) -> None:
@@ -82,7 +84,7 @@ def _table(axes: Axes, table: Table) -> None:
     axes.set_ylim(min(-0.6, len(bars) - _FEWEST - 0.4), len(bars) - 0.4)
     for place, figure in enumerate(bars):
         axes.text(max(figure.quartiles[1], figure.median, 0), place, f"  {number(figure.median)}", va="center", fontsize=8)
-    axes.set_title(f"{table.title}\n{table.unit}, {table.better.value} is better\n{table.placement}", fontsize=8)
+    axes.set_title(_wrapped(table.title, f"{table.unit}, {table.better.value} is better", table.placement), fontsize=8)
     _bare(axes)
 
 
@@ -96,9 +98,14 @@ def _curve(axes: Axes, curve: Curve) -> None:
     axes.set_xticks(places, [_short(place) if curve.x == "bytes" else f"{place:,}" for place in places], rotation=40, fontsize=7)
     axes.minorticks_off()
     axes.set_xlabel(curve.x)
-    axes.set_title(f"{curve.title}\n{curve.unit}, {curve.better.value} is better", fontsize=9)
+    axes.set_title(_wrapped(curve.title, f"{curve.unit}, {curve.better.value} is better"), fontsize=9)
     axes.legend(frameon=False, fontsize=8, labelcolor=_INK)
     _bare(axes)
+
+
+def _wrapped(*lines: str) -> str:
+    """The lines of a title, cut so that they stay above their panel: the layout makes no room for longer ones."""
+    return "\n".join(fill(line, _TITLE) for line in lines)
 
 
 def _short(size: int) -> str:

@@ -20,9 +20,9 @@ class Plan:
     batch: int = 1000
     large: int = 64 * 2**20
     clients: int = 200
-    beside: int = 5000
-    """Idle connections beside a round trip."""
-    idle: int = 1000
+    beside: int = 10_000
+    """Idle connections beside a round trip, and beside a connection."""
+    idle: int = 10_000
     """Idle clients of an idle server."""
     watched: float = 2.0
     """How long an idle process is watched, in each round."""

@@ -1,5 +1,6 @@
 """A codec on hostile contents: the work is bounded by the length of the content, and each error is a short value."""
 
+import gc
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -63,11 +64,13 @@ def calls(work: Callable[[], object]) -> int:
         count += event in {"call", "c_call"}
 
     before = sys.getprofile()
+    gc.disable()  # a collection calls functions, too
     sys.setprofile(counted)
     try:
         work()
     finally:
         sys.setprofile(before)
+        gc.enable()
     return count
 
 

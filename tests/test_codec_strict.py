@@ -1,14 +1,16 @@
 """Strict JSON: in both directions a codec takes a value of exactly its type, and nothing else."""
 
+import dataclasses
 import json
 import math
+import re
 import typing
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
-from enum import Enum, Flag, IntEnum, IntFlag, StrEnum
+from enum import EJECT, Enum, Flag, IntEnum, IntFlag, StrEnum
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, NotRequired, TypedDict, TypeVar
@@ -113,10 +115,12 @@ Alias = TypeAliasType("Alias", list[Point | None])
 
 integers = st.integers() | st.sampled_from([-(2**70), -1, 0, 1, 10**25])
 floats = st.floats(allow_nan=False, allow_infinity=False)
-texts = st.text(st.characters(exclude_categories=()), max_size=5)  # lone surrogates, too
+PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")  # two surrogates that JSON reads as one character
+texts = st.text(st.characters(exclude_categories=()), max_size=5).filter(lambda text: not PAIR.search(text))  # lone surrogates, too
 points = st.builds(Point, integers, integers)
 nameds = st.builds(Named, texts, st.booleans())
-zones = st.none() | st.builds(timezone, st.timedeltas(timedelta(hours=-23), timedelta(hours=23)))
+offsets = st.timedeltas(timedelta(hours=-23), timedelta(hours=23)).filter(lambda offset: not offset or abs(offset) >= timedelta(seconds=1))
+zones = st.none() | st.builds(timezone, offsets)
 plain = st.recursive(
     st.none() | st.booleans() | integers | floats | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
@@ -330,9 +334,15 @@ LITERAL = (bool, int, str, None, Colour, Level, Word, Literal[1, "1", True, Leve
         (int | None, ["true", '""', "{}"]),
         (None, ["0", "false", '""', "[]"]),
         (bytes, ['"a"', '"\u00e9"', "[]", "[1]", '"00\u0020"', '"~~~~~"', '"01"']),
-        (datetime, ['"2020-01-01"', "1", '"now"']),
-        (date, ['"2020-01-01T00:00:00"', "1", '"today"']),
-        (Path, ["1", '["a"]']),
+        (
+            datetime,
+            ['"2020-01-01"', "1", '"now"', '"20200101T000000"', '"2020-01-01T00"', '"2020-01-01 00:00:00"', '"2020-W01-1T00:00:00"'],
+        ),
+        (datetime, ['"2020-01-01T24:00:00"', '"2020-01-01T00:00:00.1234567"', '"2020-01-01T00:00:00-00:00"', '"2020-01-01T00:00:00+01"']),
+        (dict[datetime, int], ['{"2020-01-01T00:00:00Z": 1}', '{"2020-01-01T00:00:00.5": 1}']),
+        (date, ['"2020-01-01T00:00:00"', "1", '"today"', '"20200101"', '"2020-W01-1"']),
+        (Path, ["1", '["a"]', '""', '"a/"', '"./a"', '"a//b"']),
+        (dict[Path, int], ['{"a/": 1}']),
         (Place, ['{"name": "a", "at": [1, 2]}', '["a"]', '["a", [1]]']),
         (Options, ["{}", '{"depth": "1"}', '{"depth": 1, "other": 1}', "[]"]),
         (Any, ["NaN", "[1e999]", '{"a": -1e999}', "[[Infinity]]"]),
@@ -384,6 +394,72 @@ def test_json_of_another_type_does_not_decode(form: Any, contents: list[str]) ->
 def test_a_value_of_another_type_does_not_encode(form: Any, values: list[Any]) -> None:
     codec: Codec[Any] = Codec(form)
     assert [value for value in values if not isinstance(cases(codec.encode(value)), Failure)] == []
+
+
+@given(st.sampled_from([bytes, date, Path]), st.text(max_size=8) | st.text("0123456789-W/.", max_size=10) | st.dates().map(str))
+@example(date, "2020-W01-1")
+@example(Path, "a/./b")
+@example(bytes, "VPaz")
+def test_a_text_that_decodes_is_the_text_that_its_value_encodes_as(form: Any, text: str) -> None:
+    codec: Codec[Any] = Codec(form)
+    content = json.dumps(text).encode()
+    decoded = codec.decode(Message(JSON, content))
+    assert isinstance(cases(decoded), Failure) or codec.encode(decoded.unwrap()).unwrap().content == content
+
+
+@given(st.datetimes(timezones=st.none() | st.just(UTC)), st.integers(1, 6))
+def test_a_date_and_time_may_be_spelled_as_other_languages_do(moment: datetime, digits: int) -> None:
+    moment = moment.replace(microsecond=moment.microsecond // 10 ** (6 - digits) * 10 ** (6 - digits))
+    fraction = f".{moment.microsecond:06}"[: 1 + digits]
+    spelled = f"{moment.replace(microsecond=0, tzinfo=None).isoformat()}{fraction}{'Z' if moment.tzinfo else ''}"
+    assert Codec(datetime).decode(Message(JSON, json.dumps(spelled).encode())) == Success(moment)
+
+
+@pytest.mark.parametrize(
+    ("form", "around"), [(str, lambda text: text), (list[str], lambda text: [text]), (dict[str, int], lambda text: {text: 1}), (Path, Path)]
+)
+def test_two_surrogates_that_json_would_join_do_not_encode(form: Any, around: Callable[[str], Any]) -> None:
+    codec: Codec[Any] = Codec(form)
+    assert codec.encode(around("\ud83d\ude00")).failure().reason.startswith("a text has two surrogates in a row")
+    for text in ("\U0001f600", "\ude00\ud83d", "\\ud83d\\ude00", "\udcff"):
+        assert codec.decode(codec.encode(around(text)).unwrap()) == Success(around(text))
+
+
+@dataclasses.dataclass
+class Built:
+    size: int
+    scale: dataclasses.InitVar[int]
+
+
+@attrs.frozen(init=False)
+class Made:
+    size: int
+
+    def __init__(self, width: int) -> None:
+        self.__attrs_init__(width)
+
+
+@given(st.timedeltas(timedelta(seconds=-2), timedelta(seconds=2)))
+@example(timedelta(microseconds=1))
+@example(timedelta(microseconds=-999_999))
+@example(timedelta(seconds=-1))
+def test_an_offset_from_utc_comes_back_or_does_not_encode(offset: timedelta) -> None:
+    codec, moment = Codec(datetime), datetime(2026, 1, 1, tzinfo=timezone(offset))
+    match cases(codec.encode(moment)):
+        case Success(message):
+            assert codec.decode(message).unwrap().utcoffset() == offset
+        case Failure(error):
+            assert "a second or more" in error.reason
+            assert timedelta(0) < abs(offset) < timedelta(seconds=1)
+
+
+class Ejected(Flag, boundary=EJECT):
+    ONE = 1
+
+
+def test_unknown_bits_of_a_flag_are_told_whatever_its_boundary_is() -> None:
+    assert Codec(Ejected).decode(Message(JSON, b"4")).failure().reason == "expected Ejected, not 4 @ $"
+    assert Codec(Ejected).decode(Message(JSON, b"1")) == Success(Ejected.ONE)
 
 
 class Flaky:
@@ -443,6 +519,15 @@ def test_a_content_looks_as_the_type_says(form: Any, value: Any, content: str) -
     assert codec.decode(message) == Success(value)
 
 
+@pytest.mark.parametrize(("form", "made"), [(list[int], []), (Annotated[int, "note"], 0), (dict, {}), (Any, None), (int | None, None)])
+def test_a_defaultdict_makes_what_the_type_of_its_values_can(form: Any, made: object) -> None:
+    decoded = Codec(of(defaultdict, str, form)).decode(Message(JSON, b"{}")).unwrap()
+    if made is None:
+        assert decoded.default_factory is None
+    else:
+        assert decoded["new"] == made
+
+
 @attrs.frozen
 class Tagged:
     _type: str
@@ -468,7 +553,19 @@ def test_a_union_whose_members_look_alike_in_json_raises_where_it_is_named(form:
 
 @pytest.mark.parametrize(
     "form",
-    [complex, object, list[complex], dict[Point, int], dict[int | str, int], Enum("Odd", {"A": (1, 2)}), Literal[b"a"], Any | int],
+    [
+        complex,
+        object,
+        list[complex],
+        dict[Point, int],
+        dict[int | str, int],
+        Enum("Odd", {"A": (1, 2)}),
+        Literal[b"a"],
+        Any | int,
+        tuple[int, *tuple[str, ...]],
+        Built,
+        Made,
+    ],
 )
 def test_a_type_that_json_cannot_hold_raises_where_it_is_named(form: Any) -> None:
     with pytest.raises(cattrs.StructureHandlerNotFoundError):

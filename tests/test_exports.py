@@ -47,7 +47,22 @@ def test_only_a_missing_package_is_named_with_its_extra() -> None:
         needs("a_module_of_nobody", "any")
 
 
-@pytest.mark.parametrize("left_out", ["logging", "ipcfold.blocking.loop", "ipcfold.events", "cattrs"])
+@pytest.mark.parametrize("name", ["IPC", "Process", "Server"])
+def test_the_shell_is_imported_when_a_program_first_uses_it(name: str) -> None:
+    python(
+        "-c",
+        f"import sys, ipcfold; assert 'socket' not in sys.modules and {name!r} in dir(ipcfold); assert ipcfold.{name} is ipcfold.{name}",
+    )
+    python("-c", f"from ipcfold import {name}; assert {name}.__name__ == {name!r}")
+    python("-c", f"from ipcfold import *; assert {name}.__name__ == {name!r}")
+
+
+def test_a_name_that_the_package_does_not_have_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'ipcfold' has no attribute 'Nobody'"):
+        getattr(importlib.import_module("ipcfold"), "Nobody")  # noqa: B009 - a checker refuses the attribute
+
+
+@pytest.mark.parametrize("left_out", ["logging", "ipcfold.blocking", "ipcfold.blocking.loop", "ipcfold.events", "cattrs"])
 def test_a_module_that_only_some_need_is_not_imported(left_out: str) -> None:
     python("-c", f"import sys, ipcfold; sys.exit({left_out!r} in sys.modules)")
 

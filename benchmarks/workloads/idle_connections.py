@@ -1,4 +1,4 @@
-"""A round trip beside many idle connections, and what each of those costs the server in memory.
+"""A round trip and a connection beside many idle connections, and what each of those costs the server in memory.
 
 Of every contestant two servers run, one with the idle connections and one without, and their rounds are interleaved;
 contestants are measured one after the other, since what keeps one's idle connections alive would disturb the rest.
@@ -13,13 +13,15 @@ from time import sleep
 
 import attrs
 
-from benchmarks.orders import Hold, Trips
+from benchmarks.orders import Hold, Trips, Visits
 from benchmarks.plan import Plan
 from benchmarks.processes import Failed, Pair, Placement, pairs, usual_placement
 from benchmarks.results import Better, Table
 from benchmarks.system import memory
 from benchmarks.workloads.rounds import Field, Found, Measure, fitting, table
 
+_VISITS = 1000
+"""Connections of one round at most."""
 _SETTLING = 0.5
 """Seconds until a server that let everybody in is idle again."""
 
@@ -29,16 +31,18 @@ class _Columns:
     alone: Found
     beside: Found
     ratio: Found
+    visit: Found
+    visits: Found
     memory: Found
 
     def fail(self, index: int, failure: Failed) -> None:
-        for found in (self.alone, self.beside, self.ratio, self.memory):
+        for found in (self.alone, self.beside, self.ratio, self.visit, self.visits, self.memory):
             found.fail(index, failure)
 
 
 def measured(field: Field, plan: Plan, directory: Path) -> Iterator[Table]:
     """Its tables."""
-    columns = _Columns(Found(field), Found(field), Found(field), Found(field))
+    columns = _Columns(*(Found(field) for _ in range(6)))
     placement = usual_placement()
     for index, contestant in enumerate(field.contestants):
         with pairs([contestant, contestant], directory / str(index), many=True) as (alone, beside):
@@ -51,6 +55,10 @@ def measured(field: Field, plan: Plan, directory: Path) -> Iterator[Table]:
     yield table(name, f"{trip}, no idle connections", placement, "us", Better.LOWER, columns.alone.figures())
     yield table(name, f"{trip}, beside {idle}", placement, "us", Better.LOWER, columns.beside.figures())
     ratios = table(name, f"{trip}, beside {idle}", placement, "x that with none", Better.LOWER, columns.ratio.figures())
+    yield attrs.evolve(ratios, compared=False)
+    visit = f"connect, one request of {plan.small} B, close"
+    yield table(name, f"{visit}, beside {idle}", placement, "us", Better.LOWER, columns.visit.figures())
+    ratios = table(name, f"{visit}, beside {idle}", placement, "x that with none", Better.LOWER, columns.visits.figures())
     yield attrs.evolve(ratios, compared=False)
     yield table(name, f"the server's memory, {idle}", placement, "KiB each", Better.LOWER, columns.memory.figures())
 
@@ -65,8 +73,12 @@ def _compare(columns: _Columns, index: int, alone: Pair, beside: Pair, placement
     holder.do(Hold(plan.beside, plan.small), bool)
     sleep(_SETTLING)
     columns.memory.add(index, (memory(beside.server) - before) / 1024 / plan.beside)
-    counts = [fitting(pair, measure, plan.seconds) for pair in (alone, beside)]
-    for _ in range(plan.rounds):
-        without, among = (pair.client.do(measure.order(count), float) / count for pair, count in zip((alone, beside), counts, strict=True))
-        for found, value in ((columns.alone, without * 1e6), (columns.beside, among * 1e6), (columns.ratio, among / without)):
-            found.add(index, value)
+    visits = Measure(lambda count: Visits(plan.small, count), lambda seconds: seconds * 1e6, _VISITS)
+    for kind, found, ratio in ((measure, columns.beside, columns.ratio), (visits, columns.visit, columns.visits)):
+        counts = [fitting(pair, kind, plan.seconds) for pair in (alone, beside)]
+        for _ in range(plan.rounds):
+            without, among = (pair.client.do(kind.order(count), float) / count for pair, count in zip((alone, beside), counts, strict=True))
+            found.add(index, among * 1e6)
+            ratio.add(index, among / without)
+            if kind is measure:
+                columns.alone.add(index, without * 1e6)

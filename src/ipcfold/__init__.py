@@ -1,6 +1,7 @@
 """Typed, functional inter-process communication: a server is a fold over messages, a client a pipeline of results."""
 
 import sys
+from typing import TYPE_CHECKING
 
 if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)] in {"ipcfold", "-mipcfold"}:
     # `python -m ipcfold` imports this module first. From here on, Ctrl-C ends it without a traceback.
@@ -10,9 +11,6 @@ if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)] in {"ipcfold", "-mip
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from ipcfold.accelerator import accelerated
-from ipcfold.blocking.client import Process
-from ipcfold.blocking.ipc import IPC
-from ipcfold.blocking.server import Server
 from ipcfold.chain import Pipeline, pipeline
 from ipcfold.continuation import Continuation, Handler, Outcome
 from ipcfold.core.offline import fold
@@ -50,6 +48,27 @@ from ipcfold.limits import Limits
 from ipcfold.message import InvalidMediaType, MediaType, Message
 from ipcfold.peer import InvalidName, Name, Peer
 from ipcfold.result import cases
+
+if TYPE_CHECKING:
+    from ipcfold.blocking.client import Process
+    from ipcfold.blocking.ipc import IPC
+    from ipcfold.blocking.server import Server
+else:  # a checker would take a `__getattr__` for a sign that every name exists
+
+    def __getattr__(name: str) -> object:
+        """Import the shell when the program first uses it: it takes half of the time, and a module of handlers needs none of it."""
+        if name not in {"IPC", "Process", "Server"}:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ipcfold.blocking import client, ipc, server  # noqa: PLC0415 - see above
+
+        globals().update(IPC=ipc.IPC, Process=client.Process, Server=server.Server)
+        return globals()[name]
+
+
+def __dir__() -> list[str]:
+    """The names, also those that are not imported yet."""
+    return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "IPC",

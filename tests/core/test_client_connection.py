@@ -12,6 +12,7 @@ from ipcfold.core.client_connection import ClientConnection
 from ipcfold.core.protocol import CLIENT_ROWS, ClientEvent, ClientState, Command, client_transition
 from ipcfold.core.wire import Signal, encode
 from ipcfold.testing.strategies import broken_frames, cuts, messages
+from tests.core.lines import lines
 from tests.core.written import written
 
 ONE, TWO, THREE = Message.text("one"), Message.text("two"), Message.text("three")
@@ -102,6 +103,34 @@ def test_a_response_belongs_to_the_message_acknowledged_before_it() -> None:
     assert end.response() == ONE
     assert end.response_to(2) == THREE
     assert end.response_to(2) is None
+
+
+@given(st.lists(st.lists(messages(), max_size=3), max_size=6), st.lists(st.integers(0, 7), max_size=20))
+def test_a_client_finds_the_first_unread_response_to_each_message(answers: list[list[Message]], asked: list[int]) -> None:
+    end = talking()
+    send(end, [ONE] * len(answers))
+    end.receive(b"".join(Signal.RECEIVED.frame + b"".join(map(encode, responses)) for responses in answers))
+    unread = [(number, response) for number, responses in enumerate(answers, 1) for response in responses]
+    for number in asked:
+        found = next((each for each in unread if each[0] == number), None)
+        assert end.response_to(number) == (found and found[1])
+        if found:
+            unread.remove(found)
+    assert list(iter(end.response, None)) == [response for _, response in unread]
+
+
+def test_the_cost_of_a_response_does_not_grow_with_the_unread_ones_before_it() -> None:
+    def cost(unread: int) -> int:
+        end = talking()
+        send(end, [ONE, TWO])
+        end.receive(Signal.RECEIVED.frame + encode(ONE) * unread + Signal.RECEIVED.frame)
+        missing = lines(lambda: end.response_to(2))
+        end.receive(encode(TWO))
+        found = lines(lambda: end.response_to(2))
+        assert end.response_to(2) is None
+        return missing + found
+
+    assert cost(1000) == cost(1)
 
 
 def ended(state: ClientState) -> ClientConnection:

@@ -1,5 +1,6 @@
 """A whole server without sockets: many connections and one fold. The clock is a fake."""
 
+import tracemalloc
 from collections.abc import Callable
 from math import inf
 
@@ -13,6 +14,7 @@ from ipcfold.core.server import ServerCore
 from ipcfold.core.server_connection import ServerConnection
 from ipcfold.core.wire import Signal, encode
 from ipcfold.events import Connected, Departure, Disconnected, Ending, Event, Folded, Refused, Stopping
+from tests.core.lines import lines
 from tests.core.written import written
 
 LIMITS = Limits(handshake=5, drain=2, unsent=100, connections=3)
@@ -403,6 +405,72 @@ def test_the_memory_for_deadlines_is_bounded_by_the_connections() -> None:
     assert server.core.scheduled < 200
     server.tick(1e6)
     assert server.core.scheduled < 3
+
+
+def test_heartbeats_that_are_due_soon_leave_together() -> None:
+    server = Server(heartbeat=1, limits=Limits())
+    ends = [connect(server, number, number / 100) for number in range(1, 9)]
+    server.attention()
+    server.tick(1.51)
+    assert server.attention() == ends[:4]
+    assert [written(end) for end in ends] == [Signal.HEARTBEAT.frame] * 4 + [b""] * 4
+    assert server.due == 1.55
+    server.tick(1.55)
+    assert server.attention() == ends[4:]
+    assert server.due == 1.51 + 1.5
+
+
+def test_a_heartbeat_that_is_due_soon_does_not_end_a_connection_whose_limit_is_near() -> None:
+    server = Server(heartbeat=1, limits=Limits(handshake=1.51))
+    idle, silent = connect(server, 1), server.connect(Peer(2), 0)
+    server.tick(1.5)
+    assert written(idle) == Signal.HEARTBEAT.frame
+    assert not silent.over
+    server.tick(1.51)
+    written(silent)
+    assert silent.over
+
+
+def test_many_deadlines_at_once_are_handled_in_several_turns() -> None:
+    server = Server(limits=Limits())
+    ends = [connect(server, number) for number in range(1, 1001)]
+    server.attention()
+    turns = 0
+    while server.attention() or not turns:
+        server.tick(1)
+        turns += 1
+        assert server.due == (-inf if turns < 4 else 2)
+    assert turns == 5
+    assert {written(end) for end in ends} == {Signal.HEARTBEAT.frame}
+
+
+def test_the_cost_of_a_turn_does_not_grow_with_idle_connections() -> None:
+    def cost(idle: int) -> int:
+        server = Server(heartbeat=100, limits=Limits())
+        for number in range(2, idle + 2):
+            connect(server, number)
+
+        def visit() -> None:
+            connect(server, 1)
+            server.receive(1, encode(ONE), 1)
+            answer(server, now=1)
+            server.forget(1)
+
+        return lines(visit)
+
+    assert cost(500) == cost(5)
+
+
+def test_a_client_that_has_left_takes_no_memory() -> None:
+    server, size = Server(), 2**22
+    connect(server, 1)
+    tracemalloc.start()
+    server.receive(1, encode(Message.octets(b"x" * size))[:-2], 0)
+    server.receive(1, b"x", 0)
+    assert tracemalloc.get_traced_memory()[0] > size
+    server.forget(1)
+    assert tracemalloc.get_traced_memory()[0] < size
+    tracemalloc.stop()
 
 
 def test_tiny_limits_cause_no_endless_loop() -> None:

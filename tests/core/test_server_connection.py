@@ -345,6 +345,31 @@ def test_a_server_sends_a_heartbeat_one_period_after_the_client_s_last_byte() ->
     assert end.deadline == 14.5
 
 
+def test_a_heartbeat_of_a_client_delays_that_of_the_server_and_is_no_event() -> None:
+    end = talking(10)
+    end.told = False
+    end.receive(Signal.HEARTBEAT.frame, 10.5)
+    assert end.deadline == 11.5
+    assert not end.told
+    assert end.next(10.5) is None
+
+
+BEAT = Signal.HEARTBEAT.frame
+
+
+@given(st.lists(st.tuples(st.sampled_from([BEAT, BEAT[:9], BEAT[9:]]), st.booleans()), max_size=4))
+def test_bytes_that_equal_a_heartbeat_are_part_of_the_frame_around_them(middle: list[tuple[bytes, bool]]) -> None:
+    end, content = talking(), b"".join(chunk for chunk, _ in middle)
+    frame = encode(Message.octets(content))
+    end.receive(frame[: -1 - len(content)], 1)
+    for chunk, decoded in middle:
+        end.receive(chunk, 1)
+        assert not decoded or end.next(1) is None
+    end.receive(frame[-1:], 1)
+    end.receive(BEAT, 1)
+    assert end.next(1) == Message.octets(content)
+
+
 def test_a_client_that_does_not_accept_the_greeting_in_time_is_dropped() -> None:
     end = greeted(10)
     end.receive(b"\x00", 14)

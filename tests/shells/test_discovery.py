@@ -1,17 +1,22 @@
 """What the system tells about those who listen."""
 
+import errno
 import os
+import socket
+import threading
 import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import pytest
 from returns.maybe import Some
-from returns.result import Success
+from returns.result import Failure, Success
 
-from ipcfold import IPC, Name
+from ipcfold import IPC, Name, NameTaken
 from ipcfold.local.discovery import ServerInfo, listeners
 from ipcfold.testing.plugin import Serve
 from tests.shells.handlers import EMPTY, log
-from tests.shells.support import NAME, ServerProcess, running
+from tests.shells.support import NAME, ServerProcess, beside, running
 from tests.shells.wire import START, Wire, listening, spoken
 
 
@@ -49,6 +54,50 @@ def test_listeners_finds_servers_of_other_implementations(directory: Path) -> No
     with spoken(directory, lambda wire: wire.write(START).read(9)):  # until the client is gone, which says less than that
         found = one(directory)
     assert (found.peer.pid, found.peer.uid, found.connections) == (os.getpid(), os.geteuid(), Some(0))
+
+
+def test_a_server_of_another_implementation_that_accepts_nobody_is_there(directory: Path) -> None:
+    """It may be busy: the kernel accepts a connection for it, and the server greets nobody as long as its handler runs."""
+    ipc = IPC(directory)
+    with listening(directory) as listener:
+        for _ in range(3):
+            assert (ipc.exists(NAME), ipc.processes()) == (Success(True), Success(frozenset({NAME})))
+        found = one(directory)
+        assert (found.peer.pid, found.peer.uid, found.connections) == (os.getpid(), os.geteuid(), Some(0))
+        assert ipc.listen(NAME)(EMPTY, log) == Failure(NameTaken(NAME, directory / "server.sock", os.getpid()))
+        for _ in range(3 + 3 + 1 + 1):  # once it is free, it finds each of these connections closed, and nothing written
+            with Wire(listener.accept()[0]) as wire:
+                assert wire.ended()
+    assert (ipc.exists(NAME), ipc.processes()) == (Success(False), Success(frozenset()))
+
+
+def test_a_server_of_another_implementation_with_a_full_backlog_is_there(directory: Path) -> None:
+    ipc = IPC(directory)
+    with listening(directory) as listener, ExitStack() as clients:
+        listener.listen(0)
+        while True:
+            client = clients.enter_context(socket.socket(socket.AF_UNIX))
+            client.setblocking(False)
+            if client.connect_ex(str(directory / "server.sock")) == errno.EAGAIN:
+                break
+        assert (ipc.exists(NAME), ipc.processes()) == (Success(True), Success(frozenset({NAME})))
+        found = one(directory)
+        assert (found.peer.pid, found.peer.uid) == (0, os.geteuid())
+
+
+@pytest.mark.parametrize("words", [b"", b"SSH-2.0-server\r\n" * 9], ids=["silence", "another protocol"])
+def test_a_listener_that_ends_each_connection_is_there(directory: Path, words: bytes) -> None:
+    over = threading.Event()
+
+    def refuse() -> None:
+        while not over.is_set():
+            with listener.accept()[0] as accepted, suppress(BrokenPipeError):
+                accepted.sendall(words)
+
+    with listening(directory) as listener, beside(refuse):
+        assert IPC(directory).exists(NAME) == Success(True)
+        over.set()
+        Wire.to(directory).close()
 
 
 def test_the_connections_of_a_server_with_a_long_path_are_counted(directory: Path) -> None:

@@ -29,6 +29,7 @@ from ipcfold.errors import (
     InUse,
     NoServer,
     PeerUntrusted,
+    ProtocolBroken,
     ReceiveError,
     SendError,
     SystemFailure,
@@ -298,9 +299,21 @@ def probe(heartbeat: float, limits: Limits, trust: Trust) -> Probe:
     """Connects to a server and closes in good order. A server without a lock file might not survive a client that does not close."""
 
     def server(name: Name, path: Path, timeout: float) -> Result[Peer, ConnectError]:
-        reached = connected(name, path, heartbeat=heartbeat, limits=limits, trust=trust, timeout=timeout)
-        reached.map(lambda process: process.close())
-        return reached.map(lambda process: process.peer)
+        met = list[Peer]()
+
+        def trusts(peer: Peer) -> bool:
+            met.append(peer)
+            return trust(peer)
+
+        reached = connected(name, path, heartbeat=heartbeat, limits=limits, trust=trusts, timeout=timeout)
+        match cases(reached):
+            case Success(process):
+                process.close()
+                return Success(process.peer)
+            case Failure(TimedOut() | ProtocolBroken()) if met:  # its socket has accepted, so it is there, but busy or of another kind
+                return Success(met[0])
+            case Failure(error):
+                return Failure(error)
 
     return server
 

@@ -44,8 +44,12 @@ def _path(directory: str | os.PathLike[str] | None) -> Path | None:
 class IPC:
     """Finds servers, connects to them, and listens. Creating an `IPC` does no I/O.
 
-    - `directory`: the directory of the sockets; it must exist with mode 0700. `None` means `IPCFOLD_DIRECTORY` of the
-      environment, or else the runtime directory of this user. A server creates that one when it is missing.
+    - `directory`: the directory of the sockets; it must exist with mode 0700. `None` means the default one, which a server creates
+      when it is missing. It is the first of these that applies, and `ipcfold where` prints it:
+        - `IPCFOLD_DIRECTORY` of the environment
+        - `ipcfold` in `XDG_RUNTIME_DIR`, or else in `/run/user/UID`, if that is a directory of this user, where nobody else can write
+        - on macOS, `ipcfold` in this user's own directory for temporary files
+        - `~/.local/state/ipcfold-HOST`
     - `heartbeat`: seconds of silence after which a client sends a heartbeat; a server waits half as long again.
     - `limits`: limits on what a peer may use.
     - `trust`: decides by the peer credentials whether to talk to a peer; by default to this user and root. With another

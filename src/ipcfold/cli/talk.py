@@ -69,7 +69,8 @@ def send(
 ) -> Status:
     """Send a message, and wait until the server has folded it.
 
-    The command ignores responses.
+    The command ignores responses. A typed server folds a message that it cannot decode, too, and only its response says
+    so: use ask to see it.
     """
 
     def acknowledge(_: None) -> None:

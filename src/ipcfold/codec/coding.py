@@ -7,6 +7,7 @@ directions return a `Result`, whatever bytes arrive and whatever a validator rai
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar, final
 
@@ -74,6 +75,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:  # Any: a value of 
 
 # A tree of new lists and dicts has no circle, which the encoder would otherwise look for.
 _ENCODER: Final = json.JSONEncoder(allow_nan=False, check_circular=False)
+_AS_IT_IS: Final = json.JSONEncoder(allow_nan=False, check_circular=False, ensure_ascii=False)
+_PAIR: Final = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _DECODER: Final = json.JSONDecoder(parse_constant=_no_number, object_pairs_hook=_object)
 
 
@@ -91,7 +94,10 @@ class _Json:
         except Exception as error:
             self._explained[1](value)
             raise error from None  # it converts at the second attempt
-        return _ENCODER.encode(made)
+        content = _ENCODER.encode(made)
+        if "\\ud" in content and _PAIR.search(_AS_IT_IS.encode(made)):
+            raise ValueError("a text has two surrogates in a row, which JSON reads as one character")
+        return content
 
     def decode(self, content: bytes, /) -> Any:
         value = _DECODER.decode(content.decode())

@@ -17,54 +17,80 @@ _BEGUN: Final = 2**17  # bytes; once so many have arrived, a content of that siz
 class Outbox:
     """A queue of bytes. The shell writes `head()`, then reports with `sent()` how much of it was written."""
 
-    __slots__ = ("_head", "_muted", "_pieces", "size")
+    # Most outboxes are empty, and most others have one piece. Only more pieces get a `deque`, which takes 760 bytes.
+
+    __slots__ = ("_fixed", "_head", "_muted", "_pieces", "size")
 
     def __init__(self) -> None:
-        self._pieces: deque[bytes] = deque()
         self._head: bytes | memoryview = b""
+        self._fixed = False  # whether `head` has returned it
+        self._pieces: deque[bytes | memoryview] | None = None  # what follows the head
         self._muted = False
         self.size = 0
         """The number of bytes in the queue."""
 
     def add(self, data: bytes) -> None:
         """Append these bytes."""
-        if not self._muted:
+        if self._muted:
+            return
+        if not self.size:
+            self._head = data
+        elif self._pieces is None:
+            self._pieces = deque((data,))
+        else:
             self._pieces.append(data)
-            self.size += len(data)
+        self.size += len(data)
 
     def extend(self, pieces: list[bytes]) -> None:
         """Append these pieces."""
-        if not self._muted:
+        if self._muted:
+            return
+        size = 0
+        for piece in pieces:
+            size += len(piece)
+        if not self.size and size <= _AT_ONCE:
+            self._head = b"".join(pieces)
+        elif self._pieces is None:
+            self._pieces = deque(pieces)
+        else:
             self._pieces.extend(pieces)
-            for piece in pieces:
-                self.size += len(piece)
+        self.size += size
 
     def head(self) -> bytes | memoryview:
         """The next bytes to write: small pieces joined, or one large piece that is not copied."""
-        pieces = self._pieces
-        if self._head or not pieces:
-            return self._head
+        if self._pieces is not None and not (self._fixed and self._head):
+            self._gather(self._pieces)
+        self._fixed = bool(self._head)
+        return self._head
+
+    def _gather(self, pieces: deque[bytes | memoryview]) -> None:
+        """Make the head of the first pieces."""
+        if self._head:
+            pieces.appendleft(self._head)
+            self._head = b""
         if self.size <= _AT_ONCE:
             self._head = b"".join(pieces)  # a single piece is not copied
-            pieces.clear()
-            return self._head
+            self._pieces = None
+            return
         first, count = pieces[0], sum(1 for _ in takewhile(_AT_ONCE.__ge__, accumulate(map(len, pieces))))
         if count > 1:
             first = b"".join(islice(pieces, count))  # joined before they are removed, because the memory may not suffice
         for _ in range(max(1, count)):
             pieces.popleft()
         self._head = first
-        return first
 
     def sent(self, count: int) -> None:
         """Note that so many bytes of the head were written."""
         self.size -= count
-        self._head = memoryview(self._head)[count:] if count < len(self._head) else b""
+        if count < len(self._head):
+            self._head = memoryview(self._head)[count:]
+        else:
+            self._head, self._fixed = b"", False
 
     def mute(self) -> None:
         """Drop the queue and everything that is added later, because the peer reads no more."""
         self._muted = True
-        self._pieces.clear()
+        self._pieces = None
         self._head = b""
         self.size = 0
 

@@ -156,12 +156,18 @@ class ClientConnection:
 
     def response_to(self, number: int) -> Message | None:
         """The next response to the message of that number (1 is the first), if one has arrived."""
-        for index, (answered, message, weight) in enumerate(self._responses):
-            if answered == number:
-                del self._responses[index]
-                self._unread -= weight
-                return message
-        return None
+        responses = self._responses
+        index = len(responses)
+        for answered, _, _ in reversed(responses):  # they lie in the order of the numbers, and the last message is usually meant
+            if answered < number:
+                break
+            index -= 1
+        if index == len(responses) or responses[index][0] != number:
+            return None
+        _, message, weight = responses[index]
+        del responses[index]
+        self._unread -= weight
+        return message
 
     def disown(self, number: int) -> None:
         """Drop the next response to the message of that number when it comes. The caller no longer waits for it."""

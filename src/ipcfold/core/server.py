@@ -8,13 +8,13 @@ message does not depend on the number of connections.
 from __future__ import annotations
 
 from collections import Counter, deque
-from heapq import heapify, heappop, heappush
 from math import inf
 from typing import Final, Generic, TypeAlias, TypeVar, final
 
 from returns.result import Result
 
 from ipcfold.continuation import Continuation
+from ipcfold.core.deadlines import Deadlines
 from ipcfold.core.fold import Ask, Fold
 from ipcfold.core.server_connection import ServerConnection, Shared
 from ipcfold.core.wire import Encoder
@@ -26,7 +26,8 @@ from ipcfold.peer import Name, Peer
 
 C = TypeVar("C")
 
-_SPARE: Final = 64  # outdated entries of the heap, in addition to one a connection, before it is built again
+_TICKED: Final = 256  # connections at most whose deadlines one turn handles, so that many of them delay no message
+_EARLY: Final = 1 / 32  # of the period: so much earlier a heartbeat leaves together with others, because a turn of its own costs more
 _NONE: Final = ()
 _NO_MEMORY: Final = "there is no memory left for what it sends"
 
@@ -49,7 +50,7 @@ class ServerCore(Generic[C]):
         "_attention",
         "_behind",
         "_deadlines",
-        "_due",
+        "_early",
         "_encoder",
         "_ends",
         "_fold",
@@ -101,10 +102,8 @@ class ServerCore(Generic[C]):
         self._ends: dict[int, ServerConnection] = {}
         self._attention: dict[int, ServerConnection] = {}
         self._behind: dict[int, ServerConnection] = {}
-        # One deadline a connection. It may be too early, because every message moves the real one. It is corrected when
-        # it is due, rather than for every message. The heap may hold outdated entries.
-        self._due: dict[int, float] = {}
-        self._deadlines: list[tuple[float, int]] = []
+        self._deadlines = Deadlines()
+        self._early = _EARLY * heartbeat
 
     @property
     def over(self) -> bool:
@@ -113,8 +112,8 @@ class ServerCore(Generic[C]):
 
     @property
     def scheduled(self) -> int:
-        """The number of entries in the heap of deadlines, with the outdated ones."""
-        return len(self._deadlines)
+        """The number of deadlines of connections, with the outdated ones."""
+        return self._deadlines.count
 
     def turn(self, now: float, heard: float) -> Turn[C]:
         """Handle the events until now. `heard`: when the shell last read all bytes that had arrived.
@@ -139,13 +138,16 @@ class ServerCore(Generic[C]):
                     end.abort(_NO_MEMORY, now)
                     message = None
                 self._offer(end, message)
-        if fold.deadline <= heard or (self._deadlines and self._deadlines[0][0] <= heard):
-            self._tick(heard)
-        due = self._deadlines[0][0] if self._deadlines else inf
+        due, beaten = self._deadlines.next, None
+        if fold.deadline <= heard or due <= heard:
+            beaten = self._tick(heard)
+            due = self._deadlines.next
+            if due <= heard:
+                due = -inf  # more than one turn handles
         if fold.asked is None and fold.deadline < due:
             due = fold.deadline
-        if self._attention:
-            attention = tuple(self._attention.values())
+        if self._attention or beaten:
+            attention = (*self._attention.values(), *(beaten or _NONE))
             self._attention.clear()
         else:
             attention = _NONE
@@ -187,7 +189,8 @@ class ServerCore(Generic[C]):
             return
         if end.peer.uid != self._user:
             self._others[end.peer.uid] -= 1
-        self._due.pop(connection, None)
+        end.free()  # the deadlines may keep it for a while
+        end.due = -inf
         self._attention.pop(connection, None)
         self._behind.pop(connection, None)
         if end.told:
@@ -251,32 +254,26 @@ class ServerCore(Generic[C]):
                 self._watch(end)
                 self._attention[connection] = end
 
-    def _tick(self, now: float) -> None:
-        """Handle the deadlines that have passed."""
-        passed = list[tuple[float, int]]()  # all of them first, because with tiny limits a new deadline may be due at once
-        while self._deadlines and self._deadlines[0][0] <= now:
-            passed.append(heappop(self._deadlines))
-        for due, connection in passed:
-            if self._due.get(connection) != due:
-                continue  # an earlier one has replaced it, or the connection is gone
-            end = self._ends[connection]
+    def _tick(self, now: float) -> list[ServerConnection]:
+        """Handle the deadlines that have passed. Returns the connections with a heartbeat to write, which is due now or soon."""
+        soon, deadlines = now + self._early, self._deadlines
+        beaten = list[ServerConnection]()
+        for end in deadlines.take(soon, _TICKED):
+            if end.beat(soon, now):
+                beaten.append(end)
+                continue
             if end.deadline <= now:
                 end.overdue(now)
-                self._attention[connection] = end
-            del self._due[connection]
-            self._watch(end)
+                self._attention[end.peer.connection] = end
+            deadlines.put(end, end.deadline)
+        if beaten:
+            deadlines.put_all(beaten, beaten[0].deadline)
         self._fold.tick(now)
         if self._fold.stopped and self.accepting:
             self._close_all(now)
+        return beaten
 
     def _watch(self, end: ServerConnection) -> None:
-        """Put the deadline of this connection on the heap, unless an earlier one is there."""
-        connection, deadline = end.peer.connection, end.deadline
-        scheduled = self._due.get(connection)
-        if scheduled is not None and scheduled <= deadline:
-            return
-        self._due[connection] = deadline
-        heappush(self._deadlines, (deadline, connection))
-        if len(self._deadlines) > 2 * len(self._due) + _SPARE:
-            self._deadlines = [(due, each) for each, due in self._due.items()]
-            heapify(self._deadlines)
+        """Note the deadline of this connection."""
+        self._deadlines.put(end, end.deadline)
+        self._deadlines.tidy(self._ends.values(), len(self._ends))

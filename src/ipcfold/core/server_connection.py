@@ -32,9 +32,11 @@ _TALKING: Final = ServerState.TALKING
 _OVER: Final = ServerState.OVER
 _MESSAGE: Final = ServerEvent.MESSAGE
 _FOLDED: Final = ServerEvent.FOLDED
+_OVERDUE: Final = ServerEvent.OVERDUE
 _ASK_HANDLER: Final = Command.ASK_HANDLER  # it changes no state
 _ACKNOWLEDGE: Final = Command.ACKNOWLEDGE  # it changes no state
 _CONTINUE: Final = Outcome.CONTINUE
+_HEARTBEAT: Final = Signal.HEARTBEAT.frame
 
 
 @final
@@ -67,6 +69,7 @@ class ServerConnection:
         "_shared",
         "_since",
         "behind",
+        "due",
         "fault",
         "hearing",
         "moved",
@@ -105,11 +108,15 @@ class ServerConnection:
         self._heartbeat = _PERIODS * heartbeat
         self._limits = limits
         self._since = now  # when the state or the silence began
+        self.due = inf
+        """When the server looks at this connection next; the core sets it."""
         self.outbox.add(Signal.START.frame)
 
     @property
     def deadline(self) -> float:
         """When to call `overdue`."""
+        if self.state is _TALKING and self._begun is None:
+            return self._since + self._heartbeat  # the usual case
         match self.state:
             case ServerState.TALKING:
                 return min(self._since + self._heartbeat, self._frame_deadline)
@@ -150,9 +157,12 @@ class ServerConnection:
 
     def receive(self, data: bytes, now: float) -> None:
         """Take these bytes of the stream."""
-        self._decoder.feed(data)
+        decoder = self._decoder
         if self.state is _TALKING:
             self._since = now
+            if data == _HEARTBEAT and not decoder.buffered and not decoder.fresh:
+                return  # it changes nothing else, and thousands of clients that wait send many
+        decoder.feed(data)
         if not self.told:
             self.told = True
             self._shared.changed.append(self)
@@ -177,8 +187,9 @@ class ServerConnection:
 
     def wrote(self, count: int, now: float) -> None:
         """Note that so many bytes of the outbox's head were written. A client that reads while it is closed gets more time."""
-        clogged = self.outbox.size > self._limits.unsent
-        self.outbox.sent(count)
+        outbox = self.outbox
+        clogged = outbox.size > self._limits.unsent
+        outbox.sent(count)
         if self.state is _TALKING:
             if clogged and not self.told:
                 self._tell()
@@ -211,12 +222,16 @@ class ServerConnection:
     def abort(self, fault: str, now: float) -> None:
         """Give this peer up: read and write nothing more, and free its memory."""
         self.fault = fault
-        self._decoder = Decoder(self._limits.message)
-        self._frames = []
-        self.outbox.mute()
+        self.free()
         self._move(ServerEvent.BROKEN, now)
         if not self.told:
             self._tell()
+
+    def free(self) -> None:
+        """Free the memory of what arrived and of what is to be written."""
+        self._decoder = Decoder(self._limits.message)
+        self._frames = []
+        self.outbox.mute()
 
     def _tell(self) -> None:
         self.told = True
@@ -268,6 +283,15 @@ class ServerConnection:
         """Ask the peer to close."""
         self.waiting = False
         self._move(ServerEvent.CLOSE_WANTED, now)
+
+    def beat(self, until: float, now: float) -> bool:
+        """Send a heartbeat, if one is due until then, and nothing else. Returns whether it was due."""
+        if self.state is not _TALKING or self._begun is not None or self._since + self._heartbeat > until:
+            return False
+        if not self.outbox.size:  # otherwise the unwritten bytes serve as a sign of life
+            self.outbox.add(self._row[_OVERDUE][2])
+        self._since = now
+        return True
 
     def overdue(self, now: float) -> None:
         """Handle a passed deadline: send a heartbeat, or end the connection."""

@@ -83,7 +83,7 @@ class Transports(Generic[C]):
         outbox = end.outbox
         while outbox.size and (count := transport.send(outbox.head())):
             end.wrote(count, now)
-        if end.hearing and transport.interest == READ and not outbox.size:
+        if transport.interest == READ and end.hearing and not outbox.size:
             return  # the usual case
         if end.over:
             del self._transports[end.peer.connection]

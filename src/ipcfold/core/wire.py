@@ -66,9 +66,10 @@ class Signal(Enum):
     @property
     def frame(self) -> bytes:
         """The whole frame."""
-        return encode(Message(TEXT_PLAIN, self.value))
+        return _FRAMES[self]
 
 
+_FRAMES: Final = {signal: encode(Message(TEXT_PLAIN, signal.value)) for signal in Signal}
 ACKNOWLEDGEMENT: Final = Signal.RECEIVED.frame
 _SIGNALS: Final = {signal.content: signal for signal in Signal}
 _LONGEST_SIGNAL: Final = max(map(len, _SIGNALS))

@@ -1,29 +1,44 @@
-"""Finds the names that have a server: by the lock of each name, or else by connecting to its socket."""
+"""Finds the names that have a server: by the lock of each name, or else by connecting to its socket.
+
+A socket that accepts a connection has a server, also if the server sends no greeting, as while its handler runs.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from typing import Final, TypeAlias
 
 from returns.maybe import Maybe, Nothing, Some
 from returns.result import Failure, Result, Success
 
-from ipcfold.errors import ConnectError, ConnectionDropped, ConnectionLost, DirectoryUnusable, SystemFailure
+from ipcfold.errors import (
+    ConnectError,
+    ConnectionDropped,
+    ConnectionLost,
+    ConnectionRefused,
+    DirectoryUnusable,
+    NoServer,
+    PeerUntrusted,
+    SystemFailure,
+)
 from ipcfold.local.claim import holder_of, is_held_by, is_socket
 from ipcfold.local.directory import socket_path
 from ipcfold.peer import Name, Peer
 from ipcfold.result import cases
 
-_GLANCE: Final = 0.1  # seconds; a server without a lock file must greet within this time to be listed
+_GLANCE: Final = 0.1  # seconds that a server without a lock file has to greet, so that the connection to it is closed in good order
+_GLIMPSE: Final = 0.002  # seconds between two attempts to reach a server that may be ending
 _CONCLUSIVE: Final = frozenset(
     map(os.strerror, (errno.ENOTSOCK, errno.EPROTOTYPE))
 )  # the errors that mean that no server of this kind is there
 
 Probe: TypeAlias = Callable[[Name, Path, float], Result[Peer, ConnectError]]
-"""Connects to the socket of a name, for at most so many seconds, closes in good order, and returns the server's peer credentials."""
+"""Connects to the socket of a name, waits at most so many seconds for the greeting, closes, and returns the server's peer credentials."""
 
 
 def listening(directory: Path, probe: Probe) -> Result[dict[Name, Peer], DirectoryUnusable]:
@@ -57,13 +72,21 @@ def listener(name: Name, directory: Path, probe: Probe) -> Result[Maybe[Peer], D
     holder = holder_of(path)
     if holder is not Nothing:
         return Success(holder.map(lambda pid: Peer(pid=pid)))
-    match cases(probe(name, path, _GLANCE)):
-        case Success(peer):
-            return Success(Some(peer))
-        case Failure(SystemFailure(reason=reason)) if reason not in _CONCLUSIVE:  # the attempt failed on this side, so nothing is known
-            return Failure(_hidden(name, directory, reason))
-        case Failure():
-            return Success(Nothing)
+    deadline = monotonic() + _GLANCE
+    while True:
+        match cases(probe(name, path, _GLANCE)):
+            case Success(peer):
+                return Success(Some(peer))
+            case Failure(NoServer() | PeerUntrusted()):
+                return Success(Nothing)
+            case Failure(SystemFailure(reason=reason)) if reason in _CONCLUSIVE:
+                return Success(Nothing)
+            case Failure(SystemFailure(reason=reason)):  # the attempt failed on this side, so nothing is known
+                return Failure(_hidden(name, directory, reason))
+            case Failure(ConnectionRefused()) if monotonic() < deadline:  # a server that just ended accepts no second connection
+                time.sleep(_GLIMPSE)
+            case Failure():  # the backlog is full, or the server refuses each client
+                return Success(Some(Peer()))
 
 
 def _hidden(name: Name, directory: Path, reason: str) -> DirectoryUnusable:

@@ -56,7 +56,7 @@ def lookups(what: str, entries: list[tuple[Any, Any]]) -> Pair:
 def flags(form: Any) -> Pair:
     def read(value: Any, _: Any = None) -> Any:
         made = form(PLAIN[int](value))
-        if made._value_ != value:
+        if type(made) is not form or made._value_ != value:  # an EJECT flag makes an `int` of unknown bits
             raise wanted(name(form), value)
         return made
 

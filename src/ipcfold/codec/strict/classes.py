@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from inspect import signature
 from typing import Any, Final
 
 import attrs
+from cattrs import StructureHandlerNotFoundError
 from cattrs.gen import override
 
 from ipcfold.codec.misfit import Hook, MisfitError, at, listed, shown, wanted
@@ -28,6 +30,19 @@ class Field:
     @property
     def key(self) -> str:
         return str(self.override.rename or self.name)
+
+
+def check_constructor(kind: Any, fields: list[str]) -> None:
+    """Raise if the constructor does not take the fields alone, for example because it also takes an `InitVar`: nothing would decode."""
+    try:
+        parameters = signature(kind)
+    except ValueError:  # it has no signature
+        return
+    try:
+        parameters.bind(**dict.fromkeys(fields))
+    except TypeError as error:
+        text = f"Unsupported type: {kind!r}. Its constructor does not take its fields alone ({error})."
+        raise StructureHandlerNotFoundError(text, type_=kind) from None
 
 
 # Classes, after an error

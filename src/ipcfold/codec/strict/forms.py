@@ -8,7 +8,7 @@ from collections import abc as collections_abc
 from enum import Enum, Flag
 from pathlib import Path
 from types import UnionType
-from typing import Any, Final, Generic, Literal, Protocol, TypeVar, Union, get_args, get_origin
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar, Union, Unpack, get_args, get_origin
 
 import attrs
 import typing_extensions
@@ -97,6 +97,18 @@ def is_enum(form: Any) -> bool:
 
 def is_named_tuple(form: Any) -> bool:
     return isinstance(form, type) and issubclass(form, tuple) and hasattr(form, "_fields")
+
+
+def is_unpacked(argument: Any) -> bool:
+    """Whether it is the `*tuple[int, ...]` in another tuple."""
+    return getattr(argument, "__unpacked__", False) or get_origin(argument) in {Unpack, typing_extensions.Unpack}
+
+
+def factory_of(form: Any) -> Any:
+    """What makes a missing value of a defaultdict, if the type of its values can."""
+    form = bare(form)
+    made = get_origin(form) or form
+    return form if isinstance(made, type) and made is not Any and made is not UnionType else None
 
 
 def kind_in_json(part: Any) -> type:

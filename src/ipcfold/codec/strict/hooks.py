@@ -26,23 +26,25 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 
 from ipcfold.codec.misfit import Hook, MisfitError, at, name, wanted
 from ipcfold.codec.strict.choices import flags, table
-from ipcfold.codec.strict.classes import Field, Override, explained_reader, explained_writer, only
+from ipcfold.codec.strict.classes import Field, Override, check_constructor, explained_reader, explained_writer, only
 from ipcfold.codec.strict.elements import check_hashes, each, fixed, keys_of, values_of
 from ipcfold.codec.strict.forms import (
     MAPPINGS,
     SEQUENCES,
     TAG,
     bare,
+    factory_of,
     is_choice,
     is_class,
     is_enum,
     is_flags,
     is_named_tuple,
+    is_unpacked,
     members,
     put,
     variables_of,
 )
-from ipcfold.codec.strict.leaves import LEAVES, PLAIN, TEXTS, Pair, exact, json_value, number_key
+from ipcfold.codec.strict.leaves import LEAVES, PLAIN, TEXTS, Pair, exact, json_value, number_key, text_key
 from ipcfold.codec.strict.unions import UnionHooks
 
 # Any in this file: no single type describes all types, all values of JSON, or all values of a program.
@@ -124,6 +126,8 @@ class Strict:
         return read_it, lambda value, _=None: each_write(list(check(value)))
 
     def _tuple(self, form: Any) -> Pair:
+        if any(is_unpacked(argument) for argument in get_args(form)):
+            raise StructureHandlerNotFoundError(f"Unsupported type: {form!r}. No codec of JSON converts an unpacked tuple.", type_=form)
         pairs = [self.pair(argument) for argument in get_args(form)]
         read, write = fixed([read for read, _ in pairs]), fixed([write for _, write in pairs])
         what, check = f"{name(form)} of {len(pairs)} elements", exact(tuple)
@@ -163,7 +167,7 @@ class Strict:
         read, write = self.pair(value_form)
         each_read, each_write = values_of(read), values_of(write)
         plain = read_key is PLAIN[str]
-        make: Hook = partial(defaultdict, value_form if callable(value_form) else None) if kind is defaultdict else kind
+        make: Hook = partial(defaultdict, factory_of(value_form)) if kind is defaultdict else kind
         check = exact(kind)
 
         def read_it(value: Any, _: Any = None) -> Any:
@@ -196,7 +200,7 @@ class Strict:
         if is_choice(form) and not is_flags(form):
             return table(form, lambda item: item if type(item) is str else json.dumps(item))
         if form in TEXTS:
-            return LEAVES[form]
+            return text_key(form)
         raise StructureHandlerNotFoundError(f"Unsupported type of keys: {form!r}. JSON has only texts as keys.", type_=form)
 
     def _typed_dict(self, form: Any) -> Pair:
@@ -254,6 +258,7 @@ class Strict:
             for item in dataclasses.fields(kind):
                 required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
                 found.append((item.name, item.name, hints[item.name], required, item.init))
+        check_constructor(kind, [alias for _, alias, _, _, init in found if init])
         made = []
         for field_name, alias, declared, required, init in found:
             given = next((note for note in getattr(declared, "__metadata__", ()) if isinstance(note, Override)), override())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b85decode, b85encode
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from math import isfinite
 from pathlib import Path
 from types import NoneType
@@ -11,11 +12,14 @@ from typing import Any, Final
 
 import typing_extensions
 
-from ipcfold.codec.misfit import Hook, MisfitError, at, index, key, wanted
+from ipcfold.codec.misfit import Hook, MisfitError, at, index, key, shown, wanted
 
 # Any in this file: no single type describes all types, all values of JSON, or all values of a program.
 
 Pair = tuple[Hook, Hook]  # how a form is read and written
+
+_FRACTION: Final = re.compile(r"[.]([0-9]{1,6})(?![0-9])")  # of a second
+_SECOND: Final = timedelta(seconds=1)
 
 
 def named(kind: type) -> str:
@@ -75,23 +79,48 @@ def _write_bytes(value: Any, _: Any = None) -> str:
     return b85encode(value).decode()
 
 
+# `fromisoformat` takes more texts than `isoformat` writes: without seconds, with weeks, a date for its midnight.
+
+
 def _read_datetime(value: Any, _: Any = None) -> datetime:
-    if "T" not in PLAIN[str](value):  # `fromisoformat` also takes a date for its midnight
+    made = datetime.fromisoformat(PLAIN[str](value))
+    if made.isoformat() not in (value, _respelled(value)):
         raise wanted("a date and time as ISO 8601", value)
-    return datetime.fromisoformat(value)
+    return made
+
+
+def _respelled(text: str) -> str:
+    """A date and time of another language as Python writes it: Z is an offset, and a fraction has six digits or none."""
+    text = f"{text[:-1]}+00:00" if text.endswith("Z") else text
+    return _FRACTION.sub(lambda found: f".{found[1]:0<6}" if found[1].strip("0") else "", text, count=1)
 
 
 def _read_date(value: Any, _: Any = None) -> date:
-    return date.fromisoformat(PLAIN[str](value))
+    made = date.fromisoformat(PLAIN[str](value))
+    if made.isoformat() != value:
+        raise wanted("a date as ISO 8601", value)
+    return made
 
 
-def _write_iso(kind: type) -> Hook:
-    check = exact(kind)
-    return lambda value, _=None: check(value).isoformat()
+def _write_datetime(value: Any, _: Any = None) -> str:
+    if type(value) is not datetime:
+        raise wanted("datetime", value)
+    if value.tzinfo is not None and timedelta(0) < abs(value.utcoffset() or timedelta(0)) < _SECOND:
+        raise MisfitError("expected an offset of a second or more from UTC: `fromisoformat` loses a smaller one")
+    return value.isoformat()
+
+
+def _write_date(value: Any, _: Any = None) -> str:
+    if type(value) is not date:
+        raise wanted("date", value)
+    return value.isoformat()
 
 
 def _read_path(value: Any, _: Any = None) -> Path:
-    return Path(PLAIN[str](value))
+    made = Path(PLAIN[str](value))
+    if str(made) != value:  # `Path` drops a slash at the end, "./" and the like
+        raise wanted(f"the path {shown(str(made))}", value)
+    return made
 
 
 def _write_path(value: Any, _: Any = None) -> str:
@@ -134,14 +163,27 @@ LEAVES: Final[dict[Any, Pair]] = {
     None: (PLAIN[NoneType], PLAIN[NoneType]),
     float: (read_float, write_float),
     bytes: (_read_bytes, _write_bytes),
-    datetime: (_read_datetime, _write_iso(datetime)),
-    date: (_read_date, _write_iso(date)),
+    datetime: (_read_datetime, _write_datetime),
+    date: (_read_date, _write_date),
     Path: (_read_path, _write_path),
     Any: (json_value, json_value),
     typing_extensions.Any: (json_value, json_value),
 }
 
 TEXTS: Final = (bytes, datetime, date, Path)  # leaves that JSON has no type for, so that they are texts
+
+
+def text_key(form: Any) -> Pair:
+    """Keys that are texts in JSON: exactly those that a codec writes, so that two texts are never the same key."""
+    read, write = LEAVES[form]
+
+    def read_key(text: Any, _: Any = None) -> Any:
+        made = read(text)
+        if write(made) != text:
+            raise wanted(f"the text {shown(write(made))}", text)
+        return made
+
+    return read_key, write
 
 
 def number_key(form: Any) -> Pair:
