@@ -180,6 +180,20 @@ def test_a_message_is_made_of_text_or_bytes(content: str | bytes) -> None:
     assert Message.of("json", content) == Failure(InvalidMediaType("json"))
 
 
+class Subtle(bytes):
+    """Bytes that say that they are empty."""
+
+    def __len__(self) -> int:
+        return 0
+
+
+@given(st.binary(min_size=1))
+def test_a_message_keeps_exact_bytes(content: bytes) -> None:
+    message = Message.octets(Subtle(content))
+    assert type(message.content) is bytes
+    assert message.content == content
+
+
 @pytest.mark.parametrize(
     ("size", "shown"),
     [(0, "b''"), (64, f"b'{'x' * 64}'"), (65, f"b'{'x' * 64}'... (65 bytes)"), (10_000, f"b'{'x' * 64}'... (10000 bytes)")],

@@ -400,3 +400,14 @@ def test_responses_to_asks_that_timed_out_never_exceed_the_limit(counts: list[in
         end.receive(Signal.RECEIVED.frame + encode(large) * count)
         assert end.response() == (large if count == 2 else None)
         assert end.open
+
+
+def test_asks_that_got_no_response_take_no_memory() -> None:
+    end = talking()
+    tracemalloc.start()
+    for number in range(1, 3000):
+        end.send([], 1)
+        end.disown(number)
+        end.receive(Signal.RECEIVED.frame)
+    assert tracemalloc.get_traced_memory()[0] < 20_000
+    tracemalloc.stop()

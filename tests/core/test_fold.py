@@ -12,7 +12,7 @@ from returns.result import Failure, Success
 from ipcfold import Continuation, HandlerFailed, Limits, Message, MessageTooLarge, Name, Outcome, Peer, ReservedMessage, cases, fold
 from ipcfold.core.fold import Fold
 from ipcfold.core.wire import Encoder, encode
-from ipcfold.events import Ending
+from ipcfold.events import Ending, Event, Stopping
 from ipcfold.testing.strategies import messages
 
 A, B, C = Peer(1, 10), Peer(2, 20), Peer(3, 30)
@@ -273,3 +273,26 @@ def test_a_fold_without_a_timeout_never_stops_by_itself() -> None:
     assert server.deadline == inf
     server.tick(1e9)
     assert not server.stopped
+
+
+@pytest.mark.parametrize("ending", Ending)
+def test_a_fold_reports_once_how_it_ended(ending: Ending) -> None:
+    events = list[Event]()
+    server = Fold(0, name=Name("fold"), timeout=2, prepare=Encoder(Limits()).encode, now=0, report=events.append)
+    server.offer(A, ONE)
+    ask = server.ask()
+    assert ask is not None
+    match ending:
+        case Ending.STOPPED:
+            server.answered(ask[1].stop(1), now=0, since=0)
+        case Ending.FAILED:
+            server.failed(KeyError())
+        case Ending.INTERRUPTED:
+            server.interrupted()
+        case Ending.TIMED_OUT:
+            server.answered(ask[1].continue_(1), now=0, since=0)
+            server.tick(2)
+        case Ending.SIGNALLED:
+            server.stop(ending)
+    server.stop(Ending.SIGNALLED)
+    assert events == [Stopping(Name("fold"), ending)]

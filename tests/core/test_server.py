@@ -1,10 +1,16 @@
 """A whole server without sockets: many connections and one fold. The clock is a fake."""
 
+import resource
+import sys
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import inf
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from returns.result import Failure, Result, Success
 
 from ipcfold import Continuation, HandlerFailed, Limits, Message, Name, Outcome, Peer, cases
@@ -13,7 +19,7 @@ from ipcfold.core.protocol import ServerState
 from ipcfold.core.server import ServerCore
 from ipcfold.core.server_connection import ServerConnection
 from ipcfold.core.wire import Signal, encode
-from ipcfold.events import Connected, Departure, Disconnected, Ending, Event, Folded, Refused, Stopping
+from ipcfold.events import Connected, Departure, Disconnected, Ending, Event, Folded, Listening, Refused, Stopping
 from tests.core.lines import lines
 from tests.core.written import written
 
@@ -51,6 +57,7 @@ class Server:
         assert self.core.connect(peer, self.now) is None
         refused = self.core.events[-1]
         assert isinstance(refused, Refused)
+        assert (refused.name, refused.peer) == (NAME, peer)
         return refused.reason
 
     def receive(self, connection: int, data: bytes, now: float) -> None:
@@ -335,6 +342,17 @@ def test_the_timeout_runs_from_the_last_answer_and_closes_every_client() -> None
     assert server.due == 50 + LIMITS.drain
 
 
+@given(st.integers(1, 10**9))
+def test_the_number_of_a_connection_does_not_change_its_deadline(number: int) -> None:
+    server = Server()
+    silent = server.connect(Peer(number), 0)
+    written(silent)
+    server.tick(4.9)
+    assert not silent.over
+    server.tick(5)
+    assert silent.over
+
+
 @pytest.mark.parametrize("number", [2, 1000])
 def test_a_client_that_leaves_does_not_remove_the_deadline_of_another(number: int) -> None:
     server = Server()
@@ -612,3 +630,76 @@ def test_a_large_message_is_read_into_the_room_of_its_connection(mark: bytes) ->
         assert ends[0].deadline == 1.8
     else:
         assert (ends[0].over, ends[0].deadline, server.attention()) == (True, 0.8 + LIMITS.drain, ends[:1])
+
+
+def test_a_server_tells_that_clients_can_connect() -> None:
+    server = Server()
+    server.core.listening()
+    assert list(server.core.events) == [Listening(NAME)]
+
+
+def test_an_answer_gives_the_next_message_to_ask_the_handler_for() -> None:
+    server = Server()
+    ends = [connect(server, 1), connect(server, 2)]
+    for end in ends:
+        end.receive(encode(ONE), 0)
+    server.tick(0)
+    asked = list[Peer]()
+    ask = server.ask
+    while ask is not None:
+        asked.append(ask[1].peer)
+        ask = server.core.answered(ask[1].continue_(ask[1].carry + 1), 0, 0)
+    assert asked == [end.peer for end in ends]
+    assert server.result() == Success(2)
+
+
+def test_a_server_does_not_name_a_connection_that_ended_before_its_turn() -> None:
+    server = Server()
+    end = server.core.connect(Peer(1), 0)
+    assert end is not None
+    server.core.disconnect(end)
+    server.tick(0)
+    assert server.attention() == []
+
+
+def test_the_time_until_the_first_turn_counts_for_no_frame() -> None:
+    core = ServerCore(0, name=NAME, heartbeat=100, limits=Limits(frame=10), timeout=None, now=0)
+    end = core.connect(Peer(1), 0)
+    assert end is not None
+    end.receive(Signal.START_OK.frame + encode(ONE)[:5], 5)
+    assert core.turn(20, 5)[2] == 30
+    assert core.turn(29.9, 29.9)[2] == 30
+    assert end.reading
+    core.turn(30, 30)
+    assert not end.reading
+
+
+@contextmanager
+def scarce() -> Iterator[None]:
+    """Memory for everything but large contents."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**24, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not enforce the limit of the address space")
+@pytest.mark.parametrize("before", [0, 32], ids=["at a turn", "at an answer"])
+def test_a_client_is_dropped_if_there_is_no_memory_for_its_message(before: int) -> None:
+    """The server decodes 32 messages at once, so it decodes the one after them when it has answered the last of them."""
+    large = 2**27  # More than the tests before this one can have left free.
+    server = Server(limits=Limits(drain=2, message=large))
+    dropped, other = connect(server, 1), connect(server, 2)
+    dropped.receive(encode(ONE) * before + encode(Message.octets(bytes(large))), 1)
+    with scarce():
+        server.tick(1)
+        for _ in range(before):
+            assert answer(server, now=1) == dropped.peer
+    assert server.ask is None
+    assert (dropped.over, dropped.fault, dropped.deadline) == (True, "there is no memory left for what it sends", 3)
+    server.receive(2, encode(TWO), 1)
+    assert answer(server, now=1) == other.peer
+    assert server.result() == Success(before + 1)

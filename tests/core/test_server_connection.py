@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ipcfold import Continuation, Limits, Message, Peer
 from ipcfold.core.protocol import SERVER_ROWS, Command, ServerEvent, ServerState, server_transition
-from ipcfold.core.server_connection import ServerConnection
+from ipcfold.core.server_connection import ServerConnection, Shared
 from ipcfold.core.wire import Encoder, Signal, encode
 from ipcfold.events import Departure
 from ipcfold.testing.strategies import broken_frames, messages
@@ -500,3 +500,40 @@ def test_an_answer_for_a_connection_that_has_ended_writes_nothing() -> None:
     reply(end, Continuation(0).respond(0, ONE), 1)
     end.close(1)
     assert written(end) == b""
+
+
+def turn(end: ServerConnection, now: float) -> None:
+    """What the core does with a connection that has events."""
+    end.told = False
+    if not end.waiting:
+        end.next(now)
+
+
+TELLING: list[Step] = [
+    lambda end, now: end.receive(Signal.START_OK.frame, now), lambda end, now: end.receive(encode(ONE), now),
+    lambda end, _: end.end(), lambda end, _: end.unheard(), lambda end, now: end.abort("no room", now),
+]  # fmt: skip
+QUIET: list[Step] = [writes, answers, ServerConnection.close, ServerConnection.drain, ServerConnection.overdue]
+
+
+@given(st.lists(st.sampled_from([*TELLING, *QUIET, turn]), max_size=12))
+def test_a_connection_with_events_is_named_once_until_the_core_handles_them(steps: list[Step]) -> None:
+    shared = Shared()
+    end = ServerConnection(PEER, heartbeat=1, limits=LIMITS, now=0, shared=shared)
+    for now, step in enumerate(steps):
+        if step is turn:
+            shared.changed.clear()
+        step(end, now)
+        assert end.told or step not in TELLING
+        assert shared.changed == ([end] if end.told else [])
+
+
+@pytest.mark.parametrize(("unsent", "told"), [(LIMITS.unsent - 1, False), (LIMITS.unsent, False), (LIMITS.unsent + 1, True)])
+def test_a_write_is_an_event_for_the_core_only_if_the_server_reads_the_client_again(unsent: int, told: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    end = talking()
+    end.told = False  # The core has handled the greeting.
+    end.outbox.add(b"x" * unsent)
+    assert end.reading is not told
+    end.outbox.head()
+    end.wrote(1, 0)
+    assert (end.told, end.reading) == (told, True)

@@ -63,6 +63,13 @@ def _done(result: T) -> Steps[T]:
     return result
 
 
+def _while(unfinished: Callable[[], bool], deadline: float) -> Steps[None]:
+    """Wait while something is unfinished, until the deadline has passed."""
+    now = -inf
+    while now < deadline and unfinished():
+        now = yield deadline
+
+
 @final
 class Verbs:
     """The verbs of one connection."""
@@ -87,7 +94,7 @@ class Verbs:
     def greet(self, timeout: float, deadline: float) -> Steps[Greeted]:
         """Wait for the greeting of the server until the deadline, which is in `timeout` seconds."""
         connection = self._connection
-        yield from self._until(lambda: None if connection.state is ClientState.CONNECTED else True, deadline)
+        yield from _while(lambda: connection.state is ClientState.CONNECTED, deadline)
         match connection.state:
             case ClientState.TALKING:
                 return Success(None)
@@ -180,21 +187,13 @@ class Verbs:
             return Success(None)
         connection = self._connection
         connection.close()
-        yield from self._until(lambda: None, now + self._limits.drain)
+        yield from _while(lambda: connection.open, now + self._limits.drain)
         self.closed = True
         if connection.open:
             return Failure(TimedOut(self._name, self._limits.drain, "the confirmation to close of"))
         if connection.state is ClientState.CLOSED or connection.state is ClientState.DISMISSED:
             return Success(None)
         return Failure(self._ended())
-
-    def _until(self, found: Callable[[], T | None], deadline: float | None) -> Steps[T | None]:
-        """Wait until `found` returns something, the connection is over, or the deadline has passed."""
-        while (result := found()) is None and self._connection.open:
-            now = yield deadline
-            if deadline is not None and now >= deadline:
-                return found()
-        return result
 
     def _ended(self) -> Ended:
         """Why the connection is over."""
