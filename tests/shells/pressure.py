@@ -75,6 +75,7 @@ class HostilityContract(Contract):
                 greeted.expect(RECEIVED, "pong")
                 late.expect(START, RECEIVED, "pong")
             assert sent < len(large)
+            half.stream.settimeout(PATIENCE)
             half.expect_heartbeats(1)  # nobody was dropped
             assert "limits.handshake" not in (log := logged(server))
             assert "limits.frame" not in log
