@@ -11,11 +11,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Event, Lock, Thread
+from threading import Event, Lock
 from time import sleep
 from typing import Final, final
 
-from ipcfold.local.threads import started
+from ipcfold.local.threads import Worker
 
 _PERIOD: Final = 0.001  # seconds
 _IDLE: Final = 100  # periods without a call, after which the thread sleeps until the next one
@@ -35,14 +35,14 @@ class Flusher:
         self._sockets = Lock()
         self._bell = Event()
         self._asleep = True
-        self._thread: Thread | None = None
+        self._worker = Worker(self._run)
         self._ended = False
         self._owner = os.getpid()
         self.failure: BaseException | None = None
         """What `deliver` raised. Then nobody knows what is written, so the server must write no more."""
 
     def lend(self) -> bool:
-        """Lend the sockets, because the handler is called now; false if no thread can be started."""
+        """Lend the sockets, because the handler is called now; false as long as no thread runs."""
         self._calls += 1
         return not self._asleep or self._woken()
 
@@ -57,23 +57,15 @@ class Flusher:
     def end(self) -> None:
         """End the thread."""
         self._ended = True
-        if (thread := self._thread) is not None:
-            self._bell.set()
-            thread.join()
+        self._bell.set()
+        self._worker.join()
 
     def _woken(self) -> bool:
-        if self._thread is not None or self._start():
+        if self._worker.runs or (self._worker.start() and self._worker.runs):
             self._bell.set()
             return True
         self._calls += 1
         return False
-
-    def _start(self) -> bool:
-        thread = Thread(target=self._run, name="ipcfold-flusher", daemon=True)
-        if not started(thread):
-            return False
-        self._thread = thread
-        return True
 
     def _run(self) -> None:
         try:
@@ -81,7 +73,6 @@ class Flusher:
                 self._watch()
         finally:
             self._asleep = True
-            self._thread = None
 
     def _watch(self) -> None:
         seen = idle = 0

@@ -16,6 +16,7 @@ from ipcfold.blocking.flusher import Flusher
 from ipcfold.continuation import Handler
 from ipcfold.core.fold import Ask
 from ipcfold.errors import HandlerFailed, SystemFailure, UsedAfterFork
+from ipcfold.events import Ending
 from ipcfold.local.claim import Claim
 from ipcfold.local.engine import Engine, ForkedError
 from ipcfold.local.release import surely
@@ -72,13 +73,16 @@ class Loop(Generic[C]):
                 if error is self._raised:
                     raise  # the handler's exception leaves the server in a forked child
                 return Failure(UsedAfterFork(self._name, self._owner))
-            if not isinstance(error, KeyboardInterrupt):
+            interrupted = isinstance(error, KeyboardInterrupt)
+            if not interrupted:
                 engine.broken(error)
                 if not self._served:
                     return Failure(SystemFailure("serve at", self._claim.path, str(error) or "there is no memory left"))
+            if self._served:
+                engine.ended(Ending.INTERRUPTED if interrupted else Ending.BROKEN)
         finally:
             self._close()
-            engine.wakeup.close()
+            surely(engine.wakeup.close)
         if engine.forked:
             return Failure(UsedAfterFork(self._name, self._owner))
         with suppress(MemoryError):  # what was closed has freed some
