@@ -19,6 +19,7 @@ from ipcfold.errors import HandlerFailed, SystemFailure, UsedAfterFork
 from ipcfold.events import Ending
 from ipcfold.local.claim import Claim
 from ipcfold.local.engine import Engine, ForkedError
+from ipcfold.local.forks import wiped_by_fork
 from ipcfold.local.release import surely
 from ipcfold.local.signals import handled
 from ipcfold.local.stream import LONGEST_SLEEP
@@ -40,6 +41,7 @@ class Loop(Generic[C]):
         self._engine = engine
         self._handler = handler
         self._owner = os.getpid()
+        self._mark = wiped_by_fork()
         self._flusher = Flusher(engine.flush)
         self._signalled = False
         self._served = False  # whether clients could connect
@@ -112,7 +114,7 @@ class Loop(Generic[C]):
 
     def _fold(self, asked: Ask[C] | None) -> None:
         """Ask the handler for a burst of messages. A burst lasts at least as long as the work on the sockets before it."""
-        engine, handler, flusher = self._engine, self._handler, self._flusher
+        engine, handler, flusher, mark = self._engine, self._handler, self._flusher, self._mark
         now, owing = monotonic(), False
         until = now + max(_BURST, now - engine.woken)
         while asked is not None and now < until:
@@ -139,7 +141,7 @@ class Loop(Generic[C]):
             if failure is not None:
                 engine.failed(failure)
                 return
-            if engine.forked:
+            if engine.forked or not mark[0]:
                 raise ForkedError
             now = monotonic()
             asked, owing = engine.answered(continuation, now, since), True
