@@ -160,4 +160,4 @@ def test_a_server_without_memory_at_any_step_keeps_what_it_acknowledged(director
         told, carry, acknowledged, left = line.split(maxsplit=3)
         assert int(told) == number
         assert int(carry) >= int(acknowledged), line
-        assert left.startswith(lines[0].split(maxsplit=3)[3]), line  # no file, and the same number of descriptors
+        assert left.startswith(lines[0].split(maxsplit=3)[3]), line  # no file, the same descriptors, no signal

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import _thread
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import cache
 from threading import Lock
 from time import monotonic
 from typing import Final, final
@@ -16,15 +17,31 @@ _BEGINS: Final = 1.0  # seconds; a thread that has not begun by then is taken fo
 
 
 def begun(run: Callable[[], object]) -> bool:
-    """Run this on a thread with all signals blocked; false if the system has no thread left."""
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # a thread inherits the mask of the one that starts it
+    """Run this on a thread with all signals blocked; false if the system has no thread or memory left."""
     try:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ())  # asked first, because to block may succeed and then lack memory to return
+    except MemoryError:
+        return False
+    try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _every_signal())  # a thread inherits the mask of the one that starts it
         _thread.start_new_thread(run, ())
     except (RuntimeError, MemoryError):
         return False
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        _restore(before)
     return True
+
+
+@cache
+def _every_signal() -> set[signal.Signals]:
+    return signal.valid_signals()
+
+
+def _restore(mask: Iterable[int]) -> None:
+    try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    except MemoryError:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 @final
