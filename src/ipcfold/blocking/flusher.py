@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Event, Lock
+from threading import Lock
 from time import sleep
 from typing import Final, final
 
@@ -33,7 +33,10 @@ class Flusher:
         # it checks `_busy`. So at least one of them notices the other, and then the server waits for the lock.
         self._busy = False
         self._sockets = Lock()
-        self._bell = Event()
+        # The thread sleeps until it gets this lock. An `Event` would not do: its end of a `with` takes memory, and leaves its
+        # own lock locked where there is none.
+        self._bell = Lock()
+        self._bell.acquire()
         self._asleep = True
         self._worker = Worker(self._run)
         self._ended = False
@@ -51,18 +54,22 @@ class Flusher:
         if self._calls & 1:
             self._calls += 1
         if self._busy and os.getpid() == self._owner:  # a forked child does not have the thread
-            with self._sockets:
-                pass
+            self._sockets.acquire()  # not `with`, whose end takes memory, and leaves the lock locked where there is none
+            self._sockets.release()
 
     def end(self) -> None:
         """End the thread."""
         self._ended = True
-        self._bell.set()
+        self._ring()
         self._worker.join()
+
+    def _ring(self) -> None:
+        if self._bell.locked():  # only the serving thread releases it
+            self._bell.release()
 
     def _woken(self) -> bool:
         if self._worker.runs or (self._worker.start() and self._worker.runs):
-            self._bell.set()
+            self._ring()
             return True
         self._calls += 1
         return False
@@ -83,21 +90,22 @@ class Flusher:
                 seen, idle = self._calls, 0
                 continue
             if seen & 1:
-                with self._sockets:
+                self._sockets.acquire()  # as above
+                try:
                     self._busy = True
-                    try:
-                        if seen == self._calls and self.failure is None:
-                            self._deliver()
-                    except BaseException as error:  # noqa: BLE001 - the server raises it on its own thread
-                        self.failure = error
-                    finally:
-                        self._busy = False
+                    if seen == self._calls and self.failure is None:
+                        self._deliver()
+                except BaseException as error:  # noqa: BLE001 - the server raises it on its own thread
+                    self.failure = error
+                finally:
+                    self._busy = False
+                    self._sockets.release()
                 idle = _IDLE  # sleep until the next call, so as not to disturb a long one
             if idle < _IDLE:
                 idle += 1
                 continue
-            self._bell.clear()
+            self._bell.acquire(blocking=False)
             self._asleep = True
             if seen == self._calls and not self._ended:
-                self._bell.wait()
+                self._bell.acquire()
             idle = 0

@@ -71,8 +71,8 @@ class Worker:
 
     def join(self) -> None:
         """Wait until the thread has ended. A thread that has not begun may still run afterwards."""
-        with self._running:
-            pass
+        self._running.acquire()  # not `with`, whose end takes memory, and leaves the lock locked where there is none
+        self._running.release()
 
     def _work(self) -> None:
         if self._running.acquire(blocking=False):
