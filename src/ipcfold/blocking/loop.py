@@ -54,6 +54,19 @@ class Loop(Generic[C]):
         Nothing that is raised here leaves, because the carry would be lost with it: the system may fail, memory may run
         out, and a signal handler of the program may raise at any step. Then the server closes everything at once.
         """
+        try:
+            return self._serve(signals, mode, period)
+        except MemoryError as error:  # of the last steps, which are taken once more, because the others freed some
+            if error is self._raised:
+                raise
+            surely(self._close, self._engine.wakeup.close)
+            if self._engine.forked:
+                return Failure(UsedAfterFork(self._name, self._owner))
+            if not self._served:
+                return Failure(SystemFailure("serve at", self._claim.path, "there is no memory left"))
+            return self._engine.result()
+
+    def _serve(self, signals: Iterable[int], mode: int, period: float) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
         engine = self._engine
         try:
             # A process that sees the socket may send a signal, so the signal handlers are installed first.
@@ -83,8 +96,7 @@ class Loop(Generic[C]):
             if self._served:
                 engine.ended(Ending.INTERRUPTED if interrupted else Ending.BROKEN)
         finally:
-            self._close()
-            surely(engine.wakeup.close)
+            surely(self._close, engine.wakeup.close)
         if engine.forked:
             return Failure(UsedAfterFork(self._name, self._owner))
         with suppress(MemoryError):  # what was closed has freed some
