@@ -30,6 +30,7 @@ _TICKED: Final = 256  # connections at most whose deadlines one turn handles, so
 _EARLY: Final = 1 / 32  # of the period: so much earlier a heartbeat leaves together with others, because a turn of its own costs more
 _NONE: Final = ()
 _NO_MEMORY: Final = "there is no memory left for what it sends"
+_ENDED_AT_ONCE: Final = "the server ended at once"
 
 
 Turn: TypeAlias = tuple[Ask[C] | None, tuple[ServerConnection, ...], float]
@@ -225,6 +226,15 @@ class ServerCore(Generic[C]):
         """End in good order. The message that the handler has now is still answered."""
         self._fold.stop(Ending.SIGNALLED)
         self._close_all(now)
+
+    def broken(self, ending: Ending) -> None:
+        """Note that the shell has closed everything at once."""
+        self.accepting = False
+        self._fold.stop(ending)
+        for end in tuple(self._ends.values()):
+            if not end.over:
+                end.fault = end.fault or _ENDED_AT_ONCE
+            self.disconnect(end)
 
     def result(self) -> Result[C, HandlerFailed[C]]:
         """The last carry, or the failure of the handler."""
