@@ -1,7 +1,7 @@
 """Memory for large contents. It is used again once nobody refers to the content that it had.
 
 The kernel gives fresh memory page by page, when it is first written to. For a content of 64 MiB that takes longer than to
-receive it. So this process keeps the memory of its last large contents, for one second. It receives the next content into
+receive it. So this process keeps the memory of its last large contents, for five seconds. It receives the next content into
 that memory. No content is visible to a later holder:
 
 - Memory is used again only if nothing else refers to it or to its content. CPython counts the references. Even without this
@@ -25,7 +25,7 @@ from ipcfold.local.threads import started
 _MOST: Final = 2  # pieces of memory; a client often holds the last response while the next one arrives
 _SMALLEST: Final = 2**24  # bytes; the allocator itself keeps smaller memory
 _LARGEST: Final = 2**26 + 1  # bytes; the default of `limits.message` and an end mark
-_IDLE: Final = 1.0  # seconds without a large content, after which all memory is given back
+_IDLE: Final = 5.0  # seconds without a large content, after which all memory is given back
 _PERIOD: Final = 0.05  # seconds; the end of the program may have to wait for the thread for so long
 _COUNTED: Final = sys.implementation.name == "cpython" and "t" not in sys.abiflags  # without the GIL the count may be wrong for a moment
 
