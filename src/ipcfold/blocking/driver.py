@@ -16,6 +16,7 @@ from typing import Final, TypeVar, final
 from ipcfold.core.client_connection import ClientConnection
 from ipcfold.core.verbs import Steps
 from ipcfold.limits import Limits
+from ipcfold.local.memory import KEPT
 from ipcfold.local.stream import LARGE, LONGEST_SLEEP, READ_SIZE, SEND_FLAGS, shut, widen
 
 T = TypeVar("T")
@@ -32,7 +33,7 @@ class Driver:
     def __init__(self, stream: socket.socket, heartbeat: float, limits: Limits) -> None:
         """The stream needs a receive timeout of `heartbeat` seconds."""
         self.stream = stream
-        self.connection = ClientConnection(heartbeat=heartbeat, limits=limits, now=monotonic())
+        self.connection = ClientConnection(heartbeat=heartbeat, limits=limits, now=monotonic(), memory=KEPT)
         self._drain = limits.drain
         self._wide = False
         self._arrived = deque[bytes | int]()  # read but not given to the connection yet: bytes, or a count of them

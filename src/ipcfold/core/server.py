@@ -14,6 +14,7 @@ from typing import Final, Generic, TypeAlias, TypeVar, final
 from returns.result import Result
 
 from ipcfold.continuation import Continuation
+from ipcfold.core.buffers import Memory, fresh
 from ipcfold.core.deadlines import Deadlines
 from ipcfold.core.fold import Ask, Fold
 from ipcfold.core.server_connection import ServerConnection, Shared
@@ -75,11 +76,15 @@ class ServerCore(Generic[C]):
         now: float,
         user: int | None = None,
         observed: bool = False,
+        memory: Memory = fresh,
     ) -> None:
-        """`user`: the user of the server; the connections of every other user are counted. `observed`: whether to report each fold."""
+        """`user`: the user of the server; the connections of every other user are counted. `observed`: whether to report each fold.
+
+        `memory` gives memory for large contents.
+        """
         self.accepting = True
         """Whether the server accepts connections."""
-        self.shared = Shared()
+        self.shared = Shared(memory)
         """The values that the connections share."""
         self.events = deque[Event]()
         """The events that the shell has not reported yet."""
