@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <math.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -197,6 +198,21 @@ static double monotonic(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+/* The process id. To ask for it is a system call, so it is kept on a page that the kernel wipes at a fork, where it can do that. */
+static Py_ssize_t process_id(void)
+{
+    static pid_t *page;
+#ifdef MADV_WIPEONFORK
+    if (!page && (page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) != MAP_FAILED &&
+        madvise(page, sizeof *page, MADV_WIPEONFORK))
+        page = MAP_FAILED;
+    if (page != MAP_FAILED)
+        return *page ? *page : (*page = getpid());
+#endif
+    (void)page;
+    return getpid();
+}
+
 /* Call, and return whether it raised nothing. */
 static int called(PyObject *result)
 {
@@ -372,7 +388,7 @@ static int begin_use(PyObject *process)
     PyObject *guard = AT(process, Process, _guard), *driver = AT(process, Process, _driver);
     PyObject *connection = AT(driver, Driver, connection);
     if (AT(process, Process, _user) != nobody || AT(process, Process, _forked) != Py_False ||
-        number(AT(process, Process, _owner)) != (Py_ssize_t)getpid() || AT(driver, Driver, idle) != Py_True ||
+        number(AT(process, Process, _owner)) != process_id() || AT(driver, Driver, idle) != Py_True ||
         PyObject_Size(AT(driver, Driver, _arrived)) || AT(connection, ClientConnection, state) != CLIENT_TALKING ||
         !is_zero(AT(AT(connection, ClientConnection, outbox), Outbox, size)) ||
         PySet_GET_SIZE(AT(connection, ClientConnection, _disowned)) || !at_frames(AT(connection, ClientConnection, _decoder)))
@@ -516,7 +532,7 @@ static int hear(Use *use, int responses)
     if (failure == EINTR) {
         if (PyErr_CheckSignals())
             return -1;
-        return AT(use->process, Process, _forked) == Py_False && number(AT(use->process, Process, _owner)) == (Py_ssize_t)getpid();
+        return AT(use->process, Process, _forked) == Py_False && number(AT(use->process, Process, _owner)) == process_id();
     }
     put_ref(&AT(use->driver, Driver, idle), Py_False);
     if (failure == EAGAIN && !limited)
@@ -638,7 +654,7 @@ static PyObject *wait_(PyObject *Py_UNUSED(python), PyObject *const *args, Py_ss
     PyObject *connection = AT(AT(args[0], Process, _driver), Driver, connection);
     if (PyObject_Size(AT(connection, ClientConnection, _responses)) > 0) {
         if (AT(args[0], Process, _user) != nobody || AT(args[0], Process, _forked) != Py_False ||
-            number(AT(args[0], Process, _owner)) != (Py_ssize_t)getpid() ||
+            number(AT(args[0], Process, _owner)) != process_id() ||
             !(entry = PyObject_CallMethodNoArgs(AT(connection, ClientConnection, _responses), n_popleft)))
             return NULL;
         Py_ssize_t unread = number(AT(connection, ClientConnection, _unread)) - number(PyTuple_GET_ITEM(entry, 2));
@@ -724,7 +740,7 @@ static PyObject *flush(PyObject *self, PyObject *Py_UNUSED(none))
 /* Whether this process is a forked child of the server. Then it writes nothing. */
 static int in_child(Burst *self, PyObject *engine)
 {
-    if (AT(engine, Engine, forked) == Py_False && number(AT(engine, Engine, _owner)) == (Py_ssize_t)getpid())
+    if (AT(engine, Engine, forked) == Py_False && number(AT(engine, Engine, _owner)) == process_id())
         return 0;
     self->size = 0;
     return 1;
@@ -811,6 +827,10 @@ static PyObject *asked(Burst *self, PyObject *loop, PyObject *message, PyObject 
         return NULL;
     }
     PyErr_Restore(type, value, traceback);
+    if (answer && in_child(self, engine)) {
+        PyErr_SetNone(ForkedError);
+        Py_CLEAR(answer);
+    }
     if (answer && AT(flusher, Flusher, failure) != Py_None) { /* nobody knows what is written */
         PyErr_SetObject((PyObject *)Py_TYPE(AT(flusher, Flusher, failure)), AT(flusher, Flusher, failure));
         Py_CLEAR(answer);

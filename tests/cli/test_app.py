@@ -88,6 +88,23 @@ def test_the_command_says_how_to_install_its_extra() -> None:
         assert (done.returncode, "pip install 'ipcfold[cli]'" in complaint(done)) == (Status.INCOMPLETE, True)
 
 
+def test_a_command_whose_module_cannot_be_read_says_so() -> None:
+    program = "import sys; from ipcfold.cli.app import run; sys.modules['ipcfold.cli.show'] = None; sys.exit(run(['list']))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, "could not load the command" in complaint(done)) == (Status.SYSTEM, True)
+
+
+def test_an_output_that_the_system_refuses_to_prepare_is_told() -> None:
+    program = (
+        "import errno, io, os, sys; from ipcfold.cli.app import run\n"
+        "class Output(io.TextIOWrapper):\n"
+        "    def reconfigure(self, **_): raise OSError(errno.EIO, os.strerror(errno.EIO))\n"
+        "sys.stdout = Output(sys.stdout.buffer); sys.exit(run(['list']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, "could not write to the standard output" in complaint(done)) == (Status.SYSTEM, True)
+
+
 def test_a_list_into_a_pipe_imports_nothing_for_a_terminal(directory: Path) -> None:
     program = "import sys; from ipcfold.cli.app import run; run(['list']); sys.exit(any(name in sys.modules for name in sys.argv[1:]))"
     slow = ("rich", "asyncio", "multiprocessing", "cyclopts.help", "importlib.metadata", "ipcfold.blocking.loop", "ipcfold.cli.bench")

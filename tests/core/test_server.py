@@ -604,6 +604,24 @@ def test_a_server_tells_the_events_of_its_connections_and_its_fold_in_order() ->
     assert last == Disconnected(NAME, first.peer, Departure.DISMISSED)
 
 
+def test_a_server_that_breaks_tells_of_its_end_and_of_each_connection_once() -> None:
+    server = Server()
+    closed = connect(server, 1)
+    connect(server, 2)
+    server.receive(1, Signal.CLOSE.frame, 0)
+    written(closed)
+    server.core.events.clear()
+    for _ in range(2):
+        server.core.broken(Ending.BROKEN)
+    assert list(server.core.events) == [
+        Stopping(NAME, Ending.BROKEN),
+        Disconnected(NAME, closed.peer, Departure.CLOSED),
+        Disconnected(NAME, server.ends[2].peer, Departure.DROPPED, "the server ended at once"),
+    ]
+    assert server.core.over
+    assert server.core.result() == Success(0)
+
+
 @pytest.mark.parametrize("mark", [b"\xce", b"\x00"])
 def test_a_large_message_is_read_into_the_room_of_its_connection(mark: bytes) -> None:
     server, message = Server(), Message.octets(b"x" * 2**16)

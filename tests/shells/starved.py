@@ -1,7 +1,7 @@
 """Servers of which one memory allocation fails: `python -m tests.shells.starved DIRECTORY FIRST COUNT`.
 
 Each line is what became of one of them: which allocation failed, the carry, how many messages were acknowledged, and
-which files and descriptors are left.
+which files, descriptors and blocked signals are left.
 """
 
 import _testcapi  # type: ignore[import-not-found]  # it is CPython's, for its own tests
@@ -75,7 +75,7 @@ def serve(directory: str, begin: Callable[[], None], end: Callable[[], None]) ->
     acknowledged = (os.read(read, 1) or b"\xff")[0]
     os.close(read)
     os.waitpid(child, 0)
-    left = os.listdir(directory), len(os.listdir("/dev/fd"))
+    left = os.listdir(directory), len(os.listdir("/dev/fd")), signal.pthread_sigmask(signal.SIG_BLOCK, ())
     match cases(result):
         case Success(carry):
             return f"{carry} {acknowledged} {left}"

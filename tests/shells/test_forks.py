@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -11,11 +12,13 @@ import pytest
 from returns.result import Failure, Success
 
 from ipcfold import IPC, Continuation, Message, Peer, UsedAfterFork
+from ipcfold.blocking import loop
 from ipcfold.events import Connected, Disconnected, Event, Folded, Listening, Stopping
 from ipcfold.testing.plugin import serving
 from tests.shells.children import Channel, Child
 from tests.shells.handlers import EMPTY, Log, log
 from tests.shells.support import NAME, PATIENCE, PING, PONG, ServerProcess
+from tests.shells.wire import RECEIVED, Wire
 
 PLACES = ["handler", "trust", "signal", *(kind.__name__ for kind in (Listening, Connected, Folded, Disconnected, Stopping))]
 
@@ -71,6 +74,37 @@ def test_a_child_that_is_forked_anywhere_in_a_server_is_told_so(directory: Path,
         folded = ("ping", *(f"echo {number}" for number in range(5)), "stop")
         assert server.result() == str((Success(folded), str(Failure(UsedAfterFork(NAME, server.pid)))))
     assert list(directory.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows a fork by a library in C at once")
+@pytest.mark.parametrize("fork", FORKS)
+def test_a_child_that_the_handler_forks_handles_no_other_message(directory: Path, fork: Callable[[], int]) -> None:
+    """All messages arrive before the handler is called, so that the server asks for them in one go."""
+
+    def work(_: Channel) -> object:
+        setattr(loop, "_BURST", PATIENCE)  # noqa: B010 - mypy refuses the assignment to a constant; a fork takes longer than a burst
+        read, write = os.pipe()
+        owner = os.getpid()
+
+        def handler(message: Message, continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
+            if message.content == b"split":
+                fork()
+            elif os.getpid() != owner:
+                os.write(write, message.content)
+            return log(message, continuation, carry)
+
+        result = IPC(directory).listen(NAME)(EMPTY, handler)
+        if os.getpid() != owner:
+            os.write(write, type(result.failure()).__name__.encode())
+            os._exit(0)
+        os.close(write)
+        return result, os.read(read, 1000).decode()
+
+    with Child(work) as server:
+        IPC(directory).wait(NAME, PATIENCE).unwrap().close()
+        with Wire.talking(directory) as client:
+            client.write("split", *["quiet"] * 20).expect(*[RECEIVED] * 21)
+        assert server.stop() == str((Success(("split", *["quiet"] * 20)), "UsedAfterFork"))
 
 
 def test_an_exception_of_the_handler_leaves_the_server_in_a_forked_child(directory: Path) -> None:

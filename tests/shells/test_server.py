@@ -1,10 +1,13 @@
 """What concerns the process that a blocking server runs in: its signals, its threads, its files."""
 
+import _thread
 import os
 import signal
 import socket
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -251,7 +254,27 @@ def test_a_server_closes_every_file_at_its_end(directory: Path) -> None:
     assert len(os.listdir("/dev/fd")) == before
 
 
-def test_a_server_that_cannot_start_a_thread_writes_before_it_calls_the_handler(directory: Path) -> None:
+@contextmanager
+def no_thread_starts() -> Iterator[None]:
+    before = threading.stack_size(2**47)  # more than there is
+    try:
+        yield
+    finally:
+        threading.stack_size(before)
+
+
+@contextmanager
+def no_thread_begins() -> Iterator[None]:
+    """A thread that runs out of memory ends before it begins."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_thread, "start_new_thread", lambda run, arguments: 0)  # noqa: ARG005 - as the system calls them
+        yield
+
+
+@pytest.mark.parametrize("without", [no_thread_starts, no_thread_begins])
+def test_a_server_without_threads_writes_before_it_calls_the_handler(
+    directory: Path, without: Callable[[], AbstractContextManager[None]]
+) -> None:
     first, heard = Message.text("first"), threading.Event()
 
     def answer(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
@@ -266,9 +289,5 @@ def test_a_server_that_cannot_start_a_thread_writes_before_it_calls_the_handler(
             heard.set()
             client.expect(RECEIVED, CLOSE).write(CLOSE_OK)
 
-    with beside(converse):
-        before = threading.stack_size(2**47)  # more than there is: no thread can start from now on
-        try:
-            assert IPC(directory).listen(NAME)(0, answer) == Success(2)
-        finally:
-            threading.stack_size(before)
+    with beside(converse), without():
+        assert IPC(directory).listen(NAME)(0, answer) == Success(2)

@@ -3,8 +3,11 @@
 The children wait with such long pauses between two looks that only the watch ends a pause.
 """
 
+import errno
 import os
+import select
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +32,7 @@ class _RaisedError(Exception):
 
 
 OTHER: Final = Name("other")
+POLL: Final = select.poll
 
 
 def only_watching(new: float = PATIENCE) -> None:
@@ -193,12 +197,31 @@ def test_a_wait_for_nobody_looks_rarely(directory: Path, dead: bool) -> None:  #
         assert int(child.result()) <= 7 + (50 if dead else 0)  # a new socket is looked at each millisecond for 50 of them
 
 
+class BrokenPoll:
+    """A poll that the system refuses as long as only the directory is watched."""
+
+    def __init__(self) -> None:
+        self._poll = POLL()
+        self._sockets = False
+
+    def register(self, file: socket.socket | int, events: int) -> None:
+        self._sockets = not isinstance(file, int)
+        self._poll.register(file, events)
+
+    def poll(self, timeout: float) -> list[tuple[int, int]]:
+        if not self._sockets:
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+        return self._poll.poll(timeout)
+
+
 @linux
-@pytest.mark.parametrize("broken", ["directory", "ctypes"])
+@pytest.mark.parametrize("broken", ["directory", "ctypes", "poll"])
 def test_wait_finds_a_server_where_the_directory_cannot_be_watched(directory: Path, broken: str) -> None:
     def work(line: Channel) -> object:
         if broken == "ctypes":
             sys.modules["ctypes"] = None  # type: ignore[assignment]  # Python then says that it is missing
+        elif broken == "poll":
+            vars(select).update(poll=BrokenPoll)  # the failure is injected into this process alone
         else:
             setattr(watch, "_CHANGES", 0)  # noqa: B010 - mypy refuses the assignment; the kernel refuses to watch for nothing
         line.say("waits")

@@ -42,7 +42,7 @@ from ipcfold.local.credentials import peer_of, trusted
 from ipcfold.local.directory import reachable
 from ipcfold.local.names import Probe, loss
 from ipcfold.local.patched import original
-from ipcfold.local.stream import LONGEST_SLEEP
+from ipcfold.local.stream import LONGEST_SLEEP, shut
 from ipcfold.message import Message
 from ipcfold.peer import Name, Peer, Trust
 from ipcfold.result import cases
@@ -146,7 +146,7 @@ class Process:
 
     def __del__(self) -> None:
         # After a pipeline that returns a response, no code is left that could close. The server then sees the stream end.
-        self._driver.stream.close()
+        shut(self._driver.stream)
 
     def __repr__(self) -> str:
         return f"<Process {self._name} pid={self._peer.pid}{' closed' if self.closed else ''}>"
@@ -159,7 +159,7 @@ class Process:
     def abandon(self) -> None:
         """Close this process's copy of the socket without a signal to the server. A forked child calls this."""
         self._forked = True
-        self._driver.stream.close()
+        shut(self._driver.stream)
 
     def _inherited(self) -> bool:
         """Whether the parent of this process made the connection. A fork by a library in C runs no hooks, so the process id counts, too."""
@@ -215,7 +215,7 @@ class Process:
 
     def _close(self) -> Result[None, CloseError]:
         closed = self._driver.run(self._verbs.close(monotonic()))
-        self._driver.stream.close()
+        shut(self._driver.stream)
         return closed
 
 
@@ -248,13 +248,13 @@ def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust
         stream.getpeername()  # this fails if a signal interrupted connect, which then seems to have succeeded
         peer = peer_of(stream, 0)
     except (FileNotFoundError, ConnectionRefusedError):
-        stream.close()
+        shut(stream)
         return Failure(NoServer(name, path))
     except BlockingIOError:
-        stream.close()
+        shut(stream)
         return Failure(TimedOut(name, timeout, "a place in the backlog of"))
     except OSError as error:
-        stream.close()
+        shut(stream)
         if error.errno == errno.ENOTCONN:
             return Failure(TimedOut(name, timeout, "a place in the backlog of"))
         if error.errno == errno.EACCES and is_fresh(path):  # its server has bound it, and will set its mode and listen
@@ -263,10 +263,10 @@ def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust
     accepted = trusted(trust, peer)
     forked = Failure(SystemFailure("connect to", path, "this process was forked from one that connected: connect again in this one"))
     if os.getpid() != owner:  # the predicate is the user's code
-        stream.close()
+        shut(stream)
         return forked
     if not accepted:
-        stream.close()
+        shut(stream)
         return Failure(PeerUntrusted(name, peer))
     driver = Driver(stream, heartbeat, limits)
     verbs = Verbs(name, driver.connection, limits, lambda: loss(name, path, peer, driver.connection.largest))
@@ -282,10 +282,10 @@ def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust
             driver.idle = True
             return Success(Process(name, peer, driver, verbs))
         case Failure(failure) if os.getpid() == owner:
-            stream.close()
+            shut(stream)
             return Failure(failure)
         case _:  # a signal handler forked this process
-            stream.close()
+            shut(stream)
             return forked
 
 
@@ -327,7 +327,7 @@ def _abandon() -> None:
     for process in list(_connections):
         process.abandon()
     for stream in list(_connecting):
-        stream.close()
+        shut(stream)
 
 
 os.register_at_fork(after_in_child=_abandon)

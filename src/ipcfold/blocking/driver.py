@@ -16,7 +16,8 @@ from typing import Final, TypeVar, final
 from ipcfold.core.client_connection import ClientConnection
 from ipcfold.core.verbs import Steps
 from ipcfold.limits import Limits
-from ipcfold.local.stream import LARGE, LONGEST_SLEEP, READ_SIZE, SEND_FLAGS, widen
+from ipcfold.local.memory import KEPT
+from ipcfold.local.stream import LARGE, LONGEST_SLEEP, READ_SIZE, SEND_FLAGS, shut, widen
 
 T = TypeVar("T")
 
@@ -32,7 +33,7 @@ class Driver:
     def __init__(self, stream: socket.socket, heartbeat: float, limits: Limits) -> None:
         """The stream needs a receive timeout of `heartbeat` seconds."""
         self.stream = stream
-        self.connection = ClientConnection(heartbeat=heartbeat, limits=limits, now=monotonic())
+        self.connection = ClientConnection(heartbeat=heartbeat, limits=limits, now=monotonic(), memory=KEPT)
         self._drain = limits.drain
         self._wide = False
         self._arrived = deque[bytes | int]()  # read but not given to the connection yet: bytes, or a count of them
@@ -83,7 +84,7 @@ class Driver:
     def mend(self) -> None:
         """End the connection, because an exception interrupted the last use while bytes were being moved."""
         self.connection.interrupt()
-        self.stream.close()
+        shut(self.stream)
 
     def write(self) -> None:
         """Write as much of the outbox as the socket takes."""
@@ -98,7 +99,17 @@ class Driver:
         except OSError as error:
             if error.errno is None:  # a signal handler raised it, as it may raise a TimeoutError; it is not from the system call
                 raise
-            outbox.mute()  # the server reads no more; what it wrote before can still be read
+            outbox.mute()  # the server reads no more, or the system refused; what the server wrote before can still be read
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Let the server see the end of this stream. It then closes its own, so that reading ends, too."""
+        try:
+            self.stream.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            if error.errno is None:  # as above
+                raise
+            self._arrived.append(0)
 
     def _read(self) -> None:
         # One call of C code reads and stores the bytes. A signal handler, which may raise, runs before or after it,
@@ -135,7 +146,13 @@ class Driver:
             self._poller = select.poll()
         self._poller.register(self.stream, events)  # a second call changes the events
         self.idle = True
-        ready = self._poller.poll(min(max(0.0, seconds), LONGEST_SLEEP) * 1000)
+        try:
+            ready = self._poller.poll(min(max(0.0, seconds), LONGEST_SLEEP) * 1000)
+        except OSError as error:
+            if error.errno is None:  # as above
+                raise
+            ready = []
+            self._arrived.append(0)  # without waiting, the stream cannot be used
         self.idle = False
         return ready[0][1] if ready else 0
 
@@ -147,4 +164,4 @@ class Driver:
             self.write()
             if self.connection.outbox.size and not self._poll(select.POLLOUT, deadline - monotonic()):
                 break
-        self.stream.close()
+        shut(self.stream)

@@ -11,11 +11,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Event, Lock, Thread
+from threading import Lock
 from time import sleep
 from typing import Final, final
 
-from ipcfold.local.threads import started
+from ipcfold.local.threads import Worker
 
 _PERIOD: Final = 0.001  # seconds
 _IDLE: Final = 100  # periods without a call, after which the thread sleeps until the next one
@@ -25,7 +25,7 @@ _IDLE: Final = 100  # periods without a call, after which the thread sleeps unti
 class Flusher:
     """A thread that may use the sockets of a server while the handler runs, and only then."""
 
-    __slots__ = ("_asleep", "_bell", "_busy", "_calls", "_deliver", "_ended", "_owner", "_sockets", "_thread", "failure")
+    __slots__ = ("_asleep", "_bell", "_busy", "_calls", "_deliver", "_ended", "_owner", "_sockets", "_worker", "failure")
 
     def __init__(self, deliver: Callable[[], None]) -> None:
         """`deliver` writes the acknowledgements and responses that wait."""
@@ -35,16 +35,19 @@ class Flusher:
         # it checks `_busy`. So at least one of them notices the other, and then the server waits for the lock.
         self._busy = False
         self._sockets = Lock()
-        self._bell = Event()
+        # The thread sleeps until it gets this lock. An `Event` would not do: its end of a `with` takes memory, and leaves its
+        # own lock locked where there is none.
+        self._bell = Lock()
+        self._bell.acquire()
         self._asleep = True
-        self._thread: Thread | None = None
+        self._worker = Worker(self._run)
         self._ended = False
         self._owner = os.getpid()
         self.failure: BaseException | None = None
         """What `deliver` raised. Then nobody knows what is written, so the server must write no more."""
 
     def lend(self) -> bool:
-        """Lend the sockets, because the handler is called now; false if no thread can be started."""
+        """Lend the sockets, because the handler is called now; false as long as no thread runs."""
         self._calls += 1
         return not self._asleep or self._woken()
 
@@ -53,29 +56,25 @@ class Flusher:
         if self._calls & 1:
             self._calls += 1
         if self._busy and os.getpid() == self._owner:  # a forked child does not have the thread
-            with self._sockets:
-                pass
+            self._sockets.acquire()  # not `with`, whose end takes memory, and leaves the lock locked where there is none
+            self._sockets.release()
 
     def end(self) -> None:
         """End the thread."""
         self._ended = True
-        if (thread := self._thread) is not None:
-            self._bell.set()
-            thread.join()
+        self._ring()
+        self._worker.join()
+
+    def _ring(self) -> None:
+        if self._bell.locked():  # only the serving thread releases it
+            self._bell.release()
 
     def _woken(self) -> bool:
-        if self._thread is not None or self._start():
-            self._bell.set()
+        if self._worker.runs or (self._worker.start() and self._worker.runs):
+            self._ring()
             return True
         self._calls += 1
         return False
-
-    def _start(self) -> bool:
-        thread = Thread(target=self._run, name="ipcfold-flusher", daemon=True)
-        if not started(thread):
-            return False
-        self._thread = thread
-        return True
 
     def _run(self) -> None:
         try:
@@ -83,7 +82,6 @@ class Flusher:
                 self._watch()
         finally:
             self._asleep = True
-            self._thread = None
 
     def _watch(self) -> None:
         seen = idle = 0
@@ -94,21 +92,22 @@ class Flusher:
                 seen, idle = self._calls, 0
                 continue
             if seen & 1:
-                with self._sockets:
+                self._sockets.acquire()  # as above
+                try:
                     self._busy = True
-                    try:
-                        if seen == self._calls and self.failure is None:
-                            self._deliver()
-                    except BaseException as error:  # noqa: BLE001 - the server raises it on its own thread
-                        self.failure = error
-                    finally:
-                        self._busy = False
+                    if seen == self._calls and self.failure is None:
+                        self._deliver()
+                except BaseException as error:  # noqa: BLE001 - the server raises it on its own thread
+                    self.failure = error
+                finally:
+                    self._busy = False
+                    self._sockets.release()
                 idle = _IDLE  # sleep until the next call, so as not to disturb a long one
             if idle < _IDLE:
                 idle += 1
                 continue
-            self._bell.clear()
+            self._bell.acquire(blocking=False)
             self._asleep = True
             if seen == self._calls and not self._ended:
-                self._bell.wait()
+                self._bell.acquire()
             idle = 0

@@ -16,8 +16,10 @@ from ipcfold.blocking.flusher import Flusher
 from ipcfold.continuation import Handler
 from ipcfold.core.fold import Ask
 from ipcfold.errors import HandlerFailed, SystemFailure, UsedAfterFork
+from ipcfold.events import Ending
 from ipcfold.local.claim import Claim
 from ipcfold.local.engine import Engine, ForkedError
+from ipcfold.local.forks import wiped_by_fork
 from ipcfold.local.release import surely
 from ipcfold.local.signals import handled
 from ipcfold.local.stream import LONGEST_SLEEP
@@ -39,6 +41,7 @@ class Loop(Generic[C]):
         "_flusher",
         "_handler",
         "_interruptible",
+        "_mark",
         "_name",
         "_owner",
         "_raised",
@@ -53,6 +56,7 @@ class Loop(Generic[C]):
         self._engine = engine
         self._handler = handler
         self._owner = os.getpid()
+        self._mark = wiped_by_fork()
         self._flusher = Flusher(engine.flush)
         self._signalled = False
         self._served = False  # whether clients could connect
@@ -67,6 +71,19 @@ class Loop(Generic[C]):
         Nothing that is raised here leaves, because the carry would be lost with it: the system may fail, memory may run
         out, and a signal handler of the program may raise at any step. Then the server closes everything at once.
         """
+        try:
+            return self._serve(signals, mode, period)
+        except MemoryError as error:  # of the last steps, which are taken once more, because the others freed some
+            if error is self._raised:
+                raise
+            surely(self.close, self._engine.wakeup.close)
+            if self._engine.forked:
+                return Failure(UsedAfterFork(self._name, self._owner))
+            if not self._served:
+                return Failure(SystemFailure("serve at", self._claim.path, "there is no memory left"))
+            return self._engine.result()
+
+    def _serve(self, signals: Iterable[int], mode: int, period: float) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
         engine = self._engine
         try:
             # A process that sees the socket may send a signal, so the signal handlers are installed first.
@@ -88,13 +105,15 @@ class Loop(Generic[C]):
                 if error is self._raised:
                     raise  # the handler's exception leaves the server in a forked child
                 return Failure(UsedAfterFork(self._name, self._owner))
-            if not isinstance(error, KeyboardInterrupt):
+            interrupted = isinstance(error, KeyboardInterrupt)
+            if not interrupted:
                 engine.broken(error)
                 if not self._served:
                     return Failure(SystemFailure("serve at", self._claim.path, str(error) or "there is no memory left"))
+            if self._served:
+                engine.ended(Ending.INTERRUPTED if interrupted else Ending.BROKEN)
         finally:
-            self.close()
-            engine.wakeup.close()
+            surely(self.close, engine.wakeup.close)
         if engine.forked:
             return Failure(UsedAfterFork(self._name, self._owner))
         with suppress(MemoryError):  # what was closed has freed some
@@ -125,7 +144,7 @@ class Loop(Generic[C]):
 
     def fold(self, asked: Ask[C] | None) -> None:
         """Ask the handler for a burst of messages. A burst lasts at least as long as the work on the sockets before it."""
-        engine, handler, flusher = self._engine, self._handler, self._flusher
+        engine, handler, flusher, mark = self._engine, self._handler, self._flusher, self._mark
         now, owing = monotonic(), False
         until = now + max(_BURST, now - engine.woken)
         while asked is not None and now < until:
@@ -147,7 +166,7 @@ class Loop(Generic[C]):
             if failure is not None:
                 self._failed(failure)
                 return
-            if engine.forked:
+            if engine.forked or not mark[0]:
                 raise ForkedError
             now = monotonic()
             asked, owing = engine.answered(continuation, now, since), True

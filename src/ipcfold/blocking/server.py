@@ -102,6 +102,7 @@ class Server:
             from ipcfold.core.server import ServerCore  # noqa: PLC0415 - see above
             from ipcfold.local.engine import Engine  # noqa: PLC0415 - see above
             from ipcfold.local.log import Log  # noqa: PLC0415 - see above
+            from ipcfold.local.memory import KEPT  # noqa: PLC0415 - see above
 
             core = ServerCore(
                 carry,
@@ -112,6 +113,7 @@ class Server:
                 now=monotonic(),
                 user=own_user(),
                 observed=self.observe is not None,
+                memory=KEPT,
             )
             engine = Engine(core, claim, self.trust, Log(self.name), self.observe)
         except OSError as error:

@@ -35,6 +35,7 @@ _COMMANDS: Final = {
     "demo": "demo:demo",
     "completion": "completion:completion",
 }
+_INCOMPLETE: Final = "check that this user may read all files of ipcfold, and try again"
 _STATUSES: Final = ", ".join(f"{status:d} {status.name.lower().replace('_', ' ')}" for status in Status)
 
 
@@ -82,14 +83,22 @@ def run(words: Sequence[str]) -> int:
     for stream, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, stream) is None:  # it is closed, and the next file opened must not get its descriptor
             setattr(sys, stream, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - it stays open
-    lossless()
     try:
+        lossless()
         status = _heard(words)
         sys.stdout.flush()
     except BrokenPipeError:
         status = Status.UNHEARD
-    except OSError as error:  # only writing the output raises: other system errors are in a Failure
-        complain(f"could not write to the standard output: {error.strerror}; check where it goes")
+    except OSError as error:  # only imports and writing the output raise: other system errors are in a Failure
+        if error.filename is None:
+            complain(f"could not write to the standard output: {error.strerror}; check where it goes")
+        else:
+            complain(f"could not load the command: {error}; {_INCOMPLETE}")
+        status = Status.SYSTEM
+    except ModuleNotFoundError:  # an extra is missing
+        raise
+    except ImportError as error:
+        complain(f"could not load the command: {error}; {_INCOMPLETE}")
         status = Status.SYSTEM
     for output in (sys.stdout, sys.stderr):
         try:

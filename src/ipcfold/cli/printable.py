@@ -23,7 +23,7 @@ def escaped(character: str) -> str:
     >>> escaped("\n")
     '\\n'
     """
-    return character.encode("unicode_escape").decode("ascii")
+    return ascii(character)[1:-1]  # a codec would be imported, for which there may be no descriptor left
 
 
 def shown(value: object, most: int = sys.maxsize) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from io import BytesIO
 from itertools import accumulate, islice, takewhile
-from typing import Final, final
+from typing import Final, TypeAlias, final
 
 _AT_ONCE: Final = 2**16  # bytes; smaller pieces are joined up to this size, about what a socket takes; a larger piece is not copied
 _ENOUGH: Final = 8  # once an eighth has arrived, the content gets all its memory
@@ -95,6 +96,15 @@ class Outbox:
         self.size = 0
 
 
+Memory: TypeAlias = Callable[[int], BytesIO]
+"""Gives memory of so many bytes, which may have any content. The position is at its start."""
+
+
+def fresh(size: int) -> BytesIO:
+    """Fresh memory of so many bytes."""
+    return BytesIO(bytes(size))
+
+
 @final
 class Large:
     """A large content, of which a part has arrived."""
@@ -103,10 +113,11 @@ class Large:
     # because a client that only announces a large content must cost nothing. Once enough has arrived it gets its final
     # size. Contents that grow in small steps and live long would leave gaps of about their own size in the memory.
 
-    __slots__ = ("_bytes", "_room", "_size", "_view", "_whole", "have")
+    __slots__ = ("_bytes", "_memory", "_room", "_size", "_view", "_whole", "have")
 
-    def __init__(self, size: int, begun: bytes) -> None:
+    def __init__(self, size: int, begun: bytes, memory: Memory = fresh) -> None:
         self._size = size
+        self._memory = memory
         self._bytes = BytesIO()
         self._bytes.write(begun)
         self._whole = False
@@ -135,7 +146,7 @@ class Large:
         if not self._whole:
             if self.have * _ENOUGH < self._size and (self._size < _UNTOUCHED or self.have < _BEGUN):
                 return None
-            begun, self._bytes, self._whole = self._bytes, BytesIO(bytes(self._size + 1)), True
+            begun, self._bytes, self._whole = self._bytes, self._memory(self._size + 1), True
             self._bytes.write(begun.getbuffer())
         self._view = self._bytes.getbuffer()
         self._room = self._view[self.have :]

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Final, final
 
 from ipcfold.accelerator import accelerate
-from ipcfold.core.buffers import Outbox
+from ipcfold.core.buffers import Memory, Outbox, fresh
 from ipcfold.core.protocol import CLIENT_ROWS, ClientEvent, ClientState, Command
 from ipcfold.core.wire import Decoder, Encoder, Signal
 from ipcfold.limits import Limits
@@ -63,7 +63,7 @@ class ClientConnection:
         "state",
     )
 
-    def __init__(self, *, heartbeat: float, limits: Limits, now: float) -> None:
+    def __init__(self, *, heartbeat: float, limits: Limits, now: float, memory: Memory = fresh) -> None:
         """`heartbeat`: seconds without writing after which to send a heartbeat; `now`: seconds of any steady clock."""
         self._heartbeat = heartbeat
         self._encoder = Encoder(limits)
@@ -83,7 +83,7 @@ class ClientConnection:
         self.broken = ""
         """How the server broke the protocol, once the state is `BROKEN`."""
         self._limits = limits
-        self._decoder = Decoder(limits.message, likely=Signal.RECEIVED)
+        self._decoder = Decoder(limits.message, likely=Signal.RECEIVED, memory=memory)
         self._responses: deque[tuple[int, Message, int]] = deque()  # the number of the message, the response, its weight
         self._unread = 0
         self._disowned: set[int] = set()  # the numbers of messages whose next response is dropped

@@ -14,6 +14,7 @@ from typing import Final, Generic, TypeAlias, TypeVar, final
 from returns.result import Result
 
 from ipcfold.continuation import Continuation
+from ipcfold.core.buffers import Memory, fresh
 from ipcfold.core.deadlines import Deadlines
 from ipcfold.core.fold import Ask, Fold
 from ipcfold.core.server_connection import ServerConnection, Shared
@@ -30,6 +31,7 @@ _TICKED: Final = 256  # connections at most whose deadlines one turn handles, so
 _EARLY: Final = 1 / 32  # of the period: so much earlier a heartbeat leaves together with others, because a turn of its own costs more
 _NONE: Final = ()
 _NO_MEMORY: Final = "there is no memory left for what it sends"
+_ENDED_AT_ONCE: Final = "the server ended at once"
 
 
 Turn: TypeAlias = tuple[Ask[C] | None, tuple[ServerConnection, ...], float]
@@ -75,11 +77,15 @@ class ServerCore(Generic[C]):
         now: float,
         user: int | None = None,
         observed: bool = False,
+        memory: Memory = fresh,
     ) -> None:
-        """`user`: the user of the server; the connections of every other user are counted. `observed`: whether to report each fold."""
+        """`user`: the user of the server; the connections of every other user are counted. `observed`: whether to report each fold.
+
+        `memory` gives memory for large contents.
+        """
         self.accepting = True
         """Whether the server accepts connections."""
-        self.shared = Shared()
+        self.shared = Shared(memory)
         """The values that the connections share."""
         self.events = deque[Event]()
         """The events that the shell has not reported yet."""
@@ -227,6 +233,15 @@ class ServerCore(Generic[C]):
         """End in good order. The message that the handler has now is still answered."""
         self._fold.stop(Ending.SIGNALLED)
         self._close_all(now)
+
+    def broken(self, ending: Ending) -> None:
+        """Note that the shell has closed everything at once."""
+        self.accepting = False
+        self._fold.stop(ending)
+        for end in tuple(self._ends.values()):
+            if not end.over:
+                end.fault = end.fault or _ENDED_AT_ONCE
+            self.disconnect(end)
 
     def result(self) -> Result[C, HandlerFailed[C]]:
         """The last carry, or the failure of the handler."""

@@ -14,7 +14,7 @@ from math import inf
 from typing import Final, final
 
 from ipcfold.continuation import Outcome
-from ipcfold.core.buffers import Outbox
+from ipcfold.core.buffers import Memory, Outbox, fresh
 from ipcfold.core.protocol import SERVER_ROWS, Command, ServerEvent, ServerState
 from ipcfold.core.wire import Broken, Decoder, Frame, Signal
 from ipcfold.events import Departure
@@ -43,9 +43,11 @@ _HEARTBEAT: Final = Signal.HEARTBEAT.frame
 class Shared:
     """The values that the connections of one server share."""
 
-    __slots__ = ("changed", "paused")
+    __slots__ = ("changed", "memory", "paused")
 
-    def __init__(self) -> None:
+    def __init__(self, memory: Memory = fresh) -> None:
+        self.memory = memory
+        """Gives memory for large contents."""
         self.changed: list[ServerConnection] = []
         """The connections with events that the core has not handled yet."""
         self.paused = 0.0
@@ -99,7 +101,7 @@ class ServerConnection:
         """Whether more bytes may arrive: neither the stream nor the connection is over."""
         self.moved = True
         """Whether the state, and so the deadline, has changed since the core reset this."""
-        self._decoder = Decoder(limits.message)
+        self._decoder = Decoder(limits.message, memory=self._shared.memory)
         self._frames: list[Frame | Broken] = []  # decoded and not handled yet, last one first
         self._row = SERVER_ROWS[ServerState.GREETED]
         self._draining = False

@@ -18,7 +18,7 @@ import attrs
 from returns.maybe import Maybe, Nothing, Some
 
 from ipcfold.accelerator import accelerate
-from ipcfold.core.buffers import Large
+from ipcfold.core.buffers import Large, Memory, fresh
 from ipcfold.errors import MessageTooLarge, ReservedMessage
 from ipcfold.limits import Limits
 from ipcfold.message import TEXT_PLAIN, MediaType, Message
@@ -197,6 +197,7 @@ class Decoder:
         "_likely",
         "_limit",
         "_media_type",
+        "_memory",
         "_needed",
         "_usual",
         "buffered",
@@ -204,9 +205,10 @@ class Decoder:
         "large",
     )
 
-    def __init__(self, limit: int, likely: Signal | None = None) -> None:
-        """`limit`: the largest accepted content, in bytes; `likely`: a signal that is frequent."""
+    def __init__(self, limit: int, likely: Signal | None = None, memory: Memory = fresh) -> None:
+        """`limit`: the largest accepted content, in bytes; `likely`: a signal that is frequent; `memory`: for large contents."""
         self._limit = limit
+        self._memory = memory
         self._data = b""
         self._at = 0  # where the next frame starts in the data
         self._likely = likely
@@ -282,7 +284,7 @@ class Decoder:
                 self._learn(data[at:type_end])
                 usual, header, header_size = self._usual, self._header, len(self._header)
             if end <= content_end:
-                self.large = Large(size, data[content_start:])
+                self.large = Large(size, data[content_start:], self._memory)
                 at, needed = end, 1
             elif data[content_end] != _END:
                 found.append(self._break("a frame does not end in the end mark"))

@@ -32,6 +32,7 @@ from returns.result import Failure, Result, Success
 
 from ipcfold.errors import NameTaken, SystemFailure
 from ipcfold.local.directory import reachable
+from ipcfold.local.stream import shut
 from ipcfold.peer import Name
 
 _BACKLOG: Final = 4096  # the kernel limits it
@@ -131,7 +132,7 @@ class Claim:
             listener.listen(_BACKLOG)
             listener.setblocking(False)
         except BaseException:
-            listener.close()
+            shut(listener)
             if bound:
                 with suppress(OSError):
                     os.unlink(self.path)

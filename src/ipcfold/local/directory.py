@@ -69,7 +69,7 @@ def _default() -> Result[Place, DirectoryUnusable]:
     if _is_own(temporary):
         return Success(Place(Path(temporary, "ipcfold"), f"{ignored}, and the system has a temporary directory for this user"))
     reason = f"{ignored}, and /run/user/{user} is no directory of this user"
-    return _home(user).map(lambda home: Place(home / ".local" / "state" / f"ipcfold-{_host()}", reason))
+    return _home(user).bind(lambda home: _of_host(home / ".local" / "state", reason))
 
 
 def _is_own(path: str, others: int = 0o022) -> bool:
@@ -110,8 +110,13 @@ def _home(user: int) -> Result[Path, DirectoryUnusable]:
     return Failure(DirectoryUnusable(Path(named or "~"), why))
 
 
-def _host() -> str:
-    return os.uname().nodename.replace("/", "_").strip(".") or "host"
+def _of_host(state: Path, reason: str) -> Result[Place, DirectoryUnusable]:
+    try:
+        node = os.uname().nodename
+    except OSError as error:
+        why = f"the directory of this machine in it is unknown, because the system does not tell the machine's name: {_reason(error)}"
+        return Failure(DirectoryUnusable(state, f"{why}; name a directory with IPCFOLD_DIRECTORY"))
+    return Success(Place(state / f"ipcfold-{node.replace('/', '_').strip('.') or 'host'}", reason))
 
 
 def _absolute(found: Place) -> Result[Place, DirectoryUnusable]:

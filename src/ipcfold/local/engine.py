@@ -26,7 +26,7 @@ from ipcfold.core.server import ServerCore
 from ipcfold.core.server_connection import ServerConnection
 from ipcfold.core.transports import READ, WRITE, Transports
 from ipcfold.errors import HandlerFailed, SystemFailure
-from ipcfold.events import Observer
+from ipcfold.events import Ending, Observer
 from ipcfold.local.claim import Claim
 from ipcfold.local.credentials import peer_of, trusted
 from ipcfold.local.listener import Listener
@@ -34,7 +34,7 @@ from ipcfold.local.log import Log, tell
 from ipcfold.local.poller import Poller
 from ipcfold.local.release import surely
 from ipcfold.local.signals import Wakeup
-from ipcfold.local.stream import AT_ONCE, LARGE, READ_SIZE, SEND_FLAGS, widen
+from ipcfold.local.stream import AT_ONCE, LARGE, READ_SIZE, SEND_FLAGS, shut, widen
 from ipcfold.peer import Trust
 
 C = TypeVar("C")
@@ -100,7 +100,7 @@ class ClientSocket:
                 self._poller.forget(self._stream)
         finally:
             self.interest = 0
-            self._stream.close()
+            shut(self._stream)
 
     def happened(self, events: int, transports: Transports[Any], now: float) -> None:  # Any: of whatever carry
         """Write and read, as the poller says that it is possible."""
@@ -207,7 +207,7 @@ class Engine(Generic[C]):
             self._listener = Listener(self._log, self._claim, bound, self._poller, period, monotonic())
             self._poller.watch(self.wakeup.stream, READ, self.wakeup)
         except OSError as error:
-            bound.close()
+            shut(bound)
             return Failure(SystemFailure("watch", self._claim.path, error.strerror or str(error)))
         self._core.listening()
         self._tell()
@@ -316,6 +316,10 @@ class Engine(Generic[C]):
         """Log that the server ends because of this, which came from the system or from other code that ran on its thread."""
         surely(lambda: self._log.broken(error))
 
+    def ended(self, ending: Ending) -> None:
+        """Tell the observer what it was not told, because the server closed everything at once."""
+        surely(lambda: self._core.broken(ending), self._tell)
+
     def close(self) -> None:
         """Release the name and every descriptor but those of the wakeup."""
         surely(self._claim.withdraw, *self._copies(), self._log.end)
@@ -344,20 +348,20 @@ class Engine(Generic[C]):
             self._accepted += 1
             try:
                 peer = peer_of(stream, self._accepted)
+                stream.setblocking(False)
             except OSError:
-                stream.close()
+                shut(stream)
                 continue
             accepted = trusted(self._trust, peer)
             if self.inherited():
-                stream.close()
+                shut(stream)
                 raise ForkedError
             if not accepted:
                 self._core.refuse(peer, "it is not trusted (trust)")
-                stream.close()
+                shut(stream)
             elif (end := self._core.connect(peer, now)) is None:
-                stream.close()
+                shut(stream)
             else:
-                stream.setblocking(False)
                 self._transports.add(end, ClientSocket(stream, end, self._poller, self._log))
 
     def _withdraw(self) -> None:

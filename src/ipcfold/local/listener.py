@@ -11,6 +11,7 @@ from ipcfold.core.transports import READ
 from ipcfold.local.claim import Claim
 from ipcfold.local.log import Log
 from ipcfold.local.poller import Poller
+from ipcfold.local.stream import shut
 
 _ACCEPTED_AT_ONCE: Final = 64
 _ACCEPT_AGAIN: Final = 0.1  # seconds; the pause after the system had no descriptor left for a client
@@ -91,7 +92,7 @@ class Listener:
     def abandon(self) -> None:
         """Close this process's copy of the socket; other processes are not affected."""
         for each in self._sockets():
-            each.close()
+            shut(each)
 
     def _sockets(self) -> tuple[socket.socket, ...]:
         return (self._listener,) if self._before is None else (self._before, self._listener)
@@ -99,7 +100,7 @@ class Listener:
     def _end(self, listener: socket.socket) -> None:
         if self._accept_at is None:
             self._poller.forget(listener)
-        listener.close()
+        shut(listener)
 
     def _mend(self, now: float) -> None:
         """Put back what another process removed. Clients in the backlog of the old socket are still accepted."""

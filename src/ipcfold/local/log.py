@@ -14,7 +14,7 @@ import os
 from collections import deque
 from contextlib import suppress
 from functools import cache
-from threading import Condition, Thread
+from threading import Condition
 from time import monotonic
 from typing import Final, final
 from weakref import WeakSet
@@ -22,7 +22,7 @@ from weakref import WeakSet
 import attrs
 
 from ipcfold.events import Connected, Disconnected, Event, Folded, Listening, Observer, Refused, Stopping
-from ipcfold.local.threads import started
+from ipcfold.local.threads import begun
 from ipcfold.peer import Name, Peer
 
 _MOST: Final = 1000  # records that wait; more are counted and dropped
@@ -50,7 +50,7 @@ class Writer:
         self._busy = False
         self._ended = False
         self._dropped = 0
-        self._thread: Thread | None = None
+        self._threaded = False  # whether a thread was started that has not ended
         self._forked = False
         _writers.add(self)
 
@@ -66,10 +66,9 @@ class Writer:
                 return
             self._records.append(record)
             self._changed.notify_all()
-            if self._thread is None:
-                self._thread = Thread(target=self._run, name="ipcfold-log", daemon=True)
-                if not started(self._thread):
-                    self._thread = None
+            if not self._threaded:
+                self._threaded = begun(self._run)
+                if not self._threaded:
                     self._records.clear()
                     self._handle(record)  # a handler that blocks is the smaller evil now
 
@@ -80,7 +79,7 @@ class Writer:
         with self._changed:
             self._ended = True
             self._changed.notify_all()
-            if self._thread is not None:
+            if self._threaded:
                 self._changed.wait_for(lambda: not self._records and not self._busy, _FINISH)
 
     def fork(self) -> None:
@@ -94,7 +93,7 @@ class Writer:
                 self._changed.notify_all()
                 self._changed.wait_for(lambda: self._records or self._ended, _IDLE)
                 if not self._records:
-                    self._thread = None
+                    self._threaded = False
                     return
                 record, dropped = self._records.popleft(), self._dropped
                 self._busy, self._dropped = True, 0

@@ -14,6 +14,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import Final, TypeAlias, final
 
+from ipcfold.local.stream import shut
+
 _UNCATCHABLE: Final = frozenset(int(getattr(signal, name)) for name in ("SIGKILL", "SIGSTOP") if hasattr(signal, name))
 _BYTES: Final = 64  # one is written for each signal, and few come at once; what is left makes the socket readable again
 _CALLED: Final = 0  # the byte of `Wakeup.call`, which is the number of no signal
@@ -79,8 +81,8 @@ class Wakeup:
 
     def close(self) -> None:
         """Close both ends."""
-        self.stream.close()
-        self._writer.close()
+        shut(self.stream)
+        shut(self._writer)
 
 
 @contextmanager

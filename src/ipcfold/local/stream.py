@@ -22,6 +22,15 @@ def widen(stream: socket.socket) -> None:
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
 
 
+def shut(stream: socket.socket) -> None:
+    """Close the socket. The system takes it back even if it reports an error."""
+    try:
+        stream.close()
+    except OSError as error:
+        if error.errno is None:  # a signal handler raised it, as it may raise a TimeoutError; it is not from the system call
+            raise
+
+
 READ_SIZE: Final = 2**16  # bytes; a larger buffer costs more to allocate than it saves
 
 AT_ONCE: Final = 256  # events that one wait returns at most; the next wait returns the others

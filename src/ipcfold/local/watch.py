@@ -99,7 +99,13 @@ class Watch:
             return True
         if self._busy:
             time.sleep(min(_APART, seconds))
-        self._busy = self._source.wait(seconds)
+        try:
+            self._busy = self._source.wait(seconds)
+        except OSError as error:
+            _reraise(error)
+            self._source.close()  # the next rest watches again, or looks often
+            time.sleep(min(_GLIMPSE, seconds))
+            return True
         return self._busy
 
 
