@@ -109,6 +109,12 @@ class Build:
     def result(self) -> Result[int, HandlerFailed[int]]:
         return self.engine.result()
 
+    @property
+    def folded(self) -> int:
+        """How many messages the accelerator has folded."""
+        burst = self.engine.burst
+        return 0 if burst is None else burst.folded
+
     def close(self) -> None:
         for client in self._clients:
             client.close()

@@ -146,7 +146,6 @@ class Engine(Generic[C]):
 
     __slots__ = (
         "_accepted",
-        "_burst",
         "_claim",
         "_core",
         "_ending",
@@ -162,6 +161,7 @@ class Engine(Generic[C]):
         "_transports",
         "_trust",
         "answered",
+        "burst",
         "forked",
         "observed",
         "thread",
@@ -195,7 +195,8 @@ class Engine(Generic[C]):
         self._owner = os.getpid()
         self._poller = Poller[object]()
         self._poll = self._poller.poll
-        self._burst: fast.Burst | None = None
+        self.burst: fast.Burst | None = None
+        """What folds plain messages in C, if that is used."""
         self._transports = Transports(core, self._withdraw)
         self.wakeup: Final = Wakeup()
         """What a signal or another thread ends a wait with."""
@@ -216,8 +217,8 @@ class Engine(Generic[C]):
     def accelerate(self, loop: object) -> None:
         """Fold plain messages while waiting for events, where the accelerator is built. It calls the handler of this loop."""
         if accelerated and sys.platform == "linux" and fast.is_enabled() and not self.observed:
-            self._burst = fast.Burst()
-            self._poll = partial(self._burst.wait, loop, self._poller.descriptor, self._poller.things)
+            self.burst = fast.Burst()
+            self._poll = partial(self.burst.wait, loop, self._poller.descriptor, self._poller.things)
 
     def fileno(self) -> int:
         """The descriptor that is readable when a turn has something to do."""
@@ -247,7 +248,7 @@ class Engine(Generic[C]):
             due = listener.deadline
         # A process that was stopped (SIGSTOP) may find its deadlines passed. It reads what has arrived before it judges who is late.
         happened = self._poll(min(max(0.0, due - now), longest))
-        ready = len(happened) if self._burst is None else self._burst.ready
+        ready = len(happened) if self.burst is None else self.burst.ready
         if not ready:
             happened = self._poller.poll(0.0)
             ready = len(happened)
@@ -279,8 +280,8 @@ class Engine(Generic[C]):
 
     def flush(self) -> None:
         """Write what is owed. Another thread may call it while the handler runs, and then nothing else may use the engine."""
-        if self._burst is not None:
-            self._burst.flush()
+        if self.burst is not None:
+            self.burst.flush()
         self._transports.settle(monotonic(), self._heard)
 
     def _answered(self, continuation: Continuation[C], now: float, since: float) -> Ask[C] | None:
