@@ -1,5 +1,6 @@
 """Hypothesis profiles: `ci` repeats the same examples, `dev` looks for new ones; no verdict of either depends on time.
 
+`long` tries many more examples, for `.ci/sanitize`.
 `mutants` is for tests of the tests: as `ci`, but a mutant is killed by the first example that fails, so none is shrunk.
 """
 
@@ -31,6 +32,7 @@ pytest.register_assert_rewrite("tests.shells.contract", "tests.shells.pressure",
 
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True)
+settings.register_profile("long", settings.get_profile("dev"), max_examples=3000)
 settings.register_profile("mutants", settings.get_profile("ci"), phases=[Phase.explicit, Phase.generate], print_blob=False)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 

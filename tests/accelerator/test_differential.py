@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from returns.result import Failure, Result
@@ -72,7 +72,6 @@ def test_both_answer_the_same(continuation: Continuation[int], responses: list[M
 
 
 @given(_STREAMS, st.lists(st.integers(0, 300), max_size=20), st.integers(0, 6), st.sets(st.integers(0, 4)))
-@settings(max_examples=300)
 def test_both_clients_take_the_same(stream: bytes, cuts: list[int], sent: int, disowned: set[int]) -> None:
     fast, python = (ClientConnection(heartbeat=1.0, limits=LIMITS, now=0.0) for _ in range(2))
     receive = _python(ClientConnection.receive)
@@ -148,7 +147,6 @@ class Servers(RuleBasedStateMachine):
 
 
 TestServers = Servers.TestCase
-TestServers.settings = settings(max_examples=60, stateful_step_count=15)
 
 
 def _python(pair: object) -> object:
