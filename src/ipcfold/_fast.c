@@ -26,7 +26,8 @@
 #define MSG_NOSIGNAL 0
 #endif
 
-#define PLAIN 65536   /* bytes; a larger content, batch or answer is left to Python */
+#define PLAIN 65536   /* bytes; a larger content or answer is left to Python */
+#define BATCH 1048576 /* bytes; the same for a batch of messages */
 #define STACK 16384   /* bytes; the same for a client, whose buffers are on the stack */
 #define EVENTS 256    /* of one wait, as `AT_ONCE` in local/stream.py */
 #define BURST 0.001   /* seconds of folding for all clients that are ready at once, as `_BURST` in blocking/loop.py */
@@ -327,7 +328,7 @@ static PyObject *encode(PyObject *Py_UNUSED(python), PyObject *const *args, Py_s
     if (names || count != 2 || !PyTuple_CheckExact(args[1]) || !knows_values() || !knows_frames())
         return NULL;
     PyObject *const *messages = &PyTuple_GET_ITEM(args[1], 0);
-    Py_ssize_t size = frames_size(messages, PyTuple_GET_SIZE(args[1]), args[0], PLAIN);
+    Py_ssize_t size = frames_size(messages, PyTuple_GET_SIZE(args[1]), args[0], BATCH);
     PyObject *frames = size ? PyBytes_FromStringAndSize(NULL, size) : NULL, *pieces = frames ? PyList_New(1) : NULL;
     if (!pieces) {
         Py_XDECREF(frames);
