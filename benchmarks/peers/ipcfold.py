@@ -10,6 +10,7 @@ from returns.pipeline import is_successful
 
 from benchmarks.contestant import PATIENCE, SOCKET, Client, Contestant, Standing, Wire
 from ipcfold import IPC, Continuation, Message, Name, Process
+from ipcfold.accelerator import accelerated, fast
 from ipcfold.core.wire import Signal, encode
 
 NAME: Final = Name(SOCKET.removesuffix(".sock"))
@@ -119,4 +120,22 @@ class IpcfoldAskWithTimeout(Ipcfold):
     verbs = AskingWithTimeout
 
 
-CONTESTANTS: Final = (Ipcfold(), IpcfoldSendThenWait(), IpcfoldAsk(), IpcfoldAskWithTimeout())
+@final
+class IpcfoldInPython(Ipcfold):
+    """`send` and `wait`, without the accelerator."""
+
+    title = "ipcfold, pure Python"
+    enters = frozenset({"round-trip", "acknowledged", "pipelined", "clients"} if accelerated else ())
+
+    def serve(self, address: str) -> None:
+        """Fold in this process."""
+        fast.enable(False)
+        super().serve(address)
+
+    def connect(self, address: str) -> Sending:
+        """Wait for the server."""
+        fast.enable(False)
+        return super().connect(address)
+
+
+CONTESTANTS: Final = (Ipcfold(), IpcfoldSendThenWait(), IpcfoldAsk(), IpcfoldAskWithTimeout(), IpcfoldInPython())

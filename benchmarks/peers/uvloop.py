@@ -185,7 +185,7 @@ class UvloopProtocol(Contestant):
     """A protocol in the loop of uvloop; large messages are left to streams, whose buffer grows better."""
 
     title = "uvloop protocol, framed by hand"
-    standing = Standing.APART
+    standing = Standing.PEER
     enters = frozenset({"round-trip", "pipelined", "clients", "idle-connections", "idle-server"})
     wire = WIRE
 
@@ -204,7 +204,7 @@ class AcknowledgingUvloopProtocol(Contestant):
     """The same with acknowledgements."""
 
     title = "uvloop protocol, framed by hand, acknowledging"
-    standing = Standing.APART
+    standing = Standing.PEER
     enters = frozenset({"acknowledged"})
 
     def serve(self, address: str) -> None:

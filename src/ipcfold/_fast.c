@@ -258,6 +258,16 @@ static PyObject *new_continuation(PyObject *carry, PyObject *responses, PyObject
     return made;
 }
 
+/* `Message(media_type, content)` */
+static PyObject *init_message(PyObject *Py_UNUSED(python), PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    if (names || count != 3 || !PyBytes_CheckExact(args[2]) || !knows_values() || !IS(args[0], Message))
+        return NULL;
+    put_ref(&AT(args[0], Message, media_type), args[1]);
+    put_ref(&AT(args[0], Message, content), args[2]);
+    return Py_NewRef(Py_None);
+}
+
 /* `Continuation.respond(carry, *messages)` */
 static PyObject *respond(PyObject *Py_UNUSED(python), PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
@@ -1127,7 +1137,7 @@ static const struct {
     const char *name;
     Function function;
 } FUNCTIONS[] = {
-    {"respond", respond}, {"encode", encode}, {"receive", receive}, {"send", send_}, {"wait", wait_}, {"ask", ask},
+    {"message", init_message}, {"respond", respond}, {"encode", encode}, {"receive", receive}, {"send", send_}, {"wait", wait_}, {"ask", ask},
 };
 
 static PyObject *pair(PyObject *Py_UNUSED(module), PyObject *args)
