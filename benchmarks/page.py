@@ -26,7 +26,7 @@ class _Figure(TypedDict):
     peer: str
     title: str
     values: list[float]
-    median: float | None
+    median: float
     times_raw: float | None
     times_best_peer: float | None
 
@@ -58,7 +58,7 @@ def _section(placed: list[_Table]) -> str:
     first = placed[0]
     raw = first["workload"] in _TO_RAW
     ratios = "; times the bare socket" if raw else "; times the best peer"
-    compared = any(_ratio(figure, raw=raw) is not None for table in placed for figure in table["figures"])
+    compared = any(_ratio(figure, raw=raw) is not None for table in placed for figure in table["figures"] if figure["values"])
     head = f"### {first['title'][:1].upper()}{first['title'][1:]} ({first['unit']}{ratios if compared else ''})"
     columns = " | ".join(_PLACEMENTS[table["placement"]] for table in placed)
     return "\n".join([head, "", f"| | {columns} |", "|---" * (len(placed) + 1) + "|", *_rows(placed, raw=raw), ""])
@@ -73,14 +73,14 @@ def _rows(placed: list[_Table], *, raw: bool) -> Iterator[str]:
 
 
 def _cell(figure: _Figure, *, raw: bool) -> str:
-    if figure["median"] is None or not figure["values"]:
+    if not figure["values"]:
         return "-"
     ratio = _ratio(figure, raw=raw)
-    return number(figure["median"]) + (f" ({ratio:.2f} ×)" if ratio is not None else "")
+    return number(figure["median"]) + (f" ({ratio:.2f} \N{MULTIPLICATION SIGN})" if ratio is not None else "")
 
 
 def _ratio(figure: _Figure, *, raw: bool) -> float | None:
-    return figure.get("times_raw" if raw else "times_best_peer")
+    return figure["times_raw"] if raw else figure["times_best_peer"]
 
 
 if __name__ == "__main__":
