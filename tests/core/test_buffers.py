@@ -68,3 +68,24 @@ def test_a_large_piece_is_neither_copied_nor_joined() -> None:
     assert outbox.head() == b"before"
     outbox.sent(6)
     assert outbox.head() is large
+
+
+def test_small_pieces_leave_in_one_write() -> None:
+    outbox = Outbox()
+    for piece in b"acknowledged", b"first", b"second":
+        outbox.add(piece)
+    assert outbox.head() == b"acknowledgedfirstsecond"
+
+
+def test_the_head_stays_the_same_until_it_is_written() -> None:
+    outbox = Outbox()
+    outbox.add(b"first")
+    head = outbox.head()
+    outbox.add(b"second")
+    assert outbox.head() is head
+    outbox.sent(2)
+    rest = outbox.head()
+    outbox.add(b"third")
+    assert outbox.head() is rest
+    outbox.sent(3)
+    assert outbox.head() == b"secondthird"
