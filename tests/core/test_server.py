@@ -619,7 +619,7 @@ def test_a_server_that_breaks_tells_of_its_end_and_of_each_connection_once() -> 
         Disconnected(NAME, closed.peer, Departure.CLOSED),
         Disconnected(NAME, server.ends[2].peer, Departure.DROPPED, "the server ended at once"),
     ]
-    assert server.core.over
+    assert (server.core.over, server.core.accepting) == (True, False)
     assert server.core.result() == Success(0)
 
 
