@@ -1,7 +1,9 @@
 """The deadlines of a server's connections, beside a model that keeps one time a connection."""
 
+import itertools
 from math import inf
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,11 +43,15 @@ def test_each_connection_is_due_at_the_earliest_time_that_was_put(steps: list[tu
     assert (deadlines.next, deadlines.count) == (inf, 0)
 
 
-def test_many_connections_of_one_time_are_taken_in_parts() -> None:
+@pytest.mark.parametrize(("most", "parts"), [(4, [4, 4, 2]), (5, [5, 5]), (10, [10])])
+def test_many_connections_of_one_time_are_taken_in_parts(most: int, parts: list[int]) -> None:
     deadlines, ends = Deadlines(), connections(10)
     deadlines.put_all(ends[:4], 1)
     deadlines.put_all(ends[4:], 1)
-    assert [len(deadlines.take(1, 4)) for _ in range(4)] == [4, 4, 2, 0]
+    assert deadlines.count == 10
+    for left in itertools.accumulate(parts, lambda left, part: left - part, initial=10):
+        assert (deadlines.count, deadlines.next) == (left, 1 if left else inf)
+        assert len(deadlines.take(1, most)) == min(most, left)
 
 
 def test_outdated_times_are_removed() -> None:
@@ -57,3 +63,4 @@ def test_outdated_times_are_removed() -> None:
             assert deadlines.count <= 2 * len(ends) + 64
     assert deadlines.next == 1
     assert deadlines.take(1, 9) == ends[:2]
+    assert deadlines.take(inf, 1000) == []

@@ -512,6 +512,7 @@ def turn(end: ServerConnection, now: float) -> None:
 TELLING: list[Step] = [
     lambda end, now: end.receive(Signal.START_OK.frame, now), lambda end, now: end.receive(encode(ONE), now),
     lambda end, _: end.end(), lambda end, _: end.unheard(), lambda end, now: end.abort("no room", now),
+    lambda end, _: end.owe(b"rest"),
 ]  # fmt: skip
 QUIET: list[Step] = [writes, answers, ServerConnection.close, ServerConnection.drain, ServerConnection.overdue]
 
@@ -537,3 +538,9 @@ def test_a_write_is_an_event_for_the_core_only_if_the_server_reads_the_client_ag
     end.outbox.head()
     end.wrote(1, 0)
     assert (end.told, end.reading) == (told, True)
+
+
+def test_bytes_that_a_shell_wrote_in_part_are_written_after_those_that_wait() -> None:
+    end = greeted()
+    end.owe(b"the rest of an answer")
+    assert written(end) == Signal.START.frame + b"the rest of an answer"

@@ -415,3 +415,8 @@ def test_long_media_types_take_more_of_a_share_than_usual_frames() -> None:
     assert found == [*long, *[Message.text("one")] * 40]
     assert shares[:4] == [2, 2, 2, 2]
     assert shares[4:6] == [32, 8]
+
+
+def test_a_decoder_reads_a_usual_media_type_again_after_a_long_one() -> None:
+    usual, long = Message(A_B, b"usual"), Message.of("text/plain; a=" + "b" * 500, b"long").unwrap()
+    assert decoded([b"".join(map(encode, [usual, long, usual]))]) == [usual, long, usual]
