@@ -18,7 +18,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
+from multiprocessing.connection import Client, Listener
 from pathlib import Path
+from time import sleep
 from typing import Final
 
 from ipcfold import IPC, Continuation, Message, Name
@@ -28,10 +31,26 @@ _SLACK: Final = 1.05
 _MESSAGES: Final = 800
 _BATCH: Final = 4  # messages; a longer one would take the server more than its burst of a millisecond under callgrind
 _NAME: Final = Name.of("counted").unwrap()
-_BUILDS: Final = {"accelerated": {}, "pure Python": {"IPCFOLD_PURE": "1"}}
+_PEER: Final = "multiprocessing.connection"
+_BUILDS: Final = {"accelerated": {}, "pure Python": {"IPCFOLD_PURE": "1"}, _PEER: {}}
 _WORKLOADS: Final = ("round trip", "pipelined")
 
 Counts = dict[str, int]
+
+
+def _serve_peer(directory: Path) -> None:
+    with Listener(str(directory / "peer"), "AF_UNIX") as listener, listener.accept() as connection, suppress(EOFError):
+        while True:
+            connection.send_bytes(connection.recv_bytes())
+
+
+def _converse_with_peer(directory: Path, messages: int) -> None:
+    while not (directory / "peer").exists():
+        sleep(0.01)
+    with Client(str(directory / "peer"), "AF_UNIX") as connection:
+        for _ in range(messages):
+            connection.send_bytes(b"x" * 64)
+            connection.recv_bytes()
 
 
 def _serve(directory: Path) -> None:
@@ -67,7 +86,7 @@ def _counted(build: str, workload: str, messages: int) -> tuple[int, int]:
 
         def started(role: str, *arguments: str) -> subprocess.Popen[bytes]:
             tool = ["valgrind", "--tool=callgrind", "--separate-threads=yes", f"--callgrind-out-file={directory / role}", "--quiet"]
-            command = [*tool, sys.executable, "-m", "benchmarks.instructions", role, name, *arguments]
+            command = [*tool, sys.executable, "-m", "benchmarks.instructions", role, name, build, *arguments]
             return subprocess.Popen(command, env=environment)  # noqa: S603 - of this module alone
 
         with started("server") as server, started("client", workload, str(messages)) as client:
@@ -84,7 +103,7 @@ def _total(path: Path) -> int:
 def _counts() -> Counts:
     counts = Counts()
     for build in _BUILDS:
-        for workload in _WORKLOADS:
+        for workload in _WORKLOADS[: 1 if build == _PEER else None]:
             few, many = (_counted(build, workload, messages) for messages in (_MESSAGES, 4 * _MESSAGES))
             for end, less, more in zip(("client", "server"), few, many, strict=True):
                 counts[f"{workload}, {build}, {end}"] = (more - less) // (3 * _MESSAGES)
@@ -93,9 +112,11 @@ def _counts() -> Counts:
 
 def _main(*arguments: str) -> None:
     match arguments:
-        case ["server", directory]:
-            return _serve(Path(directory))
-        case ["client", directory, workload, messages]:
+        case ["server", directory, build]:
+            return _serve_peer(Path(directory)) if build == _PEER else _serve(Path(directory))
+        case ["client", directory, build, _, messages] if build == _PEER:
+            return _converse_with_peer(Path(directory), int(messages))
+        case ["client", directory, _, workload, messages]:
             return _converse(Path(directory), workload, int(messages))
         case [] | ["--store"] if shutil.which("valgrind"):
             pass
@@ -108,7 +129,7 @@ def _main(*arguments: str) -> None:
     counts, budgets = _counts(), stored.get(version, {})
     for what, count in counts.items():
         budget = budgets.get(what)
-        print(f"{what:42} {count:8,} instructions a message" + (f", {count / budget:.2f} of its budget" if budget else ""))  # noqa: T201 - as above
+        print(f"{what:50} {count:8,} instructions a message" + (f", {count / budget:.2f} of its budget" if budget else ""))  # noqa: T201 - as above
     if arguments:
         _BUDGETS.write_text(json.dumps({**stored, version: counts}, indent=2) + "\n")
     elif over := [what for what, count in counts.items() if what in budgets and count > _SLACK * budgets[what]]:

@@ -439,6 +439,11 @@ class Made:
         self.__attrs_init__(width)
 
 
+@attrs.define(init=False, slots=False)
+class Kept(dict[str, int]):
+    size: int
+
+
 @given(st.timedeltas(timedelta(seconds=-2), timedelta(seconds=2)))
 @example(timedelta(microseconds=1))
 @example(timedelta(microseconds=-999_999))
@@ -565,6 +570,7 @@ def test_a_union_whose_members_look_alike_in_json_raises_where_it_is_named(form:
         tuple[int, *tuple[str, ...]],
         Built,
         Made,
+        Kept,
     ],
 )
 def test_a_type_that_json_cannot_hold_raises_where_it_is_named(form: Any) -> None:

@@ -10,7 +10,7 @@ if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)] in {"ipcfold", "-mip
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from ipcfold.accelerator import accelerated
+from ipcfold.accelerator import accelerated as accelerated
 from ipcfold.chain import Pipeline, pipeline
 from ipcfold.continuation import Continuation, Handler, Outcome
 from ipcfold.core.offline import fold
@@ -113,7 +113,6 @@ __all__ = [
     "Unacknowledged",
     "UnreadExceeded",
     "UsedAfterFork",
-    "accelerated",
     "cases",
     "fold",
     "pipeline",

@@ -973,11 +973,22 @@ static int account(PyObject *engine, double heard, double now)
            put_time(&AT(shared, Shared, paused), PyFloat_AsDouble(AT(shared, Shared, paused)) + fmax(0.0, now - from));
 }
 
+/* What is watched at this descriptor. */
+static PyObject *watched(PyObject *things, int descriptor)
+{
+    PyObject *key = PyLong_FromLong(descriptor), *thing = key ? PyDict_GetItemWithError(things, key) : NULL;
+    if (key && !thing && !PyErr_Occurred())
+        PyErr_SetObject(PyExc_KeyError, key);
+    Py_XDECREF(key);
+    return Py_XNewRef(thing);
+}
+
 /* `Burst.wait(loop, poller, things, seconds)`: wait for events, and fold the plain messages among them. Ends when Python is needed.
    Returns the other events. */
 static PyObject *wait_for_events(PyObject *burst, PyObject *const *args, Py_ssize_t count)
 {
     struct epoll_event events[EVENTS];
+    PyObject *things[EVENTS];
     if (count != 4 || !IS(args[0], Loop) || !PyDict_CheckExact(args[2])) {
         PyErr_SetString(PyExc_TypeError, "a loop, a descriptor, a dict and seconds are wanted");
         return NULL;
@@ -986,48 +997,44 @@ static PyObject *wait_for_events(PyObject *burst, PyObject *const *args, Py_ssiz
     int poller = (int)number(args[1]), ready = 0, more = 0;
     double now = monotonic(), until = now + PyFloat_AsDouble(args[3]);
     while (others && !more) {
-        int pause = (int)ceil(1000 * fmax(0.0, until - now));
+        int pause = (int)ceil(1000 * fmax(0.0, until - now)), plain = 1, known = 0;
         Py_BEGIN_ALLOW_THREADS
         ready = epoll_wait(poller, events, EVENTS, pause);
         Py_END_ALLOW_THREADS
-        if (ready < 0 && errno != EINTR) {
-            PyErr_SetFromErrno(PyExc_OSError);
-            goto failed;
+        if (ready < 0 && (errno != EINTR || PyErr_CheckSignals())) {
+            if (!PyErr_Occurred())
+                PyErr_SetFromErrno(PyExc_OSError);
+            Py_CLEAR(others);
+            break;
         }
-        if (ready < 0 && PyErr_CheckSignals())
-            goto failed;
         double heard = now = monotonic(), share = fmax(SHARE, BURST / fmax(1, ready));
         more = ready <= 0 || ready == EVENTS || now >= until;
-        for (int i = 0; i < ready; i++) {
-            PyObject *key = PyLong_FromLong(events[i].data.fd), *thing = key ? PyDict_GetItemWithError(args[2], key) : NULL;
-            Py_XDECREF(key);
-            if (!thing)
-                goto failed_without;
-            int served = 0;
-            Py_INCREF(thing);
-            if (IS(thing, ClientSocket) && events[i].events == EPOLLIN && number(AT(thing, ClientSocket, interest)) == 1)
-                served = serve((Burst *)burst, loop, thing, &now, share, &more);
-            PyObject *other = served ? NULL : Py_BuildValue("(OI)", thing, events[i].events);
-            Py_DECREF(thing);
-            if (served < 0 || (!served && (!other || PyList_Append(others, other)))) {
+        for (; known < ready && (things[known] = watched(args[2], events[known].data.fd)); known++)
+            plain = plain && IS(things[known], ClientSocket) && events[known].events == EPOLLIN &&
+                    number(AT(things[known], ClientSocket, interest)) == 1;
+        if (known < ready)
+            Py_CLEAR(others);
+        /* Python handles what is not plain before anything is folded: it accepts clients, and sees signals. */
+        for (int i = 0; i < known; i++) {
+            int served = plain && others ? serve((Burst *)burst, loop, things[i], &now, share, &more) : 0;
+            if (!served && others) {
+                PyObject *other = Py_BuildValue("(OI)", things[i], events[i].events);
+                more = 1;
+                if (!other || PyList_Append(others, other))
+                    served = -1;
                 Py_XDECREF(other);
-                goto failed;
             }
-            Py_XDECREF(other);
-            more |= !served;
+            if (served < 0)
+                Py_CLEAR(others);
+            Py_DECREF(things[i]);
         }
-        if (ready > 0 && ready < EVENTS && !account(engine, heard, now))
-            goto failed;
+        if (others && ready > 0 && ready < EVENTS && !account(engine, heard, now))
+            Py_CLEAR(others);
     }
+    if (!others)
+        ((Burst *)burst)->size = 0;
     ((Burst *)burst)->ready = ready < 0 ? 0 : ready;
     return others;
-failed_without:
-    if (!PyErr_Occurred())
-        PyErr_SetString(PyExc_KeyError, "an event of a socket that is not watched");
-failed:
-    ((Burst *)burst)->size = 0;
-    Py_XDECREF(others);
-    return NULL;
 }
 #endif
 

@@ -1,5 +1,6 @@
 """Counts the lines that an action runs, so that a test can say that its cost does not grow."""
 
+import gc
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -15,10 +16,13 @@ def lines(action: Callable[[], object]) -> int:
         count += event == "line"
         return trace
 
-    before = sys.gettrace()
+    before, collecting = sys.gettrace(), gc.isenabled()
+    gc.disable()  # what runs at a collection is not of the action
     sys.settrace(trace)
     try:
         action()
     finally:
         sys.settrace(before)
+        if collecting:
+            gc.enable()
     return count

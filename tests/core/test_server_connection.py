@@ -544,3 +544,14 @@ def test_bytes_that_a_shell_wrote_in_part_are_written_after_those_that_wait() ->
     end = greeted()
     end.owe(b"the rest of an answer")
     assert written(end) == Signal.START.frame + b"the rest of an answer"
+
+
+def test_what_is_left_of_an_answer_is_written_after_the_rest() -> None:
+    shared = Shared()
+    end = ServerConnection(PEER, heartbeat=1, limits=LIMITS, now=0.0, shared=shared)
+    shared.changed.clear()
+    end.told = False
+    end.owe(b"left of an answer")
+    end.owe(b", and of the next one")
+    assert written(end) == Signal.START.frame + b"left of an answer, and of the next one"
+    assert shared.changed == [end]  # named once, so that the core looks after it

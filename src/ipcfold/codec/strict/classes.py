@@ -35,12 +35,8 @@ class Field:
 def check_constructor(kind: Any, fields: list[str]) -> None:
     """Raise if the constructor does not take the fields alone, for example because it also takes an `InitVar`: nothing would decode."""
     try:
-        parameters = signature(kind)
-    except ValueError:  # it has no signature
-        return
-    try:
-        parameters.bind(**dict.fromkeys(fields))
-    except TypeError as error:
+        signature(kind).bind(**dict.fromkeys(fields))
+    except (TypeError, ValueError) as error:  # a `ValueError` where it has no signature, as `dict` has none
         text = f"Unsupported type: {kind!r}. Its constructor does not take its fields alone ({error})."
         raise StructureHandlerNotFoundError(text, type_=kind) from None
 
