@@ -52,7 +52,8 @@
     X("ipcfold.core.wire", Decoder, _header) X("ipcfold.core.wire", Decoder, _limit) \
     X("ipcfold.core.wire", Decoder, buffered) X("ipcfold.core.wire", Decoder, fresh) \
     X("ipcfold.core.buffers", Outbox, size) X("ipcfold.limits", Limits, unread)
-#define FRAMES(X) X("ipcfold.core.wire", ACKNOWLEDGEMENT, NULL, ACKNOWLEDGEMENT)
+#define FRAMES(X) \
+    X("ipcfold.core.wire", Encoder, NULL, Encoder) X("ipcfold.core.wire", ACKNOWLEDGEMENT, NULL, ACKNOWLEDGEMENT)
 
 #define CLIENT_SLOTS(X) \
     X("ipcfold.blocking.client", Process, _driver) X("ipcfold.blocking.client", Process, _forked) \
@@ -80,7 +81,7 @@
     X("ipcfold.blocking.flusher", Flusher, _asleep) X("ipcfold.blocking.flusher", Flusher, _busy) \
     X("ipcfold.blocking.flusher", Flusher, _calls) X("ipcfold.blocking.flusher", Flusher, failure) \
     X("ipcfold.local.engine", Engine, _core) X("ipcfold.local.engine", Engine, _heard) X("ipcfold.local.engine", Engine, _owner) \
-    X("ipcfold.local.engine", Engine, _ending) X("ipcfold.local.engine", Engine, forked) \
+    X("ipcfold.local.engine", Engine, _ending) X("ipcfold.local.engine", Engine, _rotated) X("ipcfold.local.engine", Engine, forked) \
     X("ipcfold.local.engine", ClientSocket, _end) X("ipcfold.local.engine", ClientSocket, _stream) \
     X("ipcfold.local.engine", ClientSocket, interest) \
     X("ipcfold.core.server", ServerCore, _accounted) X("ipcfold.core.server", ServerCore, _encoder) \
@@ -140,22 +141,13 @@ static int find(PyObject **variable, const char *module, const char *name, const
 #define FIND(module, name, attribute, variable) &&find(&variable, module, #name, attribute)
 
 /* Whether the names of a table are found; they are looked for at the first use, because the modules import each other. */
-#define KNOWS(function, table) \
-    static int function(void) \
-    { \
-        static int known; \
-        if (!known && 1 table##_SLOTS_ table(FIND)) \
-            known = 1; \
-        return known; \
-    }
-#define VALUES_SLOTS_ VALUE_SLOTS(FIND_SLOT)
-#define FRAMES_SLOTS_ FRAME_SLOTS(FIND_SLOT)
-#define CLIENT_SLOTS_ CLIENT_SLOTS(FIND_SLOT)
-#define SERVER_SLOTS_ SERVER_SLOTS(FIND_SLOT)
-KNOWS(knows_values, VALUES)
-KNOWS(knows_frames, FRAMES)
-KNOWS(knows_client, CLIENT)
-KNOWS(knows_server, SERVER)
+#define KNOWS(known, others, slots, names) \
+    static int known_##known; /* the import of this module resets it */ \
+    static int knows_##known(void) { return known_##known || (known_##known = others slots(FIND_SLOT) names(FIND)); }
+KNOWS(values, 1, VALUE_SLOTS, VALUES)
+KNOWS(frames, knows_values(), FRAME_SLOTS, FRAMES)
+KNOWS(client, knows_frames(), CLIENT_SLOTS, CLIENT)
+KNOWS(server, knows_frames(), SERVER_SLOTS, SERVER)
 
 static PyObject *EMPTY, *NO_BYTES, *SHORTEST, *ZERO; /* (), b"", 7 as `_SHORTEST` in core/wire.py, 0 */
 static PyObject *n_acquire, *n_append, *n_failed, *n_lend, *n_popleft, *n_release, *n_take_back;
@@ -190,6 +182,18 @@ static int put_time(PyObject **place, double seconds)
 }
 
 static Py_ssize_t number(PyObject *value) { return PyLong_AsSsize_t(value); }
+
+/* A limit; 0 if it is no `int`, so that everything is left to Python. */
+static Py_ssize_t limit(PyObject *value)
+{
+    if (!PyLong_Check(value))
+        return 0;
+    Py_ssize_t most = PyLong_AsSsize_t(value);
+    if (most < 0) /* it is positive, so it is too large for C */
+        PyErr_Clear();
+    return most < 0 ? PY_SSIZE_T_MAX : most;
+}
+
 static int is_zero(PyObject *value) { return value == ZERO || (PyLong_CheckExact(value) && PyLong_AsLong(value) == 0); }
 
 static double monotonic(void)
@@ -261,7 +265,7 @@ static PyObject *new_continuation(PyObject *carry, PyObject *responses, PyObject
 /* `Message(media_type, content)` */
 static PyObject *init_message(PyObject *Py_UNUSED(python), PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-    if (names || count != 3 || !PyBytes_CheckExact(args[2]) || !knows_values() || !IS(args[0], Message))
+    if (names || count != 3 || !PyBytes_CheckExact(args[2]))
         return NULL;
     put_ref(&AT(args[0], Message, media_type), args[1]);
     put_ref(&AT(args[0], Message, content), args[2]);
@@ -271,7 +275,7 @@ static PyObject *init_message(PyObject *Py_UNUSED(python), PyObject *const *args
 /* `Continuation.respond(carry, *messages)` */
 static PyObject *respond(PyObject *Py_UNUSED(python), PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-    if (names || count < 2 || !knows_values() || !IS(args[0], Continuation))
+    if (names || count < 2)
         return NULL;
     PyObject *self = args[0], *before = AT(self, Continuation, responses), *outcome = AT(self, Continuation, outcome);
     PyObject *peer = AT(self, Continuation, peer), *responses, *made;
@@ -298,7 +302,7 @@ static Py_ssize_t frame_size(PyObject *message, PyObject *encoder)
     if (!content || !PyBytes_CheckExact(content) || AT(message, Message, media_type) != AT(encoder, Encoder, _media_type))
         return 0;
     Py_ssize_t size = PyBytes_GET_SIZE(content);
-    if (size > PLAIN || size > number(AT(encoder, Encoder, _limit)) || signal_like(PyBytes_AS_STRING(content), size))
+    if (size > PLAIN || size > limit(AT(encoder, Encoder, _limit)) || signal_like(PyBytes_AS_STRING(content), size))
         return 0;
     return PyBytes_GET_SIZE(AT(encoder, Encoder, _beginning)) + 4 + size + 1;
 }
@@ -335,7 +339,7 @@ static char *write_frame(char *to, PyObject *message, PyObject *encoder)
 /* `Encoder.encode(messages)` */
 static PyObject *encode(PyObject *Py_UNUSED(python), PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-    if (names || count != 2 || !PyTuple_CheckExact(args[1]) || !knows_values() || !knows_frames())
+    if (names || count != 2 || !PyTuple_CheckExact(args[1]))
         return NULL;
     PyObject *const *messages = &PyTuple_GET_ITEM(args[1], 0);
     Py_ssize_t size = frames_size(messages, PyTuple_GET_SIZE(args[1]), args[0], BATCH);
@@ -361,7 +365,7 @@ static Py_ssize_t plain(const char *at, const char *end, PyObject *decoder, cons
     const unsigned char *length = (const unsigned char *)at + begin;
     *size = (Py_ssize_t)length[0] << 24 | length[1] << 16 | length[2] << 8 | length[3];
     *content = at + begin + 4;
-    if (*size > PLAIN || *size > number(AT(decoder, Decoder, _limit)) || end - *content <= *size)
+    if (*size > PLAIN || *size > limit(AT(decoder, Decoder, _limit)) || end - *content <= *size)
         return 0;
     return (*content)[*size] == '\xce' && !signal_like(*content, *size) ? begin + 5 + *size : 0;
 }
@@ -380,11 +384,15 @@ static Py_ssize_t waiting_bytes(PyObject *decoder)
     return size ? size - number(AT(decoder, Decoder, _at)) : 0;
 }
 
-/* Take the beginning of a frame out of the decoder. */
-static void take_waiting(PyObject *decoder, char *to)
+/* Copy the beginning of a frame that waits in the decoder. */
+static void copy_waiting(PyObject *decoder, char *to)
 {
-    Py_ssize_t size = waiting_bytes(decoder);
-    memcpy(to, PyBytes_AS_STRING(AT(decoder, Decoder, _data)) + number(AT(decoder, Decoder, _at)), (size_t)size);
+    memcpy(to, PyBytes_AS_STRING(AT(decoder, Decoder, _data)) + number(AT(decoder, Decoder, _at)), (size_t)waiting_bytes(decoder));
+}
+
+/* Take it out of the decoder. */
+static void drop_waiting(PyObject *decoder)
+{
     put_ref(&AT(decoder, Decoder, _data), NO_BYTES);
     put_ref(&AT(decoder, Decoder, _at), ZERO);
     put_ref(&AT(decoder, Decoder, buffered), ZERO);
@@ -392,6 +400,12 @@ static void take_waiting(PyObject *decoder, char *to)
 }
 
 /* ---- the client */
+
+/* NULL for a process that is not complete. `__init__` sets its user last. */
+static PyObject *connection_of(PyObject *process)
+{
+    return AT(process, Process, _user) ? AT(AT(process, Process, _driver), Driver, connection) : NULL;
+}
 
 /* Whether nobody uses the connection, and nothing but plain frames is to be expected; then the caller uses it. */
 static int begin_use(PyObject *process)
@@ -442,7 +456,7 @@ static const char *take(PyObject *connection, const char *at, const char *end, P
     PyObject *decoder = AT(connection, ClientConnection, _decoder), *usual = AT(decoder, Decoder, _usual);
     Py_ssize_t acknowledged = number(AT(connection, ClientConnection, acknowledged)), sent = number(AT(connection, ClientConnection, sent));
     Py_ssize_t before = number(AT(connection, ClientConnection, _unread)), unread = before, length, size;
-    Py_ssize_t most = number(AT(AT(connection, ClientConnection, _limits), Limits, unread)), overhead = number(OVERHEAD);
+    Py_ssize_t most = limit(AT(AT(connection, ClientConnection, _limits), Limits, unread)), overhead = number(OVERHEAD);
     const char *acknowledgement = PyBytes_AS_STRING(ACKNOWLEDGEMENT), *content;
     Py_ssize_t signal = PyBytes_GET_SIZE(ACKNOWLEDGEMENT);
     int failed = 0;
@@ -478,8 +492,8 @@ static const char *take(PyObject *connection, const char *at, const char *end, P
 /* `ClientConnection.receive(data)` */
 static PyObject *receive(PyObject *python, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-    if (names || count != 2 || !PyBytes_CheckExact(args[1]) || PyBytes_GET_SIZE(args[1]) > PLAIN || !knows_values() || !knows_frames() ||
-        !knows_client() || !IS(args[0], ClientConnection) || AT(args[0], ClientConnection, state) != CLIENT_TALKING ||
+    if (names || count != 2 || !PyBytes_CheckExact(args[1]) || PyBytes_GET_SIZE(args[1]) > PLAIN ||
+        AT(args[0], ClientConnection, state) != CLIENT_TALKING ||
         PySet_GET_SIZE(AT(args[0], ClientConnection, _disowned)) || !at_frames(AT(args[0], ClientConnection, _decoder)))
         return NULL;
     PyObject *decoder = AT(args[0], ClientConnection, _decoder), *rest, *result = NULL;
@@ -488,7 +502,8 @@ static PyObject *receive(PyObject *python, PyObject *const *args, Py_ssize_t cou
     if (had && !joined)
         return PyErr_NoMemory();
     if (had) {
-        take_waiting(decoder, joined);
+        copy_waiting(decoder, joined);
+        drop_waiting(decoder);
         memcpy(joined + had, PyBytes_AS_STRING(args[1]), (size_t)(size - had));
     }
     const char *data = had ? joined : PyBytes_AS_STRING(args[1]), *at = take(args[0], data, data + size, 0, NULL);
@@ -529,12 +544,13 @@ static int hear(Use *use, int responses)
     if (AT(connection, ClientConnection, state) != CLIENT_TALKING || !is_zero(AT(AT(connection, ClientConnection, outbox), Outbox, size)) ||
         !at_frames(AT(connection, ClientConnection, _decoder)) || waiting_bytes(AT(connection, ClientConnection, _decoder)))
         return 0;
-    double until = fmin(use->deadline, PyFloat_AsDouble(AT(connection, ClientConnection, deadline)));
-    double seconds = limited ? fmin(fmax(until - monotonic(), 0.0), 3600.0) : 0.0;
+    double seconds = fmin(use->deadline, PyFloat_AsDouble(AT(connection, ClientConnection, deadline))) - monotonic();
+    if (seconds <= 0) /* a heartbeat is due, or the time is over */
+        return 0;
     Py_BEGIN_ALLOW_THREADS
     if (limited) { /* the receive timeout of the socket ends a wait at a heartbeat only */
         struct pollfd readable = {use->socket, POLLIN, 0};
-        ready = poll(&readable, 1, (int)ceil(1000 * seconds));
+        ready = poll(&readable, 1, (int)ceil(1000 * fmin(seconds, 3600.0)));
     }
     if (ready > 0)
         got = recv(use->socket, data, sizeof data, limited ? MSG_DONTWAIT : 0);
@@ -598,9 +614,9 @@ static int speak(Use *use, PyObject *const *messages, Py_ssize_t count, Py_ssize
 static PyObject *send_(PyObject *Py_UNUSED(python), PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
     Use use;
-    if (names || count < 2 || !knows_values() || !knows_frames() || !knows_client() || !IS(args[0], Process))
+    PyObject *connection = connection_of(args[0]);
+    if (names || count < 2 || !connection)
         return NULL;
-    PyObject *connection = AT(AT(args[0], Process, _driver), Driver, connection);
     Py_ssize_t size = frames_size(args + 1, count - 1, AT(connection, ClientConnection, _encoder), STACK);
     if (!size || !begin(&use, args[0], INFINITY))
         return NULL;
@@ -645,7 +661,7 @@ static PyObject *finish(Use *use, int going, PyObject *timeout)
     else if (!going && (until = isfinite(use->deadline) ? PyFloat_FromDouble(use->deadline) : Py_NewRef(Py_None)))
         result = use->wanted < 0 ? PyObject_CallMethod(use->process, "_go_on_waiting", "ON", timeout, until)
                                  : PyObject_CallMethod(use->process, "_go_on_asking", "nON", use->wanted, timeout, until);
-    else if (use->wanted >= 0) { /* nobody waits for its response any more */
+    else if (use->wanted >= 0 && number(AT(use->connection, ClientConnection, sent)) >= use->wanted) { /* nobody waits for its response */
         PyErr_Fetch(&type, &value, &traceback);
         if (!called(PyObject_CallMethod(use->connection, "disown", "n", use->wanted)))
             PyErr_Clear();
@@ -660,9 +676,9 @@ static PyObject *wait_(PyObject *Py_UNUSED(python), PyObject *const *args, Py_ss
 {
     Use use;
     PyObject *timeout = timeout_of(args, count, names, 1), *entry, *result = NULL;
-    if (!timeout || !knows_values() || !knows_frames() || !knows_client() || !IS(args[0], Process))
+    PyObject *connection = connection_of(args[0]);
+    if (!timeout || !connection)
         return NULL;
-    PyObject *connection = AT(AT(args[0], Process, _driver), Driver, connection);
     if (PyObject_Size(AT(connection, ClientConnection, _responses)) > 0) {
         if (AT(args[0], Process, _user) != nobody || AT(args[0], Process, _forked) != Py_False ||
             number(AT(args[0], Process, _owner)) != process_id() ||
@@ -688,9 +704,9 @@ static PyObject *ask(PyObject *Py_UNUSED(python), PyObject *const *args, Py_ssiz
 {
     Use use;
     PyObject *timeout = timeout_of(args, count, names, 2);
-    if (!timeout || !knows_values() || !knows_frames() || !knows_client() || !IS(args[0], Process))
+    PyObject *connection = connection_of(args[0]);
+    if (!timeout || !connection)
         return NULL;
-    PyObject *connection = AT(AT(args[0], Process, _driver), Driver, connection);
     Py_ssize_t size = frames_size(args + 1, 1, AT(connection, ClientConnection, _encoder), STACK);
     double deadline = deadline_of(timeout);
     if (!size || isnan(deadline) || !begin(&use, args[0], deadline))
@@ -707,6 +723,7 @@ static PyObject *ask(PyObject *Py_UNUSED(python), PyObject *const *args, Py_ssiz
 /* The answers of a server to one client that are not written yet. */
 typedef struct {
     PyObject_HEAD
+    PyObject *end; /* borrowed; the connection of that client while it is served */
     char *in, *out;
     Py_ssize_t size, room; /* of `out`: bytes that wait, and memory */
     int socket, ready; /* how many events the last wait returned */
@@ -716,7 +733,7 @@ typedef struct {
 static PyObject *new_burst(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(named))
 {
     Burst *self = (Burst *)type->tp_alloc(type, 0);
-    if (self && knows_values() && knows_frames() && knows_server() && (self->in = PyMem_Malloc(3 * PLAIN)))
+    if (self && knows_server() && (self->in = PyMem_Malloc(3 * PLAIN)))
         return (PyObject *)self;
     if (self && !PyErr_Occurred())
         PyErr_NoMemory();
@@ -731,21 +748,23 @@ static void free_burst(PyObject *self)
     Py_TYPE(self)->tp_free(self);
 }
 
-/* Write what the socket takes. A failure shows again when Python writes the rest. */
-static void write_out(Burst *self)
+/* Write the answers; what the socket does not take goes into the outbox, before anything else. A failure shows again when Python
+   writes the rest. Returns 1, 0 if something is left, -1 after an exception. */
+static int write_out(Burst *self)
 {
-    ssize_t written = self->size ? send(self->socket, self->out, (size_t)self->size, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
-    if (written > 0) {
-        self->size -= written;
-        memmove(self->out, self->out + written, (size_t)self->size);
-    }
+    Py_ssize_t size = self->size;
+    ssize_t written = size ? send(self->socket, self->out, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
+    self->size = 0;
+    if (written == size)
+        return 1;
+    written = written < 0 ? 0 : written;
+    return called(PyObject_CallMethod(self->end, "owe", "y#", self->out + written, size - written)) ? 0 : -1;
 }
 
 /* `Burst.flush()`; the flusher calls it while the handler runs. */
 static PyObject *flush(PyObject *self, PyObject *Py_UNUSED(none))
 {
-    write_out((Burst *)self);
-    Py_RETURN_NONE;
+    return write_out((Burst *)self) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 /* Whether this process is a forked child of the server. Then it writes nothing. */
@@ -757,20 +776,16 @@ static int in_child(Burst *self, PyObject *engine)
     return 1;
 }
 
-/* Write the answers; what the socket does not take goes into the outbox. Returns whether it raised nothing. */
-static int settle(Burst *self, PyObject *engine, PyObject *end, int *more)
+/* Write the answers. Returns whether it raised nothing. */
+static int settle(Burst *self, PyObject *engine, int *more)
 {
     if (in_child(self, engine)) {
         PyErr_SetNone(ForkedError);
         return 0;
     }
-    write_out(self);
-    if (!self->size)
-        return 1;
-    *more = 1;
-    Py_ssize_t size = self->size;
-    self->size = 0;
-    return called(PyObject_CallMethod(end, "owe", "y#", self->out, size));
+    int written = write_out(self);
+    *more |= written <= 0;
+    return written >= 0;
 }
 
 static int make_room(Burst *self, Py_ssize_t size)
@@ -789,7 +804,8 @@ static int make_room(Burst *self, Py_ssize_t size)
 static int can_fold(PyObject *engine, PyObject *end)
 {
     PyObject *fold = AT(AT(engine, Engine, _core), ServerCore, _fold);
-    return AT(engine, Engine, _ending) == Py_False && AT(fold, Fold, stopped) == Py_False && AT(fold, Fold, asked) == Py_None && !PyObject_Size(AT(fold, Fold, waiting)) &&
+    return AT(engine, Engine, _ending) == Py_False && AT(fold, Fold, stopped) == Py_False &&
+           AT(fold, Fold, asked) == Py_None && !PyObject_Size(AT(fold, Fold, waiting)) &&
            AT(end, ServerConnection, state) == SERVER_TALKING && AT(end, ServerConnection, waiting) == Py_False &&
            AT(end, ServerConnection, behind) == Py_False && AT(end, ServerConnection, told) == Py_False &&
            AT(end, ServerConnection, hearing) == Py_True && !PyObject_Size(AT(end, ServerConnection, _frames)) &&
@@ -806,9 +822,7 @@ static int lend(Burst *self, PyObject *flusher)
     PyObject *lent = PyObject_CallMethodNoArgs(flusher, n_lend);
     int result = lent ? lent == Py_True : -1;
     Py_XDECREF(lent);
-    if (!result)
-        write_out(self);
-    return result;
+    return !result && write_out(self) < 0 ? -1 : result;
 }
 
 static int take_back(PyObject *flusher)
@@ -850,15 +864,15 @@ static PyObject *asked(Burst *self, PyObject *loop, PyObject *message, PyObject 
 }
 
 /* Tell the loop of the exception of the handler, once the answers before it are written. Returns whether the loop raised nothing. */
-static int told(Burst *self, PyObject *loop, PyObject *end)
+static int told(Burst *self, PyObject *loop)
 {
     PyObject *type, *value, *traceback;
-    int more, result;
+    int more = 0, result;
     PyErr_Fetch(&type, &value, &traceback);
     PyErr_NormalizeException(&type, &value, &traceback);
     if (traceback)
         PyException_SetTraceback(value, traceback);
-    if (!settle(self, AT(loop, Loop, _engine), end, &more))
+    if (!settle(self, AT(loop, Loop, _engine), &more))
         PyErr_Clear(); /* the loop notices a fork, too */
     result = called(PyObject_CallMethodOneArg(loop, n_failed, value));
     Py_XDECREF(type), Py_XDECREF(value), Py_XDECREF(traceback);
@@ -909,11 +923,12 @@ static int fold_one(Burst *self, PyObject *loop, PyObject *end, const char *cont
         *more = PyObject_Size(AT(fold, Fold, waiting)) != 0; /* the flusher may have found something */
     } else if (failed) {
         *more = 1;
-        result = told(self, loop, end);
-    } else if (answer && settle(self, engine, end, more)) {
+        result = told(self, loop);
+    } else if (answer) {
+        PyErr_Clear(); /* of memory; Python needs less, or tells this client */
         *more = 1;
         put_ref(&AT(end, ServerConnection, waiting), Py_True);
-        result = !PyErr_Occurred() && called(PyObject_CallMethod(engine, "answered", "Odd", answer, *now, *now));
+        result = settle(self, engine, more) && called(PyObject_CallMethod(engine, "answered", "Odd", answer, *now, *now));
     }
     Py_DECREF(carry);
     Py_XDECREF(message);
@@ -926,9 +941,10 @@ static int fold_one(Burst *self, PyObject *loop, PyObject *end, const char *cont
 static int serve(Burst *self, PyObject *loop, PyObject *client, double *now, double share, int *more)
 {
     PyObject *engine = AT(loop, Loop, _engine), *end = AT(client, ClientSocket, _end), *decoder = AT(end, ServerConnection, _decoder);
-    const char *content, *at = self->in;
+    PyObject *type, *value, *traceback;
+    const char *content;
     Py_ssize_t size, length, had;
-    int stop = 0;
+    int stop = 0, going = 1;
     if (!can_fold(engine, end) ||
         (self->socket = PyObject_AsFileDescriptor(AT(client, ClientSocket, _stream))) < 0) {
         PyErr_Clear();
@@ -938,29 +954,32 @@ static int serve(Burst *self, PyObject *loop, PyObject *client, double *now, dou
     ssize_t got = recv(self->socket, self->in + had, PLAIN, MSG_DONTWAIT);
     if (got <= 0) /* Python reads again, and gets the same end or failure */
         return 0;
-    const char *last = self->in + had + got;
+    const char *at = self->in, *last = at + had + got;
     double until = *now + share;
-    take_waiting(decoder, self->in);
+    copy_waiting(decoder, self->in);
     if (!put_time(&AT(end, ServerConnection, _since), *now))
         return -1;
-    while (!stop && (at == self->in || *now < until) && (size = plain(at, last, decoder, &content, &length))) {
-        put_ref(&AT(end, ServerConnection, _begun), Py_None); /* a frame that began earlier is whole */
+    self->end = end;
+    while (!stop && going && (at == self->in || *now < until) && (size = plain(at, last, decoder, &content, &length))) {
+        if (at == self->in) {
+            drop_waiting(decoder);
+            put_ref(&AT(end, ServerConnection, _begun), Py_None); /* a frame that began earlier is whole */
+        }
         at += size;
-        if (!fold_one(self, loop, end, content, length, now, &stop))
-            return -1;
-        if (self->size > PLAIN)
-            if (!settle(self, engine, end, &stop))
-                return -1;
+        going = fold_one(self, loop, end, content, length, now, &stop) && (self->size <= PLAIN || settle(self, engine, &stop));
     }
-    if (!settle(self, engine, end, &stop))
-        return -1;
-    if (at < last) {
+    going = going && settle(self, engine, &stop);
+    PyErr_Fetch(&type, &value, &traceback); /* what follows an interrupted message is kept, because its client is still asked to close */
+    if (at < last && (going || !in_child(self, engine))) {
         stop = 1;
-        if (!called(PyObject_CallMethod(end, "receive", "y#d", at, (Py_ssize_t)(last - at), *now)))
-            return -1;
+        at += at == self->in ? had : 0; /* if nothing is taken, the decoder still has the beginning */
+        going = called(PyObject_CallMethod(end, "receive", "y#d", at, (Py_ssize_t)(last - at), *now)) && going;
     }
+    self->end = NULL;
     *more |= stop;
-    return 1;
+    if (type)
+        PyErr_Restore(type, value, traceback);
+    return going ? 1 : -1;
 }
 
 #ifdef __linux__
@@ -968,7 +987,8 @@ static int serve(Burst *self, PyObject *loop, PyObject *client, double *now, dou
 static int account(PyObject *engine, double heard, double now)
 {
     PyObject *core = AT(engine, Engine, _core), *shared = AT(core, ServerCore, shared);
-    double from = fmax(heard, PyFloat_AsDouble(AT(core, ServerCore, _accounted)));
+    double from = PyFloat_AsDouble(AT(core, ServerCore, _accounted));
+    put_ref(&AT(engine, Engine, _rotated), ZERO);
     return put_time(&AT(engine, Engine, _heard), heard) && put_time(&AT(core, ServerCore, _accounted), now) &&
            put_time(&AT(shared, Shared, paused), PyFloat_AsDouble(AT(shared, Shared, paused)) + fmax(0.0, now - from));
 }
@@ -1009,7 +1029,9 @@ static PyObject *wait_for_events(PyObject *burst, PyObject *const *args, Py_ssiz
         }
         double heard = now = monotonic(), share = fmax(SHARE, BURST / fmax(1, ready));
         more = ready <= 0 || ready == EVENTS || now >= until;
-        for (; known < ready && (things[known] = watched(args[2], events[known].data.fd)); known++)
+        if (ready > 0 && !put_time(&AT(AT(engine, Engine, _core), ServerCore, _accounted), now)) /* nothing was paused during the wait */
+            Py_CLEAR(others);
+        for (; others && known < ready && (things[known] = watched(args[2], events[known].data.fd)); known++)
             plain = plain && IS(things[known], ClientSocket) && events[known].events == EPOLLIN &&
                     number(AT(things[known], ClientSocket, interest)) == 1;
         if (known < ready)
@@ -1042,11 +1064,24 @@ static PyObject *wait_for_events(PyObject *burst, PyObject *const *args, Py_ssiz
 
 typedef PyObject *(*Function)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 
+/* A function in C, what has to be known for it, and the type of its first argument. */
+static const struct Fast {
+    const char *name;
+    Function function;
+    int (*knows)(void);
+    PyObject **type;
+} FUNCTIONS[] = {
+    {"message", init_message, knows_values, &Message}, {"respond", respond, knows_values, &Continuation},
+    {"encode", encode, knows_frames, &Encoder},
+    {"receive", receive, knows_client, &ClientConnection}, {"send", send_, knows_client, &Process},
+    {"wait", wait_, knows_client, &Process}, {"ask", ask, knows_client, &Process},
+};
+
 /* A function in C before one in Python. If the first returns NULL without an exception, the second is called. */
 typedef struct {
     PyObject_HEAD
     vectorcallfunc call;
-    Function fast;
+    const struct Fast *fast;
     PyObject *python;
     Py_ssize_t taken; /* calls that the first has answered */
 } Pair;
@@ -1057,7 +1092,9 @@ static PyObject *call_pair(PyObject *callable, PyObject *const *args, size_t fla
 {
     Pair *self = (Pair *)callable;
     Py_ssize_t count = PyVectorcall_NARGS(flags);
-    PyObject *result = enabled && count ? self->fast(self->python, args, count, names) : NULL;
+    PyObject *result = NULL;
+    if (enabled && count && self->fast->knows() && IS(args[0], *self->fast->type))
+        result = self->fast->function(self->python, args, count, names);
     if (result)
         self->taken++;
     return result || PyErr_Occurred() ? result : PyObject_Vectorcall(self->python, args, flags, names);
@@ -1076,6 +1113,8 @@ static PyObject *attribute_of_pair(PyObject *self, PyObject *name)
     PyErr_Clear();
     return PyObject_GetAttr(((Pair *)self)->python, name);
 }
+
+static PyObject *doc_of_pair(PyObject *self, void *Py_UNUSED(closure)) { return PyObject_GetAttrString(((Pair *)self)->python, "__doc__"); }
 
 static int traverse_pair(PyObject *self, visitproc visit, void *arg)
 {
@@ -1102,6 +1141,8 @@ static PyMemberDef PAIR_MEMBERS[] = {
     {NULL},
 };
 
+static PyGetSetDef PAIR_GETSET[] = {{.name = "__doc__", .get = doc_of_pair}, {NULL}};
+
 static PyTypeObject PairType = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "ipcfold._fast.Pair",
     .tp_basicsize = sizeof(Pair),
@@ -1111,6 +1152,7 @@ static PyTypeObject PairType = {
     .tp_descr_get = bind_pair,
     .tp_getattro = attribute_of_pair,
     .tp_members = PAIR_MEMBERS,
+    .tp_getset = PAIR_GETSET,
     .tp_traverse = traverse_pair,
     .tp_clear = clear_pair,
     .tp_dealloc = free_pair,
@@ -1140,13 +1182,6 @@ static PyTypeObject BurstType = {
     .tp_dealloc = free_burst,
 };
 
-static const struct {
-    const char *name;
-    Function function;
-} FUNCTIONS[] = {
-    {"message", init_message}, {"respond", respond}, {"encode", encode}, {"receive", receive}, {"send", send_}, {"wait", wait_}, {"ask", ask},
-};
-
 static PyObject *pair(PyObject *Py_UNUSED(module), PyObject *args)
 {
     const char *name;
@@ -1158,7 +1193,7 @@ static PyObject *pair(PyObject *Py_UNUSED(module), PyObject *args)
             Pair *made = PyObject_GC_New(Pair, &PairType);
             if (made) {
                 made->call = call_pair;
-                made->fast = FUNCTIONS[i].function;
+                made->fast = &FUNCTIONS[i];
                 made->python = Py_NewRef(python);
                 made->taken = 0;
                 PyObject_GC_Track(made);
@@ -1170,8 +1205,10 @@ static PyObject *pair(PyObject *Py_UNUSED(module), PyObject *args)
 
 static PyObject *enable(PyObject *Py_UNUSED(module), PyObject *wanted)
 {
-    int before = enabled;
-    enabled = PyObject_IsTrue(wanted);
+    int before = enabled, after = PyObject_IsTrue(wanted);
+    if (after < 0)
+        return NULL;
+    enabled = after;
     return PyBool_FromLong(before);
 }
 
@@ -1183,6 +1220,7 @@ static int start(PyObject *module)
         PyErr_SetString(PyExc_ImportError, "the accelerator works in the main interpreter only");
         return -1;
     }
+    known_values = known_frames = known_client = known_server = 0;
 #define NAME(name) (n_##name = PyUnicode_InternFromString(#name))
     n_failed = PyUnicode_InternFromString("_failed");
     EMPTY = PyTuple_New(0), NO_BYTES = PyBytes_FromStringAndSize(NULL, 0), SHORTEST = PyLong_FromLong(7), ZERO = PyLong_FromLong(0);

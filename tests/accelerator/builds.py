@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -13,6 +14,7 @@ from returns.result import Result
 from ipcfold import Continuation, HandlerFailed, Limits, Message, Name
 from ipcfold.blocking.loop import Loop
 from ipcfold.core.server import ServerCore
+from ipcfold.core.server_connection import ServerConnection
 from ipcfold.local.claim import Claim
 from ipcfold.local.credentials import own_user, same_user
 from ipcfold.local.engine import Engine
@@ -51,6 +53,8 @@ def handler(message: Message, continuation: Continuation[int], carry: int) -> ob
             return continuation.respond(carry, message).stop(carry)
         case b"r":
             raise ValueError(message.content)
+        case b"k":
+            raise KeyboardInterrupt
         case b"i":
             return Continuation(carry)
         case b"b":
@@ -62,11 +66,13 @@ def handler(message: Message, continuation: Continuation[int], carry: int) -> ob
 class Build:
     """One server; each step runs until nothing is left to do."""
 
-    def __init__(self, directory: Path, *, accelerate: bool) -> None:
+    def __init__(self, directory: Path, *, accelerate: bool, handler: Callable[..., object] = handler) -> None:
         self.path = directory / f"{NAME}.sock"
         self._claim = Claim.of(NAME, self.path).unwrap()
-        core = ServerCore(0, name=NAME, heartbeat=HEARTBEAT, limits=LIMITS, timeout=None, now=monotonic(), user=own_user(), observed=False)
-        self.engine = Engine(core, self._claim, same_user, Log(NAME), None)
+        self.core = ServerCore(
+            0, name=NAME, heartbeat=HEARTBEAT, limits=LIMITS, timeout=None, now=monotonic(), user=own_user(), observed=False
+        )
+        self.engine = Engine(self.core, self._claim, same_user, Log(NAME), None)
         # The handler is as wrong as one that no type checker has seen, so its type is a lie.
         self._loop = Loop(NAME, self._claim, self.engine, handler, accelerate=accelerate)  # type: ignore[arg-type]
         self.engine.listen(3600.0, self._claim.publish(0o600).unwrap()).unwrap()
@@ -106,6 +112,10 @@ class Build:
                     moved = True
         return [data + _received(client, ended=b"|") if self.engine.over else data for data, client in zip(got, self._clients, strict=True)]
 
+    def received(self, client: int) -> bytes:
+        """What this client got since the last time."""
+        return _received(self._clients[client])
+
     def result(self) -> Result[int, HandlerFailed[int]]:
         return self.engine.result()
 
@@ -122,10 +132,28 @@ class Build:
         self.engine.wakeup.close()
         self._claim.release()
 
+    def end(self) -> ServerConnection:
+        """The server's end of the only client."""
+        (end,) = self.core._ends.values()  # noqa: SLF001 - no byte tells of all that a test looks at
+        return end
+
+    def facts(self) -> list[object]:
+        """What can be known of each connection, without the times."""
+        facts = list[object]()
+        for number, end in self.core._ends.items():  # noqa: SLF001 - compared in full
+            decoder = end._decoder  # noqa: SLF001 - as above
+            own = end.state, end._begun is None, end.waiting, end.behind, end.hearing, end.told, end.fault  # noqa: SLF001 - as above
+            facts.append((number, own, end.outbox.size, decoder.buffered, decoder.fresh, decoder._data[decoder._at :]))  # noqa: SLF001
+        return facts
+
     def _turn(self) -> bool:
-        asked = self.engine.turn(0.0)
-        if asked is not None:
-            self._loop.fold(asked)
+        try:
+            asked = self.engine.turn(0.0)
+            if asked is not None:
+                self._loop.fold(asked)
+        except KeyboardInterrupt:  # from the handler; the loop does the same
+            self.engine.interrupted()
+            return True
         return asked is not None or bool(select.select([self.engine], [], [], 0)[0])
 
 

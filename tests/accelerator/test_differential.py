@@ -6,13 +6,14 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+import attrs
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from returns.result import Failure, Result
 
-from ipcfold import Continuation, HandlerFailed, Message, Peer
+from ipcfold import Continuation, HandlerFailed, Limits, Message, Peer
 from ipcfold.accelerator import accelerated
 from ipcfold.continuation import Outcome
 from ipcfold.core.client_connection import ClientConnection
@@ -28,7 +29,7 @@ _CONTENTS: Final = (
     | st.binary(max_size=40)
     | st.integers(16_000, 70_000).map(lambda size: b"e" * size)
 )
-_ENDINGS: Final = st.sampled_from([b"l", b"h", b"x", b"o", b"c", b"s", b"r", b"i", b"b"])
+_ENDINGS: Final = st.sampled_from([b"l", b"h", b"x", b"o", b"c", b"s", b"r", b"k", b"i", b"b"])
 _MESSAGES: Final = _CONTENTS.map(lambda content: encode(Message(TEXT_PLAIN, content)))
 _FRAMES: Final = (
     _MESSAGES
@@ -42,6 +43,7 @@ _BROKEN: Final = (
     | _MESSAGES.map(lambda frame: frame[:-1] + b"\xcf")
     | st.just(encode(Message.text("")).replace(b"\0\0\0\0\xce", b"\xff\xff\xff\xff"))
 )
+_WRONG: Final = Limits(unread=2.0**17)  # type: ignore[arg-type]  # nothing refuses it at run time
 _STREAMS: Final = st.lists(st.integers(0, 19).flatmap(lambda odd: _FRAMES if odd else _BROKEN), max_size=12).map(b"".join)
 
 
@@ -71,14 +73,20 @@ def test_both_answer_the_same(continuation: Continuation[int], responses: list[M
     assert continuation.respond(1, *responses) == respond(continuation, 1, *responses)
 
 
-@given(_STREAMS, st.lists(st.integers(0, 300), max_size=20), st.integers(0, 6), st.sets(st.integers(0, 4)))
-def test_both_clients_take_the_same(stream: bytes, cuts: list[int], sent: int, disowned: set[int]) -> None:
-    fast, python = (ClientConnection(heartbeat=1.0, limits=LIMITS, now=0.0) for _ in range(2))
+@given(
+    _STREAMS,
+    st.lists(st.integers(0, 300), max_size=20),
+    st.integers(0, 6),
+    st.sets(st.integers(0, 4)),
+    st.sampled_from([LIMITS, attrs.evolve(LIMITS, unread=2**70), _WRONG, Limits(message=9)]),
+)
+def test_both_clients_take_the_same(stream: bytes, cuts: list[int], sent: int, disowned: set[int], limits: Limits) -> None:
+    fast, python = (ClientConnection(heartbeat=1.0, limits=limits, now=0.0) for _ in range(2))
     receive = _python(ClientConnection.receive)
     assert callable(receive)
     for connection in (fast, python):
         receive(connection, Signal.START.frame)
-        connection.send(connection.encode([Message.text("ping")] * sent), sent)
+        connection.send(connection.encode((Message.text("ping"),) * sent), sent)
         for number in disowned:
             connection.disown(number)
     for piece in _cut(stream, cuts):
@@ -138,6 +146,7 @@ class Servers(RuleBasedStateMachine):
     def _same(self) -> None:
         fast, python = (build.settle() for build in self._builds)
         assert fast == python
+        assert self._builds[0].facts() == self._builds[1].facts()
         assert _comparable(self._builds[0].result()) == _comparable(self._builds[1].result())
 
     def teardown(self) -> None:

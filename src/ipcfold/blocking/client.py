@@ -198,13 +198,18 @@ class Process:
     # The accelerator calls these when it cannot finish a verb that it has begun. It uses the connection meanwhile.
 
     def _go_on_sending(self, before: int, count: int) -> Result[Process, SendError]:
-        return self._used(lambda: self._sent(self._verbs.acknowledged(before, count)))
+        return self._go_on(lambda: self._sent(self._verbs.acknowledged(before, count)))
 
     def _go_on_waiting(self, timeout: float | None, deadline: float | None) -> Result[Message, ReceiveError]:
-        return self._used(lambda: self._driver.run(self._verbs.wait(timeout, deadline)))
+        return self._go_on(lambda: self._driver.run(self._verbs.wait(timeout, deadline)))
 
     def _go_on_asking(self, number: int, timeout: float | None, deadline: float | None) -> Result[Message, AskError]:
-        return self._used(lambda: self._driver.run(self._verbs.answered(number, timeout, deadline)))
+        return self._go_on(lambda: self._driver.run(self._verbs.answered(number, timeout, deadline)))
+
+    def _go_on(self, use: Callable[[], Result[T, E]]) -> Result[T, E | UsedAfterFork]:
+        if self._inherited():  # a signal handler forked, and its child came back into the verb
+            return Failure(UsedAfterFork(self._name, self._owner))
+        return self._used(use)
 
     def _sent(self, steps: Steps[Sent]) -> Result[Process, SendError]:
         match cases(self._driver.run(steps)):
