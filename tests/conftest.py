@@ -32,7 +32,7 @@ pytest.register_assert_rewrite("tests.shells.contract", "tests.shells.pressure",
 
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True)
-settings.register_profile("long", settings.get_profile("dev"), max_examples=3000)
+settings.register_profile("long", settings.get_profile("dev"), max_examples=2000)
 settings.register_profile("mutants", settings.get_profile("ci"), phases=[Phase.explicit, Phase.generate], print_blob=False)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
