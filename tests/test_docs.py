@@ -138,7 +138,12 @@ def test_the_sessions_of_a_page_print_what_they_show(page: str, block: Block, di
 
 def session(script: str, directory: Path) -> list[str]:
     """The lines that it prints; whatever it leaves running is killed."""
-    environment = {**PLAIN, "IPCFOLD_DIRECTORY": str(directory), "PATH": f"{Path(sys.executable).parent}:{PLAIN['PATH']}"}
+    environment = {
+        **PLAIN,
+        "IPCFOLD_DIRECTORY": str(directory),
+        "PATH": f"{Path(sys.executable).parent}:{PLAIN['PATH']}",
+        "PYTHONWARNINGS": "ignore:This process:DeprecationWarning",  # of a fork; whether a thread still ends then depends on time
+    }
     command, pipe = [shutil.which("bash") or "bash", "-c", script], subprocess.PIPE
     with subprocess.Popen(
         command, cwd=directory, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True, start_new_session=True

@@ -321,7 +321,9 @@ class Decoder:
         if self._usual is None:
             self._media_type = TEXT_PLAIN  # an idle connection must not keep a long one in memory
         # The spelling of the media type does not matter: a message must never equal a signal, because nobody could send it.
-        if size <= _LONGEST_SIGNAL and (signal := _SIGNALS.get(content)) is not None and media_type == TEXT_PLAIN:
+        # It mostly is the same object, and to compare two costs more.
+        signal = _SIGNALS.get(content) if size <= _LONGEST_SIGNAL else None
+        if signal is not None and (media_type is TEXT_PLAIN or media_type == TEXT_PLAIN):
             return signal
         if size > self._limit:
             return self._break(f"a content of {size} bytes is over the limit of {self._limit}")
