@@ -24,6 +24,7 @@ from tests.shells.wire import HEARTBEAT, RECEIVED, Wire
 
 pytestmark = pytest.mark.skipif(not accelerated, reason="the accelerator is not built")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a server does without the accelerator")
+starving = pytest.mark.skipif(sys.version_info[:2] == (3, 12), reason="CPython 3.12.1 itself crashes where a generator gets no memory")
 
 BOTH = pytest.mark.parametrize("accelerate", [True, False])
 
@@ -207,6 +208,7 @@ def test_the_library_may_be_imported_afresh() -> None:
     assert python("-c", REIMPORTED).stdout == "b'ping'\n" * 2
 
 
+@starving
 def test_no_memory_at_any_step_of_a_client_confuses_no_answers(directory: Path) -> None:
     pytest.importorskip("_testcapi", reason="this interpreter has no way to make allocations fail")
     lines = python("-m", "tests.accelerator.starved", directory, "client").stdout.splitlines()
@@ -214,6 +216,7 @@ def test_no_memory_at_any_step_of_a_client_confuses_no_answers(directory: Path) 
 
 
 @linux
+@starving
 @pytest.mark.parametrize("content", ["e", "m", "u", "t", "n"])
 def test_a_server_without_memory_at_any_step_acknowledges_only_what_it_keeps(directory: Path, content: str) -> None:
     pytest.importorskip("_testcapi", reason="this interpreter has no way to make allocations fail")
