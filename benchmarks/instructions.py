@@ -30,6 +30,7 @@ _BUDGETS: Final = Path(__file__).with_name("instructions.json")
 _SLACK: Final = 1.05
 _MESSAGES: Final = 800
 _BATCH: Final = 4  # messages; a longer one would take the server more than its burst of a millisecond under callgrind
+_SHOWN_ONLY: Final = "pipelined, accelerated"  # these depend on how often the flusher falls asleep, and so on time
 _NAME: Final = Name.of("counted").unwrap()
 _PEER: Final = "multiprocessing.connection"
 _BUILDS: Final = {"accelerated": {}, "pure Python": {"IPCFOLD_PURE": "1"}, _PEER: {}}
@@ -132,7 +133,7 @@ def _main(*arguments: str) -> None:
         print(f"{what:50} {count:8,} instructions a message" + (f", {count / budget:.2f} of its budget" if budget else ""))  # noqa: T201 - as above
     if arguments:
         _BUDGETS.write_text(json.dumps({**stored, version: counts}, indent=2) + "\n")
-    elif over := [what for what, count in counts.items() if what in budgets and count > _SLACK * budgets[what]]:
+    elif over := [what for what, count in counts.items() if count > _SLACK * budgets.get(what, count) and not what.startswith(_SHOWN_ONLY)]:
         raise SystemExit(f"over budget: {'; '.join(over)}")
     return None
 
