@@ -113,7 +113,8 @@ def test_a_relative_directory_without_a_working_directory_is_told(directory: Pat
     )
     (directory / "gone").mkdir()
     done = subprocess.run(
-        [sys.executable, "-c", program, str(ROOT / "src"), str(directory / "gone"), "where"],
+        # With -P, because the path of modules would begin with the working directory; without one, CPython 3.13.0 imports no `socket` then.
+        [sys.executable, "-P", "-c", program, str(ROOT / "src"), str(directory / "gone"), "where"],
         capture_output=True,
         env=PLAIN | {"IPCFOLD_DIRECTORY": "relative"},
         timeout=PATIENCE,
