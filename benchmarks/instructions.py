@@ -88,7 +88,7 @@ def _counted(build: str, workload: str, messages: int) -> tuple[int, int]:
         def started(role: str, *arguments: str) -> subprocess.Popen[bytes]:
             tool = ["valgrind", "--tool=callgrind", "--separate-threads=yes", f"--callgrind-out-file={directory / role}", "--quiet"]
             command = [*tool, sys.executable, "-m", "benchmarks.instructions", role, name, build, *arguments]
-            return subprocess.Popen(command, env=environment)  # noqa: S603 - of this module alone
+            return subprocess.Popen(command, env=environment)  # noqa: S603 - the command is this module, with arguments that it chose
 
         with started("server") as server, started("client", workload, str(messages)) as client:
             if client.wait() or server.wait():
@@ -122,7 +122,7 @@ def _main(*arguments: str) -> None:
         case [] | ["--store"] if shutil.which("valgrind"):
             pass
         case [] | ["--store"]:
-            return print("nothing is counted: there is no valgrind")  # noqa: T201 - the result
+            return print("nothing is counted: there is no valgrind")  # noqa: T201 - a command prints its result
         case _:
             raise SystemExit(__doc__)
     version = f"CPython {platform.python_version()} on {platform.machine()}"
@@ -130,7 +130,8 @@ def _main(*arguments: str) -> None:
     counts, budgets = _counts(), stored.get(version, {})
     for what, count in counts.items():
         budget = budgets.get(what)
-        print(f"{what:50} {count:8,} instructions a message" + (f", {count / budget:.2f} of its budget" if budget else ""))  # noqa: T201 - as above
+        compared = f", {count / budget:.2f} of its budget" if budget else ""
+        print(f"{what:50} {count:8,} instructions a message{compared}")  # noqa: T201 - a command prints its result
     if arguments:
         _BUDGETS.write_text(json.dumps({**stored, version: counts}, indent=2) + "\n")
     elif over := [what for what, count in counts.items() if count > _SLACK * budgets.get(what, count) and not what.startswith(_SHOWN_ONLY)]:

@@ -59,7 +59,7 @@ else:  # a checker would take a `__getattr__` for a sign that every name exists
         """Import the shell when the program first uses it: it takes half of the time, and a module of handlers needs none of it."""
         if name not in {"IPC", "Process", "Server"}:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from ipcfold.blocking import client, ipc, server  # noqa: PLC0415 - see above
+        from ipcfold.blocking import client, ipc, server  # noqa: PLC0415 - a module of handlers needs no shell
 
         globals().update(IPC=ipc.IPC, Process=client.Process, Server=server.Server)
         return globals()[name]

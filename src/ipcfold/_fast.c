@@ -1200,7 +1200,7 @@ static PyObject *pair(PyObject *Py_UNUSED(module), PyObject *args)
             }
             return (PyObject *)made;
         }
-    return PyErr_Format(PyExc_LookupError, "there is no %s", name);
+    return PyErr_Format(PyExc_LookupError, "there is no %s: the accelerator is of another version, so install ipcfold anew", name);
 }
 
 static PyObject *enable(PyObject *Py_UNUSED(module), PyObject *wanted)

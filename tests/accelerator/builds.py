@@ -113,7 +113,7 @@ class Build:
         return [data + _received(client, ended=b"|") if self.engine.over else data for data, client in zip(got, self._clients, strict=True)]
 
     def received(self, client: int) -> bytes:
-        """What this client got since the last time."""
+        """This client reads what has arrived since the last call; returns the bytes."""
         return _received(self._clients[client])
 
     def result(self) -> Result[int, HandlerFailed[int]]:
@@ -138,7 +138,7 @@ class Build:
         return end
 
     def facts(self) -> list[object]:
-        """What can be known of each connection, without the times."""
+        """The server describes each of its connections, without the times."""
         facts = list[object]()
         for number, end in self.core._ends.items():  # noqa: SLF001 - compared in full
             decoder = end._decoder  # noqa: SLF001 - as above

@@ -503,7 +503,7 @@ def test_an_answer_for_a_connection_that_has_ended_writes_nothing() -> None:
 
 
 def turn(end: ServerConnection, now: float) -> None:
-    """What the core does with a connection that has events."""
+    """The connection handles its events, as the core lets it do."""
     end.told = False
     if not end.waiting:
         end.next(now)

@@ -105,7 +105,7 @@ def test_without_descriptors_the_first_server_of_a_process_is_an_error(directory
 
 
 def open_files() -> list[str]:
-    """What the descriptors of this process are."""
+    """The system says which files the descriptors of this process have open."""
     found = list[str]()
     for descriptor in os.listdir("/proc/self/fd"):
         with suppress(FileNotFoundError):

@@ -98,11 +98,11 @@ class Server:
     def _run(self, carry: C, handler: Handler[C], claim: Claim) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
         try:
             # Clients never need these modules, and importing them takes a quarter of the time to import this library.
-            from ipcfold.blocking.loop import Loop  # noqa: PLC0415 - see above
-            from ipcfold.core.server import ServerCore  # noqa: PLC0415 - see above
-            from ipcfold.local.engine import Engine  # noqa: PLC0415 - see above
-            from ipcfold.local.log import Log  # noqa: PLC0415 - see above
-            from ipcfold.local.memory import KEPT  # noqa: PLC0415 - see above
+            from ipcfold.blocking.loop import Loop  # noqa: PLC0415 - clients never need it
+            from ipcfold.core.server import ServerCore  # noqa: PLC0415 - clients never need it
+            from ipcfold.local.engine import Engine  # noqa: PLC0415 - clients never need it
+            from ipcfold.local.log import Log  # noqa: PLC0415 - clients never need it
+            from ipcfold.local.memory import KEPT  # noqa: PLC0415 - clients never need it
 
             core = ServerCore(
                 carry,

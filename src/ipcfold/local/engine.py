@@ -196,7 +196,7 @@ class Engine(Generic[C]):
         self._poller = Poller[object]()
         self._poll = self._poller.poll
         self.burst: fast.Burst | None = None
-        """What folds plain messages in C, if that is used."""
+        """It folds plain messages in C; `None` if the accelerator is not used."""
         self._transports = Transports(core, self._withdraw)
         self.wakeup: Final = Wakeup()
         """What a signal or another thread ends a wait with."""

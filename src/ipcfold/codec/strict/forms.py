@@ -105,7 +105,7 @@ def is_unpacked(argument: Any) -> bool:
 
 
 def factory_of(form: Any) -> Any:
-    """What makes a missing value of a defaultdict, if the type of its values can."""
+    """A defaultdict of this form calls the result for a missing value; `None` if the type of its values cannot be called so."""
     form = bare(form)
     made = get_origin(form) or form
     return form if isinstance(made, type) and made is not Any and made is not UnionType else None
