@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeVar, final
@@ -15,7 +14,6 @@ from returns.result import Failure, Result, Success
 from ipcfold.blocking.client import probe
 from ipcfold.continuation import Handler
 from ipcfold.errors import (
-    ConnectionRefused,
     HandlerFailed,
     ListenError,
     NameTaken,
@@ -28,6 +26,7 @@ from ipcfold.limits import Limits
 from ipcfold.local.claim import Claim
 from ipcfold.local.credentials import own_user, same_user
 from ipcfold.local.directory import prepared, socket_path
+from ipcfold.local.names import reached
 from ipcfold.local.patched import original
 from ipcfold.local.release import surely
 from ipcfold.peer import Name, Trust
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 
 C = TypeVar("C")
 
-_GLIMPSE: Final = 0.002  # seconds between two attempts to reach a server that may be ending
 _DYING: Final = 1.0  # seconds; the kernel drops the lock of a killed server a moment before it closes the socket
 
 
@@ -80,20 +78,16 @@ class Server:
 
     def _unshared(self, claim: Claim) -> Result[Claim, NameTaken | SystemFailure]:
         """The claim, unless a server that uses no lock file listens at the path."""
-        deadline = monotonic() + _DYING
-        reach = probe(self.heartbeat, self.limits, self.trust)
-        while True:
-            match cases(reach(self.name, claim.path, self.limits.handshake)):
-                case Success(peer) | Failure(PeerUntrusted(peer=peer)):
-                    return Failure(NameTaken(self.name, claim.path, peer.pid))
-                case Failure(NoServer()):
-                    return Success(claim)
-                case Failure(ConnectionRefused()) if monotonic() < deadline:
-                    time.sleep(_GLIMPSE)
-                case Failure(SystemFailure() as error):  # for example no descriptor is left, so nothing is known
-                    return Failure(error)
-                case Failure():  # a server is there but does not talk to this process: its name is not taken
-                    return Failure(NameTaken(self.name, claim.path, 0))
+        found = reached(probe(self.heartbeat, self.limits, self.trust), self.name, claim.path, self.limits.handshake, _DYING)
+        match cases(found):
+            case Success(peer) | Failure(PeerUntrusted(peer=peer)):
+                return Failure(NameTaken(self.name, claim.path, peer.pid))
+            case Failure(NoServer()):
+                return Success(claim)
+            case Failure(SystemFailure() as error):  # for example no descriptor is left, so nothing is known
+                return Failure(error)
+            case Failure():  # a server is there but does not talk to this process: its name is not taken
+                return Failure(NameTaken(self.name, claim.path, 0))
 
     def _run(self, carry: C, handler: Handler[C], claim: Claim) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
         try:

@@ -72,21 +72,29 @@ def listener(name: Name, directory: Path, probe: Probe) -> Result[Maybe[Peer], D
     holder = holder_of(path)
     if holder is not Nothing:
         return Success(holder.map(lambda pid: Peer(pid=pid)))
-    deadline = monotonic() + _GLANCE
+    match cases(reached(probe, name, path, _GLANCE, _GLANCE)):
+        case Success(peer):
+            return Success(Some(peer))
+        case Failure(NoServer() | PeerUntrusted()):
+            return Success(Nothing)
+        case Failure(SystemFailure(reason=reason)) if reason in _CONCLUSIVE:
+            return Success(Nothing)
+        case Failure(SystemFailure(reason=reason)):  # the attempt failed on this side, so nothing is known
+            return Failure(_hidden(name, directory, reason))
+        case Failure():  # the backlog is full, or the server refuses each client
+            return Success(Some(Peer()))
+
+
+def reached(probe: Probe, name: Name, path: Path, timeout: float, patience: float) -> Result[Peer, ConnectError]:
+    """The result of a probe. A server that ends may refuse, so each refusal is followed by another probe, for `patience` seconds."""
+    deadline = monotonic() + patience
     while True:
-        match cases(probe(name, path, _GLANCE)):
-            case Success(peer):
-                return Success(Some(peer))
-            case Failure(NoServer() | PeerUntrusted()):
-                return Success(Nothing)
-            case Failure(SystemFailure(reason=reason)) if reason in _CONCLUSIVE:
-                return Success(Nothing)
-            case Failure(SystemFailure(reason=reason)):  # the attempt failed on this side, so nothing is known
-                return Failure(_hidden(name, directory, reason))
-            case Failure(ConnectionRefused()) if monotonic() < deadline:  # a server that just ended accepts no second connection
+        result = probe(name, path, timeout)
+        match cases(result):
+            case Failure(ConnectionRefused()) if monotonic() < deadline:
                 time.sleep(_GLIMPSE)
-            case Failure():  # the backlog is full, or the server refuses each client
-                return Success(Some(Peer()))
+            case _:
+                return result
 
 
 def _hidden(name: Name, directory: Path, reason: str) -> DirectoryUnusable:
