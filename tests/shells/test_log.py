@@ -2,6 +2,7 @@
 
 import logging
 import re
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from returns.result import Success
 
 from ipcfold import IPC, Limits, Message
-from ipcfold.local.log import logger
+from ipcfold.local.log import Writer, logger
 from ipcfold.testing.plugin import serving
 from tests.shells.handlers import EMPTY, log
 from tests.shells.wire import START, Wire
@@ -93,3 +94,25 @@ def test_clients_that_are_turned_away_again_and_again_are_counted(directory: Pat
     counts = [re.fullmatch(r"server: (\d+) more clients of user \d+ turned away within a second", record) for record in records]
     assert sum(1 if count is None else int(count[1]) for count in counts) == 50
     assert len(records) < 50
+
+
+def test_the_log_keeps_nothing_of_an_error_that_it_has_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frame of its traceback may hold a socket, which would stay open."""
+    monkeypatch.setattr(logger(), "propagate", False)  # pytest itself keeps each record
+    held = list[weakref.ref[Event]]()
+
+    def fail() -> None:
+        local = Event()
+        held.append(weakref.ref(local))
+        raise ValueError
+
+    handler, writer = Handler(), Writer()
+    handler.released.set()
+    with installed(handler):
+        try:
+            fail()
+        except ValueError as error:
+            writer.write(logging.ERROR, "an error", error=error)
+        writer.end()
+    assert len(handler.records) == 1
+    assert held[0]() is None

@@ -217,13 +217,12 @@ class Claim:
             self._place = here
         if self._directory is None and here == self._place:
             with suppress(OSError):  # it cannot be read, or there is no descriptor left; the next check tries again
-                directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                self._directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
                 try:
-                    fcntl.flock(directory, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                except OSError:  # a cleaner is at work there, or the file system has no such locks
-                    _close(directory)
-                else:
-                    self._directory = directory
+                    fcntl.flock(self._directory, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BaseException:  # a cleaner is at work there, the file system has no such locks, or the memory is out
+                    self.forked()
+                    raise
         return here == self._place
 
     def forked(self) -> None:
@@ -285,11 +284,12 @@ def _locked(lock_path: Path) -> _Lock | None:
         if not status.st_size:
             with suppress(OSError):  # another user left the file in a directory that both may write to
                 os.fchmod(lock, 0o600)  # undo the umask: a process must open the file to see who holds the lock
+        made = _Lock(lock, held)
         locked = True
     except OSError as error:
         raise _LockError("lock", error.strerror or str(error)) from error
     else:
-        return _Lock(lock, held)
+        return made
     finally:
         if not locked:
             if held is not None:

@@ -98,6 +98,7 @@ class Writer:
                 record, dropped = self._records.popleft(), self._dropped
                 self._busy, self._dropped = True, 0
             self._handle(record)
+            del record  # the frames of its traceback may hold sockets, which must not stay open until the next record
             if dropped:
                 text = "%d more records were dropped, because the handlers of the log were too slow"
                 self._handle(self._log.makeRecord(self._log.name, logging.WARNING, __file__, 0, text, (dropped,), None))
