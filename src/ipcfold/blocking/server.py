@@ -74,7 +74,10 @@ class Server:
         try:
             return flow(self._unshared(claim), flat_map(partial(self._run, carry, handler)))
         finally:
-            surely(claim.release)
+            try:
+                surely(claim.release)
+            except MemoryError:  # for the call itself
+                surely(claim.release)
 
     def _unshared(self, claim: Claim) -> Result[Claim, NameTaken | SystemFailure]:
         """The claim, unless a server that uses no lock file listens at the path."""
