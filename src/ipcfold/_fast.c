@@ -39,7 +39,9 @@
     X("ipcfold.message", Message, media_type) X("ipcfold.message", Message, content) \
     X("returns.result", Success, _inner_value) \
     X("ipcfold.continuation", Continuation, carry) X("ipcfold.continuation", Continuation, responses) \
-    X("ipcfold.continuation", Continuation, outcome) X("ipcfold.continuation", Continuation, peer)
+    X("ipcfold.continuation", Continuation, outcome) X("ipcfold.continuation", Continuation, peer) \
+    X("ipcfold.continuation", Continuation, now) X("ipcfold.continuation", Continuation, number) \
+    X("ipcfold.continuation", Continuation, _effects)
 #define VALUES(X) \
     X("ipcfold.message", Message, NULL, Message) X("ipcfold.continuation", Continuation, NULL, Continuation) \
     X("returns.result", Success, NULL, Success) X("ipcfold.continuation", Outcome, "CONTINUE", CONTINUE)
@@ -89,9 +91,11 @@
     X("ipcfold.core.server_connection", Shared, paused) \
     X("ipcfold.core.fold", Fold, _carry) X("ipcfold.core.fold", Fold, _timeout) X("ipcfold.core.fold", Fold, asked) \
     X("ipcfold.core.fold", Fold, deadline) X("ipcfold.core.fold", Fold, stopped) X("ipcfold.core.fold", Fold, waiting) \
+    X("ipcfold.core.fold", Fold, _offset) X("ipcfold.core.fold", Fold, _time) X("ipcfold.core.fold", Fold, rings) \
     X("ipcfold.core.server_connection", ServerConnection, _begun) X("ipcfold.core.server_connection", ServerConnection, _decoder) \
     X("ipcfold.core.server_connection", ServerConnection, _frames) X("ipcfold.core.server_connection", ServerConnection, _since) \
     X("ipcfold.core.server_connection", ServerConnection, behind) X("ipcfold.core.server_connection", ServerConnection, hearing) \
+    X("ipcfold.core.server_connection", ServerConnection, number) \
     X("ipcfold.core.server_connection", ServerConnection, outbox) X("ipcfold.core.server_connection", ServerConnection, peer) \
     X("ipcfold.core.server_connection", ServerConnection, state) X("ipcfold.core.server_connection", ServerConnection, told) \
     X("ipcfold.core.server_connection", ServerConnection, waiting)
@@ -203,6 +207,14 @@ static double monotonic(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+/* Seconds since the epoch. */
+static double epoch(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
 /* The process id. To ask for it is a system call, so it is kept on a page that the kernel wipes at a fork, where it can do that. */
 static Py_ssize_t process_id(void)
 {
@@ -249,7 +261,8 @@ static PyObject *new_message(PyObject *media_type, const char *content, Py_ssize
     return made;
 }
 
-static PyObject *new_continuation(PyObject *carry, PyObject *responses, PyObject *outcome, PyObject *peer)
+static PyObject *new_continuation(PyObject *carry, PyObject *responses, PyObject *outcome, PyObject *peer, PyObject *now, PyObject *place,
+                                  PyObject *effects)
 {
     PyTypeObject *type = (PyTypeObject *)Continuation;
     PyObject *made = type->tp_alloc(type, 0);
@@ -259,6 +272,9 @@ static PyObject *new_continuation(PyObject *carry, PyObject *responses, PyObject
     AT(made, Continuation, responses) = Py_NewRef(responses);
     AT(made, Continuation, outcome) = Py_NewRef(outcome);
     AT(made, Continuation, peer) = Py_NewRef(peer);
+    AT(made, Continuation, now) = Py_NewRef(now);
+    AT(made, Continuation, number) = Py_NewRef(place);
+    AT(made, Continuation, _effects) = Py_NewRef(effects);
     return made;
 }
 
@@ -278,12 +294,13 @@ static PyObject *respond(PyObject *Py_UNUSED(python), PyObject *const *args, Py_
     if (names || count < 2)
         return NULL;
     PyObject *self = args[0], *before = AT(self, Continuation, responses), *outcome = AT(self, Continuation, outcome);
-    PyObject *peer = AT(self, Continuation, peer), *responses, *made;
-    if (!before || !outcome || !peer || !PyTuple_CheckExact(before) || PyTuple_GET_SIZE(before) || !(responses = PyTuple_New(count - 2)))
+    PyObject *peer = AT(self, Continuation, peer), *now = AT(self, Continuation, now), *place = AT(self, Continuation, number);
+    PyObject *effects = AT(self, Continuation, _effects), *responses, *made;
+    if (!before || !outcome || !peer || !now || !place || !effects || !PyTuple_CheckExact(before) || PyTuple_GET_SIZE(before) || !(responses = PyTuple_New(count - 2)))
         return NULL;
     for (Py_ssize_t i = 2; i < count; i++)
         PyTuple_SET_ITEM(responses, i - 2, Py_NewRef(args[i]));
-    made = new_continuation(args[1], responses, outcome, peer);
+    made = new_continuation(args[1], responses, outcome, peer, now, place, effects);
     Py_DECREF(responses);
     return made;
 }
@@ -884,7 +901,7 @@ static int keep(Burst *self, PyObject *core, PyObject *end, PyObject *answer, do
 {
     PyObject *fold = AT(core, ServerCore, _fold), *encoder = AT(core, ServerCore, _encoder), *responses;
     if (!IS(answer, Continuation) || AT(answer, Continuation, peer) != AT(end, ServerConnection, peer) ||
-        AT(answer, Continuation, outcome) != CONTINUE || !AT(answer, Continuation, carry) ||
+        AT(answer, Continuation, outcome) != CONTINUE || !AT(answer, Continuation, carry) || AT(answer, Continuation, _effects) != Py_None ||
         !(responses = AT(answer, Continuation, responses)) || !PyTuple_CheckExact(responses) || AT(fold, Fold, stopped) != Py_False ||
         AT(end, ServerConnection, state) != SERVER_TALKING || !is_zero(AT(AT(end, ServerConnection, outbox), Outbox, size)))
         return 0;
@@ -905,13 +922,24 @@ static int keep(Burst *self, PyObject *core, PyObject *end, PyObject *answer, do
     return 1;
 }
 
+/* Note that a message is taken: its number on its connection, and the time, which never decreases. Returns whether it raised nothing. */
+static int count_and_time(PyObject *fold, PyObject *end, double now)
+{
+    double before = PyFloat_AsDouble(AT(fold, Fold, _time)), time = now + PyFloat_AsDouble(AT(fold, Fold, _offset));
+    return put_number(&AT(end, ServerConnection, number), number(AT(end, ServerConnection, number)) + 1) &&
+           (time <= before || put_time(&AT(fold, Fold, _time), time));
+}
+
 /* Fold one message. Returns 1, 0 after an exception; `more` says that Python has to look after this client or the fold. */
 static int fold_one(Burst *self, PyObject *loop, PyObject *end, const char *content, Py_ssize_t size, double *now, int *more)
 {
     PyObject *engine = AT(loop, Loop, _engine), *core = AT(engine, Engine, _core), *fold = AT(core, ServerCore, _fold);
     PyObject *decoder = AT(end, ServerConnection, _decoder), *carry = Py_NewRef(AT(fold, Fold, _carry)), *answer = NULL, *pair;
     PyObject *message = new_message(AT(decoder, Decoder, _usual), content, size);
-    PyObject *continuation = message ? new_continuation(carry, EMPTY, CONTINUE, AT(end, ServerConnection, peer)) : NULL;
+    PyObject *continuation = message && count_and_time(fold, end, *now)
+                                 ? new_continuation(carry, EMPTY, CONTINUE, AT(end, ServerConnection, peer), AT(fold, Fold, _time),
+                                                    AT(end, ServerConnection, number), Py_None)
+                                 : NULL;
     int failed = 0, result = 0;
     if (continuation && (pair = PyTuple_Pack(2, message, continuation))) {
         put(&AT(fold, Fold, asked), pair);
@@ -944,8 +972,9 @@ static int serve(Burst *self, PyObject *loop, PyObject *client, double *now, dou
     PyObject *type, *value, *traceback;
     const char *content;
     Py_ssize_t size, length, had;
+    PyObject *fold = AT(AT(engine, Engine, _core), ServerCore, _fold);
     int stop = 0, going = 1;
-    if (!can_fold(engine, end) ||
+    if (!can_fold(engine, end) || *now >= PyFloat_AsDouble(AT(fold, Fold, rings)) ||
         (self->socket = PyObject_AsFileDescriptor(AT(client, ClientSocket, _stream))) < 0) {
         PyErr_Clear();
         return 0;
@@ -960,7 +989,8 @@ static int serve(Burst *self, PyObject *loop, PyObject *client, double *now, dou
     if (!put_time(&AT(end, ServerConnection, _since), *now))
         return -1;
     self->end = end;
-    while (!stop && going && (at == self->in || *now < until) && (size = plain(at, last, decoder, &content, &length))) {
+    while (!stop && going && (at == self->in || (*now < until && *now < PyFloat_AsDouble(AT(fold, Fold, rings)))) &&
+           (size = plain(at, last, decoder, &content, &length))) {
         if (at == self->in) {
             drop_waiting(decoder);
             put_ref(&AT(end, ServerConnection, _begun), Py_None); /* a frame that began earlier is whole */
@@ -1028,6 +1058,10 @@ static PyObject *wait_for_events(PyObject *burst, PyObject *const *args, Py_ssiz
             break;
         }
         double heard = now = monotonic(), share = fmax(SHARE, BURST / fmax(1, ready));
+        if (!put_time(&AT(AT(AT(engine, Engine, _core), ServerCore, _fold), Fold, _offset), epoch() - now)) {
+            Py_CLEAR(others);
+            break;
+        }
         more = ready <= 0 || ready == EVENTS || now >= until;
         if (ready > 0 && !put_time(&AT(AT(engine, Engine, _core), ServerCore, _accounted), now)) /* nothing was paused during the wait */
             Py_CLEAR(others);

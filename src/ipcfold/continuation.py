@@ -1,8 +1,8 @@
-"""The answer of a handler: the next carry, the responses, and whether the connection and the server go on."""
+"""What a server folds, and the answer of a handler: the next carry, the responses, and whether the connection and the server go on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Generic, TypeAlias, TypeVar, final
 
@@ -28,6 +28,75 @@ class Outcome(Enum):
 
 @final
 @attrs.frozen
+class Came:
+    """A message of this client came, at that time in seconds since the epoch."""
+
+    now: float
+    peer: Peer
+    message: Message
+
+
+@final
+@attrs.frozen
+class Left:
+    """This client left, at that time in seconds since the epoch."""
+
+    now: float
+    peer: Peer
+
+
+@final
+@attrs.frozen
+class Woken:
+    """An alarm rang, at that time in seconds since the epoch."""
+
+    now: float
+
+
+Input: TypeAlias = Message | Came | Left | Woken
+"""What a server folds. A plain message is one of a client that is not named, at a time that nobody noted."""
+
+
+@final
+@attrs.frozen
+class Wake:
+    """Call `woken` at this time, in seconds since the epoch; `None`: never."""
+
+    at: float | None
+
+
+Effect: TypeAlias = Wake
+"""What an answer asks for in addition to responses."""
+
+
+@final
+@attrs.frozen(eq=False, repr=False)
+class Effects:
+    """The effects of an answer: the last one, after those before it. So thousands of them are not copied at each call."""
+
+    before: Effects | None
+    last: Effect
+
+    def __iter__(self) -> Iterator[Effect]:
+        found: list[Effect] = []
+        each: Effects | None = self
+        while each is not None:
+            found.append(each.last)
+            each = each.before
+        return reversed(found)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Effects) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+
+@final
+@attrs.frozen
 class Continuation(Generic[C]):
     """The answer to one message. It is immutable: each method returns a new one, so that calls can be chained.
 
@@ -42,36 +111,82 @@ class Continuation(Generic[C]):
     responses: tuple[Message, ...] = ()
     outcome: Outcome = Outcome.CONTINUE
     peer: Peer = NOBODY
+    now: float = 0.0
+    """When the server took the message, in seconds since the epoch. It never decreases within a server."""
+    number: int = 0
+    """The number of the message on its connection; 1 is the first. It is 0 where there is no message."""
+    _effects: Effects | None = None
 
-    def __init__(self, carry: C, responses: tuple[Message, ...] = (), outcome: Outcome = Outcome.CONTINUE, peer: Peer = NOBODY) -> None:
+    def __init__(
+        self,
+        carry: C,
+        responses: tuple[Message, ...] = (),
+        outcome: Outcome = Outcome.CONTINUE,
+        peer: Peer = NOBODY,
+        now: float = 0.0,
+        number: int = 0,
+        effects: Effects | None = None,
+    ) -> None:
         # Written by hand for speed, as with `Message`. Each message needs two of these.
         _set_carry(self, carry)
         _set_responses(self, responses)
         _set_outcome(self, outcome)
         _set_peer(self, peer)
+        _set_now(self, now)
+        _set_number(self, number)
+        _set_effects(self, effects)
+
+    @property
+    def effects(self) -> tuple[Effect, ...]:
+        """What the answer asks for in addition to responses, in order."""
+        return () if self._effects is None else tuple(self._effects)
 
     @accelerate("respond")
     def respond(self, carry: C, *messages: Message) -> Continuation[C]:
         """Send these messages to the client, after the earlier responses."""
-        return Continuation(carry, self.responses + messages, self.outcome, self.peer)
+        return Continuation(carry, self.responses + messages, self.outcome, self.peer, self.now, self.number, self._effects)
 
     def continue_(self, carry: C) -> Continuation[C]:
         """Continue; the client gets the acknowledgement and the earlier responses."""
-        return Continuation(carry, self.responses, Outcome.CONTINUE, self.peer)
+        return self._ending(carry, Outcome.CONTINUE)
 
     def close(self, carry: C) -> Continuation[C]:
         """Close this client's connection after the responses are sent."""
-        return Continuation(carry, self.responses, Outcome.CLOSE, self.peer)
+        return self._ending(carry, Outcome.CLOSE)
 
     def stop(self, carry: C) -> Continuation[C]:
         """End the server after the responses are sent; the carry is its result."""
-        return Continuation(carry, self.responses, Outcome.STOP, self.peer)
+        return self._ending(carry, Outcome.STOP)
+
+    def wake(self, carry: C, at: float | None) -> Continuation[C]:
+        """Ask for a call of `woken` at this time, in seconds since the epoch. It replaces an earlier one; `None` cancels it.
+
+        >>> Continuation(0, now=5.0).wake(1, 5.0 + 30.0).effects
+        (Wake(at=35.0),)
+        """
+        return self._with(carry, Wake(at))
+
+    def _ending(self, carry: C, outcome: Outcome) -> Continuation[C]:
+        return Continuation(carry, self.responses, outcome, self.peer, self.now, self.number, self._effects)
+
+    def _with(self, carry: C, effect: Effect) -> Continuation[C]:
+        effects = Effects(self._effects, effect)
+        return Continuation(carry, self.responses, self.outcome, self.peer, self.now, self.number, effects)
 
 
 _set_carry = vars(Continuation)["carry"].__set__
 _set_responses = vars(Continuation)["responses"].__set__
 _set_outcome = vars(Continuation)["outcome"].__set__
 _set_peer = vars(Continuation)["peer"].__set__
+_set_now = vars(Continuation)["now"].__set__
+_set_number = vars(Continuation)["number"].__set__
+_set_effects = vars(Continuation)["_effects"].__set__
 
 Handler: TypeAlias = Callable[[Message, Continuation[C], C], Continuation[C]]
 """The function that a server folds over the messages: `(message, continuation, carry) -> continuation`."""
+
+Leaving: TypeAlias = Callable[[Peer, Continuation[C], C], Continuation[C]]
+"""The function that a server folds over the departures of clients: `(peer, continuation, carry) -> continuation`."""
+
+Waking: TypeAlias = Callable[[Continuation[C], C], Continuation[C]]
+"""The function that a server folds over its alarms: `(continuation, carry) -> continuation`."""

@@ -12,7 +12,7 @@ from typing import TypeAlias, final
 
 import attrs
 
-from ipcfold.continuation import Outcome
+from ipcfold.continuation import Effect, Outcome
 from ipcfold.message import Message
 from ipcfold.peer import Name, Peer
 
@@ -85,7 +85,10 @@ class Refused:
 @final
 @attrs.frozen
 class Folded:
-    """The server folded a message; `duration` is the time that the handler took, in seconds."""
+    """The server folded a message; `duration` is the time that the handler took, in seconds.
+
+    `now` and `effects` are those of the continuation.
+    """
 
     name: Name
     peer: Peer
@@ -93,6 +96,8 @@ class Folded:
     responses: tuple[Message, ...]
     outcome: Outcome
     duration: float
+    now: float = attrs.field(default=0.0, eq=False)
+    effects: tuple[Effect, ...] = ()
 
 
 @final

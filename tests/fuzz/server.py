@@ -239,6 +239,7 @@ class Server:
     def _handed(self, ask: Ask[int] | None) -> None:
         new = self._turns.handed(ask)
         if new is not None:
+            assert isinstance(new[0], Message)
             self._models[new[1].peer].asked(new[0])
 
     def _ended(self) -> None:

@@ -50,6 +50,7 @@ def test_our_server_answers_the_recorded_client(recording: Recording, cutting: C
 
     def fold() -> bytes:
         while (asked := core.turn(0.0, 0.0)[0]) is not None:
+            assert isinstance(asked[0], Message)
             core.answered(handle(asked[0], asked[1], asked[1].carry), 0.0, 0.0)
         return written(end)
 

@@ -14,7 +14,7 @@ from returns.result import Failure, Result, Success
 
 from ipcfold.blocking.flusher import Flusher
 from ipcfold.continuation import Handler
-from ipcfold.core.fold import Ask
+from ipcfold.core.fold import Ask, Handlers
 from ipcfold.errors import HandlerFailed, SystemFailure, UsedAfterFork
 from ipcfold.events import Ending
 from ipcfold.local.claim import Claim
@@ -23,6 +23,7 @@ from ipcfold.local.forks import wiped_by_fork
 from ipcfold.local.release import surely
 from ipcfold.local.signals import handled
 from ipcfold.local.stream import LONGEST_SLEEP
+from ipcfold.message import Message
 from ipcfold.peer import Name
 from ipcfold.result import cases, flat_map
 
@@ -40,6 +41,7 @@ class Loop(Generic[C]):
         "_engine",
         "_flusher",
         "_handler",
+        "_handlers",
         "_interruptible",
         "_mark",
         "_name",
@@ -49,12 +51,13 @@ class Loop(Generic[C]):
         "_signalled",
     )
 
-    def __init__(self, name: Name, claim: Claim, engine: Engine[C], handler: Handler[C], *, accelerate: bool = True) -> None:
+    def __init__(self, name: Name, claim: Claim, engine: Engine[C], handlers: Handlers[C] | Handler[C], *, accelerate: bool = True) -> None:
         """`accelerate`: whether to use the accelerator where it is built."""
         self._name = name
         self._claim = claim
         self._engine = engine
-        self._handler = handler
+        self._handlers = handlers if isinstance(handlers, Handlers) else Handlers(handlers)
+        self._handler = self._handlers.handler
         self._owner = os.getpid()
         self._mark = wiped_by_fork()
         self._flusher = Flusher(engine.flush)
@@ -112,6 +115,7 @@ class Loop(Generic[C]):
                     return Failure(SystemFailure("serve at", self._claim.path, str(error) or "there is no memory left"))
             if self._served:
                 engine.ended(Ending.INTERRUPTED if interrupted else Ending.BROKEN)
+                self._departures()
         finally:
             surely(self.close, engine.wakeup.close)
         if engine.forked:
@@ -119,6 +123,19 @@ class Loop(Generic[C]):
         with suppress(MemoryError):  # what was closed has freed some
             return engine.result()
         return engine.result()
+
+    def _departures(self) -> None:
+        """Fold the departures of the clients whose connections were closed at once."""
+        engine = self._engine
+        while (asked := engine.departed()) is not None and not engine.inherited():
+            try:
+                answer = self._handlers(*asked)
+            except KeyboardInterrupt:
+                engine.interrupted()
+            except BaseException as error:  # noqa: BLE001 - as for every call of the handler
+                engine.failed(error)
+            else:
+                engine.answered(answer, monotonic(), monotonic())
 
     def close(self) -> None:
         """End the flusher, and release everything; a second call does nothing."""
@@ -148,7 +165,7 @@ class Loop(Generic[C]):
         now, owing = monotonic(), False
         until = now + max(_BURST, now - engine.woken)
         while asked is not None and now < until:
-            message, continuation = asked
+            what, continuation = asked
             lent = owing and flusher.lend()
             if owing and not lent:
                 engine.flush()  # without a flusher nothing can be written while the handler runs
@@ -156,7 +173,10 @@ class Loop(Generic[C]):
             since = monotonic() if engine.observed else now
             self._interruptible = True
             try:
-                continuation = handler(message, continuation, continuation.carry)
+                if type(what) is Message:  # the usual case
+                    continuation = handler(what, continuation, continuation.carry)
+                else:
+                    continuation = self._handlers(what, continuation)
             except BaseException as error:  # noqa: BLE001 - the handler is the user's code: whatever it raises ends the fold
                 failure = error
             finally:

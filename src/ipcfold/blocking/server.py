@@ -12,7 +12,7 @@ from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
 from ipcfold.blocking.client import probe
-from ipcfold.continuation import Handler
+from ipcfold.continuation import Handler, Leaving, Waking
 from ipcfold.errors import (
     HandlerFailed,
     ListenError,
@@ -33,6 +33,7 @@ from ipcfold.peer import Name, Trust
 from ipcfold.result import cases, flat_map
 
 if TYPE_CHECKING:
+    from ipcfold.core.fold import Handlers
     from ipcfold.events import Observer  # a tenth of the time to import this library, and few observe
 
 C = TypeVar("C")
@@ -54,25 +55,33 @@ class Server:
     trust: Trust
     observe: Observer | None
 
-    def __call__(self, carry: C, handler: Handler[C]) -> Result[C, ListenError[C]]:
+    def __call__(
+        self, carry: C, handler: Handler[C], left: Leaving[C] | None = None, woken: Waking[C] | None = None
+    ) -> Result[C, ListenError[C]]:
         """Fold the handler over every message; returns the last carry, or the error.
 
+        - `left(peer, continuation, carry)` is folded once for each client that connected, after its last message. Its responses have no
+          receiver.
+        - `woken(continuation, carry)` is folded when the time has come that the last `continuation.wake(carry, at)` asked for. It is
+          never early. Only a handler that runs makes it late.
+
         Folding ends with a `stop` of the handler, one of the signals, or the timeout; then every client is asked
-        to close and has `limits.drain` seconds to confirm.
+        to close and has `limits.drain` seconds to confirm. Departures are still folded, and alarms are not.
         """
-        if not callable(handler):
-            raise TypeError(f"a handler is wanted after the carry, not {handler!r:.80}")
+        from ipcfold.core.fold import Handlers  # noqa: PLC0415 - see below
+
+        handlers = Handlers(handler, left, woken)
         return flow(
             prepared(self.directory, self.trust),
             flat_map(partial(socket_path, self.name)),
             flat_map(partial(original, "listen at")),
             flat_map(partial(Claim.of, self.name)),
-            flat_map(partial(self._claimed, carry, handler)),
+            flat_map(partial(self._claimed, carry, handlers)),
         )
 
-    def _claimed(self, carry: C, handler: Handler[C], claim: Claim) -> Result[C, ListenError[C]]:
+    def _claimed(self, carry: C, handlers: Handlers[C], claim: Claim) -> Result[C, ListenError[C]]:
         try:
-            return flow(self._unshared(claim), flat_map(partial(self._run, carry, handler)))
+            return flow(self._unshared(claim), flat_map(partial(self._run, carry, handlers)))
         finally:
             try:
                 surely(claim.release)
@@ -92,7 +101,7 @@ class Server:
             case Failure():  # a server is there but does not talk to this process: its name is not taken
                 return Failure(NameTaken(self.name, claim.path, 0))
 
-    def _run(self, carry: C, handler: Handler[C], claim: Claim) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
+    def _run(self, carry: C, handlers: Handlers[C], claim: Claim) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
         try:
             # Clients never need these modules, and importing them takes a quarter of the time to import this library.
             from ipcfold.blocking.loop import Loop  # noqa: PLC0415 - clients never need it
@@ -110,10 +119,12 @@ class Server:
                 now=monotonic(),
                 user=own_user(),
                 observed=self.observe is not None,
+                left=handlers.left is not None,
+                woken=handlers.woken is not None,
                 memory=KEPT,
             )
             engine = Engine(core, claim, self.trust, Log(self.name), self.observe)
         except OSError as error:
             return Failure(SystemFailure("serve at", claim.path, error.strerror or str(error)))
         mode = 0o600 if self.trust is same_user else 0o666
-        return Loop(self.name, claim, engine, handler).serve(self.signals, mode, self.heartbeat)
+        return Loop(self.name, claim, engine, handlers).serve(self.signals, mode, self.heartbeat)

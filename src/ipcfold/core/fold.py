@@ -1,8 +1,9 @@
 """The fold: the carry, the next message for the handler, and when the fold ends. It handles no bytes, so a broker can drive it too.
 
-The fold does not call the handler. `Fold.ask` returns one message, and the caller passes the answer to `answered` or
-`failed`. The handler has one message at a time. At most one message of each peer waits, and the handler gets them in the
-order of arrival. So the fold is fair to all peers.
+The fold does not call the handler. `Fold.ask` returns one input, and the caller passes the answer to `answered` or
+`failed`. The handler has one input at a time. At most one message of each peer waits, and the handler gets them in the
+order of arrival. So the fold is fair to all peers. The departure of a peer waits behind its last message. An alarm does not
+wait, because a busy server would otherwise ring it late.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from collections.abc import Callable
 from math import inf
 from typing import Final, Generic, TypeAlias, TypeVar, final
 
+import attrs
 from returns.result import Failure, Result, Success
 
-from ipcfold.continuation import Continuation, Outcome
+from ipcfold.continuation import Continuation, Effects, Handler, Leaving, Left, Outcome, Wake, Waking, Woken
 from ipcfold.errors import HandlerFailed
 from ipcfold.events import Ending, Event, Folded, Stopping
 from ipcfold.message import Message
@@ -26,15 +28,60 @@ P = TypeVar("P")
 _CONTINUE: Final = Outcome.CONTINUE
 _STOP: Final = Outcome.STOP  # a variable, because a lookup in the enumeration costs more and each message needs one
 
-Ask: TypeAlias = tuple[Message, Continuation[C]]
-"""The command to ask the handler for its continuation of a message. It is a plain pair for speed: each message makes one."""
+Ask: TypeAlias = tuple[Message | Left | Woken, Continuation[C]]
+"""The command to ask the handler for its continuation of an input. It is a plain pair for speed: each message makes one."""
+
+
+@final
+@attrs.frozen
+class Handlers(Generic[C]):
+    """The functions that a server folds, as one."""
+
+    handler: Handler[C]
+    left: Leaving[C] | None = None
+    woken: Waking[C] | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if not callable(self.handler):
+            raise TypeError(f"a handler is wanted after the carry, not {self.handler!r:.80}")
+        for name, function in (("left", self.left), ("woken", self.woken)):
+            if function is not None and not callable(function):
+                raise TypeError(f"a function is wanted as {name}, not {function!r:.80}")
+
+    def __call__(self, what: Message | Left | Woken, continuation: Continuation[C]) -> Continuation[C]:
+        """Call the function that this input is for."""
+        match what:
+            case Left(peer=peer):
+                return continuation if self.left is None else self.left(peer, continuation, continuation.carry)
+            case Woken():
+                return continuation if self.woken is None else self.woken(continuation, continuation.carry)
+            case _:
+                return self.handler(what, continuation, continuation.carry)
 
 
 @final
 class Fold(Generic[C, P]):
     """The fold over the messages of many peers; `prepare` makes their responses ready to send."""
 
-    __slots__ = ("_carry", "_failure", "_name", "_observed", "_prepare", "_report", "_timeout", "asked", "deadline", "stopped", "waiting")
+    __slots__ = (
+        "_alarm",
+        "_carry",
+        "_left",
+        "_name",
+        "_observed",
+        "_offset",
+        "_prepare",
+        "_report",
+        "_time",
+        "_timeout",
+        "_woken",
+        "asked",
+        "deadline",
+        "failure",
+        "rings",
+        "stopped",
+        "waiting",
+    )
 
     def __init__(
         self,
@@ -46,10 +93,13 @@ class Fold(Generic[C, P]):
         now: float,
         report: Callable[[Event], object] = lambda _: None,
         observed: bool = False,
+        left: bool = False,
+        woken: bool = False,
     ) -> None:
         """`timeout`: the fold stops after so many seconds without a message. `prepare` raises for responses that cannot be sent.
 
-        `report` gets the event `Stopping`, and each `Folded` if it is `observed`.
+        `report` gets the event `Stopping`, and each `Folded` if it is `observed`. `left` and `woken`: whether to
+        ask for departures and alarms.
         """
         self._name = name
         self._prepare = prepare
@@ -59,25 +109,62 @@ class Fold(Generic[C, P]):
         self._timeout = inf if timeout is None else timeout
         self.deadline = now + self._timeout
         """The time at which the caller has to call `tick`; infinite if there is none."""
-        self.waiting: deque[tuple[Peer, Message]] = deque()
-        """The messages that wait for the handler."""
-        self._failure: HandlerFailed[C] | None = None
+        self.waiting: deque[tuple[Peer, Message | None, int]] = deque()
+        """The messages that wait for the handler, with their numbers on their connections; `None` is a departure."""
+        self._left = left
+        self._woken = woken
+        self._offset = 0.0  # what the seconds since the epoch are more than those of the steady clock
+        self._time = 0.0  # of the last input, in seconds since the epoch
+        self._alarm = inf  # when to ring, in seconds since the epoch
+        self.rings = inf
+        """The same in seconds of the steady clock: `ask` gives an alarm from then on."""
+        self.failure: HandlerFailed[C] | None = None
+        """The failure of the handler, if it has failed."""
         self.asked: Ask[C] | None = None
-        """The message that the handler is working on, if there is one."""
+        """The input that the handler is working on, if there is one."""
         self.stopped = False
-        """Whether the fold has ended; it asks for no more messages."""
+        """Whether the fold has ended; it asks for departures only."""
 
-    def offer(self, peer: Peer, message: Message) -> None:
-        """Add the peer's next message. The caller does so only after the answer to the one before it."""
-        self.waiting.append((peer, message))
+    def clock(self, offset: float) -> None:
+        """Note what the seconds since the epoch are more than those of the steady clock. Somebody may set the first."""
+        self._offset = offset
+        self.rings = self._alarm - offset
 
-    def ask(self) -> Ask[C] | None:
-        """The message for the handler, if there is one. It stays the same until it is answered."""
-        if self.asked is not None or self.stopped or not self.waiting:
-            return self.asked
-        peer, message = self.waiting.popleft()
-        self.asked = asked = (message, Continuation(self._carry, (), _CONTINUE, peer))
-        return asked
+    def offer(self, peer: Peer, message: Message, number: int = 0) -> None:
+        """Add the peer's next message, which has this number. The caller does so only after the answer to the one before it."""
+        self.waiting.append((peer, message, number))
+
+    def depart(self, peer: Peer) -> None:
+        """Note that the peer is gone. It offers no more messages."""
+        self.waiting.append((peer, None, 0))
+
+    def ask(self, now: float = 0.0) -> Ask[C] | None:
+        """The input for the handler, if there is one. It stays the same until it is answered. `now`: by the steady clock."""
+        if self.asked is None:
+            time = now + self._offset
+            self.asked = self.alarm(time) if now >= self.rings else self.take(time)
+        return self.asked
+
+    def alarm(self, time: float) -> Ask[C] | None:
+        """Ring the alarm at this time, in seconds since the epoch, if one is set."""
+        if self._alarm == inf:
+            return None
+        self._time = time = max(self._time, time, self._alarm)  # a sum of times is not exact
+        self._alarm = self.rings = inf
+        return Woken(time), Continuation(self._carry, now=time)
+
+    def take(self, time: float) -> Ask[C] | None:
+        """Take the next message or departure at this time, in seconds since the epoch."""
+        self._time = max(self._time, time)
+        time = self._time
+        while self.waiting:
+            peer, message, number = self.waiting.popleft()
+            if message is not None:
+                if not self.stopped:
+                    return message, Continuation(self._carry, (), _CONTINUE, peer, time, number)
+            elif self._left and self.failure is None:
+                return Left(time, peer), Continuation(self._carry, (), _CONTINUE, peer, time)
+        return None
 
     def answered(self, answer: Continuation[C], now: float, since: float) -> P | None:
         """Take the handler's answer, and return its prepared responses; `None` if the answer is not valid.
@@ -88,7 +175,7 @@ class Fold(Generic[C, P]):
         if asked is None:  # the handler was interrupted meanwhile
             return None
         try:
-            prepared = self._judged(answer, asked[1].peer)
+            prepared = self._judged(answer, *asked)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - an invalid answer can raise anything, as the handler can
@@ -97,49 +184,79 @@ class Fold(Generic[C, P]):
             return None
         self.asked = None
         self._carry = answer.carry
-        self.deadline = now + self._timeout
-        if self._observed:
-            self._report(Folded(self._name, answer.peer, asked[0], answer.responses, answer.outcome, now - since))
+        what = asked[0]
+        if isinstance(what, Message):
+            self.deadline = now + self._timeout
+            if self._observed:
+                took, effects = now - since, answer.effects
+                self._report(Folded(self._name, answer.peer, what, answer.responses, answer.outcome, took, self._time, effects))
         if answer.outcome is _STOP:
             self.stop(Ending.STOPPED)
         return prepared
 
-    def _judged(self, answer: Continuation[C], peer: Peer) -> P:
+    def _judged(self, answer: Continuation[C], what: Message | Left | Woken, given: Continuation[C]) -> P:
         """Check an answer and prepare its responses. The answer can be any object, so each step may raise anything.
 
         These checks are for handlers that no type checker has seen.
         """
         if type(answer) is not Continuation:
-            given = type(answer).__name__
+            kind = type(answer).__name__
             raise TypeError(
-                f"the handler returned {given}, not a Continuation: return what continuation.respond(...) or continue_(...) gives"
+                f"the handler returned {kind}, not a Continuation: return what continuation.respond(...) or continue_(...) gives"
             )
-        if answer.peer is not peer and answer.peer != peer:
+        if answer.peer is not given.peer and answer.peer != given.peer:
             raise TypeError("the handler returned a Continuation that is not of this client: start from the one that it was called with")
         responses: object = answer.responses
         if type(responses) is not tuple:
             raise TypeError(f"responses must be a tuple of messages, not {type(responses).__name__}: use continuation.respond(...)")
         if type(answer.outcome) is not Outcome:
-            given = type(answer.outcome).__name__
-            raise TypeError(f"the outcome must be an Outcome, not {given}: use continue_(...), close(...) or stop(...)")
-        return self._prepare(responses)
+            kind = type(answer.outcome).__name__
+            raise TypeError(f"the outcome must be an Outcome, not {kind}: use continue_(...), close(...) or stop(...)")
+        prepared = self._prepare(responses)
+        if type(what) is Woken and (responses or answer.outcome is Outcome.CLOSE):
+            raise TypeError("an alarm has no client to respond to or to close")
+        effects: object = answer._effects  # noqa: SLF001 - users see them as a tuple
+        if effects is not None:
+            if type(effects) is not Effects:
+                raise TypeError(f"effects must be what the methods of a continuation make, not {type(effects).__name__}")
+            self._accept(effects)
+        return prepared
+
+    def _accept(self, effects: Effects) -> None:
+        """Check the effects of an answer, and take them over if all of them are valid."""
+        alarm = self._alarm
+        for effect in effects:
+            alarm = self._checked(effect)
+        self._alarm = alarm
+        self.rings = inf if self.stopped else alarm - self._offset
+
+    def _checked(self, effect: Wake) -> float:
+        """The time of the alarm; infinite for none."""
+        at: object = effect.at
+        if at is None:
+            return inf
+        if not self._woken:
+            raise TypeError("wake asks for a call of woken, but the server has none: give it as server(carry, handler, woken=...)")
+        if isinstance(at, int | float) and at == at:  # noqa: PLR0124 - a NaN is not
+            return float(at)
+        raise TypeError("wake wants seconds since the epoch, or None")
 
     def failed(self, error: BaseException) -> None:
-        """The handler failed: the fold keeps the carry before this message, and ends."""
+        """The handler failed: the fold keeps the carry before this input, and ends."""
         if self.asked is not None:
-            self._failure = HandlerFailed(self._carry, self.asked[0], error)
+            self.failure = HandlerFailed(self._carry, self.asked[0], error)
         self.asked = None
         self.stop(Ending.FAILED)
 
     def interrupted(self) -> None:
-        """The handler was interrupted: the fold leaves out its message, and ends without a failure."""
+        """The handler was interrupted: the fold leaves out its input, and ends without a failure."""
         self.asked = None
         self.stop(Ending.INTERRUPTED)
 
     def stop(self, ending: Ending) -> None:
-        """End the fold. The handler may still answer its current message; the waiting messages are dropped."""
-        self.waiting.clear()
-        self.deadline = inf
+        """End the fold. The handler may still answer its current input; the waiting messages are dropped, departures are not."""
+        self.waiting = deque(each for each in self.waiting if each[1] is None)
+        self.deadline = self._alarm = self.rings = inf
         if not self.stopped:
             self.stopped = True
             self._report(Stopping(self._name, ending))
@@ -151,4 +268,4 @@ class Fold(Generic[C, P]):
 
     def result(self) -> Result[C, HandlerFailed[C]]:
         """The last carry, or the failure of the handler."""
-        return Success(self._carry) if self._failure is None else Failure(self._failure)
+        return Success(self._carry) if self.failure is None else Failure(self.failure)

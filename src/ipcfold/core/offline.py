@@ -1,31 +1,49 @@
-"""The fold of a server over an iterable of messages, without a server."""
+"""The fold of a server over an iterable of inputs, without a server."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
+from math import inf
 from typing import Final, TypeVar
 
 from returns.result import Result
 
-from ipcfold.continuation import Continuation, Handler, Outcome
+from ipcfold.continuation import Came, Continuation, Effects, Handler, Input, Leaving, Left, Outcome, Waking, Woken
 from ipcfold.core.wire import Encoder
 from ipcfold.errors import HandlerFailed
 from ipcfold.limits import Limits
 from ipcfold.message import Message
-from ipcfold.peer import NOBODY, Name
+from ipcfold.peer import NOBODY, Name, Peer
 
 C = TypeVar("C")
 
 _NAME: Final = Name("fold")
 
 
-def fold(
-    handler: Handler[C], carry: C, messages: Iterable[Message], *, limits: Limits | None = None
-) -> Result[Continuation[C], HandlerFailed[C]]:
-    """Fold the messages of one client exactly as a server does, but without any I/O.
+def _no_clock() -> float:
+    return 0.0
 
-    The result has all responses of the handler, the last carry, and the last outcome. Messages after a close or a stop
-    are not folded. `limits` are those of the server.
+
+def fold(
+    handler: Handler[C],
+    carry: C,
+    inputs: Iterable[Input],
+    *,
+    left: Leaving[C] | None = None,
+    woken: Waking[C] | None = None,
+    clock: Callable[[], float] = _no_clock,
+    limits: Limits | None = None,
+) -> Result[Continuation[C], HandlerFailed[C]]:
+    """Fold the inputs exactly as a server does, but without any I/O.
+
+    The result has all responses and effects of the handler, the last carry, and the last outcome. Inputs of a client that was closed
+    are not folded, and none but departures after a stop.
+
+    - `inputs`: the messages of one client; or what `ipcfold.inputs` has, for many clients.
+    - `left`, `woken`: as those of a server. An alarm rings for a `Woken`, and before an input whose time is later.
+    - `clock` gives the time of a plain message, in seconds since the epoch.
+    - `limits` are those of the server.
 
     >>> def count(message, continuation, counter):
     ...     return continuation.respond(counter + 1, Message.text("pong"))
@@ -33,24 +51,53 @@ def fold(
     >>> folded.carry, [response.content for response in folded.responses]
     (2, [b'pong', b'pong'])
     """
-    from ipcfold.core.fold import Fold  # noqa: PLC0415 - a client never folds, and the events take a tenth of the time to import this library
+    from ipcfold.core.fold import Fold, Handlers  # noqa: PLC0415 - a client never folds, and the events take a tenth of the time to import this library
 
-    folding = Fold(carry, name=_NAME, timeout=None, prepare=Encoder(limits or Limits()).encode, now=0.0)
+    handlers = Handlers(handler, left, woken)
+    folding = Fold(
+        carry,
+        name=_NAME,
+        timeout=None,
+        prepare=Encoder(limits or Limits()).encode,
+        now=0.0,
+        left=left is not None,
+        woken=woken is not None,
+    )
     responses: list[Message] = []
+    effects: Effects | None = None
     outcome = Outcome.CONTINUE
-    for message in messages:
-        folding.offer(NOBODY, message)
-        while (asked := folding.ask()) is not None:
+    numbers = Counter[Peer]()
+    closed = set[Peer]()
+    for each in inputs:
+        match each:
+            case Message():
+                peer, message, time = NOBODY, each, clock()
+            case Came(time, peer, message):
+                pass
+            case Left(time, peer):
+                folding.depart(peer)
+            case Woken(time):
+                folding.asked = folding.alarm(time)
+        if isinstance(each, Message | Came) and peer not in closed:
+            numbers[peer] += 1
+            folding.offer(peer, message, numbers[peer])
+        if not isinstance(each, Message | Woken):
+            folding.asked = folding.take(time)
+        while (asked := folding.ask(time if isinstance(each, Message) else -inf)) is not None:
             try:
-                continuation = handler(message, asked[1], asked[1].carry)
+                continuation = handlers(*asked)
                 if folding.answered(continuation, 0.0, 0.0) is not None:
                     responses += continuation.responses
+                    for effect in continuation.effects:
+                        effects = Effects(effects, effect)
                     outcome = continuation.outcome
+                    if outcome is Outcome.CLOSE:
+                        closed.add(continuation.peer)
             except KeyboardInterrupt:
                 folding.interrupted()
                 outcome = Outcome.STOP
             except BaseException as error:  # noqa: BLE001 - the handler may raise anything, and each exception is its failure
                 folding.failed(error)
-        if folding.stopped or outcome is Outcome.CLOSE:
+        if NOBODY in closed or (folding.stopped and left is None):
             break
-    return folding.result().map(lambda last: Continuation(last, tuple(responses), outcome))
+    return folding.result().map(lambda last: Continuation(last, tuple(responses), outcome, effects=effects))

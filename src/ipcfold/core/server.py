@@ -77,11 +77,13 @@ class ServerCore(Generic[C]):
         now: float,
         user: int | None = None,
         observed: bool = False,
+        left: bool = False,
+        woken: bool = False,
         memory: Memory = fresh,
     ) -> None:
         """`user`: the user of the server; the connections of every other user are counted. `observed`: whether to report each fold.
 
-        `memory` gives memory for large contents.
+        `left`, `woken`: whether to ask for departures and alarms. `memory` gives memory for large contents.
         """
         self.accepting = True
         """Whether the server accepts connections."""
@@ -101,6 +103,8 @@ class ServerCore(Generic[C]):
             now=now,
             report=self.events.append,
             observed=observed,
+            left=left,
+            woken=woken,
         )
         self._heartbeat = heartbeat
         self._limits = limits
@@ -114,7 +118,16 @@ class ServerCore(Generic[C]):
     @property
     def over(self) -> bool:
         """Whether the fold has ended and every connection is gone."""
-        return self._fold.stopped and not self._ends and self._fold.asked is None
+        return self._fold.stopped and not self._ends and self._fold.asked is None and not self._fold.waiting
+
+    @property
+    def unasked(self) -> bool:
+        """Whether a turn would find an input for the handler that the last one did not."""
+        return self._fold.asked is None and bool(self._fold.waiting)
+
+    def clock(self, offset: float) -> None:
+        """See `Fold.clock`."""
+        self._fold.clock(offset)
 
     @property
     def scheduled(self) -> int:
@@ -152,12 +165,13 @@ class ServerCore(Generic[C]):
                 due = -inf  # more than one turn handles
         if fold.asked is None and fold.deadline < due:
             due = fold.deadline
+        due = min(due, fold.rings)
         if self._attention or beaten:
             attention = (*self._attention.values(), *(beaten or _NONE))
             self._attention.clear()
         else:
             attention = _NONE
-        ask = fold.ask() if fold.waiting or fold.asked is not None else None
+        ask = fold.ask(now) if fold.waiting or fold.asked is not None or now >= fold.rings else None
         return ask, attention, -inf if self._behind or ask is not None else due
 
     def listening(self) -> None:
@@ -202,12 +216,14 @@ class ServerCore(Generic[C]):
         if end.told:
             self.shared.changed.remove(end)
         self.events.append(Disconnected(self._name, end.peer, end.departure, end.fault))
+        self._fold.depart(end.peer)
 
     def answered(self, continuation: Continuation[C], now: float, since: float) -> Ask[C] | None:
         """Take the handler's answer, which was called at `since`. Returns the next message to ask the handler for, if there is one."""
         fold = self._fold
         asked = fold.asked
         responses = fold.answered(continuation, now, since)
+        end = None
         if responses is not None and asked is not None and (end := self._ends.get(asked[1].peer.connection)) is not None:
             try:
                 message = end.reply(responses, continuation.outcome, now)
@@ -216,8 +232,11 @@ class ServerCore(Generic[C]):
                 message = None
             self._offer(end, message)
         if fold.stopped:
-            self._close_all(now)
-        return fold.ask() if fold.waiting else None
+            if self.accepting:
+                self._close_all(now)
+            elif end is not None:
+                self._finish(end, now)
+        return fold.ask(now) if fold.waiting or now >= fold.rings else None
 
     def failed(self, error: BaseException, now: float) -> None:
         """Note that the handler raised this."""
@@ -242,15 +261,25 @@ class ServerCore(Generic[C]):
             if not end.over:
                 end.fault = end.fault or _ENDED_AT_ONCE
             self.disconnect(end)
+        self._fold.ask()  # without `left` there is none, and nothing waits any more
+
+    def ask(self, now: float) -> Ask[C] | None:
+        """See `Fold.ask`."""
+        return self._fold.ask(now)
 
     def result(self) -> Result[C, HandlerFailed[C]]:
         """The last carry, or the failure of the handler."""
         return self._fold.result()
 
+    @property
+    def failure(self) -> HandlerFailed[C] | None:
+        """The failure of the handler, if it has failed."""
+        return self._fold.failure
+
     def _offer(self, end: ServerConnection, message: Message | None) -> None:
         """Offer the message to the fold, and note what else has changed for this connection."""
         if message is not None:
-            self._fold.waiting.append((end.peer, message))
+            self._fold.waiting.append((end.peer, message, end.number))
         elif end.behind:
             self._behind[end.peer.connection] = end
         if end.moved:
@@ -262,12 +291,16 @@ class ServerCore(Generic[C]):
     def _close_all(self, now: float) -> None:
         self.accepting = False
         asked = self._fold.asked
-        for connection, end in self._ends.items():
+        for end in self._ends.values():
             if asked is None or end.peer != asked[1].peer:
-                end.close(now)
-                end.drain(now)
-                self._watch(end)
-                self._attention[connection] = end
+                self._finish(end, now)
+
+    def _finish(self, end: ServerConnection, now: float) -> None:
+        """Ask the client to close, because the server ends."""
+        end.close(now)
+        end.drain(now)
+        self._watch(end)
+        self._attention[end.peer.connection] = end
 
     def _tick(self, now: float) -> list[ServerConnection]:
         """Handle the deadlines that have passed. Returns the connections with a heartbeat to write, which is due now or soon."""

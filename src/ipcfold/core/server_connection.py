@@ -75,6 +75,7 @@ class ServerConnection:
         "fault",
         "hearing",
         "moved",
+        "number",
         "outbox",
         "peer",
         "state",
@@ -95,6 +96,8 @@ class ServerConnection:
         self.outbox = Outbox()
         self.waiting = False
         """Whether a message of this peer waits to be folded."""
+        self.number = 0
+        """The number of messages of this peer that were given out to be folded."""
         self.behind = False
         """Whether to call `next` again although it gave no message: more frames have arrived than it takes at once."""
         self.hearing = True
@@ -259,6 +262,7 @@ class ServerConnection:
             if isinstance(frame, Message):
                 if self._row[_MESSAGE][1] is _ASK_HANDLER:
                     self.waiting = True
+                    self.number += 1
                     return frame
             elif isinstance(frame, Signal):
                 self._move(frame, now)

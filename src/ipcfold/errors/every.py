@@ -7,6 +7,7 @@ from typing import Generic, TypeVar, final
 import attrs
 
 from ipcfold.cause import Cause, shown
+from ipcfold.continuation import Left, Woken
 from ipcfold.message import Message
 from ipcfold.peer import Name
 
@@ -160,10 +161,13 @@ class ProcessClosed(Cause):
 @final
 @attrs.frozen(repr=False, eq=False)
 class HandlerFailed(Cause, Generic[C_co]):
-    """The handler raised for `message`, or returned an invalid value; `carry` is the carry before that message."""
+    """The handler raised for `message`, or returned an invalid value; `carry` is the carry before that message.
+
+    If `left` or `woken` failed, `message` is the departure or the alarm.
+    """
 
     carry: C_co
-    message: Message
+    message: Message | Left | Woken
     error: BaseException
 
     def __str__(self) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from threading import get_ident
-from time import monotonic
+from time import monotonic, time
 from typing import Any, Final, Generic, TypeVar, final
 
 from returns.result import Failure, Result, Success
@@ -239,6 +239,7 @@ class Engine(Generic[C]):
             raise ForkedError
         core, listener = self._core, self._listener
         now = monotonic()
+        core.clock(time() - now)
         due = self._transports.settle(now, self._heard)[2]
         if not core.accepting:
             if core.over:
@@ -255,6 +256,7 @@ class Engine(Generic[C]):
         if self.inherited():  # a signal handler forked meanwhile
             raise ForkedError
         now = self.woken = monotonic()
+        core.clock(time() - now)
         for thing, events in happened:
             if isinstance(thing, ClientSocket):
                 thing.happened(events, self._transports, now)
@@ -320,6 +322,10 @@ class Engine(Generic[C]):
     def ended(self, ending: Ending) -> None:
         """Tell the observer what it was not told, because the server closed everything at once."""
         surely(lambda: self._core.broken(ending), self._tell)
+
+    def departed(self) -> Ask[C] | None:
+        """The next departure to fold, once everything is closed."""
+        return self._core.ask(monotonic())
 
     def close(self) -> None:
         """Release the name and every descriptor but those of the wakeup."""

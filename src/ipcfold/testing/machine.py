@@ -30,9 +30,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 from returns.result import Failure, Success
 
-from ipcfold.continuation import Handler
+from ipcfold.continuation import Continuation, Handler
 from ipcfold.limits import Limits
 from ipcfold.message import Message
+from ipcfold.peer import Peer
 from ipcfold.result import cases
 from ipcfold.testing.player import Client, ScriptPlayer
 from ipcfold.testing.script import Close, Connect, Elapse, Hold, Kill, Release, Send, Step
@@ -60,12 +61,18 @@ class ProtocolMachine(RuleBasedStateMachine, Generic[C]):
     """The limits of the server; `None` for the defaults."""
     most: int = 5
     """The largest number of clients at once."""
+    epoch: float = 0.0
+    """`Continuation.now` at the beginning, in seconds since the epoch."""
 
     def __init__(self) -> None:
         super().__init__()
         carry, handler = self.server()
         self._names = dict[int, str]()
-        self._player = ScriptPlayer(handler, carry, limits=self.limits, heartbeat=_RARELY, folded=self.check)
+        left = None if type(self).left is ProtocolMachine.left else self.left
+        woken = None if type(self).woken is ProtocolMachine.woken else self.woken
+        self._player = ScriptPlayer(
+            handler, carry, limits=self.limits, heartbeat=_RARELY, left=left, woken=woken, epoch=self.epoch, folded=self.check
+        )
 
     # A subclass defines these methods.
 
@@ -77,8 +84,16 @@ class ProtocolMachine(RuleBasedStateMachine, Generic[C]):
     def messages(self, client: Client) -> st.SearchStrategy[Message]:
         """The messages that the protocol allows this client to send now; `st.nothing()` while it has to wait."""
 
+    def left(self, peer: Peer, continuation: Continuation[C], carry: C) -> Continuation[C]:
+        """The `left` of the server. Without one of its own, a machine has none."""
+        raise NotImplementedError
+
+    def woken(self, continuation: Continuation[C], carry: C) -> Continuation[C]:
+        """The `woken` of the server. Without one of its own, a machine has none."""
+        raise NotImplementedError
+
     def check(self, carry: C) -> None:
-        """Assert what must hold of the carry; called after each message."""
+        """Assert what must hold of the carry; called after each message, departure and alarm."""
 
     # A subclass may read these properties.
 

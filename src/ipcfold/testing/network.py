@@ -14,8 +14,9 @@ from typing import Final, Generic, TypeVar, final
 from hypothesis.errors import HypothesisException
 from returns.result import Failure, Result, Success
 
-from ipcfold.continuation import Handler
+from ipcfold.continuation import Continuation, Handler, Leaving, Left, Waking, Woken
 from ipcfold.core.client_connection import ClientConnection
+from ipcfold.core.fold import Handlers
 from ipcfold.core.server import ServerCore, Turn
 from ipcfold.core.server_connection import ServerConnection
 from ipcfold.core.transports import READ, Transports
@@ -54,11 +55,16 @@ class Network(Generic[C]):
         limits: Limits | None = None,
         timeout: float | None = None,
         chunks: Sequence[int] = (),
+        left: Leaving[C] | None = None,
+        woken: Waking[C] | None = None,
+        epoch: float = 0.0,
         told: Callable[[Event], object] = lambda _: None,
         heard: Callable[[int, Message], object] = lambda _, __: None,
+        handled: Callable[[Left | Woken, Continuation[C]], object] = lambda _, __: None,
     ) -> None:
-        """`chunks`: the sizes of reads in bytes, repeated; empty for reads without a limit. `told` gets each event,
-        `heard` each response that arrives at a client."""
+        """`chunks`: the sizes of reads in bytes, repeated; empty for reads without a limit. `epoch`: the seconds since the epoch at
+        the beginning. `told` gets each event, `heard` each response that arrives at a client, and `handled` each departure and
+        alarm that was folded, with the answer."""
         self.now = 0.0
         """The simulated time, in seconds."""
         self.links = dict[int, Link]()
@@ -67,10 +73,21 @@ class Network(Generic[C]):
         """The events of the server so far."""
         self._limits = limits or Limits()
         self.core = ServerCore(
-            carry, name=_SERVER, heartbeat=heartbeat, limits=self._limits, timeout=timeout, now=0.0, user=_USER, observed=True
+            carry,
+            name=_SERVER,
+            heartbeat=heartbeat,
+            limits=self._limits,
+            timeout=timeout,
+            now=0.0,
+            user=_USER,
+            observed=True,
+            left=left is not None,
+            woken=woken is not None,
         )
+        self.core.clock(epoch)
         self._transports = Transports(self.core)
-        self._handler = handler
+        self._handlers = Handlers(handler, left, woken)
+        self._handled = handled
         self._heartbeat = heartbeat
         if any(size < 1 for size in chunks):
             raise ValueError(f"each of chunks must be at least 1, because a read returns at least one byte: {chunks}")
@@ -211,14 +228,16 @@ class Network(Generic[C]):
         return True
 
     def fold(self) -> bool:
-        """The handler folds one message, if one waits."""
+        """The handler folds one input, if one waits."""
         asked, _, _ = self._turn()
         if asked is None:
             return False
-        message, continuation = asked
+        what = asked[0]
         try:
-            answer = self._handler(message, continuation, continuation.carry)
+            answer = self._handlers(*asked)
             self.core.answered(answer, self.now, self.now)
+            if not isinstance(what, Message):
+                self._handled(what, answer)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # as in a server

@@ -9,10 +9,10 @@ from typing import Final, Generic, TypeVar, final
 import attrs
 from returns.result import Failure, Result, Success
 
-from ipcfold.continuation import Handler, Outcome
+from ipcfold.continuation import Continuation, Handler, Leaving, Left, Outcome, Waking, Woken
 from ipcfold.core.protocol import ClientState
 from ipcfold.errors import HandlerFailed
-from ipcfold.events import Connected, Departure, Disconnected, Event, Folded, Listening, Refused, Stopping
+from ipcfold.events import Connected, Departure, Disconnected, Event, Folded, Listening, Observer, Refused, Stopping
 from ipcfold.limits import Limits
 from ipcfold.message import Message, shortened
 from ipcfold.peer import Peer
@@ -73,15 +73,31 @@ class ScriptPlayer(Generic[C]):
         heartbeat: float = 1.0,
         timeout: float | None = None,
         chunks: Sequence[int] = (),
+        left: Leaving[C] | None = None,
+        woken: Waking[C] | None = None,
+        epoch: float = 0.0,
+        observe: Observer = lambda _: None,
         folded: Callable[[C], object] = lambda _: None,
     ) -> None:
-        """The parameters are those of `simulate`. `folded` gets the carry after each message."""
+        """The parameters are those of `simulate`. `folded` gets the carry after each input."""
+        self._observe = observe
         self._folded = folded
         self._numbers = dict[str, int]()
         self._names = dict[int, str]()
         self._happened = list[tuple[float, str, str]]()
         self._network: Network[C] = Network(
-            handler, carry, limits=limits, heartbeat=heartbeat, timeout=timeout, chunks=chunks, told=self._told, heard=self._heard
+            handler,
+            carry,
+            limits=limits,
+            heartbeat=heartbeat,
+            timeout=timeout,
+            chunks=chunks,
+            left=left,
+            woken=woken,
+            epoch=epoch,
+            told=self._told,
+            heard=self._heard,
+            handled=self._handled,
         )
 
     @property
@@ -205,6 +221,7 @@ class ScriptPlayer(Generic[C]):
         return self._numbers[name]
 
     def _told(self, event: Event) -> None:
+        self._observe(event)
         match event:
             case Listening() | Connected():
                 pass
@@ -225,6 +242,18 @@ class ScriptPlayer(Generic[C]):
                         self._say(_SERVER, f"ends: {ending.value}")
                     case Failure(failed):
                         self._say(_SERVER, f"ends: {failed}")
+
+    def _handled(self, what: Left | Woken, answer: Continuation[C]) -> None:
+        if self._network.core.failure is not None:  # it was not valid
+            return
+        match what:
+            case Left(peer=peer):
+                folded = f"the departure of {self._names[peer.connection]}"
+            case Woken():
+                folded = "an alarm"
+        decided = "" if answer.outcome is Outcome.CONTINUE else f", says {answer.outcome.value}"
+        self._say(_SERVER, f"folds {folded}{decided}: the carry is {_brief.repr(self.carry)}")
+        self._folded(self.carry)
 
     def _heard(self, number: int, response: Message) -> None:
         self._say(self._names[number], f"gets {_shown(response)}")

@@ -36,9 +36,9 @@ import attrs
 from hypothesis import currently_in_test_context, note
 from returns.result import Result
 
-from ipcfold.continuation import Handler, Outcome
+from ipcfold.continuation import Handler, Leaving, Outcome, Waking
 from ipcfold.errors import HandlerFailed
-from ipcfold.events import Event
+from ipcfold.events import Event, Observer
 from ipcfold.limits import Limits
 from ipcfold.testing.player import Client, ScriptPlayer, last_carry
 from ipcfold.testing.script import Step
@@ -84,6 +84,10 @@ def simulate(
     heartbeat: float = 1.0,
     timeout: float | None = None,
     chunks: Sequence[int] = (),
+    left: Leaving[C] | None = None,
+    woken: Waking[C] | None = None,
+    epoch: float = 0.0,
+    observe: Observer = lambda _: None,
 ) -> Simulation[C]:
     """Play this script with a server of this carry and handler, and return the result for the server and each client.
 
@@ -92,8 +96,22 @@ def simulate(
     - `limits` and `heartbeat` are those of `IPC`.
     - `timeout` is that of `IPC.listen`, in seconds of the script's own time.
     - `chunks`: how many bytes each read of a stream gives, in turn. If it is empty, each read gives everything that waits.
+    - `left` and `woken` are those of a server.
+    - `epoch`: `Continuation.now` at the beginning, in seconds since the epoch. `Elapse` moves it, and rings alarms.
+    - `observe` is that of `IPC`.
     """
-    player = ScriptPlayer(handler, carry, limits=limits, heartbeat=heartbeat, timeout=timeout, chunks=chunks)
+    player = ScriptPlayer(
+        handler,
+        carry,
+        limits=limits,
+        heartbeat=heartbeat,
+        timeout=timeout,
+        chunks=chunks,
+        left=left,
+        woken=woken,
+        epoch=epoch,
+        observe=observe,
+    )
     for step in script:
         player.play(step)
     player.release_all()
