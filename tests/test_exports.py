@@ -11,6 +11,7 @@ from tests.shells.support import python
 PUBLIC = {
     "ipcfold": """
         IPC Name MediaType Message Continuation Handler Outcome Peer Process Server Limits Pipeline pipeline fold cases
+        Came Left Woken Ticket
         InvalidName InvalidMediaType MessageTooLarge ReservedMessage DirectoryUnusable PathTooLong NameTaken NoServer
         PeerUntrusted ConnectionRefused TimedOut ConnectionClosed ConnectionLost ProtocolBroken UnreadExceeded ProcessClosed
         UsedAfterFork InUse Interrupted ConnectionDropped SystemFailure Unacknowledged HandlerFailed

@@ -12,7 +12,7 @@ if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)] in {"ipcfold", "-mip
 
 from ipcfold.accelerator import accelerated as accelerated
 from ipcfold.chain import Pipeline, pipeline
-from ipcfold.continuation import Continuation, Handler, Outcome
+from ipcfold.continuation import Came, Continuation, Handler, Left, Outcome, Ticket, Woken
 from ipcfold.core.offline import fold
 from ipcfold.errors import (
     AskError,
@@ -73,6 +73,7 @@ def __dir__() -> list[str]:
 __all__ = [
     "IPC",
     "AskError",
+    "Came",
     "CloseError",
     "ConnectError",
     "ConnectionClosed",
@@ -88,6 +89,7 @@ __all__ = [
     "Interrupted",
     "InvalidMediaType",
     "InvalidName",
+    "Left",
     "Limits",
     "ListenError",
     "MediaType",
@@ -109,10 +111,12 @@ __all__ = [
     "SendError",
     "Server",
     "SystemFailure",
+    "Ticket",
     "TimedOut",
     "Unacknowledged",
     "UnreadExceeded",
     "UsedAfterFork",
+    "Woken",
     "cases",
     "fold",
     "pipeline",

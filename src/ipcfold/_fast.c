@@ -744,6 +744,7 @@ typedef struct {
     char *in, *out;
     Py_ssize_t size, room; /* of `out`: bytes that wait, and memory */
     int socket, ready; /* how many events the last wait returned */
+    int spread; /* whether an answer had effects: they may concern other clients, so Python looks at all of them before it goes on */
     Py_ssize_t folded;
 } Burst;
 
@@ -955,6 +956,7 @@ static int fold_one(Burst *self, PyObject *loop, PyObject *end, const char *cont
     } else if (answer) {
         PyErr_Clear(); /* of memory; Python needs less, or tells this client */
         *more = 1;
+        self->spread |= IS(answer, Continuation) && AT(answer, Continuation, _effects) != Py_None;
         put_ref(&AT(end, ServerConnection, waiting), Py_True);
         result = settle(self, engine, more) && called(PyObject_CallMethod(engine, "answered", "Odd", answer, *now, *now));
     }
@@ -1045,6 +1047,7 @@ static PyObject *wait_for_events(PyObject *burst, PyObject *const *args, Py_ssiz
     }
     PyObject *loop = args[0], *engine = AT(loop, Loop, _engine), *others = PyList_New(0);
     int poller = (int)number(args[1]), ready = 0, more = 0;
+    ((Burst *)burst)->spread = 0;
     double now = monotonic(), until = now + PyFloat_AsDouble(args[3]);
     while (others && !more) {
         int pause = (int)ceil(1000 * fmax(0.0, until - now)), plain = 1, known = 0;
@@ -1072,7 +1075,7 @@ static PyObject *wait_for_events(PyObject *burst, PyObject *const *args, Py_ssiz
             Py_CLEAR(others);
         /* Python handles what is not plain before anything is folded: it accepts clients, and sees signals. */
         for (int i = 0; i < known; i++) {
-            int served = plain && others ? serve((Burst *)burst, loop, things[i], &now, share, &more) : 0;
+            int served = plain && others && !((Burst *)burst)->spread ? serve((Burst *)burst, loop, things[i], &now, share, &more) : 0;
             if (!served && others) {
                 PyObject *other = Py_BuildValue("(OI)", things[i], events[i].events);
                 more = 1;

@@ -65,7 +65,42 @@ class Wake:
     at: float | None
 
 
-Effect: TypeAlias = Wake
+@final
+@attrs.frozen
+class Ticket:
+    """A message whose answer comes later: its client, and its number on that connection. It may stand in the carry."""
+
+    peer: Peer
+    number: int
+
+
+@final
+@attrs.frozen
+class Defer:
+    """The answer comes later."""
+
+
+@final
+@attrs.frozen
+class Tell:
+    """Send messages to a client that has not asked for them. The answer has `after` responses before them."""
+
+    peer: Peer
+    messages: tuple[Message, ...]
+    after: int = 0
+
+
+@final
+@attrs.frozen
+class Answer:
+    """Send the answer that was left open. The answer at hand has `after` responses before it."""
+
+    ticket: Ticket
+    messages: tuple[Message, ...]
+    after: int = 0
+
+
+Effect: TypeAlias = Wake | Defer | Tell | Answer
 """What an answer asks for in addition to responses."""
 
 
@@ -157,6 +192,32 @@ class Continuation(Generic[C]):
     def stop(self, carry: C) -> Continuation[C]:
         """End the server after the responses are sent; the carry is its result."""
         return self._ending(carry, Outcome.STOP)
+
+    @property
+    def ticket(self) -> Ticket:
+        """What `answer` needs later, if this message is deferred."""
+        return Ticket(self.peer, self.number)
+
+    def tell(self, carry: C, peer: Peer, *messages: Message) -> Continuation[C]:
+        """Send these messages to another client, which has not asked for them. If it is gone, they are dropped, and `left` tells so.
+
+        A client with more than `limits.unsent` bytes that it has not read gets no more: the server ends its connection.
+        """
+        return self._with(carry, Tell(peer, messages, len(self.responses)))
+
+    def defer(self, carry: C) -> Continuation[C]:
+        """Leave the answer to this message open. The client gets the acknowledgement, and its `ask` goes on waiting.
+
+        Keep `ticket` in the carry, and give it to `answer` later.
+        """
+        return self._with(carry, Defer())
+
+    def answer(self, carry: C, ticket: Ticket, *messages: Message) -> Continuation[C]:
+        """Send these messages as the answer to a message that was deferred. If its client is gone, they are dropped.
+
+        A ticket is answered once.
+        """
+        return self._with(carry, Answer(ticket, messages, len(self.responses)))
 
     def wake(self, carry: C, at: float | None) -> Continuation[C]:
         """Ask for a call of `woken` at this time, in seconds since the epoch. It replaces an earlier one; `None` cancels it.

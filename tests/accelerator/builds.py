@@ -57,6 +57,12 @@ def handler(message: Message, continuation: Continuation[int], carry: int) -> ob
             raise KeyboardInterrupt
         case b"i":
             return Continuation(carry)
+        case b"d":
+            return continuation.defer(carry).answer(carry, continuation.ticket, message)
+        case b"v":
+            return continuation.respond(carry, Message.text(str(continuation.number))).tell(carry, continuation.peer, message)
+        case b"w":
+            return continuation.tell(carry, Continuation(carry).peer, message)
         case b"b":
             return carry
         case _:

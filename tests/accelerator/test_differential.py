@@ -25,17 +25,20 @@ from tests.accelerator.builds import LIMITS, Build
 pytestmark = pytest.mark.skipif(not accelerated, reason="the accelerator is not built, so there is nothing to compare")
 
 _CONTENTS: Final = (
-    st.sampled_from([b"", b"e", b"n", b"m", b"t", b"u", b"g", b"x" * 3000, b"innmind/ipc:heartbeats", *(each.content for each in Signal)])
+    st.sampled_from(
+        [b"", b"e", b"n", b"m", b"t", b"u", b"g", b"d", b"v", b"x" * 3000, b"innmind/ipc:heartbeats", *(each.content for each in Signal)]
+    )
     | st.binary(max_size=40)
     | st.integers(16_000, 70_000).map(lambda size: b"e" * size)
 )
-_ENDINGS: Final = st.sampled_from([b"l", b"h", b"x", b"o", b"c", b"s", b"r", b"k", b"i", b"b"])
+_ENDINGS: Final = st.sampled_from([b"l", b"h", b"x", b"o", b"c", b"s", b"r", b"k", b"i", b"b", b"w"])
 _MESSAGES: Final = _CONTENTS.map(lambda content: encode(Message(TEXT_PLAIN, content)))
 _FRAMES: Final = (
     _MESSAGES
     | messages().map(encode)
     | st.sampled_from([each.frame for each in Signal])
     | st.just(Signal.RECEIVED.frame)
+    | st.builds(lambda message, number: b"".join(Encoder(LIMITS).marked([message], number)), messages(), st.integers(0, 4))
     | _ENDINGS.map(lambda content: encode(Message.text(content.decode())))
 )
 _BROKEN: Final = (
@@ -64,7 +67,15 @@ def test_both_encoders_write_the_same(batch: list[Message]) -> None:
 
 
 @given(
-    st.builds(Continuation, st.integers(), st.lists(messages(), max_size=2).map(tuple), st.sampled_from(Outcome), st.builds(Peer)),
+    st.builds(
+        Continuation,
+        st.integers(),
+        st.lists(messages(), max_size=2).map(tuple),
+        st.sampled_from(Outcome),
+        st.builds(Peer),
+        st.floats(0, 1e10),
+        st.integers(),
+    ),
     st.lists(messages(), max_size=3),
 )
 def test_both_answer_the_same(continuation: Continuation[int], responses: list[Message]) -> None:

@@ -106,7 +106,7 @@ def test_an_alarm_can_set_the_next_one_and_end_the_server() -> None:
 
     simulation = simulate(set_alarm, 0, [Send("ann", ONE), Elapse(100.0)], woken=rung)
     assert (simulation.result, simulation.outcome) == (Success(5), Outcome.STOP)
-    assert "   5.00 s  server  folds an alarm, says stop: the carry is 5" in simulation.transcript
+    assert "   5.00 s  server  folds an alarm, sets its alarm to 6, says stop: the carry is 5" in simulation.transcript
 
 
 def test_an_alarm_rings_before_the_messages_that_wait() -> None:

@@ -93,6 +93,7 @@ MOVES: dict[tuple[ServerState, ServerEvent | Signal], tuple[ServerState, Command
     (ServerState.TALKING, ServerEvent.MESSAGE): (ServerState.TALKING, Command.ASK_HANDLER),
     (ServerState.TALKING, ServerEvent.FOLDED): (ServerState.TALKING, Command.ACKNOWLEDGE),
     (ServerState.TALKING, ServerEvent.OVERDUE): (ServerState.TALKING, Command.HEARTBEAT),
+    (ServerState.TALKING, ServerEvent.TOLD): (ServerState.TALKING, Command.TELL),
     (ServerState.TALKING, ServerEvent.STALLED): (ServerState.OVER, Command.NOTHING),
     (ServerState.TALKING, ServerEvent.CLOSE_WANTED): (ServerState.CLOSING, Command.ASK_TO_CLOSE),
     (ServerState.TALKING, ServerEvent.BROKEN): (ServerState.OVER, Command.NOTHING),

@@ -120,16 +120,16 @@ class Process:
 
     @accelerate("wait")
     def wait(self, timeout: float | None = None) -> Result[Message, ReceiveError]:
-        """The next response, in the order they were sent; `timeout` in seconds, `None` for as long as it takes."""
+        """The next response or told message, in the order they were sent; `timeout` in seconds, `None` for as long as it takes."""
         if self._user is _nobody and not self._inherited() and (response := self._driver.connection.response()) is not None:
             return Success(response)  # the usual case: it arrived together with the acknowledgement
         return self._alone(lambda: self._driver.run(self._verbs.wait(timeout, _deadline(timeout))))
 
     @accelerate("ask")
     def ask(self, message: Message, timeout: float | None = None) -> Result[Message, AskError]:
-        """Send the message and wait for the first response to it, both within `timeout` seconds.
+        """Send the message and wait for the first response to it, both within `timeout` seconds. The server may answer later.
 
-        Responses to other messages stay for `wait`. A response that comes after the timeout is dropped. An `Ended` means that the server
+        Responses to other messages, and what the server tells, stay for `wait`. A response that comes after the timeout is dropped. An `Ended` means that the server
         folded the message and sent no response. The `acknowledged` of a `TimedOut` says whether the message is known to be folded.
         """
         return self._alone(lambda: self._driver.run(self._verbs.ask(message, timeout, _deadline(timeout))))

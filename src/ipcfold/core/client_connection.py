@@ -1,7 +1,8 @@
 """The client's end of one connection.
 
 It feeds the table of `protocol`, counts acknowledgements, and keeps each response with the number of the message that it
-answers. A response answers the message that was acknowledged last before it.
+answers. A response answers the message that was acknowledged last before it, unless it has a mark: then it answers the message of
+that number, or none.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from typing import Final, final
 from ipcfold.accelerator import accelerate
 from ipcfold.core.buffers import Memory, Outbox, fresh
 from ipcfold.core.protocol import CLIENT_ROWS, ClientEvent, ClientState, Command
-from ipcfold.core.wire import Decoder, Encoder, Signal
+from ipcfold.core.wire import MARK, Decoder, Encoder, Signal, unmarked
 from ipcfold.limits import Limits
 from ipcfold.message import TEXT_PLAIN, MediaType, Message
 
 _ALL: Final = 2**30  # frames
 _OVERHEAD: Final = 256  # bytes; roughly what a kept response takes in addition to its content
+_MARKED: Final = 4  # values of an entry of a response with a mark
+_REMEMBERED: Final = 2**16  # messages, the last ones, whose late answers are known as such that nobody waits for
 _PARAMETER: Final = 128  # bytes; the same for a parameter of its media type
 
 _OPEN: Final = frozenset({ClientState.CONNECTED, ClientState.TALKING, ClientState.CLOSING})
@@ -47,6 +50,8 @@ class ClientConnection:
         "_decoder",
         "_disowned",
         "_encoder",
+        "_forgotten",
+        "_forgotten_from",
         "_heartbeat",
         "_limits",
         "_responses",
@@ -83,10 +88,13 @@ class ClientConnection:
         self.broken = ""
         """How the server broke the protocol, once the state is `BROKEN`."""
         self._limits = limits
-        self._decoder = Decoder(limits.message, likely=Signal.RECEIVED, memory=memory)
-        self._responses: deque[tuple[int, Message, int]] = deque()  # the number of the message, the response, its weight
+        self._decoder = Decoder(limits.message, likely=Signal.RECEIVED, memory=memory, marks=True)
+        # The number of the message that was acknowledged last, the response, its weight, and the number that its mark gives.
+        self._responses: deque[tuple[int, Message, int] | tuple[int, Message, int, int]] = deque()
         self._unread = 0
-        self._disowned: set[int] = set()  # the numbers of messages whose next response is dropped
+        self._disowned: set[int] = set()  # the numbers of messages whose next response is dropped, if no other is acknowledged before it
+        self._forgotten = 0  # the same after that, because a late answer may come: a bit for each message
+        self._forgotten_from = 0  # the number of the message that the lowest bit is for
 
     @accelerate("receive")
     def receive(self, data: bytes) -> None:
@@ -148,26 +156,34 @@ class ClientConnection:
 
     def response(self) -> Message | None:
         """The next response, if one has arrived."""
-        if not self._responses:
-            return None
-        _, message, weight = self._responses.popleft()
-        self._unread -= weight
-        return message
+        return self._taken(0)[0] if self._responses else None
 
-    def response_to(self, number: int) -> Message | None:
-        """The next response to the message of that number (1 is the first), if one has arrived."""
+    def next(self) -> tuple[Message, int] | None:
+        """The next response, if one has arrived, and the number of the message that it answers: 0 for none."""
+        return self._taken(0) if self._responses else None
+
+    def response_to(self, number: int, behind: int = 0) -> Message | None:
+        """The next response to the message of that number (1 is the first), if one has arrived behind the first `behind` responses."""
         responses = self._responses
-        index = len(responses)
-        for answered, _, _ in reversed(responses):  # they lie in the order of the numbers, and the last message is usually meant
-            if answered < number:
+        index = found = len(responses)
+        for entry in reversed(responses):  # they lie in the order of the first number, and the last message is usually meant
+            if index == behind or entry[0] < number:
                 break
             index -= 1
-        if index == len(responses) or responses[index][0] != number:
-            return None
-        _, message, weight = responses[index]
-        del responses[index]
-        self._unread -= weight
-        return message
+            if entry[-1] == number if len(entry) == _MARKED else entry[0] == number:
+                found = index
+        return self._taken(found)[0] if found < len(responses) else None
+
+    @property
+    def unread(self) -> int:
+        """The number of responses that nobody has taken."""
+        return len(self._responses)
+
+    def _taken(self, index: int) -> tuple[Message, int]:
+        entry = self._responses[index]
+        del self._responses[index]
+        self._unread -= entry[2]
+        return entry[1], entry[3] if len(entry) == _MARKED else entry[0]
 
     def disown(self, number: int) -> None:
         """Drop the next response to the message of that number when it comes. The caller no longer waits for it."""
@@ -178,13 +194,22 @@ class ClientConnection:
             if isinstance(frame, Message):
                 if self._row[_MESSAGE][1] is not _DELIVER:
                     continue
-                if self._disowned and self.acknowledged in self._disowned:
+                mark = None
+                if frame.media_type.parameters and frame.media_type.parameters[-1][0] == MARK:
+                    mark = unmarked(frame)
+                    if mark is None or mark[1] > self.acknowledged:
+                        self._break("an answer to nothing")
+                        return
+                    frame, number = mark  # noqa: PLW2901 - the message is the frame without its mark
+                    if number and self._drops(number):
+                        continue
+                elif self._disowned and self.acknowledged in self._disowned:
                     self._disowned.remove(self.acknowledged)
                     continue
                 media_type, weight = frame.media_type, len(frame.content) + _OVERHEAD
                 if media_type is not self._weightless:
                     weight += self._weigh(media_type)
-                self._responses.append((self.acknowledged, frame, weight))
+                self._responses.append((self.acknowledged, frame, weight) if mark is None else (self.acknowledged, frame, weight, mark[1]))
                 self._unread += weight
                 if self._unread <= self._limits.unread or len(self._responses) == 1:  # a single response may have any size
                     continue
@@ -193,7 +218,9 @@ class ClientConnection:
                 if self._row[frame][1] is not _COUNT:
                     self._move(frame)
                 elif self.acknowledged < self.sent:
-                    self._disowned.discard(self.acknowledged)  # no more responses to that one
+                    if self.acknowledged in self._disowned:  # only a late answer can still respond to that one
+                        self._disowned.remove(self.acknowledged)
+                        self._forget(self.acknowledged)
                     self.acknowledged += 1
                     continue
                 else:
@@ -202,6 +229,21 @@ class ClientConnection:
                 self._break(frame.reason)
             if not self.open:
                 return
+
+    def _forget(self, number: int) -> None:
+        """Drop the next late answer to the message of that number. All but the last `_REMEMBERED` messages are left out."""
+        if (excess := number - self._forgotten_from - _REMEMBERED) > 0:
+            self._forgotten >>= excess + _REMEMBERED // 2
+            self._forgotten_from += excess + _REMEMBERED // 2
+        self._forgotten |= 1 << (number - self._forgotten_from)
+
+    def _drops(self, number: int) -> bool:
+        """Whether to drop this late answer to the message of that number."""
+        bit = 1 << (number - self._forgotten_from) if self._forgotten and number >= self._forgotten_from else 0
+        dropped = bool(self._forgotten & bit) or number in self._disowned
+        self._forgotten &= ~bit
+        self._disowned.discard(number)
+        return dropped
 
     def _weigh(self, media_type: MediaType) -> int:
         weight = _weight(media_type)

@@ -16,7 +16,21 @@ from typing import Final, Generic, TypeAlias, TypeVar, final
 import attrs
 from returns.result import Failure, Result, Success
 
-from ipcfold.continuation import Continuation, Effects, Handler, Leaving, Left, Outcome, Wake, Waking, Woken
+from ipcfold.continuation import (
+    Answer,
+    Continuation,
+    Defer,
+    Effects,
+    Handler,
+    Leaving,
+    Left,
+    Outcome,
+    Tell,
+    Ticket,
+    Wake,
+    Waking,
+    Woken,
+)
 from ipcfold.errors import HandlerFailed
 from ipcfold.events import Ending, Event, Folded, Stopping
 from ipcfold.message import Message
@@ -30,6 +44,10 @@ _STOP: Final = Outcome.STOP  # a variable, because a lookup in the enumeration c
 
 Ask: TypeAlias = tuple[Message | Left | Woken, Continuation[C]]
 """The command to ask the handler for its continuation of an input. It is a plain pair for speed: each message makes one."""
+
+
+Sent: TypeAlias = tuple[Peer, P, bool]
+"""What a client gets in addition to the responses to its message, and whether it is an answer that it waits for."""
 
 
 @final
@@ -67,9 +85,13 @@ class Fold(Generic[C, P]):
         "_alarm",
         "_carry",
         "_left",
+        "_mark",
+        "_members",
+        "_most",
         "_name",
         "_observed",
         "_offset",
+        "_open",
         "_prepare",
         "_report",
         "_time",
@@ -79,6 +101,7 @@ class Fold(Generic[C, P]):
         "deadline",
         "failure",
         "rings",
+        "sent",
         "stopped",
         "waiting",
     )
@@ -90,6 +113,7 @@ class Fold(Generic[C, P]):
         name: Name,
         timeout: float | None,
         prepare: Callable[[tuple[Message, ...]], P],
+        mark: Callable[[tuple[Message, ...], int], P] | None = None,
         now: float,
         report: Callable[[Event], object] = lambda _: None,
         observed: bool = False,
@@ -97,12 +121,19 @@ class Fold(Generic[C, P]):
         woken: bool = False,
     ) -> None:
         """`timeout`: the fold stops after so many seconds without a message. `prepare` raises for responses that cannot be sent.
+        `mark` does the same for messages that answer no message (0), or the message of that number, late.
 
         `report` gets the event `Stopping`, and each `Folded` if it is `observed`. `left` and `woken`: whether to
         ask for departures and alarms.
         """
         self._name = name
         self._prepare = prepare
+        self._mark = mark or (lambda messages, _: prepare(messages))
+        self._members = dict[int, Peer]()  # the peers whose departure the handler does not know, by connection
+        self._most = 0  # the largest number of a connection
+        self._open = dict[int, set[int]]()  # the numbers of the messages whose answer is open, by connection
+        self.sent: list[Sent[P]] = []
+        """What the last valid answer sends in addition to its responses; the caller empties it."""
         self._report = report
         self._observed = observed
         self._carry = carry
@@ -134,6 +165,11 @@ class Fold(Generic[C, P]):
         """Add the peer's next message, which has this number. The caller does so only after the answer to the one before it."""
         self.waiting.append((peer, message, number))
 
+    def join(self, peer: Peer) -> None:
+        """Note that the peer is there, and can be told something."""
+        self._members[peer.connection] = peer
+        self._most = max(self._most, peer.connection)
+
     def depart(self, peer: Peer) -> None:
         """Note that the peer is gone. It offers no more messages."""
         self.waiting.append((peer, None, 0))
@@ -162,7 +198,10 @@ class Fold(Generic[C, P]):
             if message is not None:
                 if not self.stopped:
                     return message, Continuation(self._carry, (), _CONTINUE, peer, time, number)
-            elif self._left and self.failure is None:
+                continue
+            self._members.pop(peer.connection, None)
+            self._open.pop(peer.connection, None)
+            if self._left and self.failure is None:
                 return Left(time, peer), Continuation(self._carry, (), _CONTINUE, peer, time)
         return None
 
@@ -212,23 +251,88 @@ class Fold(Generic[C, P]):
         if type(answer.outcome) is not Outcome:
             kind = type(answer.outcome).__name__
             raise TypeError(f"the outcome must be an Outcome, not {kind}: use continue_(...), close(...) or stop(...)")
-        prepared = self._prepare(responses)
         if type(what) is Woken and (responses or answer.outcome is Outcome.CLOSE):
             raise TypeError("an alarm has no client to respond to or to close")
         effects: object = answer._effects  # noqa: SLF001 - users see them as a tuple
-        if effects is not None:
-            if type(effects) is not Effects:
-                raise TypeError(f"effects must be what the methods of a continuation make, not {type(effects).__name__}")
-            self._accept(effects)
-        return prepared
+        if effects is None:
+            return self._prepare(responses)
+        if type(effects) is not Effects:
+            raise TypeError(f"effects must be what the methods of a continuation make, not {type(effects).__name__}")
+        return self._accept(effects, responses, what, given)
 
-    def _accept(self, effects: Effects) -> None:
-        """Check the effects of an answer, and take them over if all of them are valid."""
-        alarm = self._alarm
+    def _accept(self, effects: Effects, responses: tuple[Message, ...], what: Message | Left | Woken, given: Continuation[C]) -> P:
+        """Check the effects of an answer, and take them over if all of them are valid. Returns the prepared responses before them.
+
+        The client of the message gets what it is told between its responses, in the order of the calls.
+        """
+        alarm, opened, closed = self._alarm, False, set[Ticket]()
+        sent, done = list[Sent[P]](), 0
+        head: P | None = None
+        messages: object = None
         for effect in effects:
-            alarm = self._checked(effect)
+            match effect:
+                case Wake():
+                    alarm = self._checked(effect)
+                    continue
+                case Defer():
+                    if not isinstance(what, Message):
+                        raise TypeError("only the answer to a message can be deferred")
+                    opened = True
+                    continue
+                case Tell(peer=peer):
+                    late, there = 0, self._is_there(peer)
+                case Answer(ticket=ticket):
+                    there = self._takes(ticket, closed, given if opened else None)
+                    peer, late = ticket.peer, ticket.number
+                    closed.add(ticket)
+                case _:
+                    raise TypeError(f"effects must be what the methods of a continuation make, not {type(effect).__name__}")
+            if late or effect.messages != messages:  # a message is usually told to many
+                messages, prepared = None if late else effect.messages, self._mark(effect.messages, late)
+            if peer == given.peer and head is None:
+                head, done = self._prepare(responses[: effect.after]), effect.after
+            elif peer == given.peer and done < effect.after:
+                sent.append((peer, self._prepare(responses[done : effect.after]), True))
+                done = effect.after
+            if there and effect.messages:
+                sent.append((peer, prepared, late > 0))
+        if head is None:
+            head = self._prepare(responses)
+        elif done < len(responses):
+            sent.append((given.peer, self._prepare(responses[done:]), True))
+        self._take_over(alarm, closed, given.ticket if opened else None)
+        self.sent = sent
+        return head
+
+    def _take_over(self, alarm: float, closed: set[Ticket], opened: Ticket | None) -> None:
         self._alarm = alarm
         self.rings = inf if self.stopped else alarm - self._offset
+        if opened is not None and opened.peer.connection in self._members:
+            self._open.setdefault(opened.peer.connection, set()).add(opened.number)
+        for ticket in closed:
+            self._open.get(ticket.peer.connection, set()).discard(ticket.number)
+
+    def _is_there(self, peer: object) -> bool:
+        """Whether this peer of the fold is still there. Raises for what is no peer of it."""
+        if type(peer) is not Peer:
+            raise TypeError(f"only a Peer can be told something, not {type(peer).__name__}: use the peer of a continuation")
+        member = self._members.get(peer.connection)
+        if member == peer:
+            return True
+        if member is None and 0 < peer.connection <= self._most:
+            return False
+        raise TypeError(f"{peer} is no client of this server: use the peer of a continuation that the server gave")
+
+    def _takes(self, ticket: object, closed: set[Ticket], deferred: Continuation[C] | None) -> bool:
+        """Whether the client of this ticket is still there. Raises if the ticket is not open. `deferred`: what this answer defers."""
+        if type(ticket) is not Ticket:
+            raise TypeError(f"only a Ticket can be answered, not {type(ticket).__name__}: use the ticket of a continuation")
+        if not self._is_there(ticket.peer):
+            return False
+        now = deferred is not None and ticket == deferred.ticket
+        if ticket in closed or not (now or ticket.number in self._open.get(ticket.peer.connection, ())):
+            raise TypeError(f"{ticket} is not open: answer a message that was deferred, and answer it once")
+        return True
 
     def _checked(self, effect: Wake) -> float:
         """The time of the alarm; infinite for none."""

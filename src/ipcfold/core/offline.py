@@ -53,12 +53,13 @@ def fold(
     """
     from ipcfold.core.fold import Fold, Handlers  # noqa: PLC0415 - a client never folds, and the events take a tenth of the time to import this library
 
-    handlers = Handlers(handler, left, woken)
+    handlers, encoder = Handlers(handler, left, woken), Encoder(limits or Limits())
     folding = Fold(
         carry,
         name=_NAME,
         timeout=None,
-        prepare=Encoder(limits or Limits()).encode,
+        prepare=encoder.encode,
+        mark=encoder.marked,
         now=0.0,
         left=left is not None,
         woken=woken is not None,
@@ -79,6 +80,7 @@ def fold(
             case Woken(time):
                 folding.asked = folding.alarm(time)
         if isinstance(each, Message | Came) and peer not in closed:
+            folding.join(peer)
             numbers[peer] += 1
             folding.offer(peer, message, numbers[peer])
         if not isinstance(each, Message | Woken):

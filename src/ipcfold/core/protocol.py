@@ -61,6 +61,7 @@ class ServerEvent(Enum):
 
     MESSAGE = "message"
     FOLDED = "folded"
+    TOLD = "told"
     CLOSE_WANTED = "close wanted"
     OVERDUE = "overdue"
     STALLED = "stalled"
@@ -91,6 +92,7 @@ class Command(Enum):
     ASK_HANDLER = "ask the handler"
     DELIVER = "deliver"
     COUNT = "count"
+    TELL = "tell"
     ACCEPT = Signal.START_OK
     ACKNOWLEDGE = Signal.RECEIVED
     HEARTBEAT = Signal.HEARTBEAT
@@ -109,6 +111,7 @@ _SERVER: Final[dict[ServerState, dict[ServerEvent | Signal, tuple[ServerState, C
     ServerState.TALKING: {
         ServerEvent.MESSAGE: (ServerState.TALKING, Command.ASK_HANDLER),
         ServerEvent.FOLDED: (ServerState.TALKING, Command.ACKNOWLEDGE),
+        ServerEvent.TOLD: (ServerState.TALKING, Command.TELL),
         ServerEvent.OVERDUE: (ServerState.TALKING, Command.HEARTBEAT),
         Signal.CLOSE: (ServerState.OVER, Command.CONFIRM_CLOSE),
         ServerEvent.CLOSE_WANTED: (ServerState.CLOSING, Command.ASK_TO_CLOSE),

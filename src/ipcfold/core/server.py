@@ -16,7 +16,7 @@ from returns.result import Result
 from ipcfold.continuation import Continuation
 from ipcfold.core.buffers import Memory, fresh
 from ipcfold.core.deadlines import Deadlines
-from ipcfold.core.fold import Ask, Fold
+from ipcfold.core.fold import Ask, Fold, Sent
 from ipcfold.core.server_connection import ServerConnection, Shared
 from ipcfold.core.wire import Encoder
 from ipcfold.errors import HandlerFailed
@@ -100,6 +100,7 @@ class ServerCore(Generic[C]):
             name=name,
             timeout=timeout,
             prepare=self._encoder.encode,
+            mark=self._encoder.marked,
             now=now,
             report=self.events.append,
             observed=observed,
@@ -195,6 +196,7 @@ class ServerCore(Generic[C]):
             end.drain(now)
         self._watch(end)
         self._attention[peer.connection] = end
+        self._fold.join(peer)
         self.events.append(Connected(self._name, peer))
         return end
 
@@ -223,6 +225,11 @@ class ServerCore(Generic[C]):
         fold = self._fold
         asked = fold.asked
         responses = fold.answered(continuation, now, since)
+        told = fold.sent
+        if told:
+            fold.sent = []
+            if responses is not None and asked is not None:
+                responses = [*responses, *self._send(told, asked[1].peer, now)]
         end = None
         if responses is not None and asked is not None and (end := self._ends.get(asked[1].peer.connection)) is not None:
             try:
@@ -236,7 +243,24 @@ class ServerCore(Generic[C]):
                 self._close_all(now)
             elif end is not None:
                 self._finish(end, now)
+        if told:
+            return None  # the next turn writes what the others are told, before they are told more
         return fold.ask(now) if fold.waiting or now >= fold.rings else None
+
+    def _send(self, told: list[Sent[list[bytes]]], asked: Peer, now: float) -> list[bytes]:
+        """Send these frames. Returns those that the client gets with the acknowledgement of its message."""
+        own: list[bytes] = []
+        for peer, frames, late in told:
+            end = self._ends.get(peer.connection)
+            if peer == asked:
+                own += frames
+            elif end is not None:
+                try:
+                    end.tell(frames, self._limits.unsent + (self._limits.message if late else 0), now)
+                except MemoryError:  # drop only this client
+                    end.abort(_NO_MEMORY, now)
+                self._offer(end, None)
+        return own
 
     def failed(self, error: BaseException, now: float) -> None:
         """Note that the handler raised this."""

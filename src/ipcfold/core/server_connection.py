@@ -33,6 +33,8 @@ _OVER: Final = ServerState.OVER
 _MESSAGE: Final = ServerEvent.MESSAGE
 _FOLDED: Final = ServerEvent.FOLDED
 _OVERDUE: Final = ServerEvent.OVERDUE
+_TOLD: Final = ServerEvent.TOLD
+_TELL: Final = Command.TELL  # it changes no state
 _ASK_HANDLER: Final = Command.ASK_HANDLER  # it changes no state
 _ACKNOWLEDGE: Final = Command.ACKNOWLEDGE  # it changes no state
 _CONTINUE: Final = Outcome.CONTINUE
@@ -284,6 +286,15 @@ class ServerConnection:
             if outcome is not _CONTINUE:
                 self.close(now)
         return self.next(now)
+
+    def tell(self, frames: list[bytes], most: int, now: float) -> None:
+        """Send these frames, which answer no message now. A peer with more than `most` unread bytes is dropped instead."""
+        if self._row[_TOLD][1] is not _TELL:
+            return
+        if self.outbox.size > most:
+            self.abort(f"it has not read {self.outbox.size} bytes of what it was told (limits.unsent)", now)
+        else:
+            self.outbox.extend(frames)
 
     def close(self, now: float) -> None:
         """Ask the peer to close."""

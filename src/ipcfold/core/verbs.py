@@ -162,12 +162,13 @@ class Verbs:
 
     def answered(self, number: int, timeout: float | None, deadline: float | None) -> Steps[Asked]:
         """Wait for the first response to the message of that number until the deadline, which is in `timeout` seconds."""
-        connection = self._connection
+        connection, seen = self._connection, 0
         try:
-            while (response := connection.response_to(number)) is None and connection.open:
+            while (response := connection.response_to(number, seen)) is None and connection.open:
+                seen = connection.unread
                 now = yield deadline
                 if deadline is not None and now >= deadline:
-                    response = connection.response_to(number)
+                    response = connection.response_to(number, seen)
                     break
         except GeneratorExit:  # an exception ended the wait
             connection.disown(number)

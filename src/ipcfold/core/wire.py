@@ -34,6 +34,34 @@ _COSTLY: Final = 16  # frames; what parsing a long media type takes of a client'
 _TYPICAL_TYPE: Final = 128  # bytes; longer media types are not cached, so that a client cannot fill the memory
 
 
+MARK: Final = "ipcfold"
+"""The parameter that marks a message which answers another message than the one acknowledged last, or none.
+
+The server writes it last, behind a comma if the media type has others, because clients of Innmind/IPC read a second parameter only there.
+They then see a message with one parameter more.
+"""
+_TOLD: Final = "told"  # the value for no message; otherwise it is a number
+_LONGEST_TYPE: Final = 0xFFFF
+_MOST_PARAMETERS: Final = 64  # of a media type, see `message`
+
+
+def unmarked(message: Message) -> tuple[Message, int] | None:
+    """The message without its mark, and the number of the message that it answers: 0 for none. `None` if it has no valid mark."""
+    *parameters, (name, value) = message.media_type.parameters or (("", ""),)
+    number = 0 if value == _TOLD else int(value) if value.isdecimal() and value.isascii() and len(value) < _DIGITS else -1
+    if name != MARK or number < 0:
+        return None
+    return Message(_media_type(message.media_type.type, message.media_type.subtype, tuple(parameters)), message.content), number
+
+
+_DIGITS: Final = 20  # no connection has so many messages
+
+
+@lru_cache(maxsize=64)
+def _media_type(kind: str, subtype: str, parameters: tuple[tuple[str, str], ...]) -> MediaType:
+    return TEXT_PLAIN if (kind, subtype, parameters) == ("text", "plain", ()) else MediaType(kind, subtype, parameters)
+
+
 def encode(message: Message) -> bytes:
     """The frame of the message, even if the message must not be sent."""
     content = message.content
@@ -74,6 +102,7 @@ ACKNOWLEDGEMENT: Final = Signal.RECEIVED.frame
 _SIGNALS: Final = {signal.content: signal for signal in Signal}
 _LONGEST_SIGNAL: Final = max(map(len, _SIGNALS))
 _PLAIN: Final = str(TEXT_PLAIN).encode("ascii")
+_MARK: Final = MARK.encode("ascii")
 _TEXT: Final = _beginning(TEXT_PLAIN)
 
 
@@ -92,6 +121,8 @@ def refusal(message: Message, limits: Limits) -> Maybe[MessageTooLarge | Reserve
     """The reason why this message must not be sent, if there is one."""
     size = len(message.content)
     if size <= _LONGEST_SIGNAL and message.content in _SIGNALS and message.media_type == TEXT_PLAIN:
+        return Some(ReservedMessage(message))
+    if any(name == MARK for name, _ in message.media_type.parameters):
         return Some(ReservedMessage(message))
     if size > limits.message:
         return Some(MessageTooLarge(size, limits.message))
@@ -141,11 +172,29 @@ class Encoder:
                 self._refuse(Message(media_type, content))  # not the message itself: its content may be of a subclass
             if size > self.largest:  # noqa: PLR1730 - calling `max` for each message costs more
                 self.largest = size
-            beginning = self._beginning if media_type is self._media_type else self._begin(media_type)
+            beginning = self._beginning if media_type is self._media_type else self._begin(message)
             if size <= _JOINED:
                 pieces.append(b"".join((beginning, _CONTENT_LENGTH.pack(size), content, _END_MARK)))
             else:
                 pieces += beginning + _CONTENT_LENGTH.pack(size), content, _END_MARK
+        return pieces
+
+    def marked(self, messages: Iterable[Message], number: int) -> list[bytes]:
+        """The frames of messages that answer no message of their receiver (`number` 0), or the message of that number, late.
+
+        Raises as `encode` does, and a `ValueError` if the media type of a message has no room for the mark.
+        """
+        mark = str(number) if number else _TOLD
+        pieces: list[bytes] = []
+        for message in messages:
+            plain = self.encode((message,))
+            media_type = str(message.media_type)
+            text = f"{media_type}{', ' if message.media_type.parameters else '; '}{MARK}={mark}".encode("ascii")
+            if len(text) > _LONGEST_TYPE or len(message.media_type.parameters) >= _MOST_PARAMETERS:
+                raise ValueError("the media type of a message that is told or answered later needs room for one more parameter: shorten it")
+            header = _TYPE_LENGTH.pack(len(text)) + text
+            pieces.append(header + plain[0][2 + len(media_type) :])
+            pieces += plain[1:]
         return pieces
 
     def _refuse(self, message: Message) -> None:
@@ -153,7 +202,10 @@ class Encoder:
         if reason is not None:
             raise RefusedError(reason)
 
-    def _begin(self, media_type: MediaType) -> bytes:
+    def _begin(self, message: Message) -> bytes:
+        media_type = message.media_type
+        if any(name == MARK for name, _ in media_type.parameters):
+            self._refuse(message)
         beginning = _beginning(media_type)
         if len(beginning) <= _TYPICAL_TYPE:
             self._media_type, self._beginning = media_type, beginning
@@ -196,6 +248,7 @@ class Decoder:
         "_header",
         "_likely",
         "_limit",
+        "_marks",
         "_media_type",
         "_memory",
         "_needed",
@@ -205,8 +258,12 @@ class Decoder:
         "large",
     )
 
-    def __init__(self, limit: int, likely: Signal | None = None, memory: Memory = fresh) -> None:
-        """`limit`: the largest accepted content, in bytes; `likely`: a signal that is frequent; `memory`: for large contents."""
+    def __init__(self, limit: int, likely: Signal | None = None, memory: Memory = fresh, *, marks: bool = False) -> None:
+        """`limit`: the largest accepted content, in bytes; `likely`: a signal that is frequent; `memory`: for large contents.
+
+        `marks`: whether the other end may mark messages.
+        """
+        self._marks = marks
         self._limit = limit
         self._memory = memory
         self._data = b""
@@ -264,7 +321,7 @@ class Decoder:
                 at, needed = at + len(frame_of_likely), _SHORTEST
                 found.append(likely)
                 continue
-            known = usual is not None and data.startswith(header, at)
+            known, marked = usual is not None and data.startswith(header, at), False
             type_end = at + header_size if known else at + 2 + (data[at] << 8) + data[at + 1]
             content_start = type_end + 4
             if end < content_start:
@@ -281,7 +338,7 @@ class Decoder:
             if not known:
                 if type_end - at > _TYPICAL_TYPE:
                     most = max(len(found) + 1, most - _COSTLY)
-                self._learn(data[at:type_end])
+                marked = self._learn(data[at:type_end])
                 usual, header, header_size = self._usual, self._header, len(self._header)
             if end <= content_end:
                 self.large = Large(size, data[content_start:], self._memory)
@@ -291,7 +348,7 @@ class Decoder:
             else:
                 content = data[content_start:content_end]
                 at, needed = content_end + 1, _SHORTEST
-                if usual is not None and size <= limit and (size > _LONGEST_SIGNAL or content not in _SIGNALS):
+                if usual is not None and not marked and size <= limit and (size > _LONGEST_SIGNAL or content not in _SIGNALS):
                     found.append(Message(usual, content))
                 else:
                     found.append(self._frame(content))
@@ -302,13 +359,19 @@ class Decoder:
         self.fresh = len(found) >= most
         return found
 
-    def _learn(self, header: bytes) -> None:
-        """Parse the media type of the frame."""
+    def _learn(self, header: bytes) -> bool:
+        """Parse the media type of the frame. Returns whether it has a mark: then it is not the usual one, however many come."""
+        if _MARK in header.lower():
+            parsed = (_parse_cached if len(header) <= _TYPICAL_TYPE else _parse)(header[2:])
+            if isinstance(parsed, MediaType) and any(name == MARK for name, _ in parsed.parameters):
+                self._media_type = parsed if self._marks else Broken(f"{header[2:82]!r} has a parameter that only a server may use")
+                return True
         if len(header) <= _TYPICAL_TYPE:
             self._media_type, self._header = _parse_cached(header[2:]), header
             self._usual = self._media_type if isinstance(self._media_type, MediaType) else None
         else:
             self._media_type, self._usual = _parse(header[2:]), None
+        return False
 
     def _grown(self, large: Large) -> Frame | Broken:
         """The frame of the large content, which is complete now."""
@@ -318,8 +381,8 @@ class Decoder:
 
     def _frame(self, content: bytes) -> Frame | Broken:
         size, media_type = len(content), self._media_type
-        if self._usual is None:
-            self._media_type = TEXT_PLAIN  # an idle connection must not keep a long one in memory
+        # An idle connection must not keep a long one in memory, and a marked one is of this frame only.
+        self._media_type = TEXT_PLAIN if self._usual is None else self._usual
         # The spelling of the media type does not matter: a message must never equal a signal, because nobody could send it.
         # It mostly is the same object, and to compare two costs more.
         signal = _SIGNALS.get(content) if size <= _LONGEST_SIGNAL else None

@@ -29,11 +29,13 @@ class MessageTooLarge(Cause):
 @final
 @attrs.frozen(repr=False, eq=False)
 class ReservedMessage(Cause):
-    """The message has the same bytes as a signal of the protocol; no message of the batch was sent."""
+    """The message has the same bytes as a signal of the protocol, or the parameter `ipcfold`; no message of the batch was sent."""
 
     message: Message
 
     def __str__(self) -> str:
+        if any(name == "ipcfold" for name, _ in self.message.media_type.parameters):
+            return "the protocol uses the parameter ipcfold of a media type: use another parameter"
         return f"a message of {self.message.content!r} as text/plain is a signal of the protocol: use another media type or content"
 
 

@@ -33,11 +33,11 @@ class Link:
     """Whether the connection was cut, without a close from either end."""
     held: bool = False
     """Whether `settle` skips this link."""
-    taken: int = 0
-    """The number of the last message whose responses were taken from the client's end; more of them may arrive."""
     said: list[Message] = attrs.field(factory=list)
     answers: list[list[Message]] = attrs.field(factory=list)
     """The responses to each sent message that have arrived."""
+    told: list[Message] = attrs.field(factory=list)
+    """The messages that it was told."""
 
     def send(self, data: bytes | memoryview) -> int:
         """See `Transport`."""
@@ -72,5 +72,5 @@ class Link:
 
     @property
     def heard(self) -> list[Message]:
-        """All responses that have arrived."""
+        """All responses that have arrived, by the messages that they answer."""
         return [response for answer in self.answers for response in answer]

@@ -220,11 +220,10 @@ class Network(Generic[C]):
             return False
         if end.open and end.acknowledged < end.sent:
             return True  # as `Process.send`, which keeps the responses until all its messages are acknowledged
-        for number in range(max(1, link.taken), end.acknowledged + 1):
-            while (response := end.response_to(number)) is not None:
-                link.answers[number - 1].append(response)
-                self._heard(client, response)
-        link.taken = end.acknowledged
+        while (arrived := end.next()) is not None:
+            response, number = arrived
+            (link.answers[number - 1] if number else link.told).append(response)
+            self._heard(client, response)
         return True
 
     def fold(self) -> bool:

@@ -9,7 +9,21 @@ from typing import Final, Generic, TypeVar, final
 import attrs
 from returns.result import Failure, Result, Success
 
-from ipcfold.continuation import Continuation, Handler, Leaving, Left, Outcome, Waking, Woken
+from ipcfold.continuation import (
+    Answer,
+    Continuation,
+    Defer,
+    Effect,
+    Handler,
+    Leaving,
+    Left,
+    Outcome,
+    Tell,
+    Ticket,
+    Wake,
+    Waking,
+    Woken,
+)
 from ipcfold.core.protocol import ClientState
 from ipcfold.errors import HandlerFailed
 from ipcfold.events import Connected, Departure, Disconnected, Event, Folded, Listening, Observer, Refused, Stopping
@@ -53,10 +67,12 @@ class Client:
     """The responses to each sent message that have arrived."""
     departure: Departure | None
     """How the connection ended for the client; `None` while it is open."""
+    told: tuple[Message, ...] = ()
+    """The messages that it was told, in order."""
 
     @property
     def responses(self) -> tuple[Message, ...]:
-        """All responses that have arrived, in order."""
+        """All responses that have arrived, in the order of the messages that they answer."""
         return tuple(response for answer in self.answers for response in answer)
 
 
@@ -158,7 +174,7 @@ class ScriptPlayer(Generic[C]):
         """The client with this name until now."""
         link = self._network.links[self._number(name)]
         sent, answers = tuple(link.said), tuple(map(tuple, link.answers))
-        return Client(name, link.server.peer, sent, link.client.acknowledged, answers, _departure(link))
+        return Client(name, link.server.peer, sent, link.client.acknowledged, answers, _departure(link), tuple(link.told))
 
     def release_all(self) -> None:
         """Release all clients that are held."""
@@ -227,10 +243,10 @@ class ScriptPlayer(Generic[C]):
                 pass
             case Refused(peer=peer, reason=reason):
                 self._say(_SERVER, f"turns {self._names[peer.connection]} away: {reason}")
-            case Folded(peer=peer, message=message, responses=responses, outcome=outcome):
+            case Folded(peer=peer, message=message, responses=responses, outcome=outcome, effects=effects):
                 responded = f", responds {_all_shown(responses)}" if responses else ""
                 decided = "" if outcome is Outcome.CONTINUE else f", says {outcome.value}"
-                told = f"{_shown(message)} of {self._names[peer.connection]}{responded}{decided}"
+                told = f"{_shown(message)} of {self._names[peer.connection]}{responded}{self._effects(effects)}{decided}"
                 self._say(_SERVER, f"folds {told}: the carry is {_brief.repr(self.carry)}")
                 self._folded(self.carry)
             case Disconnected(peer=peer, departure=departure, reason=reason):
@@ -252,8 +268,22 @@ class ScriptPlayer(Generic[C]):
             case Woken():
                 folded = "an alarm"
         decided = "" if answer.outcome is Outcome.CONTINUE else f", says {answer.outcome.value}"
-        self._say(_SERVER, f"folds {folded}{decided}: the carry is {_brief.repr(self.carry)}")
+        self._say(_SERVER, f"folds {folded}{self._effects(answer.effects)}{decided}: the carry is {_brief.repr(self.carry)}")
         self._folded(self.carry)
+
+    def _effects(self, effects: tuple[Effect, ...]) -> str:
+        shown = list[str]()
+        for effect in effects:
+            match effect:
+                case Wake(at):
+                    shown.append("cancels its alarm" if at is None else f"sets its alarm to {at:g}")
+                case Defer():
+                    shown.append("defers the answer")
+                case Tell(peer, messages):
+                    shown.append(f"tells {self._names.get(peer.connection, peer)} {_all_shown(messages)}")
+                case Answer(Ticket(peer, number), messages):
+                    shown.append(f"answers message {number} of {self._names.get(peer.connection, peer)} with {_all_shown(messages)}")
+        return "".join(f", {each}" for each in shown)
 
     def _heard(self, number: int, response: Message) -> None:
         self._say(self._names[number], f"gets {_shown(response)}")
