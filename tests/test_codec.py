@@ -23,8 +23,25 @@ from returns.pipeline import flow
 from returns.result import Failure, Success
 from typing_extensions import TypeAliasType
 
-from ipcfold import IPC, Continuation, HandlerFailed, MediaType, Message, Name, Outcome, Peer, Process, TimedOut, cases, fold
-from ipcfold.codec import Codec, TypedContinuation, Undecodable, Unencodable, ask, send, typed, wait
+from ipcfold import (
+    IPC,
+    Came,
+    Continuation,
+    HandlerFailed,
+    Left,
+    MediaType,
+    Message,
+    Name,
+    Outcome,
+    Peer,
+    Process,
+    TimedOut,
+    Woken,
+    cases,
+    fold,
+)
+from ipcfold.codec import Codec, TypedContinuation, Undecodable, Unencodable, ask, send, typed, typed_left, typed_woken, wait
+from ipcfold.continuation import Input, Tell
 from ipcfold.pointfree import flat_map
 from ipcfold.testing import messages
 from tests.shells.support import PATIENCE
@@ -469,6 +486,16 @@ VERBS: list[tuple[Verb, Verb]] = [
         lambda typed_one, carry: typed_one.respond(carry, carry, -carry),
         lambda plain, carry: plain.respond(carry, *encoded(numbers, carry, -carry)),
     ),
+    (
+        lambda typed_one, carry: typed_one.tell(carry, Peer(5), carry, -carry),
+        lambda plain, carry: plain.tell(carry, Peer(5), *encoded(numbers, carry, -carry)),
+    ),
+    (
+        lambda typed_one, carry: typed_one.answer(carry, typed_one.ticket, carry),
+        lambda plain, carry: plain.answer(carry, plain.ticket, *encoded(numbers, carry)),
+    ),
+    (TypedContinuation.defer, Continuation.defer),
+    (lambda typed_one, carry: typed_one.wake(carry, typed_one.now + 5), lambda plain, carry: plain.wake(carry, plain.now + 5)),
 ]
 
 
@@ -477,11 +504,39 @@ def test_verbs_compose_as_those_of_a_continuation(said: list[tuple[tuple[Verb, V
     peer = Peer(1, 2, 3, 4)
 
     def handler(number: int, continuation: TypedContinuation[int, int], carry: int) -> TypedContinuation[int, int]:
-        assert continuation == TypedContinuation(carry, peer=peer)
-        return reduce(lambda so_far, step: step[0][0](so_far, step[1]), said, continuation)
+        assert continuation == TypedContinuation(carry, peer=peer, now=8.0, number=9)
+        answer = reduce(lambda so_far, step: step[0][0](so_far, step[1]), said, continuation)
+        assert len(answer.effects) == len(plain.effects)
+        return answer
 
-    plain = reduce(lambda so_far, step: step[0][1](so_far, step[1]), said, Continuation(7, peer=peer))
-    assert typed(numbers, handler)(encoded(numbers, 1)[0], Continuation(7, peer=peer), 7) == plain
+    given_one = Continuation(7, peer=peer, now=8.0, number=9)
+    plain = reduce(lambda so_far, step: step[0][1](so_far, step[1]), said, given_one)
+    assert typed(numbers, handler)(encoded(numbers, 1)[0], given_one, 7) == plain
+
+
+def test_departures_and_alarms_tell_values() -> None:
+    def leave(peer: Peer, continuation: TypedContinuation[int, int], total: int) -> TypedContinuation[int, int]:
+        return continuation.tell(total + 1, Peer(2), peer.connection)
+
+    def wake(continuation: TypedContinuation[int, int], total: int) -> TypedContinuation[int, int]:
+        return continuation.tell(total + 10, Peer(2), 0)
+
+    def start(_: int, continuation: TypedContinuation[int, int], total: int) -> TypedContinuation[int, int]:
+        return continuation.wake(total, 2.0)
+
+    (one,) = encoded(numbers, 1)
+    left, woken = typed_left(numbers, leave), typed_woken(numbers, wake)
+    inputs: list[Input] = [Came(0.0, Peer(1), one), Came(0.0, Peer(2), one), Left(1.0, Peer(1)), Woken(2.0)]
+    folded = fold(typed(numbers, start), 0, inputs, left=left, woken=woken).unwrap()
+    assert folded.carry == 11
+    assert folded.effects[2:] == (Tell(Peer(2), (one,)), Tell(Peer(2), tuple(encoded(numbers, 0))))
+
+
+def test_a_told_value_that_does_not_encode_is_a_fault_of_the_handler() -> None:
+    def tell(_: int, continuation: TypedContinuation[int, int], total: int) -> TypedContinuation[int, int]:
+        return continuation.tell(total, continuation.peer, 10**5000)
+
+    assert isinstance(fold(typed(numbers, tell), 0, encoded(numbers, 1)).failure().error, TypeError)
 
 
 def test_a_message_that_does_not_decode_leaves_the_carry_and_is_answered_with_the_reason() -> None:

@@ -19,12 +19,13 @@ PUBLIC = {
     """,
     "ipcfold.pointfree": "flat_map send wait ask close",
     "ipcfold.events": "Event Observer Listening Connected Refused Folded Disconnected Stopping Departure Ending",
+    "ipcfold.handlers": "rescue once route Remembered",
     "ipcfold.otel": "observer",
     "ipcfold.testing": """
         simulate Simulation Client Step Connect Send Close Kill Write Hold Release Elapse Shutdown ProtocolMachine
         names media_types messages frames broken_frames cuts chunks handlers Scripted ScriptedError Answer Fail scripts
     """,
-    "ipcfold.codec": "Codec Format Undecodable Unencodable TypedContinuation TypedHandler typed ask send wait",
+    "ipcfold.codec": "Codec Format Undecodable Unencodable TypedContinuation TypedHandler typed typed_left typed_woken ask send wait",
 }
 
 

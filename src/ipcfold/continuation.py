@@ -13,6 +13,7 @@ from ipcfold.message import Message
 from ipcfold.peer import NOBODY, Peer
 
 C = TypeVar("C")
+T = TypeVar("T")
 
 
 class Outcome(Enum):
@@ -100,21 +101,29 @@ class Answer:
     after: int = 0
 
 
-Effect: TypeAlias = Wake | Defer | Tell | Answer
+@final
+@attrs.frozen
+class Rescued:
+    """The handler raised this, and a combinator made it this answer. It sends nothing; an observer finds it in `Folded.effects`."""
+
+    error: Exception
+
+
+Effect: TypeAlias = Wake | Defer | Tell | Answer | Rescued
 """What an answer asks for in addition to responses."""
 
 
 @final
 @attrs.frozen(eq=False, repr=False)
-class Effects:
+class Effects(Generic[T]):
     """The effects of an answer: the last one, after those before it. So thousands of them are not copied at each call."""
 
-    before: Effects | None
-    last: Effect
+    before: Effects[T] | None
+    last: T
 
-    def __iter__(self) -> Iterator[Effect]:
-        found: list[Effect] = []
-        each: Effects | None = self
+    def __iter__(self) -> Iterator[T]:
+        found: list[T] = []
+        each: Effects[T] | None = self
         while each is not None:
             found.append(each.last)
             each = each.before
@@ -150,7 +159,7 @@ class Continuation(Generic[C]):
     """When the server took the message, in seconds since the epoch. It never decreases within a server."""
     number: int = 0
     """The number of the message on its connection; 1 is the first. It is 0 where there is no message."""
-    _effects: Effects | None = None
+    _effects: Effects[Effect] | None = None
 
     def __init__(
         self,
@@ -160,7 +169,7 @@ class Continuation(Generic[C]):
         peer: Peer = NOBODY,
         now: float = 0.0,
         number: int = 0,
-        effects: Effects | None = None,
+        effects: Effects[Effect] | None = None,
     ) -> None:
         # Written by hand for speed, as with `Message`. Each message needs two of these.
         _set_carry(self, carry)
@@ -226,6 +235,18 @@ class Continuation(Generic[C]):
         (Wake(at=35.0),)
         """
         return self._with(carry, Wake(at))
+
+    def carrying(self, carry: T) -> Continuation[T]:
+        """The same answer with another carry, which may have another type.
+
+        >>> Continuation(0).respond(1, Message.text("one")).carrying("text").carry
+        'text'
+        """
+        return Continuation(carry, self.responses, self.outcome, self.peer, self.now, self.number, self._effects)
+
+    def rescued(self, carry: C, error: Exception) -> Continuation[C]:
+        """Note that the handler raised this. It sends nothing, and an observer is told."""
+        return self._with(carry, Rescued(error))
 
     def _ending(self, carry: C, outcome: Outcome) -> Continuation[C]:
         return Continuation(carry, self.responses, outcome, self.peer, self.now, self.number, self._effects)

@@ -211,6 +211,28 @@ class Message:
         octets = _encoded(content) if isinstance(content, str) else content
         return MediaType.of(media_type).map(lambda parsed: cls(parsed, octets))
 
+    def identified(self, key: str) -> Message:
+        """The same message with an identity, so that a server which uses `ipcfold.handlers.once` folds it once.
 
+        The identity is the parameter `id` of the media type.
+
+        >>> Message.text("pay").identified("order 7").identity
+        <Some: order 7>
+        """
+        from urllib.parse import quote  # noqa: PLC0415 - few messages have an identity
+
+        kept = tuple(each for each in self.media_type.parameters if each[0] != _IDENTITY)
+        parameters = (*kept, (_IDENTITY, quote(key, safe="", errors="surrogatepass")))
+        return Message(MediaType(self.media_type.type, self.media_type.subtype, parameters), self.content)
+
+    @property
+    def identity(self) -> Maybe[str]:
+        """The identity of the message, if it has one."""
+        from urllib.parse import unquote  # noqa: PLC0415 - as above
+
+        return self.media_type.parameter(_IDENTITY).map(lambda key: unquote(key, errors="surrogatepass"))
+
+
+_IDENTITY: Final = "id"
 _set_media_type = vars(Message)["media_type"].__set__
 _set_content = vars(Message)["content"].__set__

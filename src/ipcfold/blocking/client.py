@@ -129,8 +129,9 @@ class Process:
     def ask(self, message: Message, timeout: float | None = None) -> Result[Message, AskError]:
         """Send the message and wait for the first response to it, both within `timeout` seconds. The server may answer later.
 
-        Responses to other messages, and what the server tells, stay for `wait`. A response that comes after the timeout is dropped. An `Ended` means that the server
-        folded the message and sent no response. The `acknowledged` of a `TimedOut` says whether the message is known to be folded.
+        Responses to other messages, and what the server tells, stay for `wait`. A response that comes after the timeout is dropped.
+        An `Ended` means that the server folded the message and sent no response. The `acknowledged` of a `TimedOut` says whether
+        the message is known to be folded.
         """
         return self._alone(lambda: self._driver.run(self._verbs.ask(message, timeout, _deadline(timeout))))
 

@@ -9,7 +9,20 @@ needs("cattrs", "codec")
 
 from ipcfold.codec.coding import Codec, Undecodable, Unencodable
 from ipcfold.codec.given import Format
-from ipcfold.codec.handling import TypedContinuation, TypedHandler, typed
+from ipcfold.codec.handling import TypedContinuation, TypedHandler, typed, typed_left, typed_woken
 from ipcfold.codec.verbs import ask, send, wait
 
-__all__ = ["Codec", "Format", "TypedContinuation", "TypedHandler", "Undecodable", "Unencodable", "ask", "send", "typed", "wait"]
+__all__ = [
+    "Codec",
+    "Format",
+    "TypedContinuation",
+    "TypedHandler",
+    "Undecodable",
+    "Unencodable",
+    "ask",
+    "send",
+    "typed",
+    "typed_left",
+    "typed_woken",
+    "wait",
+]

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import is_
 from typing import Any, Generic, TypeAlias, TypeVar, final, overload
 
 import attrs
 from returns.result import Failure, Success
 
 from ipcfold.codec.coding import Codec, Undecodable, encoded
-from ipcfold.continuation import Continuation, Handler, Outcome
+from ipcfold.continuation import (
+    Answer,
+    Continuation,
+    Defer,
+    Effect,
+    Effects,
+    Handler,
+    Leaving,
+    Outcome,
+    Tell,
+    Ticket,
+    Wake,
+    Waking,
+)
 from ipcfold.message import Message
 from ipcfold.peer import NOBODY, Peer
 from ipcfold.result import cases
@@ -17,6 +31,30 @@ from ipcfold.result import cases
 T = TypeVar("T")
 C = TypeVar("C")
 R = TypeVar("R")
+
+
+@final
+@attrs.frozen
+class TypedTell(Generic[R]):
+    """A `Tell` of values."""
+
+    peer: Peer
+    values: tuple[R, ...]
+    after: int = 0
+
+
+@final
+@attrs.frozen
+class TypedAnswer(Generic[R]):
+    """An `Answer` of values."""
+
+    ticket: Ticket
+    values: tuple[R, ...]
+    after: int = 0
+
+
+TypedEffect: TypeAlias = Wake | Defer | TypedTell[R] | TypedAnswer[R]
+"""An `Effect` of values."""
 
 
 @final
@@ -33,22 +71,54 @@ class TypedContinuation(Generic[C, R]):
     responses: tuple[R, ...] = ()
     outcome: Outcome = Outcome.CONTINUE
     peer: Peer = NOBODY
+    now: float = 0.0
+    number: int = 0
+    _effects: Effects[TypedEffect[R]] | None = None
+
+    @property
+    def effects(self) -> tuple[TypedEffect[R], ...]:
+        """See `Continuation.effects`."""
+        return () if self._effects is None else tuple(self._effects)
+
+    @property
+    def ticket(self) -> Ticket:
+        """See `Continuation.ticket`."""
+        return Ticket(self.peer, self.number)
 
     def respond(self, carry: C, *values: R) -> TypedContinuation[C, R]:
         """Send these values to the client, after the earlier responses."""
-        return TypedContinuation(carry, self.responses + values, self.outcome, self.peer)
+        return attrs.evolve(self, carry=carry, responses=self.responses + values)
 
     def continue_(self, carry: C) -> TypedContinuation[C, R]:
         """Continue; the client gets the acknowledgement and the earlier responses."""
-        return TypedContinuation(carry, self.responses, Outcome.CONTINUE, self.peer)
+        return attrs.evolve(self, carry=carry, outcome=Outcome.CONTINUE)
 
     def close(self, carry: C) -> TypedContinuation[C, R]:
         """Close this client's connection after the responses are sent."""
-        return TypedContinuation(carry, self.responses, Outcome.CLOSE, self.peer)
+        return attrs.evolve(self, carry=carry, outcome=Outcome.CLOSE)
 
     def stop(self, carry: C) -> TypedContinuation[C, R]:
         """End the server after the responses are sent; the carry is its result."""
-        return TypedContinuation(carry, self.responses, Outcome.STOP, self.peer)
+        return attrs.evolve(self, carry=carry, outcome=Outcome.STOP)
+
+    def tell(self, carry: C, peer: Peer, *values: R) -> TypedContinuation[C, R]:
+        """See `Continuation.tell`."""
+        return self._with(carry, TypedTell(peer, values, len(self.responses)))
+
+    def defer(self, carry: C) -> TypedContinuation[C, R]:
+        """See `Continuation.defer`."""
+        return self._with(carry, Defer())
+
+    def answer(self, carry: C, ticket: Ticket, *values: R) -> TypedContinuation[C, R]:
+        """See `Continuation.answer`."""
+        return self._with(carry, TypedAnswer(ticket, values, len(self.responses)))
+
+    def wake(self, carry: C, at: float | None) -> TypedContinuation[C, R]:
+        """See `Continuation.wake`."""
+        return self._with(carry, Wake(at))
+
+    def _with(self, carry: C, effect: TypedEffect[R]) -> TypedContinuation[C, R]:
+        return attrs.evolve(self, carry=carry, effects=Effects(self._effects, effect))
 
 
 TypedHandler: TypeAlias = Callable[[T, TypedContinuation[C, R], C], TypedContinuation[C, R]]
@@ -84,7 +154,7 @@ def typed(
     answers: Codec[Any] = codec if responses is None else responses
 
     def handle(message: Message, continuation: Continuation[C], carry: C) -> Continuation[C]:
-        start: TypedContinuation[C, Any] = TypedContinuation(carry, peer=continuation.peer)
+        start: TypedContinuation[C, Any] = _start(continuation)
         match cases(codec.decode(message)):
             case Success(value):
                 return _written(answers, handler(value, start, carry))
@@ -96,14 +166,65 @@ def typed(
     return handle
 
 
+def typed_left(codec: Codec[R], left: Callable[[Peer, TypedContinuation[C, R], C], TypedContinuation[C, R]]) -> Leaving[C]:
+    """Make a `left` of a server from one whose continuation takes values. `codec` is the one of the values that it tells."""
+
+    def leave(peer: Peer, continuation: Continuation[C], carry: C) -> Continuation[C]:
+        start: TypedContinuation[C, R] = _start(continuation)
+        return _written(codec, left(peer, start, carry))
+
+    return leave
+
+
+def typed_woken(codec: Codec[R], woken: Callable[[TypedContinuation[C, R], C], TypedContinuation[C, R]]) -> Waking[C]:
+    """Make a `woken` of a server from one whose continuation takes values. `codec` is the one of the values that it tells."""
+
+    def wake(continuation: Continuation[C], carry: C) -> Continuation[C]:
+        start: TypedContinuation[C, R] = _start(continuation)
+        return _written(codec, woken(start, carry))
+
+    return wake
+
+
+def _start(continuation: Continuation[C]) -> TypedContinuation[C, R]:
+    return TypedContinuation(continuation.carry, peer=continuation.peer, now=continuation.now, number=continuation.number)
+
+
+def _effects(codec: Codec[R], effects: Effects[TypedEffect[R]] | None) -> Effects[Effect] | None:
+    written: Effects[Effect] | None = None
+    last: tuple[R, ...] | None = None
+    messages: tuple[Message, ...] = ()
+    for effect in effects or ():
+        if isinstance(effect, TypedTell | TypedAnswer) and (last is None or not _same(effect.values, last)):
+            last, messages = effect.values, _messages(codec, effect.values)
+        match effect:
+            case TypedTell(peer, _, after):
+                written = Effects(written, Tell(peer, messages, after))
+            case TypedAnswer(ticket, _, after):
+                written = Effects(written, Answer(ticket, messages, after))
+            case Wake() | Defer():
+                written = Effects(written, effect)
+    return written
+
+
+def _same(values: tuple[R, ...], others: tuple[R, ...]) -> bool:
+    """Whether these are the same objects. A value is usually told to many clients, and encoded once."""
+    return len(values) == len(others) and all(map(is_, values, others))
+
+
+def _messages(codec: Codec[R], values: tuple[R, ...]) -> tuple[Message, ...]:
+    match cases(encoded(codec, values)):
+        case Success(messages):
+            return messages
+        case Failure(error):
+            raise TypeError(str(error))  # the server reports it as any other exception of its handler
+
+
 def _written(codec: Codec[R], answer: TypedContinuation[C, R]) -> Continuation[C]:
     if type(answer) is not TypedContinuation:  # for handlers that no type checker has seen
         given = type(answer).__name__
         raise TypeError(
             f"the handler returned {given}, not a TypedContinuation: return what continuation.respond(...) or continue_(...) gives"
         )
-    match cases(encoded(codec, answer.responses)):
-        case Success(messages):
-            return Continuation(answer.carry, messages, answer.outcome, answer.peer)
-        case Failure(error):
-            raise TypeError(str(error))  # the server reports it as any other exception of its handler
+    messages, effects = _messages(codec, answer.responses), _effects(codec, answer._effects)  # noqa: SLF001 - users see a tuple
+    return Continuation(answer.carry, messages, answer.outcome, answer.peer, answer.now, answer.number, effects)

@@ -20,11 +20,13 @@ from ipcfold.continuation import (
     Answer,
     Continuation,
     Defer,
+    Effect,
     Effects,
     Handler,
     Leaving,
     Left,
     Outcome,
+    Rescued,
     Tell,
     Ticket,
     Wake,
@@ -260,7 +262,7 @@ class Fold(Generic[C, P]):
             raise TypeError(f"effects must be what the methods of a continuation make, not {type(effects).__name__}")
         return self._accept(effects, responses, what, given)
 
-    def _accept(self, effects: Effects, responses: tuple[Message, ...], what: Message | Left | Woken, given: Continuation[C]) -> P:
+    def _accept(self, effects: Effects[Effect], responses: tuple[Message, ...], what: Message | Left | Woken, given: Continuation[C]) -> P:
         """Check the effects of an answer, and take them over if all of them are valid. Returns the prepared responses before them.
 
         The client of the message gets what it is told between its responses, in the order of the calls.
@@ -273,6 +275,8 @@ class Fold(Generic[C, P]):
             match effect:
                 case Wake():
                     alarm = self._checked(effect)
+                    continue
+                case Rescued():
                     continue
                 case Defer():
                     if not isinstance(what, Message):

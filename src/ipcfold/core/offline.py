@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from returns.result import Result
 
-from ipcfold.continuation import Came, Continuation, Effects, Handler, Input, Leaving, Left, Outcome, Waking, Woken
+from ipcfold.continuation import Came, Continuation, Effect, Effects, Handler, Input, Leaving, Left, Outcome, Waking, Woken
 from ipcfold.core.wire import Encoder
 from ipcfold.errors import HandlerFailed
 from ipcfold.limits import Limits
@@ -65,7 +65,7 @@ def fold(
         woken=woken is not None,
     )
     responses: list[Message] = []
-    effects: Effects | None = None
+    effects: Effects[Effect] | None = None
     outcome = Outcome.CONTINUE
     numbers = Counter[Peer]()
     closed = set[Peer]()

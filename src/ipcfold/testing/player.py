@@ -18,6 +18,7 @@ from ipcfold.continuation import (
     Leaving,
     Left,
     Outcome,
+    Rescued,
     Tell,
     Ticket,
     Wake,
@@ -277,6 +278,8 @@ class ScriptPlayer(Generic[C]):
             match effect:
                 case Wake(at):
                     shown.append("cancels its alarm" if at is None else f"sets its alarm to {at:g}")
+                case Rescued(error):
+                    shown.append(f"rescues {_brief.repr(error)}")
                 case Defer():
                     shown.append("defers the answer")
                 case Tell(peer, messages):
