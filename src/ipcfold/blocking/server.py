@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeVar, final
@@ -33,8 +34,10 @@ from ipcfold.peer import Name, Trust
 from ipcfold.result import cases, flat_map
 
 if TYPE_CHECKING:
+    from ipcfold.blocking.running import Running
     from ipcfold.core.fold import Handlers
     from ipcfold.events import Observer  # a tenth of the time to import this library, and few observe
+    from ipcfold.local.engine import Engine
 
 C = TypeVar("C")
 
@@ -70,18 +73,42 @@ class Server:
         """
         from ipcfold.core.fold import Handlers  # noqa: PLC0415 - see below
 
+        return self.serve(carry, Handlers(handler, left, woken), lambda _: None)
+
+    def start(self, carry: C, handler: Handler[C], left: Leaving[C] | None = None, woken: Waking[C] | None = None) -> Running[C]:
+        """Serve on a thread of its own. This returns when clients can connect, or when the server cannot serve.
+
+        No signal ends such a server. It ends when `stop` is called, and in good order when the interpreter ends.
+
+        >>> from tempfile import TemporaryDirectory
+        >>> from ipcfold import IPC, Message, Name
+        >>> def count(message, continuation, counter):
+        ...     return continuation.respond(counter + 1, Message.text("pong"))
+        >>> with TemporaryDirectory() as directory, IPC(directory).listen(Name("counter")).start(0, count) as server:
+        ...     with IPC(directory).get(Name("counter")).unwrap() as process:
+        ...         response = process.ask(Message.text("ping"))
+        >>> server.result()
+        <Success: 1>
+        """
+        from ipcfold.blocking.running import Running  # noqa: PLC0415 - see below
+        from ipcfold.core.fold import Handlers  # noqa: PLC0415 - see below
+
         handlers = Handlers(handler, left, woken)
+        return Running(self.name, self.limits.drain, lambda begun: self.serve(carry, handlers, begun))
+
+    def serve(self, carry: C, handlers: Handlers[C], begun: Callable[[Engine[C]], object]) -> Result[C, ListenError[C]]:
+        """Serve, and call `begun` when clients can connect."""
         return flow(
             prepared(self.directory, self.trust),
             flat_map(partial(socket_path, self.name)),
             flat_map(partial(original, "listen at")),
             flat_map(partial(Claim.of, self.name)),
-            flat_map(partial(self._claimed, carry, handlers)),
+            flat_map(partial(self._claimed, carry, handlers, begun)),
         )
 
-    def _claimed(self, carry: C, handlers: Handlers[C], claim: Claim) -> Result[C, ListenError[C]]:
+    def _claimed(self, carry: C, handlers: Handlers[C], begun: Callable[[Engine[C]], object], claim: Claim) -> Result[C, ListenError[C]]:
         try:
-            return flow(self._unshared(claim), flat_map(partial(self._run, carry, handlers)))
+            return flow(self._unshared(claim), flat_map(partial(self._run, carry, handlers, begun)))
         finally:
             try:
                 surely(claim.release)
@@ -101,7 +128,9 @@ class Server:
             case Failure():  # a server is there but does not talk to this process: its name is not taken
                 return Failure(NameTaken(self.name, claim.path, 0))
 
-    def _run(self, carry: C, handlers: Handlers[C], claim: Claim) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
+    def _run(
+        self, carry: C, handlers: Handlers[C], begun: Callable[[Engine[C]], object], claim: Claim
+    ) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
         try:
             # Clients never need these modules, and importing them takes a quarter of the time to import this library.
             from ipcfold.blocking.loop import Loop  # noqa: PLC0415 - clients never need it
@@ -124,6 +153,7 @@ class Server:
                 memory=KEPT,
             )
             engine = Engine(core, claim, self.trust, Log(self.name), self.observe)
+            engine.listens = partial(begun, engine)
         except OSError as error:
             return Failure(SystemFailure("serve at", claim.path, error.strerror or str(error)))
         mode = 0o600 if self.trust is same_user else 0o666

@@ -163,6 +163,7 @@ class Engine(Generic[C]):
         "answered",
         "burst",
         "forked",
+        "listens",
         "observed",
         "thread",
         "wakeup",
@@ -188,6 +189,8 @@ class Engine(Generic[C]):
         self._ending = False
         self.woken = self._heard
         """When the last wait was over."""
+        self.listens: Callable[[], object] = lambda: None
+        """Called once, when clients can connect."""
         self.thread = get_ident()
         """The thread that serves."""
         self.forked = False  # a flag, because the kernel reuses process ids
@@ -212,6 +215,7 @@ class Engine(Generic[C]):
             return Failure(SystemFailure("watch", self._claim.path, error.strerror or str(error)))
         self._core.listening()
         self._tell()
+        self.listens()
         return Success(None)
 
     def accelerate(self, loop: object) -> None:

@@ -20,6 +20,9 @@ _UNCATCHABLE: Final = frozenset(int(getattr(signal, name)) for name in ("SIGKILL
 _BYTES: Final = 64  # one is written for each signal, and few come at once; what is left makes the socket readable again
 _CALLED: Final = 0  # the byte of `Wakeup.call`, which is the number of no signal
 
+_handlers: Final[list[object]] = []
+"""The handlers of the servers that run on the main thread, the outermost first."""
+
 Previous: TypeAlias = Callable[[int, FrameType | None], object] | int | None
 """What `signal.getsignal` returns."""
 
@@ -105,9 +108,14 @@ def handled(signals: Iterable[int], react: Callable[[], None], interrupt: Callab
     # None means a handler that was not set from Python. It could not be restored, so it stays.
     previous = {number: before for number in reactions if (before := signal.getsignal(number)) is not None and before is not signal.SIG_IGN}
 
-    def handle(number: int, _: FrameType | None) -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
         if os.getpid() == owner:
-            reactions[number]()
+            outer = previous[number]
+            try:
+                reactions[number]()
+            finally:
+                if outer in _handlers and callable(outer):  # the handler of a server runs this one, and all of them end
+                    outer(number, frame)
         else:  # in a child forked by the handler the signal has its previous meaning
             signal.signal(number, previous[number])
             os.kill(os.getpid(), number)
@@ -119,6 +127,8 @@ def handled(signals: Iterable[int], react: Callable[[], None], interrupt: Callab
             for number, handler in sorted(previous.items(), key=lambda item: callable(item[1]), reverse=True):
                 stack.callback(_set, number, handler)
             stack.callback(_disown, wakeup)
+            _handlers.append(handle)
+            stack.callback(_handlers.remove, handle)
             for number in previous:
                 signal.signal(number, handle)
             while wakeup.read():  # what came before these handlers was meant for the previous ones

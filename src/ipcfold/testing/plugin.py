@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from tempfile import TemporaryDirectory
-from threading import Condition, Thread, get_ident
+from threading import Condition
 from traceback import format_stack
 from typing import Any, Final, Generic, Protocol, TypeVar, final
 
@@ -20,9 +20,9 @@ import attrs
 import pytest
 from returns.result import Failure, Result, Success
 
-from ipcfold import IPC, Handler, HandlerFailed, ListenError, Name, Process, cases
+from ipcfold import IPC, Handler, HandlerFailed, ListenError, Name, Process, TimedOut, cases
+from ipcfold.continuation import Leaving, Waking
 from ipcfold.events import Connected, Disconnected, Event, Folded, Listening, Refused, Stopping
-from ipcfold.local.engine import Engine, running
 from ipcfold.testing.simulation import kept
 
 C = TypeVar("C")
@@ -36,7 +36,16 @@ _SERVER: Final = Name("server")
 class Running(Generic[C]):
     """A server on a thread."""
 
-    def __init__(self, ipc: IPC, name: Name, handler: Handler[C], carry: C, patience: float) -> None:
+    def __init__(
+        self,
+        ipc: IPC,
+        name: Name,
+        handler: Handler[C],
+        carry: C,
+        patience: float,
+        left: Leaving[C] | None = None,
+        woken: Waking[C] | None = None,
+    ) -> None:
         """`serve` makes these."""
         self._patience = patience
         self.name = name
@@ -45,11 +54,7 @@ class Running(Generic[C]):
         self._ipc = ipc
         self._asked = False
         self._told = Condition()
-        self._engine: Engine[Any] | None = None  # Any: `running` has engines of every carry
-        self._result: Result[C, ListenError[C]] | None = None
-        self._thread = Thread(target=self._run, args=(handler, carry), name=f"ipcfold server {name}", daemon=True)
-        self._thread.start()
-        self._until(lambda: True if self.events or self._result is not None else None)
+        self._server = attrs.evolve(ipc, observe=self._observe).listen(name).start(carry, handler, left, woken)
 
     def connect(self) -> Process:
         """Connect to the server. The test fails here if the server has ended."""
@@ -66,11 +71,14 @@ class Running(Generic[C]):
     def stop(self) -> Result[C, ListenError[C]]:
         """End the server in good order, as a signal does, and return its result."""
         self._asked = True
-        if self._engine is not None:
-            self._engine.end()
-        result = self._until(lambda: self._result)
-        self._thread.join(self._patience)
-        return result
+        self._server.stop()
+        match cases(self._server.result(self._patience)):
+            case Success(carry):
+                return Success(carry)
+            case Failure(error):
+                if isinstance(error, TimedOut):
+                    raise AssertionError(self._stuck())
+                return Failure(error)
 
     def finish(self) -> None:
         """End the server. Raise if it failed and the test did not call `stop`."""
@@ -81,16 +89,8 @@ class Running(Generic[C]):
             case _:
                 pass
 
-    def _run(self, handler: Handler[C], carry: C) -> None:
-        result = attrs.evolve(self._ipc, observe=self._observe).listen(self.name)(carry, handler)
-        with self._told:
-            self._engine, self._result = None, result
-            self._told.notify_all()
-
     def _observe(self, event: Event) -> None:
         with self._told:
-            if isinstance(event, Listening):
-                self._engine = next(engine for engine in running if engine.thread == get_ident())
             self.events.append(event)
             self._told.notify_all()
         if self._ipc.observe is not None:
@@ -101,16 +101,22 @@ class Running(Generic[C]):
             self._told.wait_for(lambda: found() is not None, self._patience)
             result = found()
         if result is None:
-            frame = sys._current_frames().get(self._thread.ident or 0)  # noqa: SLF001 - the documented way to another thread's stack
-            where = "".join(format_stack(frame)) if frame is not None else "it has ended"
-            raise AssertionError(f"the server {str(self.name)!r} got no further within {self._patience:g} s:\n{where}")
+            raise AssertionError(self._stuck())
         return result
+
+    def _stuck(self) -> str:
+        """Where the server is, for the report of a test that waited for it in vain."""
+        frame = sys._current_frames().get(self._server.thread.ident or 0)  # noqa: SLF001 - the documented way to another thread's stack
+        where = "".join(format_stack(frame)) if frame is not None else "it has ended"
+        return f"the server {str(self.name)!r} got no further within {self._patience:g} s:\n{where}"
 
 
 class Serve(Protocol):
     """The type of the fixture `serve`."""
 
-    def __call__(self, handler: Handler[C], carry: C, name: Name = ...) -> Running[C]:
+    def __call__(
+        self, handler: Handler[C], carry: C, name: Name = ..., *, left: Leaving[C] | None = ..., woken: Waking[C] | None = ...
+    ) -> Running[C]:
         """Start a server of this handler and first carry, and return it once it listens. Its default name is `server`."""
         ...
 
@@ -134,8 +140,15 @@ def serving(ipc: IPC, servers: list[Running[Any]] | None = None, *, patience: fl
     """
     with ExitStack() as ending:
 
-        def serve(handler: Handler[C], carry: C, name: Name = _SERVER) -> Running[C]:
-            server = Running(ipc, name, handler, carry, patience)
+        def serve(
+            handler: Handler[C],
+            carry: C,
+            name: Name = _SERVER,
+            *,
+            left: Leaving[C] | None = None,
+            woken: Waking[C] | None = None,
+        ) -> Running[C]:
+            server = Running(ipc, name, handler, carry, patience, left, woken)
             if servers is not None:
                 servers.append(server)
             ending.callback(server.finish)
