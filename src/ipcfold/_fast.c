@@ -91,7 +91,7 @@
     X("ipcfold.core.server_connection", Shared, paused) \
     X("ipcfold.core.fold", Fold, _carry) X("ipcfold.core.fold", Fold, _timeout) X("ipcfold.core.fold", Fold, asked) \
     X("ipcfold.core.fold", Fold, deadline) X("ipcfold.core.fold", Fold, stopped) X("ipcfold.core.fold", Fold, waiting) \
-    X("ipcfold.core.fold", Fold, _offset) X("ipcfold.core.fold", Fold, _time) X("ipcfold.core.fold", Fold, rings) \
+    X("ipcfold.core.fold", Fold, _time) X("ipcfold.core.fold", Fold, rings) \
     X("ipcfold.core.server_connection", ServerConnection, _begun) X("ipcfold.core.server_connection", ServerConnection, _decoder) \
     X("ipcfold.core.server_connection", ServerConnection, _frames) X("ipcfold.core.server_connection", ServerConnection, _since) \
     X("ipcfold.core.server_connection", ServerConnection, behind) X("ipcfold.core.server_connection", ServerConnection, hearing) \
@@ -923,21 +923,13 @@ static int keep(Burst *self, PyObject *core, PyObject *end, PyObject *answer, do
     return 1;
 }
 
-/* Note that a message is taken: its number on its connection, and the time, which never decreases. Returns whether it raised nothing. */
-static int count_and_time(PyObject *fold, PyObject *end, double now)
-{
-    double before = PyFloat_AsDouble(AT(fold, Fold, _time)), time = now + PyFloat_AsDouble(AT(fold, Fold, _offset));
-    return put_number(&AT(end, ServerConnection, number), number(AT(end, ServerConnection, number)) + 1) &&
-           (time <= before || put_time(&AT(fold, Fold, _time), time));
-}
-
 /* Fold one message. Returns 1, 0 after an exception; `more` says that Python has to look after this client or the fold. */
 static int fold_one(Burst *self, PyObject *loop, PyObject *end, const char *content, Py_ssize_t size, double *now, int *more)
 {
     PyObject *engine = AT(loop, Loop, _engine), *core = AT(engine, Engine, _core), *fold = AT(core, ServerCore, _fold);
     PyObject *decoder = AT(end, ServerConnection, _decoder), *carry = Py_NewRef(AT(fold, Fold, _carry)), *answer = NULL, *pair;
     PyObject *message = new_message(AT(decoder, Decoder, _usual), content, size);
-    PyObject *continuation = message && count_and_time(fold, end, *now)
+    PyObject *continuation = message && put_number(&AT(end, ServerConnection, number), number(AT(end, ServerConnection, number)) + 1)
                                  ? new_continuation(carry, EMPTY, CONTINUE, AT(end, ServerConnection, peer), AT(fold, Fold, _time),
                                                     AT(end, ServerConnection, number), Py_None)
                                  : NULL;
@@ -1061,7 +1053,10 @@ static PyObject *wait_for_events(PyObject *burst, PyObject *const *args, Py_ssiz
             break;
         }
         double heard = now = monotonic(), share = fmax(SHARE, BURST / fmax(1, ready));
-        if (!put_time(&AT(AT(AT(engine, Engine, _core), ServerCore, _fold), Fold, _offset), epoch() - now)) {
+        /* All messages of one wait are taken at this time, which never decreases. */
+        PyObject *fold = AT(AT(engine, Engine, _core), ServerCore, _fold);
+        double time = epoch();
+        if (time > PyFloat_AsDouble(AT(fold, Fold, _time)) && !put_time(&AT(fold, Fold, _time), time)) {
             Py_CLEAR(others);
             break;
         }

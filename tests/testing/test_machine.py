@@ -115,6 +115,79 @@ def fail(message: Message, continuation: Continuation[int], count: int) -> Conti
     raise KeyError(message.content)
 
 
+Lease = tuple[frozenset[Peer], float]
+"""Who has ever had the lock, and until when somebody has it."""
+FREE: Lease = (frozenset(), 0.0)
+
+
+def naive_lease(message: Message, continuation: Continuation[Lease], carry: Lease) -> Continuation[Lease]:
+    """A lock that is given for 30 seconds. Whoever has ever had it can unlock it, also after the lease was given to another client."""
+    holders, until = carry
+    if message == UNLOCK:
+        return continuation.continue_((holders, 0.0) if continuation.peer in holders else carry)
+    if continuation.now < until:
+        return continuation.respond(carry, BUSY)
+    until = continuation.now + 30
+    return continuation.respond((holders | {continuation.peer}, until), Message.text(f"until {until}"))
+
+
+Held = tuple[Peer, float] | None
+
+
+def right_lease(message: Message, continuation: Continuation[Held], held: Held) -> Continuation[Held]:
+    """A lock that is given for 30 seconds, and that only its holder can unlock."""
+    if message == UNLOCK:
+        if held is None or held[0] != continuation.peer:
+            return continuation
+        return continuation.wake(None, None)
+    if held is not None:
+        return continuation.respond(held, BUSY)
+    until = continuation.now + 30
+    granted = continuation.respond((continuation.peer, until), Message.text(f"until {until}"))
+    return granted.wake(granted.carry, until)
+
+
+class Leases(ProtocolMachine[C], Generic[C]):
+    epoch = 1.7e9
+
+    def messages(self, client: Client) -> st.SearchStrategy[Message]:
+        return st.sampled_from([LOCK, UNLOCK])
+
+    @invariant()
+    def only_one_has_the_lease(self) -> None:
+        assert sum(map(self.holds, self.seen)) <= 1
+
+    def holds(self, client: Client) -> bool:
+        until = 0.0
+        for message, answer in zip(client.sent, client.answers, strict=True):
+            given = [float(each.content[6:]) for each in answer if each != BUSY]
+            until = given[0] if given else 0.0 if message == UNLOCK else until
+        return self.now < until and client.departure is None
+
+
+class NaiveLeases(Leases[Lease]):
+    def server(self) -> tuple[Lease, Handler[Lease]]:
+        return FREE, naive_lease
+
+
+class RightLeases(Leases[Held]):
+    def server(self) -> tuple[Held, Handler[Held]]:
+        return None, right_lease
+
+    def left(self, peer: Peer, continuation: Continuation[Held], carry: Held) -> Continuation[Held]:
+        if carry is None or carry[0] != peer:
+            return continuation
+        return continuation.wake(None, None)
+
+    def woken(self, continuation: Continuation[Held], carry: Held) -> Continuation[Held]:
+        assert carry is not None
+        assert carry[1] == continuation.now
+        return continuation.continue_(None)
+
+
+TestRightLeases = RightLeases.TestCase
+
+
 def found(machine: type[ProtocolMachine[C]], error: type[BaseException]) -> list[str]:
     """What clients do, and how the handler fails, in the example that the machine ends with."""
     with pytest.raises(error) as raised:
@@ -128,6 +201,17 @@ def test_a_lock_that_anybody_can_unlock_is_proved_wrong_by_the_shortest_conversa
         "ann sends text/plain b'lock'",
         "bob sends text/plain b'unlock'",
         "bob sends text/plain b'lock'",
+    ]
+
+
+def test_a_naive_lease_is_proved_wrong_by_a_conversation_without_a_step_that_is_not_needed() -> None:
+    lines = found(NaiveLeases, AssertionError)
+    assert lines == [
+        "ann sends text/plain b'lock'",
+        "ann sends text/plain b'unlock'",
+        "bob sends text/plain b'lock'",
+        "ann sends text/plain b'unlock'",
+        "ann sends text/plain b'lock'",
     ]
 
 

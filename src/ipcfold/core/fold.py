@@ -363,7 +363,9 @@ class Fold(Generic[C, P]):
 
     def stop(self, ending: Ending) -> None:
         """End the fold. The handler may still answer its current input; the waiting messages are dropped, departures are not."""
-        self.waiting = deque(each for each in self.waiting if each[1] is None)
+        departures = [each for each in self.waiting if each[1] is None]
+        self.waiting.clear()
+        self.waiting.extend(departures)
         self.deadline = self._alarm = self.rings = inf
         if not self.stopped:
             self.stopped = True

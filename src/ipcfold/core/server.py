@@ -64,6 +64,7 @@ class ServerCore(Generic[C]):
         "accepting",
         "events",
         "shared",
+        "waiting",
     )
 
     def __init__(
@@ -107,6 +108,8 @@ class ServerCore(Generic[C]):
             left=left,
             woken=woken,
         )
+        self.waiting = self._fold.waiting
+        """The inputs that the handler is not asked for yet."""
         self._heartbeat = heartbeat
         self._limits = limits
         self._accounted = now  # until when the paused time is counted
@@ -120,11 +123,6 @@ class ServerCore(Generic[C]):
     def over(self) -> bool:
         """Whether the fold has ended and every connection is gone."""
         return self._fold.stopped and not self._ends and self._fold.asked is None and not self._fold.waiting
-
-    @property
-    def unasked(self) -> bool:
-        """Whether a turn would find an input for the handler that the last one did not."""
-        return self._fold.asked is None and bool(self._fold.waiting)
 
     def clock(self, offset: float) -> None:
         """See `Fold.clock`."""

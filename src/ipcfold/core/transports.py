@@ -72,7 +72,7 @@ class Transports(Generic[C]):
                     self._look_after(end, transport, now)
                 else:  # an interrupt came between the two steps of adding it
                     core.disconnect(end)
-            if not core.shared.changed and (turn[0] is not None or not core.unasked):
+            if not core.shared.changed and (turn[0] is not None or not core.waiting):
                 return turn
 
     def write(self, end: ServerConnection, now: float) -> None:

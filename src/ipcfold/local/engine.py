@@ -184,6 +184,7 @@ class Engine(Generic[C]):
         self._listener: Listener | None = None
         self._accepted = 0
         self._heard = monotonic()
+        core.clock(time() - self._heard)
         self._rotation = self._heard
         self._rotated = 0  # events since then
         self._ending = False
@@ -243,7 +244,6 @@ class Engine(Generic[C]):
             raise ForkedError
         core, listener = self._core, self._listener
         now = monotonic()
-        core.clock(time() - now)
         due = self._transports.settle(now, self._heard)[2]
         if not core.accepting:
             if core.over:

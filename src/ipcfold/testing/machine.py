@@ -103,6 +103,11 @@ class ProtocolMachine(RuleBasedStateMachine, Generic[C]):
         return self._player.carry
 
     @property
+    def now(self) -> float:
+        """`Continuation.now` of an input that the server would take now."""
+        return self.epoch + self._player.elapsed
+
+    @property
     def seen(self) -> tuple[Client, ...]:
         """The messages and responses of each client, also of those that are gone."""
         return self._player.clients

@@ -128,6 +128,11 @@ class ScriptPlayer(Generic[C]):
         return last_carry(self._network.result)
 
     @property
+    def elapsed(self) -> float:
+        """The seconds that have passed."""
+        return self._network.now
+
+    @property
     def events(self) -> tuple[Event, ...]:
         """The events that an observer of the server would get, until now."""
         return tuple(self._network.events)
