@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from returns.result import Failure, Success
 
 from ipcfold import ConnectionLost, Continuation, HandlerFailed, Limits, MediaType, Message, Name, Peer, ReservedMessage, fold
-from ipcfold.continuation import Answer, Came, Defer, Input, Left, Tell, Ticket
+from ipcfold.continuation import Answer, Came, Defer, Effects, Input, Left, Tell, Ticket
 from ipcfold.core.client_connection import ClientConnection
 from ipcfold.core.server import ServerCore
 from ipcfold.core.server_connection import ServerConnection
 from ipcfold.core.verbs import Verbs
 from ipcfold.core.wire import MARK, Broken, Decoder, Encoder, RefusedError, Signal, encode, unmarked
-from ipcfold.events import Departure, Disconnected
+from ipcfold.events import Departure, Disconnected, Ending
 from ipcfold.testing import Connect, Hold, Kill, Release, Send, Step, media_types, messages, scripts, simulate
 
 ANN, BOB = Peer(1, 10), Peer(2, 20)
@@ -167,6 +167,7 @@ WRONG: dict[str, tuple[Callable[[Continuation[int]], Continuation[int]], str]] =
     "answering twice": (lambda given: given.defer(1).answer(1, KEPT, ONE).answer(1, KEPT, ONE), "is not open"),
     "answering before deferring": (lambda given: given.answer(1, KEPT, ONE).defer(1), "is not open"),
     "answering a ticket of another server": (lambda given: given.answer(1, Ticket(BOB, 1), ONE), "is no client of this server"),
+    "an effect of another kind": (lambda given: Continuation(1, peer=given.peer, effects=Effects(None, "x")), "effects must be what"),  # type: ignore[arg-type]  # so
     "answering no ticket": (lambda given: given.answer(1, 1, ONE), "only a Ticket can be answered, not int"),  # type: ignore[arg-type]  # so
 }
 
@@ -312,6 +313,33 @@ def test_a_client_that_has_not_accepted_or_is_closing_is_told_nothing() -> None:
     size = end.outbox.size
     end.tell([b"x"], 1000, 0.0)
     assert end.outbox.size == size
+
+
+def test_departures_are_folded_though_everything_was_closed_at_once() -> None:
+    core = ServerCore(0, name=Name("server"), heartbeat=1.0, limits=Limits(), timeout=None, now=0.0, left=True)
+    for peer in (ANN, BOB):
+        core.connect(peer, 0.0)
+    core.broken(Ending.BROKEN)
+    gone = list[object]()
+    while (asked := core.ask(1.0)) is not None:
+        gone.append(asked[0])
+        core.answered(asked[1].continue_(asked[1].carry + 1), 1.0, 1.0)
+    assert gone == [Left(0.0, ANN), Left(1.0, BOB)]
+    assert (core.over, core.result()) == (True, Success(2))
+
+
+def test_what_a_client_is_told_after_its_connection_has_ended_is_dropped() -> None:
+    core = ServerCore(0, name=Name("server"), heartbeat=1.0, limits=Limits(), timeout=None, now=0.0)
+    ends = [core.connect(peer, 0.0) for peer in (ANN, BOB)]
+    for end in ends:
+        assert end is not None
+        end.receive(Signal.START_OK.frame + encode(ONE), 0.0)
+    asked = core.turn(0.0, 0.0)[0]
+    assert asked is not None
+    assert ends[1] is not None
+    core.disconnect(ends[1])
+    core.answered(asked[1].tell(1, BOB, TWO), 0.0, 0.0)
+    assert core.result() == Success(1)
 
 
 def test_the_effects_of_an_answer_are_in_order() -> None:

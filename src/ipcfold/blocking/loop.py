@@ -14,7 +14,8 @@ from returns.result import Failure, Result, Success
 
 from ipcfold.blocking.flusher import Flusher
 from ipcfold.continuation import Handler
-from ipcfold.core.fold import Ask, Handlers
+from ipcfold.core.fold import Ask
+from ipcfold.core.functions import Handlers
 from ipcfold.errors import HandlerFailed, SystemFailure, UsedAfterFork
 from ipcfold.events import Ending
 from ipcfold.local.claim import Claim

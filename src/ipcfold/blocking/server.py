@@ -35,7 +35,7 @@ from ipcfold.result import cases, flat_map
 
 if TYPE_CHECKING:
     from ipcfold.blocking.running import Running
-    from ipcfold.core.fold import Handlers
+    from ipcfold.core.functions import Handlers
     from ipcfold.events import Observer  # a tenth of the time to import this library, and few observe
     from ipcfold.local.engine import Engine
 
@@ -71,7 +71,7 @@ class Server:
         Folding ends with a `stop` of the handler, one of the signals, or the timeout; then every client is asked
         to close and has `limits.drain` seconds to confirm. Departures are still folded, and alarms are not.
         """
-        from ipcfold.core.fold import Handlers  # noqa: PLC0415 - see below
+        from ipcfold.core.functions import Handlers  # noqa: PLC0415 - see below
 
         return self.serve(carry, Handlers(handler, left, woken), lambda _: None)
 
@@ -91,7 +91,7 @@ class Server:
         <Success: 1>
         """
         from ipcfold.blocking.running import Running  # noqa: PLC0415 - see below
-        from ipcfold.core.fold import Handlers  # noqa: PLC0415 - see below
+        from ipcfold.core.functions import Handlers  # noqa: PLC0415 - see below
 
         handlers = Handlers(handler, left, woken)
         return Running(self.name, self.limits.drain, lambda begun: self.serve(carry, handlers, begun))

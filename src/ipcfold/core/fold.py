@@ -13,7 +13,6 @@ from collections.abc import Callable
 from math import inf
 from typing import Final, Generic, TypeAlias, TypeVar, final
 
-import attrs
 from returns.result import Failure, Result, Success
 
 from ipcfold.continuation import (
@@ -22,17 +21,15 @@ from ipcfold.continuation import (
     Defer,
     Effect,
     Effects,
-    Handler,
-    Leaving,
     Left,
     Outcome,
     Rescued,
     Tell,
     Ticket,
     Wake,
-    Waking,
     Woken,
 )
+from ipcfold.core.members import Members
 from ipcfold.errors import HandlerFailed
 from ipcfold.events import Ending, Event, Folded, Stopping
 from ipcfold.message import Message
@@ -53,33 +50,6 @@ Sent: TypeAlias = tuple[Peer, P, bool]
 
 
 @final
-@attrs.frozen
-class Handlers(Generic[C]):
-    """The functions that a server folds, as one."""
-
-    handler: Handler[C]
-    left: Leaving[C] | None = None
-    woken: Waking[C] | None = None
-
-    def __attrs_post_init__(self) -> None:
-        if not callable(self.handler):
-            raise TypeError(f"a handler is wanted after the carry, not {self.handler!r:.80}")
-        for name, function in (("left", self.left), ("woken", self.woken)):
-            if function is not None and not callable(function):
-                raise TypeError(f"a function is wanted as {name}, not {function!r:.80}")
-
-    def __call__(self, what: Message | Left | Woken, continuation: Continuation[C]) -> Continuation[C]:
-        """Call the function that this input is for."""
-        match what:
-            case Left(peer=peer):
-                return continuation if self.left is None else self.left(peer, continuation, continuation.carry)
-            case Woken():
-                return continuation if self.woken is None else self.woken(continuation, continuation.carry)
-            case _:
-                return self.handler(what, continuation, continuation.carry)
-
-
-@final
 class Fold(Generic[C, P]):
     """The fold over the messages of many peers; `prepare` makes their responses ready to send."""
 
@@ -89,11 +59,9 @@ class Fold(Generic[C, P]):
         "_left",
         "_mark",
         "_members",
-        "_most",
         "_name",
         "_observed",
         "_offset",
-        "_open",
         "_prepare",
         "_report",
         "_time",
@@ -131,9 +99,7 @@ class Fold(Generic[C, P]):
         self._name = name
         self._prepare = prepare
         self._mark = mark or (lambda messages, _: prepare(messages))
-        self._members = dict[int, Peer]()  # the peers whose departure the handler does not know, by connection
-        self._most = 0  # the largest number of a connection
-        self._open = dict[int, set[int]]()  # the numbers of the messages whose answer is open, by connection
+        self._members = Members()
         self.sent: list[Sent[P]] = []
         """What the last valid answer sends in addition to its responses; the caller empties it."""
         self._report = report
@@ -169,8 +135,7 @@ class Fold(Generic[C, P]):
 
     def join(self, peer: Peer) -> None:
         """Note that the peer is there, and can be told something."""
-        self._members[peer.connection] = peer
-        self._most = max(self._most, peer.connection)
+        self._members.join(peer)
 
     def depart(self, peer: Peer) -> None:
         """Note that the peer is gone. It offers no more messages."""
@@ -201,8 +166,7 @@ class Fold(Generic[C, P]):
                 if not self.stopped:
                     return message, Continuation(self._carry, (), _CONTINUE, peer, time, number)
                 continue
-            self._members.pop(peer.connection, None)
-            self._open.pop(peer.connection, None)
+            self._members.leave(peer)
             if self._left and self.failure is None:
                 return Left(time, peer), Continuation(self._carry, (), _CONTINUE, peer, time)
         return None
@@ -267,7 +231,8 @@ class Fold(Generic[C, P]):
 
         The client of the message gets what it is told between its responses, in the order of the calls.
         """
-        alarm, opened, closed = self._alarm, False, set[Ticket]()
+        alarm, closed = self._alarm, set[Ticket]()
+        deferred: Ticket | None = None
         sent, done = list[Sent[P]](), 0
         head: P | None = None
         messages: object = None
@@ -281,12 +246,12 @@ class Fold(Generic[C, P]):
                 case Defer():
                     if not isinstance(what, Message):
                         raise TypeError("only the answer to a message can be deferred")
-                    opened = True
+                    deferred = given.ticket
                     continue
                 case Tell(peer=peer):
-                    late, there = 0, self._is_there(peer)
+                    late, there = 0, self._members.has(peer)
                 case Answer(ticket=ticket):
-                    there = self._takes(ticket, closed, given if opened else None)
+                    there = self._members.takes(ticket, closed, deferred)
                     peer, late = ticket.peer, ticket.number
                     closed.add(ticket)
                 case _:
@@ -304,39 +269,13 @@ class Fold(Generic[C, P]):
             head = self._prepare(responses)
         elif done < len(responses):
             sent.append((given.peer, self._prepare(responses[done:]), True))
-        self._take_over(alarm, closed, given.ticket if opened else None)
-        self.sent = sent
-        return head
-
-    def _take_over(self, alarm: float, closed: set[Ticket], opened: Ticket | None) -> None:
-        self._alarm = alarm
+        self._alarm, self.sent = alarm, sent
         self.rings = inf if self.stopped else alarm - self._offset
-        if opened is not None and opened.peer.connection in self._members:
-            self._open.setdefault(opened.peer.connection, set()).add(opened.number)
+        if deferred is not None:
+            self._members.defer(deferred)
         for ticket in closed:
-            self._open.get(ticket.peer.connection, set()).discard(ticket.number)
-
-    def _is_there(self, peer: object) -> bool:
-        """Whether this peer of the fold is still there. Raises for what is no peer of it."""
-        if type(peer) is not Peer:
-            raise TypeError(f"only a Peer can be told something, not {type(peer).__name__}: use the peer of a continuation")
-        member = self._members.get(peer.connection)
-        if member == peer:
-            return True
-        if member is None and 0 < peer.connection <= self._most:
-            return False
-        raise TypeError(f"{peer} is no client of this server: use the peer of a continuation that the server gave")
-
-    def _takes(self, ticket: object, closed: set[Ticket], deferred: Continuation[C] | None) -> bool:
-        """Whether the client of this ticket is still there. Raises if the ticket is not open. `deferred`: what this answer defers."""
-        if type(ticket) is not Ticket:
-            raise TypeError(f"only a Ticket can be answered, not {type(ticket).__name__}: use the ticket of a continuation")
-        if not self._is_there(ticket.peer):
-            return False
-        now = deferred is not None and ticket == deferred.ticket
-        if ticket in closed or not (now or ticket.number in self._open.get(ticket.peer.connection, ())):
-            raise TypeError(f"{ticket} is not open: answer a message that was deferred, and answer it once")
-        return True
+            self._members.close(ticket)
+        return head
 
     def _checked(self, effect: Wake) -> float:
         """The time of the alarm; infinite for none."""

@@ -51,7 +51,8 @@ def fold(
     >>> folded.carry, [response.content for response in folded.responses]
     (2, [b'pong', b'pong'])
     """
-    from ipcfold.core.fold import Fold, Handlers  # noqa: PLC0415 - a client never folds, and the events take a tenth of the time to import this library
+    from ipcfold.core.fold import Fold  # noqa: PLC0415 - a client never folds, and the events take a tenth of the time to import this library
+    from ipcfold.core.functions import Handlers  # noqa: PLC0415 - imports the same
 
     handlers, encoder = Handlers(handler, left, woken), Encoder(limits or Limits())
     folding = Fold(

@@ -224,10 +224,9 @@ class ServerCore(Generic[C]):
         asked = fold.asked
         responses = fold.answered(continuation, now, since)
         told = fold.sent
-        if told:
+        if told and responses is not None and asked is not None:
             fold.sent = []
-            if responses is not None and asked is not None:
-                responses = [*responses, *self._send(told, asked[1].peer, now)]
+            responses = [*responses, *self._send(told, asked[1].peer, now)]
         end = None
         if responses is not None and asked is not None and (end := self._ends.get(asked[1].peer.connection)) is not None:
             try:

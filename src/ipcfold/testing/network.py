@@ -16,7 +16,7 @@ from returns.result import Failure, Result, Success
 
 from ipcfold.continuation import Continuation, Handler, Leaving, Left, Waking, Woken
 from ipcfold.core.client_connection import ClientConnection
-from ipcfold.core.fold import Handlers
+from ipcfold.core.functions import Handlers
 from ipcfold.core.server import ServerCore, Turn
 from ipcfold.core.server_connection import ServerConnection
 from ipcfold.core.transports import READ, Transports

@@ -1,0 +1,67 @@
+"""The clients that a fold can tell something, and the answers that they wait for.
+
+What is there depends on the inputs of the fold alone: a client is there until its departure is folded. So the fold of a record judges
+each answer as the server did.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+from ipcfold.continuation import Ticket
+from ipcfold.peer import Peer
+
+
+@final
+class Members:
+    """The clients of a fold, by the numbers of their connections."""
+
+    __slots__ = ("_most", "_open", "_peers")
+
+    def __init__(self) -> None:
+        self._peers = dict[int, Peer]()
+        self._most = 0  # the largest number of a connection
+        self._open = dict[int, set[int]]()  # the numbers of the messages whose answer is open
+
+    def join(self, peer: Peer) -> None:
+        """Add a client."""
+        self._peers[peer.connection] = peer
+        self._most = max(self._most, peer.connection)
+
+    def leave(self, peer: Peer) -> None:
+        """Remove a client."""
+        self._peers.pop(peer.connection, None)
+        self._open.pop(peer.connection, None)
+
+    def defer(self, ticket: Ticket) -> None:
+        """Open an answer."""
+        if ticket.peer.connection in self._peers:
+            self._open.setdefault(ticket.peer.connection, set()).add(ticket.number)
+
+    def close(self, ticket: Ticket) -> None:
+        """Note that an answer is given."""
+        self._open.get(ticket.peer.connection, set()).discard(ticket.number)
+
+    def has(self, peer: object) -> bool:
+        """Whether this client is still there. Raises for what never was a client."""
+        if type(peer) is not Peer:
+            raise TypeError(f"only a Peer can be told something, not {type(peer).__name__}: use the peer of a continuation")
+        member = self._peers.get(peer.connection)
+        if member == peer:
+            return True
+        if member is None and 0 < peer.connection <= self._most:
+            return False
+        raise TypeError(f"{peer} is no client of this server: use the peer of a continuation that the server gave")
+
+    def takes(self, ticket: object, closed: set[Ticket], deferred: Ticket | None) -> bool:
+        """Whether the client of this ticket is still there. Raises if the ticket is not open.
+
+        `closed`, `deferred`: what the answer at hand has answered and deferred so far.
+        """
+        if type(ticket) is not Ticket:
+            raise TypeError(f"only a Ticket can be answered, not {type(ticket).__name__}: use the ticket of a continuation")
+        if not self.has(ticket.peer):
+            return False
+        if ticket in closed or not (ticket == deferred or ticket.number in self._open.get(ticket.peer.connection, ())):
+            raise TypeError(f"{ticket} is not open: answer a message that was deferred, and answer it once")
+        return True
