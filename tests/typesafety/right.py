@@ -10,12 +10,13 @@ from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
 from ipcfold import (
-    IPC, AskError, CloseError, ConnectError, Continuation, Handler, HandlerFailed, InvalidMediaType, InvalidName, ListenError, MediaType,
-    Message, Name, Process, ReceiveError, SendError, Server, TimedOut, cases, fold,
+    IPC, AskError, Came, CloseError, ConnectError, Continuation, Handler, HandlerFailed, InvalidMediaType, InvalidName, ListenError, MediaType,
+    Message, Name, Peer, Process, ReceiveError, SendError, Server, TimedOut, Woken, cases, fold,
 )  # fmt: skip
 from ipcfold import codec as typed_verbs
 from ipcfold.codec import Codec, TypedContinuation, Undecodable, Unencodable, typed
 from ipcfold.events import Connected, Departure, Disconnected, Event, Folded, Listening, Refused, Stopping
+from ipcfold.handlers import Remembered, once, rescue, route
 from ipcfold.otel import observer
 from ipcfold.pointfree import ask, close, flat_map, send, wait
 from ipcfold.testing import Client, Elapse, Kill, ProtocolMachine, Send, Simulation, messages, simulate
@@ -47,6 +48,23 @@ assert_type(IPC().listen(Name("x"))(0, lambda message, continuation, carry: cont
 nothing_yet: list[bytes] = []
 assert_type(IPC().listen(Name("x"))(nothing_yet, collect), Result[list[bytes], ListenError[list[bytes]]])
 assert_type(fold(count, 0, [Message.text("ping")]), Result[Continuation[int], HandlerFailed[int]])
+
+
+def left(peer: Peer, continuation: Continuation[int], counter: int) -> Continuation[int]:
+    return continuation.tell(counter - 1, peer, Message.text("bye")).wake(counter - 1, continuation.now + 5)
+
+
+def woken(continuation: Continuation[int], counter: int) -> Continuation[int]:
+    return continuation.defer(counter).answer(counter, continuation.ticket, Message.text("late")).wake(counter, None)
+
+
+assert_type(IPC().listen(Name("x"))(0, count, left, woken), Result[int, ListenError[int]])
+assert_type(IPC().listen(Name("x")).start(0, count, left=left).result(1.0), Result[int, ListenError[int] | TimedOut])
+assert_type(fold(count, 0, [Came(0.0, Peer(1), Message.text("x")), Woken(1.0)], woken=woken), Result[Continuation[int], HandlerFailed[int]])
+assert_type(rescue(count, lambda error: Message.text(str(error))), Handler[int])
+assert_type(once(rescue(count, Message.text("no"))), Handler[Remembered[int]])
+assert_type(route({"text/plain": count}, otherwise=count), Handler[int])
+assert_type(IPC().listen(Name("x"))(Remembered(0), once(count)), Result[Remembered[int], ListenError[Remembered[int]]])
 
 # A client: a pipeline's type lists exactly what can go wrong; pipelines.py lists the members of the unions
 

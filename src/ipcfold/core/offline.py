@@ -28,19 +28,19 @@ def _no_clock() -> float:
 def fold(
     handler: Handler[C],
     carry: C,
-    inputs: Iterable[Input],
+    messages: Iterable[Input],
     *,
     left: Leaving[C] | None = None,
     woken: Waking[C] | None = None,
     clock: Callable[[], float] = _no_clock,
     limits: Limits | None = None,
 ) -> Result[Continuation[C], HandlerFailed[C]]:
-    """Fold the inputs exactly as a server does, but without any I/O.
+    """Fold the messages exactly as a server does, but without any I/O.
 
     The result has all responses and effects of the handler, the last carry, and the last outcome. Inputs of a client that was closed
     are not folded, and none but departures after a stop.
 
-    - `inputs`: the messages of one client; or what `ipcfold.inputs` has, for many clients.
+    - `messages`: those of one client; or `Came`, `Left` and `Woken`, for many clients.
     - `left`, `woken`: as those of a server. An alarm rings for a `Woken`, and before an input whose time is later.
     - `clock` gives the time of a plain message, in seconds since the epoch.
     - `limits` are those of the server.
@@ -70,7 +70,7 @@ def fold(
     outcome = Outcome.CONTINUE
     numbers = Counter[Peer]()
     closed = set[Peer]()
-    for each in inputs:
+    for each in messages:
         match each:
             case Message():
                 peer, message, time = NOBODY, each, clock()
