@@ -8,14 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Condition, Thread, get_ident
 from types import TracebackType
-from typing import Final, Generic, TypeVar, final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, final
 
 from returns.result import Failure, Result, Success
 
 from ipcfold.errors import ListenError, SystemFailure, TimedOut, UsedAfterFork
-from ipcfold.local.engine import Engine
 from ipcfold.peer import Name
 from ipcfold.result import cases
+
+if TYPE_CHECKING:
+    from ipcfold.local.engine import Engine  # clients never need it
 
 C = TypeVar("C")
 

@@ -13,7 +13,9 @@ from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
 from ipcfold.blocking.client import probe
+from ipcfold.blocking.running import Running
 from ipcfold.continuation import Handler, Leaving, Waking
+from ipcfold.core.functions import Handlers
 from ipcfold.errors import (
     HandlerFailed,
     ListenError,
@@ -34,8 +36,6 @@ from ipcfold.peer import Name, Trust
 from ipcfold.result import cases, flat_map
 
 if TYPE_CHECKING:
-    from ipcfold.blocking.running import Running
-    from ipcfold.core.functions import Handlers
     from ipcfold.events import Observer  # a tenth of the time to import this library, and few observe
     from ipcfold.local.engine import Engine
 
@@ -71,8 +71,6 @@ class Server:
         Folding ends with a `stop` of the handler, one of the signals, or the timeout; then every client is asked
         to close and has `limits.drain` seconds to confirm. Departures are still folded, and alarms are not.
         """
-        from ipcfold.core.functions import Handlers  # noqa: PLC0415 - see below
-
         return self.serve(carry, Handlers(handler, left, woken), lambda _: None)
 
     def start(self, carry: C, handler: Handler[C], left: Leaving[C] | None = None, woken: Waking[C] | None = None) -> Running[C]:
@@ -90,9 +88,6 @@ class Server:
         >>> server.result()
         <Success: 1>
         """
-        from ipcfold.blocking.running import Running  # noqa: PLC0415 - see below
-        from ipcfold.core.functions import Handlers  # noqa: PLC0415 - see below
-
         handlers = Handlers(handler, left, woken)
         return Running(self.name, self.limits.drain, lambda begun: self.serve(carry, handlers, begun))
 
