@@ -5,6 +5,10 @@
    in Python: any other signal, a large content, a broken frame, a limit, a failure of the system. The values are those of
    Python; their slots are read and written by offset. The GIL is held throughout, except while a socket is waited for.
 
+   A quarter of this file is the client, a quarter the server, and a seventh each the module, the names and slots of the library, and
+   messages and frames. Both ends are long because they hand over to Python at each step where something is not common, in a state
+   that is complete: another thread, a signal, a fork, the end of a time, part of a frame, no memory.
+
    `accelerator.py` puts these functions in their places. */
 
 #define PY_SSIZE_T_CLEAN
@@ -169,21 +173,19 @@ static void put_ref(PyObject **place, PyObject *value)
         put(place, Py_NewRef(value));
 }
 
-static int put_number(PyObject **place, Py_ssize_t number)
+static int put_new(PyObject **place, PyObject *value /* stolen; NULL after an exception */)
 {
-    PyObject *value = PyLong_FromSsize_t(number);
     if (value)
         put(place, value);
     return value != NULL;
 }
 
-static int put_time(PyObject **place, double seconds)
-{
-    PyObject *value = PyFloat_FromDouble(seconds);
-    if (value)
-        put(place, value);
-    return value != NULL;
-}
+static int put_number(PyObject **place, Py_ssize_t number) { return put_new(place, PyLong_FromSsize_t(number)); }
+
+static int put_time(PyObject **place, double seconds) { return put_new(place, PyFloat_FromDouble(seconds)); }
+
+/* Add one. */
+static int put_next(PyObject **place) { return put_number(place, PyLong_AsSsize_t(*place) + 1); }
 
 static Py_ssize_t number(PyObject *value) { return PyLong_AsSsize_t(value); }
 
@@ -229,6 +231,9 @@ static Py_ssize_t process_id(void)
     (void)page;
     return getpid();
 }
+
+/* Whether the owner of a thing is this process. A flag tells of forks that ran the hooks of Python, and the id of others. */
+static int ours(PyObject *forked, PyObject *owner) { return forked == Py_False && number(owner) == process_id(); }
 
 /* Call, and return whether it raised nothing. */
 static int called(PyObject *result)
@@ -339,18 +344,21 @@ static Py_ssize_t frames_size(PyObject *const *messages, Py_ssize_t count, PyObj
     return largest == before || put_number(&AT(encoder, Encoder, largest), largest) ? all : 0;
 }
 
-static char *write_frame(char *to, PyObject *message, PyObject *encoder)
+/* Write the frames of these messages, of which `frames_size` gave the size. */
+static void write_frames(char *to, PyObject *const *messages, Py_ssize_t count, PyObject *encoder)
 {
-    PyObject *beginning = AT(encoder, Encoder, _beginning), *content = AT(message, Message, content);
-    Py_ssize_t size = PyBytes_GET_SIZE(content);
-    memcpy(to, PyBytes_AS_STRING(beginning), (size_t)PyBytes_GET_SIZE(beginning));
-    to += PyBytes_GET_SIZE(beginning);
-    for (int shift = 24; shift >= 0; shift -= 8)
-        *to++ = (char)(size >> shift);
-    memcpy(to, PyBytes_AS_STRING(content), (size_t)size);
-    to += size;
-    *to++ = '\xce';
-    return to;
+    PyObject *beginning = AT(encoder, Encoder, _beginning);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *content = AT(messages[i], Message, content);
+        Py_ssize_t size = PyBytes_GET_SIZE(content);
+        memcpy(to, PyBytes_AS_STRING(beginning), (size_t)PyBytes_GET_SIZE(beginning));
+        to += PyBytes_GET_SIZE(beginning);
+        for (int shift = 24; shift >= 0; shift -= 8)
+            *to++ = (char)(size >> shift);
+        memcpy(to, PyBytes_AS_STRING(content), (size_t)size);
+        to += size;
+        *to++ = '\xce';
+    }
 }
 
 /* `Encoder.encode(messages)` */
@@ -359,15 +367,13 @@ static PyObject *encode(PyObject *Py_UNUSED(python), PyObject *const *args, Py_s
     if (names || count != 2 || !PyTuple_CheckExact(args[1]))
         return NULL;
     PyObject *const *messages = &PyTuple_GET_ITEM(args[1], 0);
-    Py_ssize_t size = frames_size(messages, PyTuple_GET_SIZE(args[1]), args[0], BATCH);
+    Py_ssize_t many = PyTuple_GET_SIZE(args[1]), size = frames_size(messages, many, args[0], BATCH);
     PyObject *frames = size ? PyBytes_FromStringAndSize(NULL, size) : NULL, *pieces = frames ? PyList_New(1) : NULL;
     if (!pieces) {
         Py_XDECREF(frames);
         return NULL;
     }
-    char *to = PyBytes_AS_STRING(frames);
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args[1]); i++)
-        to = write_frame(to, messages[i], args[0]);
+    write_frames(PyBytes_AS_STRING(frames), messages, many, args[0]);
     PyList_SET_ITEM(pieces, 0, frames);
     return pieces;
 }
@@ -424,16 +430,26 @@ static PyObject *connection_of(PyObject *process)
     return AT(process, Process, _user) ? AT(AT(process, Process, _driver), Driver, connection) : NULL;
 }
 
+/* Whether nobody uses the connection, and this process may. */
+static int free_for_us(PyObject *process)
+{
+    return AT(process, Process, _user) == nobody && ours(AT(process, Process, _forked), AT(process, Process, _owner));
+}
+
+/* Whether nothing waits to be written, and plain frames may come. */
+static int talks(PyObject *connection)
+{
+    return AT(connection, ClientConnection, state) == CLIENT_TALKING &&
+           is_zero(AT(AT(connection, ClientConnection, outbox), Outbox, size)) && at_frames(AT(connection, ClientConnection, _decoder));
+}
+
 /* Whether nobody uses the connection, and nothing but plain frames is to be expected; then the caller uses it. */
 static int begin_use(PyObject *process)
 {
     PyObject *guard = AT(process, Process, _guard), *driver = AT(process, Process, _driver);
     PyObject *connection = AT(driver, Driver, connection);
-    if (AT(process, Process, _user) != nobody || AT(process, Process, _forked) != Py_False ||
-        number(AT(process, Process, _owner)) != process_id() || AT(driver, Driver, idle) != Py_True ||
-        PyObject_Size(AT(driver, Driver, _arrived)) || AT(connection, ClientConnection, state) != CLIENT_TALKING ||
-        !is_zero(AT(AT(connection, ClientConnection, outbox), Outbox, size)) ||
-        PySet_GET_SIZE(AT(connection, ClientConnection, _disowned)) || !at_frames(AT(connection, ClientConnection, _decoder)))
+    if (!free_for_us(process) || AT(driver, Driver, idle) != Py_True || PyObject_Size(AT(driver, Driver, _arrived)) ||
+        PySet_GET_SIZE(AT(connection, ClientConnection, _disowned)) || !talks(connection))
         return 0;
     /* In Python another thread may be between looking at the user and becoming it. Then it holds the guard. */
     PyObject *held = PyObject_CallMethodOneArg(guard, n_acquire, Py_False);
@@ -558,8 +574,7 @@ static int hear(Use *use, int responses)
     PyObject *connection = use->connection;
     ssize_t got = 0;
     int failure = 0, limited = isfinite(use->deadline), ready = 1;
-    if (AT(connection, ClientConnection, state) != CLIENT_TALKING || !is_zero(AT(AT(connection, ClientConnection, outbox), Outbox, size)) ||
-        !at_frames(AT(connection, ClientConnection, _decoder)) || waiting_bytes(AT(connection, ClientConnection, _decoder)))
+    if (!talks(connection) || waiting_bytes(AT(connection, ClientConnection, _decoder)))
         return 0;
     double seconds = fmin(use->deadline, PyFloat_AsDouble(AT(connection, ClientConnection, deadline))) - monotonic();
     if (seconds <= 0) /* a heartbeat is due, or the time is over */
@@ -576,7 +591,7 @@ static int hear(Use *use, int responses)
     if (failure == EINTR) {
         if (PyErr_CheckSignals())
             return -1;
-        return AT(use->process, Process, _forked) == Py_False && number(AT(use->process, Process, _owner)) == process_id();
+        return ours(AT(use->process, Process, _forked), AT(use->process, Process, _owner));
     }
     put_ref(&AT(use->driver, Driver, idle), Py_False);
     if (failure == EAGAIN && !limited)
@@ -606,10 +621,9 @@ static int begin(Use *use, PyObject *process, double deadline)
 /* Write these messages. Returns 1, 0 if Python has to write the rest, -1 after an exception. */
 static int speak(Use *use, PyObject *const *messages, Py_ssize_t count, Py_ssize_t size, Py_ssize_t last)
 {
-    char data[STACK], *to = data;
-    PyObject *connection = use->connection, *encoder = AT(connection, ClientConnection, _encoder);
-    for (Py_ssize_t i = 0; i < count; i++)
-        to = write_frame(to, messages[i], encoder);
+    char data[STACK];
+    PyObject *connection = use->connection;
+    write_frames(data, messages, count, AT(connection, ClientConnection, _encoder));
     double now = monotonic();
     if (now >= PyFloat_AsDouble(AT(connection, ClientConnection, deadline)) && /* this message is the sign of life */
         !put_time(&AT(connection, ClientConnection, deadline), now + PyFloat_AsDouble(AT(connection, ClientConnection, _heartbeat))))
@@ -697,9 +711,7 @@ static PyObject *wait_(PyObject *Py_UNUSED(python), PyObject *const *args, Py_ss
     if (!timeout || !connection)
         return NULL;
     if (PyObject_Size(AT(connection, ClientConnection, _responses)) > 0) {
-        if (AT(args[0], Process, _user) != nobody || AT(args[0], Process, _forked) != Py_False ||
-            number(AT(args[0], Process, _owner)) != process_id() ||
-            !(entry = PyObject_CallMethodNoArgs(AT(connection, ClientConnection, _responses), n_popleft)))
+        if (!free_for_us(args[0]) || !(entry = PyObject_CallMethodNoArgs(AT(connection, ClientConnection, _responses), n_popleft)))
             return NULL;
         Py_ssize_t unread = number(AT(connection, ClientConnection, _unread)) - number(PyTuple_GET_ITEM(entry, 2));
         if (put_number(&AT(connection, ClientConnection, _unread), unread))
@@ -788,7 +800,7 @@ static PyObject *flush(PyObject *self, PyObject *Py_UNUSED(none))
 /* Whether this process is a forked child of the server. Then it writes nothing. */
 static int in_child(Burst *self, PyObject *engine)
 {
-    if (AT(engine, Engine, forked) == Py_False && number(AT(engine, Engine, _owner)) == process_id())
+    if (ours(AT(engine, Engine, forked), AT(engine, Engine, _owner)))
         return 0;
     self->size = 0;
     return 1;
@@ -836,7 +848,7 @@ static int lend(Burst *self, PyObject *flusher)
     if (!self->size)
         return 0;
     if (AT(flusher, Flusher, _asleep) == Py_False)
-        return put_number(&AT(flusher, Flusher, _calls), number(AT(flusher, Flusher, _calls)) + 1) ? 1 : -1;
+        return put_next(&AT(flusher, Flusher, _calls)) ? 1 : -1;
     PyObject *lent = PyObject_CallMethodNoArgs(flusher, n_lend);
     int result = lent ? lent == Py_True : -1;
     Py_XDECREF(lent);
@@ -847,7 +859,7 @@ static int take_back(PyObject *flusher)
 {
     if (AT(flusher, Flusher, _busy) != Py_False)
         return called(PyObject_CallMethodNoArgs(flusher, n_take_back));
-    return put_number(&AT(flusher, Flusher, _calls), number(AT(flusher, Flusher, _calls)) + 1);
+    return put_next(&AT(flusher, Flusher, _calls));
 }
 
 /* Call the handler as the function in Python does. Returns NULL after an exception, and sets `failed` if it was the handler's. */
@@ -913,10 +925,8 @@ static int keep(Burst *self, PyObject *core, PyObject *end, PyObject *answer, do
         (isfinite(timeout) && !put_time(&AT(fold, Fold, deadline), now + timeout)))
         return 0;
     memcpy(self->out + self->size, PyBytes_AS_STRING(ACKNOWLEDGEMENT), (size_t)signal);
-    char *to = self->out + self->size + signal;
-    for (Py_ssize_t i = 0; i < count; i++)
-        to = write_frame(to, PyTuple_GET_ITEM(responses, i), encoder);
-    self->size = to - self->out;
+    write_frames(self->out + self->size + signal, &PyTuple_GET_ITEM(responses, 0), count, encoder);
+    self->size += signal + size;
     put_ref(&AT(fold, Fold, asked), Py_None);
     put_ref(&AT(fold, Fold, _carry), AT(answer, Continuation, carry));
     self->folded++;
