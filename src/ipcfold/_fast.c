@@ -39,123 +39,93 @@
 
 /* ---- the slots and values of the library, under the names that they have in Python */
 
-#define VALUE_SLOTS(X) \
-    X("ipcfold.message", Message, media_type) X("ipcfold.message", Message, content) \
-    X("returns.result", Success, _inner_value) \
-    X("ipcfold.continuation", Continuation, carry) X("ipcfold.continuation", Continuation, responses) \
-    X("ipcfold.continuation", Continuation, outcome) X("ipcfold.continuation", Continuation, peer) \
-    X("ipcfold.continuation", Continuation, now) X("ipcfold.continuation", Continuation, number) \
-    X("ipcfold.continuation", Continuation, _effects)
 #define VALUES(X) \
-    X("ipcfold.message", Message, NULL, Message) X("ipcfold.continuation", Continuation, NULL, Continuation) \
-    X("returns.result", Success, NULL, Success) X("ipcfold.continuation", Outcome, "CONTINUE", CONTINUE)
+    X("ipcfold.continuation", Continuation, NULL, Continuation) X("ipcfold.continuation", Outcome, "CONTINUE", CONTINUE) \
+    X("ipcfold.message", Message, NULL, Message) X("returns.result", Success, NULL, Success)
+#define VALUE_SLOTS(X) \
+    X(Message, media_type) X(Message, content) X(Success, _inner_value) X(Continuation, carry) X(Continuation, responses) \
+    X(Continuation, outcome) X(Continuation, peer) X(Continuation, now) X(Continuation, number) X(Continuation, _effects)
 
-#define FRAME_SLOTS(X) \
-    X("ipcfold.core.wire", Encoder, _limit) X("ipcfold.core.wire", Encoder, _media_type) \
-    X("ipcfold.core.wire", Encoder, _beginning) X("ipcfold.core.wire", Encoder, largest) \
-    X("ipcfold.core.wire", Decoder, _data) X("ipcfold.core.wire", Decoder, _at) X("ipcfold.core.wire", Decoder, _needed) \
-    X("ipcfold.core.wire", Decoder, large) X("ipcfold.core.wire", Decoder, _broken) X("ipcfold.core.wire", Decoder, _usual) \
-    X("ipcfold.core.wire", Decoder, _header) X("ipcfold.core.wire", Decoder, _limit) \
-    X("ipcfold.core.wire", Decoder, buffered) X("ipcfold.core.wire", Decoder, fresh) \
-    X("ipcfold.core.buffers", Outbox, size) X("ipcfold.limits", Limits, unread)
 #define FRAMES(X) \
-    X("ipcfold.core.wire", Encoder, NULL, Encoder) X("ipcfold.core.wire", ACKNOWLEDGEMENT, NULL, ACKNOWLEDGEMENT)
+    X("ipcfold.core.buffers", Outbox, NULL, Outbox) X("ipcfold.core.wire", Encoder, NULL, Encoder) \
+    X("ipcfold.core.wire", ACKNOWLEDGEMENT, NULL, ACKNOWLEDGEMENT) X("ipcfold.core.wire", Decoder, NULL, Decoder) \
+    X("ipcfold.limits", Limits, NULL, Limits)
+#define FRAME_SLOTS(X) \
+    X(Encoder, _limit) X(Encoder, _media_type) X(Encoder, _beginning) X(Encoder, largest) X(Decoder, _data) X(Decoder, _at) \
+    X(Decoder, _needed) X(Decoder, large) X(Decoder, _broken) X(Decoder, _usual) X(Decoder, _header) X(Decoder, _limit) \
+    X(Decoder, buffered) X(Decoder, fresh) X(Outbox, size) X(Limits, unread)
 
-#define CLIENT_SLOTS(X) \
-    X("ipcfold.blocking.client", Process, _driver) X("ipcfold.blocking.client", Process, _forked) \
-    X("ipcfold.blocking.client", Process, _guard) X("ipcfold.blocking.client", Process, _owner) \
-    X("ipcfold.blocking.client", Process, _user) \
-    X("ipcfold.blocking.driver", Driver, _arrived) X("ipcfold.blocking.driver", Driver, connection) \
-    X("ipcfold.blocking.driver", Driver, idle) X("ipcfold.blocking.driver", Driver, stream) \
-    X("ipcfold.core.client_connection", ClientConnection, _decoder) X("ipcfold.core.client_connection", ClientConnection, _disowned) \
-    X("ipcfold.core.client_connection", ClientConnection, _encoder) X("ipcfold.core.client_connection", ClientConnection, _heartbeat) \
-    X("ipcfold.core.client_connection", ClientConnection, _limits) X("ipcfold.core.client_connection", ClientConnection, _responses) \
-    X("ipcfold.core.client_connection", ClientConnection, _spoke) X("ipcfold.core.client_connection", ClientConnection, _unread) \
-    X("ipcfold.core.client_connection", ClientConnection, _weightless) X("ipcfold.core.client_connection", ClientConnection, acknowledged) \
-    X("ipcfold.core.client_connection", ClientConnection, deadline) X("ipcfold.core.client_connection", ClientConnection, outbox) \
-    X("ipcfold.core.client_connection", ClientConnection, sent) X("ipcfold.core.client_connection", ClientConnection, state)
 #define CLIENT(X) \
-    X("ipcfold.blocking.client", Process, NULL, Process) \
-    X("ipcfold.blocking.client", _nobody, NULL, nobody) X("ipcfold.blocking.client", _somebody, NULL, somebody) \
+    X("ipcfold.blocking.client", Process, NULL, Process) X("ipcfold.blocking.client", _nobody, NULL, nobody) \
+    X("ipcfold.blocking.client", _somebody, NULL, somebody) X("ipcfold.blocking.driver", Driver, NULL, Driver) \
     X("ipcfold.core.client_connection", ClientConnection, NULL, ClientConnection) \
-    X("ipcfold.core.client_connection", _OVERHEAD, NULL, OVERHEAD) \
-    X("ipcfold.core.protocol", ClientState, "TALKING", CLIENT_TALKING)
+    X("ipcfold.core.client_connection", _OVERHEAD, NULL, OVERHEAD) X("ipcfold.core.protocol", ClientState, "TALKING", CLIENT_TALKING)
+#define CLIENT_SLOTS(X) \
+    X(Process, _driver) X(Process, _forked) X(Process, _guard) X(Process, _owner) X(Process, _user) X(Driver, _arrived) \
+    X(Driver, connection) X(Driver, idle) X(Driver, stream) X(ClientConnection, _decoder) X(ClientConnection, _disowned) \
+    X(ClientConnection, _encoder) X(ClientConnection, _heartbeat) X(ClientConnection, _limits) X(ClientConnection, _responses) \
+    X(ClientConnection, _spoke) X(ClientConnection, _unread) X(ClientConnection, _weightless) X(ClientConnection, acknowledged) \
+    X(ClientConnection, deadline) X(ClientConnection, outbox) X(ClientConnection, sent) X(ClientConnection, state)
 
-#define SERVER_SLOTS(X) \
-    X("ipcfold.blocking.loop", Loop, _engine) X("ipcfold.blocking.loop", Loop, _flusher) \
-    X("ipcfold.blocking.loop", Loop, _handler) X("ipcfold.blocking.loop", Loop, _interruptible) \
-    X("ipcfold.blocking.flusher", Flusher, _asleep) X("ipcfold.blocking.flusher", Flusher, _busy) \
-    X("ipcfold.blocking.flusher", Flusher, _calls) X("ipcfold.blocking.flusher", Flusher, failure) \
-    X("ipcfold.local.engine", Engine, _core) X("ipcfold.local.engine", Engine, _heard) X("ipcfold.local.engine", Engine, _owner) \
-    X("ipcfold.local.engine", Engine, _ending) X("ipcfold.local.engine", Engine, _rotated) X("ipcfold.local.engine", Engine, forked) \
-    X("ipcfold.local.engine", ClientSocket, _end) X("ipcfold.local.engine", ClientSocket, _stream) \
-    X("ipcfold.local.engine", ClientSocket, interest) \
-    X("ipcfold.core.server", ServerCore, _accounted) X("ipcfold.core.server", ServerCore, _encoder) \
-    X("ipcfold.core.server", ServerCore, _fold) X("ipcfold.core.server", ServerCore, shared) \
-    X("ipcfold.core.server_connection", Shared, paused) \
-    X("ipcfold.core.fold", Fold, _carry) X("ipcfold.core.fold", Fold, _timeout) X("ipcfold.core.fold", Fold, asked) \
-    X("ipcfold.core.fold", Fold, deadline) X("ipcfold.core.fold", Fold, stopped) X("ipcfold.core.fold", Fold, waiting) \
-    X("ipcfold.core.fold", Fold, _time) X("ipcfold.core.fold", Fold, rings) \
-    X("ipcfold.core.server_connection", ServerConnection, _begun) X("ipcfold.core.server_connection", ServerConnection, _decoder) \
-    X("ipcfold.core.server_connection", ServerConnection, _frames) X("ipcfold.core.server_connection", ServerConnection, _since) \
-    X("ipcfold.core.server_connection", ServerConnection, behind) X("ipcfold.core.server_connection", ServerConnection, hearing) \
-    X("ipcfold.core.server_connection", ServerConnection, number) \
-    X("ipcfold.core.server_connection", ServerConnection, outbox) X("ipcfold.core.server_connection", ServerConnection, peer) \
-    X("ipcfold.core.server_connection", ServerConnection, state) X("ipcfold.core.server_connection", ServerConnection, told) \
-    X("ipcfold.core.server_connection", ServerConnection, waiting)
 #define SERVER(X) \
-    X("ipcfold.blocking.loop", Loop, NULL, Loop) X("ipcfold.local.engine", ClientSocket, NULL, ClientSocket) \
-    X("ipcfold.local.engine", ForkedError, NULL, ForkedError) X("ipcfold.core.protocol", ServerState, "TALKING", SERVER_TALKING)
+    X("ipcfold.blocking.flusher", Flusher, NULL, Flusher) X("ipcfold.blocking.loop", Loop, NULL, Loop) \
+    X("ipcfold.core.fold", Fold, NULL, Fold) X("ipcfold.core.protocol", ServerState, "TALKING", SERVER_TALKING) \
+    X("ipcfold.core.server", ServerCore, NULL, ServerCore) X("ipcfold.core.server_connection", Shared, NULL, Shared) \
+    X("ipcfold.core.server_connection", ServerConnection, NULL, ServerConnection) \
+    X("ipcfold.local.engine", ClientSocket, NULL, ClientSocket) X("ipcfold.local.engine", ForkedError, NULL, ForkedError) \
+    X("ipcfold.local.engine", Engine, NULL, Engine)
+#define SERVER_SLOTS(X) \
+    X(Loop, _engine) X(Loop, _flusher) X(Loop, _handler) X(Loop, _interruptible) X(Flusher, _asleep) X(Flusher, _busy) X(Flusher, _calls) \
+    X(Flusher, failure) X(Engine, _core) X(Engine, _heard) X(Engine, _owner) X(Engine, _ending) X(Engine, _rotated) X(Engine, forked) \
+    X(ClientSocket, _end) X(ClientSocket, _stream) X(ClientSocket, interest) X(ServerCore, _accounted) X(ServerCore, _encoder) \
+    X(ServerCore, _fold) X(ServerCore, shared) X(Shared, paused) X(Fold, _carry) X(Fold, _timeout) X(Fold, asked) X(Fold, deadline) \
+    X(Fold, stopped) X(Fold, waiting) X(Fold, _time) X(Fold, rings) X(ServerConnection, _begun) X(ServerConnection, _decoder) X(ServerConnection, _frames) \
+    X(ServerConnection, _since) X(ServerConnection, behind) X(ServerConnection, hearing) X(ServerConnection, number) X(ServerConnection, outbox) \
+    X(ServerConnection, peer) X(ServerConnection, state) X(ServerConnection, told) X(ServerConnection, waiting)
 
-#define DECLARE_SLOT(module, type, slot) static Py_ssize_t type##_##slot;
+#define DECLARE_SLOT(type, slot) static Py_ssize_t type##_##slot;
 #define DECLARE(module, name, attribute, variable) static PyObject *variable;
-VALUE_SLOTS(DECLARE_SLOT) VALUES(DECLARE) FRAME_SLOTS(DECLARE_SLOT) FRAMES(DECLARE)
-CLIENT_SLOTS(DECLARE_SLOT) CLIENT(DECLARE) SERVER_SLOTS(DECLARE_SLOT) SERVER(DECLARE)
+VALUES(DECLARE) VALUE_SLOTS(DECLARE_SLOT) FRAMES(DECLARE) FRAME_SLOTS(DECLARE_SLOT)
+CLIENT(DECLARE) CLIENT_SLOTS(DECLARE_SLOT) SERVER(DECLARE) SERVER_SLOTS(DECLARE_SLOT)
 
 /* The slot of an object, as a variable. Only `put` writes to it. */
 #define AT(object, type, slot) (*(PyObject **)((char *)(object) + type##_##slot))
 #define IS(object, of) (Py_TYPE(object) == (PyTypeObject *)(of))
 
-static PyObject *imported(const char *module, const char *name)
+static int find_slot(Py_ssize_t *offset, PyObject *type, const char *slot)
 {
-    PyObject *found = PyImport_ImportModule(module), *value = found ? PyObject_GetAttrString(found, name) : NULL;
-    Py_XDECREF(found);
-    return value;
-}
-
-static int find_slot(Py_ssize_t *offset, const char *module, const char *type, const char *slot)
-{
-    PyObject *owner = imported(module, type), *member = owner ? PyObject_GetAttrString(owner, slot) : NULL;
+    PyObject *member = PyObject_GetAttrString(type, slot);
     int found = member && Py_IS_TYPE(member, &PyMemberDescr_Type) && ((PyMemberDescrObject *)member)->d_member->type == T_OBJECT_EX;
     if (found)
         *offset = ((PyMemberDescrObject *)member)->d_member->offset;
     else if (member)
-        PyErr_Format(PyExc_TypeError, "%s.%s.%s is not a slot", module, type, slot);
-    Py_XDECREF(owner);
+        PyErr_Format(PyExc_TypeError, "%R.%s is not a slot", type, slot);
     Py_XDECREF(member);
     return found;
 }
 
 static int find(PyObject **variable, const char *module, const char *name, const char *attribute)
 {
-    PyObject *value = imported(module, name), *inner = value && attribute ? PyObject_GetAttrString(value, attribute) : NULL;
+    PyObject *value = PyImport_ImportModule(module);
+    if (value)
+        Py_SETREF(value, PyObject_GetAttrString(value, name));
     if (value && attribute)
-        Py_SETREF(value, inner);
+        Py_SETREF(value, PyObject_GetAttrString(value, attribute));
     Py_XSETREF(*variable, value);
     return value != NULL;
 }
 
-#define FIND_SLOT(module, type, slot) &&find_slot(&type##_##slot, module, #type, #slot)
+#define FIND_SLOT(type, slot) &&find_slot(&type##_##slot, type, #slot)
 #define FIND(module, name, attribute, variable) &&find(&variable, module, #name, attribute)
 
 /* Whether the names of a table are found; they are looked for at the first use, because the modules import each other. */
-#define KNOWS(known, others, slots, names) \
+#define KNOWS(known, others, names, slots) \
     static int known_##known; /* the import of this module resets it */ \
-    static int knows_##known(void) { return known_##known || (known_##known = others slots(FIND_SLOT) names(FIND)); }
-KNOWS(values, 1, VALUE_SLOTS, VALUES)
-KNOWS(frames, knows_values(), FRAME_SLOTS, FRAMES)
-KNOWS(client, knows_frames(), CLIENT_SLOTS, CLIENT)
-KNOWS(server, knows_frames(), SERVER_SLOTS, SERVER)
+    static int knows_##known(void) { return known_##known || (known_##known = others names(FIND) slots(FIND_SLOT)); }
+KNOWS(values, 1, VALUES, VALUE_SLOTS)
+KNOWS(frames, knows_values(), FRAMES, FRAME_SLOTS)
+KNOWS(client, knows_frames(), CLIENT, CLIENT_SLOTS)
+KNOWS(server, knows_frames(), SERVER, SERVER_SLOTS)
 
 static PyObject *EMPTY, *NO_BYTES, *SHORTEST, *ZERO; /* (), b"", 7 as `_SHORTEST` in core/wire.py, 0 */
 static PyObject *n_acquire, *n_append, *n_failed, *n_lend, *n_popleft, *n_release, *n_take_back;
