@@ -36,6 +36,7 @@
 #define EVENTS 256    /* of one wait, as `AT_ONCE` in local/stream.py */
 #define BURST 0.001   /* seconds of folding for all clients that are ready at once, as `_BURST` in blocking/loop.py */
 #define SHARE 0.0001  /* seconds; each of them gets at least this much */
+#define CLOCK 0.1     /* seconds, as `_CLOCK` in local/engine.py */
 
 /* ---- the slots and values of the library, under the names that they have in Python */
 
@@ -44,7 +45,7 @@
     X("ipcfold.message", Message, NULL, Message) X("returns.result", Success, NULL, Success)
 #define VALUE_SLOTS(X) \
     X(Message, media_type) X(Message, content) X(Success, _inner_value) X(Continuation, carry) X(Continuation, responses) \
-    X(Continuation, outcome) X(Continuation, peer) X(Continuation, now) X(Continuation, number) X(Continuation, _effects)
+    X(Continuation, outcome) X(Continuation, peer) X(Continuation, _given)
 
 #define FRAMES(X) \
     X("ipcfold.core.buffers", Outbox, NULL, Outbox) X("ipcfold.core.wire", Encoder, NULL, Encoder) \
@@ -77,11 +78,12 @@
 #define SERVER_SLOTS(X) \
     X(Loop, _engine) X(Loop, _flusher) X(Loop, _handler) X(Loop, _interruptible) X(Flusher, _asleep) X(Flusher, _busy) X(Flusher, _calls) \
     X(Flusher, failure) X(Engine, _core) X(Engine, _heard) X(Engine, _owner) X(Engine, _ending) X(Engine, _rotated) X(Engine, forked) \
-    X(ClientSocket, _end) X(ClientSocket, _stream) X(ClientSocket, interest) X(ServerCore, _accounted) X(ServerCore, _encoder) \
+    X(ClientSocket, _end) X(ClientSocket, interest) X(ServerCore, _accounted) X(ServerCore, _encoder) \
     X(ServerCore, _fold) X(ServerCore, shared) X(Shared, paused) X(Fold, _carry) X(Fold, _timeout) X(Fold, asked) X(Fold, deadline) \
-    X(Fold, stopped) X(Fold, waiting) X(Fold, _time) X(Fold, rings) X(ServerConnection, _begun) X(ServerConnection, _decoder) X(ServerConnection, _frames) \
-    X(ServerConnection, _since) X(ServerConnection, behind) X(ServerConnection, hearing) X(ServerConnection, number) X(ServerConnection, outbox) \
-    X(ServerConnection, peer) X(ServerConnection, state) X(ServerConnection, told) X(ServerConnection, waiting)
+    X(Fold, stopped) X(Fold, waiting) X(Fold, _offset) X(Fold, _time) X(Fold, rings) X(ServerConnection, _begun) \
+    X(ServerConnection, _decoder) X(ServerConnection, _frames) X(ServerConnection, _since) X(ServerConnection, behind) \
+    X(ServerConnection, hearing) X(ServerConnection, number) X(ServerConnection, outbox) X(ServerConnection, peer) \
+    X(ServerConnection, state) X(ServerConnection, told) X(ServerConnection, waiting)
 
 #define DECLARE_SLOT(type, slot) static Py_ssize_t type##_##slot;
 #define DECLARE(module, name, attribute, variable) static PyObject *variable;
@@ -130,34 +132,34 @@ KNOWS(server, knows_frames(), SERVER, SERVER_SLOTS)
 static PyObject *EMPTY, *NO_BYTES, *SHORTEST, *ZERO; /* (), b"", 7 as `_SHORTEST` in core/wire.py, 0 */
 static PyObject *n_acquire, *n_append, *n_failed, *n_lend, *n_popleft, *n_release, *n_take_back;
 
-static void put(PyObject **place, PyObject *value /* stolen */)
+static inline void put(PyObject **place, PyObject *value /* stolen */)
 {
     PyObject *before = *place;
     *place = value;
     Py_XDECREF(before);
 }
 
-static void put_ref(PyObject **place, PyObject *value)
+static inline void put_ref(PyObject **place, PyObject *value)
 {
     if (*place != value)
         put(place, Py_NewRef(value));
 }
 
-static int put_new(PyObject **place, PyObject *value /* stolen; NULL after an exception */)
+static inline int put_new(PyObject **place, PyObject *value /* stolen; NULL after an exception */)
 {
     if (value)
         put(place, value);
     return value != NULL;
 }
 
-static int put_number(PyObject **place, Py_ssize_t number) { return put_new(place, PyLong_FromSsize_t(number)); }
+static inline int put_number(PyObject **place, Py_ssize_t number) { return put_new(place, PyLong_FromSsize_t(number)); }
 
-static int put_time(PyObject **place, double seconds) { return put_new(place, PyFloat_FromDouble(seconds)); }
+static inline int put_time(PyObject **place, double seconds) { return put_new(place, PyFloat_FromDouble(seconds)); }
 
 /* Add one. */
-static int put_next(PyObject **place) { return put_number(place, PyLong_AsSsize_t(*place) + 1); }
+static inline int put_next(PyObject **place) { return put_number(place, PyLong_AsSsize_t(*place) + 1); }
 
-static Py_ssize_t number(PyObject *value) { return PyLong_AsSsize_t(value); }
+static inline Py_ssize_t number(PyObject *value) { return PyLong_AsSsize_t(value); }
 
 /* A limit; 0 if it is no `int`, so that everything is left to Python. */
 static Py_ssize_t limit(PyObject *value)
@@ -170,7 +172,7 @@ static Py_ssize_t limit(PyObject *value)
     return most < 0 ? PY_SSIZE_T_MAX : most;
 }
 
-static int is_zero(PyObject *value) { return value == ZERO || (PyLong_CheckExact(value) && PyLong_AsLong(value) == 0); }
+static inline int is_zero(PyObject *value) { return value == ZERO || (PyLong_CheckExact(value) && PyLong_AsLong(value) == 0); }
 
 static double monotonic(void)
 {
@@ -186,6 +188,9 @@ static double epoch(void)
     clock_gettime(CLOCK_REALTIME, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
+
+/* A time that a slot holds. */
+static inline double seconds(PyObject *value) { return PyFloat_CheckExact(value) ? PyFloat_AS_DOUBLE(value) : PyFloat_AsDouble(value); }
 
 /* The process id. To ask for it is a system call, so it is kept on a page that the kernel wipes at a fork, where it can do that. */
 static Py_ssize_t process_id(void)
@@ -236,8 +241,7 @@ static PyObject *new_message(PyObject *media_type, const char *content, Py_ssize
     return made;
 }
 
-static PyObject *new_continuation(PyObject *carry, PyObject *responses, PyObject *outcome, PyObject *peer, PyObject *now, PyObject *place,
-                                  PyObject *effects)
+static PyObject *new_continuation(PyObject *carry, PyObject *responses, PyObject *outcome, PyObject *peer, PyObject *given)
 {
     PyTypeObject *type = (PyTypeObject *)Continuation;
     PyObject *made = type->tp_alloc(type, 0);
@@ -247,9 +251,21 @@ static PyObject *new_continuation(PyObject *carry, PyObject *responses, PyObject
     AT(made, Continuation, responses) = Py_NewRef(responses);
     AT(made, Continuation, outcome) = Py_NewRef(outcome);
     AT(made, Continuation, peer) = Py_NewRef(peer);
-    AT(made, Continuation, now) = Py_NewRef(now);
-    AT(made, Continuation, number) = Py_NewRef(place);
-    AT(made, Continuation, _effects) = Py_NewRef(effects);
+    AT(made, Continuation, _given) = Py_NewRef(given);
+    return made;
+}
+
+/* What a continuation has of the next message of a client, which has had `count` before: the time, its number, no effects. */
+static PyObject *new_given(PyObject *time, PyObject **count)
+{
+    PyObject *next = PyLong_FromLong((long)number(*count) + 1), *made = next ? PyTuple_New(3) : NULL;
+    if (made) {
+        PyTuple_SET_ITEM(made, 0, Py_NewRef(time));
+        PyTuple_SET_ITEM(made, 1, Py_NewRef(next));
+        PyTuple_SET_ITEM(made, 2, Py_NewRef(Py_None));
+        put(count, next);
+    } else
+        Py_XDECREF(next);
     return made;
 }
 
@@ -269,13 +285,13 @@ static PyObject *respond(PyObject *Py_UNUSED(python), PyObject *const *args, Py_
     if (names || count < 2)
         return NULL;
     PyObject *self = args[0], *before = AT(self, Continuation, responses), *outcome = AT(self, Continuation, outcome);
-    PyObject *peer = AT(self, Continuation, peer), *now = AT(self, Continuation, now), *place = AT(self, Continuation, number);
-    PyObject *effects = AT(self, Continuation, _effects), *responses, *made;
-    if (!before || !outcome || !peer || !now || !place || !effects || !PyTuple_CheckExact(before) || PyTuple_GET_SIZE(before) || !(responses = PyTuple_New(count - 2)))
+    PyObject *peer = AT(self, Continuation, peer), *given = AT(self, Continuation, _given), *responses, *made;
+    if (!before || !outcome || !peer || !given || !PyTuple_CheckExact(before) || PyTuple_GET_SIZE(before) ||
+        !(responses = PyTuple_New(count - 2)))
         return NULL;
     for (Py_ssize_t i = 2; i < count; i++)
         PyTuple_SET_ITEM(responses, i - 2, Py_NewRef(args[i]));
-    made = new_continuation(args[1], responses, outcome, peer, now, place, effects);
+    made = new_continuation(args[1], responses, outcome, peer, given);
     Py_DECREF(responses);
     return made;
 }
@@ -726,6 +742,8 @@ typedef struct {
     char *in, *out;
     Py_ssize_t size, room; /* of `out`: bytes that wait, and memory */
     int socket, ready; /* how many events the last wait returned */
+    PyObject *moment; /* the time that was put into a slot last, because several slots get the same */
+    double clocked; /* when to look at the clock again; 0 in a new one */
     int spread; /* whether an answer had effects: they may concern other clients, so Python looks at all of them before it goes on */
     Py_ssize_t folded;
 } Burst;
@@ -743,9 +761,18 @@ static PyObject *new_burst(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObje
 
 static void free_burst(PyObject *self)
 {
+    Py_XDECREF(((Burst *)self)->moment);
     PyMem_Free(((Burst *)self)->in);
     PyMem_Free(((Burst *)self)->out);
     Py_TYPE(self)->tp_free(self);
+}
+
+static int put_moment(Burst *self, PyObject **place, double now)
+{
+    if ((!self->moment || PyFloat_AS_DOUBLE(self->moment) != now) && !put_time(&self->moment, now))
+        return 0;
+    put_ref(place, self->moment);
+    return 1;
 }
 
 /* Write the answers; what the socket does not take goes into the outbox, before anything else. A failure shows again when Python
@@ -768,7 +795,7 @@ static PyObject *flush(PyObject *self, PyObject *Py_UNUSED(none))
 }
 
 /* Whether this process is a forked child of the server. Then it writes nothing. */
-static int in_child(Burst *self, PyObject *engine)
+static inline int in_child(Burst *self, PyObject *engine)
 {
     if (ours(AT(engine, Engine, forked), AT(engine, Engine, _owner)))
         return 0;
@@ -777,7 +804,7 @@ static int in_child(Burst *self, PyObject *engine)
 }
 
 /* Write the answers. Returns whether it raised nothing. */
-static int settle(Burst *self, PyObject *engine, int *more)
+static inline int settle(Burst *self, PyObject *engine, int *more)
 {
     if (in_child(self, engine)) {
         PyErr_SetNone(ForkedError);
@@ -880,17 +907,17 @@ static int told(Burst *self, PyObject *loop)
 }
 
 /* Keep a plain answer: the next carry, the acknowledgement and the responses. Returns 0 if Python has to judge it. */
-static int keep(Burst *self, PyObject *core, PyObject *end, PyObject *answer, double now)
+static int keep(Burst *self, PyObject *core, PyObject *end, PyObject *given, PyObject *answer, double now)
 {
     PyObject *fold = AT(core, ServerCore, _fold), *encoder = AT(core, ServerCore, _encoder), *responses;
     if (!IS(answer, Continuation) || AT(answer, Continuation, peer) != AT(end, ServerConnection, peer) ||
-        AT(answer, Continuation, outcome) != CONTINUE || !AT(answer, Continuation, carry) || AT(answer, Continuation, _effects) != Py_None ||
+        AT(answer, Continuation, outcome) != CONTINUE || !AT(answer, Continuation, carry) || AT(answer, Continuation, _given) != given ||
         !(responses = AT(answer, Continuation, responses)) || !PyTuple_CheckExact(responses) || AT(fold, Fold, stopped) != Py_False ||
         AT(end, ServerConnection, state) != SERVER_TALKING || !is_zero(AT(AT(end, ServerConnection, outbox), Outbox, size)))
         return 0;
     Py_ssize_t count = PyTuple_GET_SIZE(responses), signal = PyBytes_GET_SIZE(ACKNOWLEDGEMENT);
     Py_ssize_t size = count ? frames_size(&PyTuple_GET_ITEM(responses, 0), count, encoder, PLAIN) : 0;
-    double timeout = PyFloat_AsDouble(AT(fold, Fold, _timeout));
+    double timeout = seconds(AT(fold, Fold, _timeout));
     if ((count && !size) || !make_room(self, signal + size) ||
         (isfinite(timeout) && !put_time(&AT(fold, Fold, deadline), now + timeout)))
         return 0;
@@ -909,17 +936,15 @@ static int fold_one(Burst *self, PyObject *loop, PyObject *end, const char *cont
     PyObject *engine = AT(loop, Loop, _engine), *core = AT(engine, Engine, _core), *fold = AT(core, ServerCore, _fold);
     PyObject *decoder = AT(end, ServerConnection, _decoder), *carry = Py_NewRef(AT(fold, Fold, _carry)), *answer = NULL, *pair;
     PyObject *message = new_message(AT(decoder, Decoder, _usual), content, size);
-    PyObject *continuation = message && put_number(&AT(end, ServerConnection, number), number(AT(end, ServerConnection, number)) + 1)
-                                 ? new_continuation(carry, EMPTY, CONTINUE, AT(end, ServerConnection, peer), AT(fold, Fold, _time),
-                                                    AT(end, ServerConnection, number), Py_None)
-                                 : NULL;
+    PyObject *given = message ? new_given(AT(fold, Fold, _time), &AT(end, ServerConnection, number)) : NULL;
+    PyObject *continuation = given ? new_continuation(carry, EMPTY, CONTINUE, AT(end, ServerConnection, peer), given) : NULL;
     int failed = 0, result = 0;
     if (continuation && (pair = PyTuple_Pack(2, message, continuation))) {
         put(&AT(fold, Fold, asked), pair);
         answer = asked(self, loop, message, continuation, carry, &failed);
         *now = monotonic();
     }
-    if (answer && keep(self, core, end, answer, *now)) {
+    if (answer && keep(self, core, end, given, answer, *now)) {
         result = 1;
         *more = PyObject_Size(AT(fold, Fold, waiting)) != 0; /* the flusher may have found something */
     } else if (failed) {
@@ -928,19 +953,21 @@ static int fold_one(Burst *self, PyObject *loop, PyObject *end, const char *cont
     } else if (answer) {
         PyErr_Clear(); /* of memory; Python needs less, or tells this client */
         *more = 1;
-        self->spread |= IS(answer, Continuation) && AT(answer, Continuation, _effects) != Py_None;
+        self->spread |= IS(answer, Continuation) && AT(answer, Continuation, _given) != given;
         put_ref(&AT(end, ServerConnection, waiting), Py_True);
         result = settle(self, engine, more) && called(PyObject_CallMethod(engine, "answered", "Odd", answer, *now, *now));
     }
     Py_DECREF(carry);
     Py_XDECREF(message);
+    Py_XDECREF(given);
     Py_XDECREF(continuation);
     Py_XDECREF(answer);
     return result;
 }
 
-/* Fold what a client has sent, for at most `share` seconds. Returns 1, 0 if Python has to look at the event, -1 after an exception. */
-static int serve(Burst *self, PyObject *loop, PyObject *client, double *now, double share, int *more)
+/* Fold what a client has sent to this socket, for at most `share` seconds; the socket of a client that talks is open. Returns 1, 0 if
+   Python has to look at the event, -1 after an exception. */
+static int serve(Burst *self, PyObject *loop, PyObject *client, int socket, double *now, double share, int *more)
 {
     PyObject *engine = AT(loop, Loop, _engine), *end = AT(client, ClientSocket, _end), *decoder = AT(end, ServerConnection, _decoder);
     PyObject *type, *value, *traceback;
@@ -948,11 +975,9 @@ static int serve(Burst *self, PyObject *loop, PyObject *client, double *now, dou
     Py_ssize_t size, length, had;
     PyObject *fold = AT(AT(engine, Engine, _core), ServerCore, _fold);
     int stop = 0, going = 1;
-    if (!can_fold(engine, end) || *now >= PyFloat_AsDouble(AT(fold, Fold, rings)) ||
-        (self->socket = PyObject_AsFileDescriptor(AT(client, ClientSocket, _stream))) < 0) {
-        PyErr_Clear();
+    if (!can_fold(engine, end) || *now >= seconds(AT(fold, Fold, rings)))
         return 0;
-    }
+    self->socket = socket;
     had = waiting_bytes(decoder);
     ssize_t got = recv(self->socket, self->in + had, PLAIN, MSG_DONTWAIT);
     if (got <= 0) /* Python reads again, and gets the same end or failure */
@@ -960,10 +985,10 @@ static int serve(Burst *self, PyObject *loop, PyObject *client, double *now, dou
     const char *at = self->in, *last = at + had + got;
     double until = *now + share;
     copy_waiting(decoder, self->in);
-    if (!put_time(&AT(end, ServerConnection, _since), *now))
+    if (!put_moment(self, &AT(end, ServerConnection, _since), *now))
         return -1;
     self->end = end;
-    while (!stop && going && (at == self->in || (*now < until && *now < PyFloat_AsDouble(AT(fold, Fold, rings)))) &&
+    while (!stop && going && (at == self->in || (*now < until && *now < seconds(AT(fold, Fold, rings)))) &&
            (size = plain(at, last, decoder, &content, &length))) {
         if (at == self->in) {
             drop_waiting(decoder);
@@ -988,13 +1013,26 @@ static int serve(Burst *self, PyObject *loop, PyObject *client, double *now, dou
 
 #ifdef __linux__
 /* Note that the time since the sockets were read is over, for which nobody is late; as `ServerCore.turn` does. */
-static int account(PyObject *engine, double heard, double now)
+static int account(Burst *self, PyObject *engine, double heard, double now)
 {
     PyObject *core = AT(engine, Engine, _core), *shared = AT(core, ServerCore, shared);
-    double from = PyFloat_AsDouble(AT(core, ServerCore, _accounted));
+    double from = seconds(AT(core, ServerCore, _accounted));
     put_ref(&AT(engine, Engine, _rotated), ZERO);
-    return put_time(&AT(engine, Engine, _heard), heard) && put_time(&AT(core, ServerCore, _accounted), now) &&
-           put_time(&AT(shared, Shared, paused), PyFloat_AsDouble(AT(shared, Shared, paused)) + fmax(0.0, now - from));
+    return put_moment(self, &AT(engine, Engine, _heard), heard) && put_moment(self, &AT(core, ServerCore, _accounted), now) &&
+           put_time(&AT(shared, Shared, paused), seconds(AT(shared, Shared, paused)) + fmax(0.0, now - from));
+}
+
+/* All messages of one wait are taken at this time, which never decreases. Returns whether it raised nothing. */
+static int set_clock(Burst *self, PyObject *core, double now)
+{
+    PyObject *fold = AT(core, ServerCore, _fold);
+    if (now >= self->clocked) {
+        if (!called(PyObject_CallMethod(core, "clock", "d", epoch() - now)))
+            return 0;
+        self->clocked = now + CLOCK;
+    }
+    double time = now + seconds(AT(fold, Fold, _offset));
+    return time <= seconds(AT(fold, Fold, _time)) || put_time(&AT(fold, Fold, _time), time);
 }
 
 /* What is watched at this descriptor. */
@@ -1017,9 +1055,10 @@ static PyObject *wait_for_events(PyObject *burst, PyObject *const *args, Py_ssiz
         PyErr_SetString(PyExc_TypeError, "a loop, a descriptor, a dict and seconds are wanted");
         return NULL;
     }
+    Burst *self = (Burst *)burst;
     PyObject *loop = args[0], *engine = AT(loop, Loop, _engine), *others = PyList_New(0);
     int poller = (int)number(args[1]), ready = 0, more = 0;
-    ((Burst *)burst)->spread = 0;
+    self->spread = 0;
     double now = monotonic(), until = now + PyFloat_AsDouble(args[3]);
     while (others && !more) {
         int pause = (int)ceil(1000 * fmax(0.0, until - now)), plain = 1, known = 0;
@@ -1033,15 +1072,13 @@ static PyObject *wait_for_events(PyObject *burst, PyObject *const *args, Py_ssiz
             break;
         }
         double heard = now = monotonic(), share = fmax(SHARE, BURST / fmax(1, ready));
-        /* All messages of one wait are taken at this time, which never decreases. */
-        PyObject *fold = AT(AT(engine, Engine, _core), ServerCore, _fold);
-        double time = epoch();
-        if (time > PyFloat_AsDouble(AT(fold, Fold, _time)) && !put_time(&AT(fold, Fold, _time), time)) {
+        if (!set_clock(self, AT(engine, Engine, _core), now)) {
             Py_CLEAR(others);
             break;
         }
         more = ready <= 0 || ready == EVENTS || now >= until;
-        if (ready > 0 && !put_time(&AT(AT(engine, Engine, _core), ServerCore, _accounted), now)) /* nothing was paused during the wait */
+        /* Nothing was paused during the wait. */
+        if (ready > 0 && !put_moment(self, &AT(AT(engine, Engine, _core), ServerCore, _accounted), now))
             Py_CLEAR(others);
         for (; others && known < ready && (things[known] = watched(args[2], events[known].data.fd)); known++)
             plain = plain && IS(things[known], ClientSocket) && events[known].events == EPOLLIN &&
@@ -1050,7 +1087,8 @@ static PyObject *wait_for_events(PyObject *burst, PyObject *const *args, Py_ssiz
             Py_CLEAR(others);
         /* Python handles what is not plain before anything is folded: it accepts clients, and sees signals. */
         for (int i = 0; i < known; i++) {
-            int served = plain && others && !((Burst *)burst)->spread ? serve((Burst *)burst, loop, things[i], &now, share, &more) : 0;
+            int fast = plain && others && !self->spread;
+            int served = fast ? serve(self, loop, things[i], events[i].data.fd, &now, share, &more) : 0;
             if (!served && others) {
                 PyObject *other = Py_BuildValue("(OI)", things[i], events[i].events);
                 more = 1;
@@ -1062,12 +1100,12 @@ static PyObject *wait_for_events(PyObject *burst, PyObject *const *args, Py_ssiz
                 Py_CLEAR(others);
             Py_DECREF(things[i]);
         }
-        if (others && ready > 0 && ready < EVENTS && !account(engine, heard, now))
+        if (others && ready > 0 && ready < EVENTS && !account(self, engine, heard, now))
             Py_CLEAR(others);
     }
     if (!others)
-        ((Burst *)burst)->size = 0;
-    ((Burst *)burst)->ready = ready < 0 ? 0 : ready;
+        self->size = 0;
+    self->ready = ready < 0 ? 0 : ready;
     return others;
 }
 #endif

@@ -139,8 +139,15 @@ class Effects(Generic[T]):
         return repr(tuple(self))
 
 
+Given: TypeAlias = tuple[float, int, Effects[Effect] | None]
+"""What a continuation has in addition to what each message needs: the time, the number of the message, the effects.
+
+It is one value, because most handlers only pass it on, and each slot of a continuation costs every message.
+"""
+
+
 @final
-@attrs.frozen
+@attrs.frozen(init=False, repr=False)
 class Continuation(Generic[C]):
     """The answer to one message. It is immutable: each method returns a new one, so that calls can be chained.
 
@@ -155,11 +162,7 @@ class Continuation(Generic[C]):
     responses: tuple[Message, ...] = ()
     outcome: Outcome = Outcome.CONTINUE
     peer: Peer = NOBODY
-    now: float = 0.0
-    """When the server took the message, in seconds since the epoch. It never decreases within a server."""
-    number: int = 0
-    """The number of the message on its connection; 1 is the first. It is 0 where there is no message."""
-    _effects: Effects[Effect] | None = None
+    _given: Given = (0.0, 0, None)
 
     def __init__(
         self,
@@ -170,25 +173,40 @@ class Continuation(Generic[C]):
         now: float = 0.0,
         number: int = 0,
         effects: Effects[Effect] | None = None,
+        *,
+        given: Given | None = None,
     ) -> None:
-        # Written by hand for speed, as with `Message`. Each message needs two of these.
+        """`given` replaces `now`, `number` and `effects`, so that `attrs.evolve` works."""
         _set_carry(self, carry)
         _set_responses(self, responses)
         _set_outcome(self, outcome)
         _set_peer(self, peer)
-        _set_now(self, now)
-        _set_number(self, number)
-        _set_effects(self, effects)
+        _set_given(self, (now, number, effects) if given is None else given)
+
+    def __repr__(self) -> str:
+        answer = f"carry={self.carry!r}, responses={self.responses!r}, outcome={self.outcome!r}, peer={self.peer!r}"
+        return f"Continuation({answer}, now={self.now!r}, number={self.number!r}, effects={self._given[2]!r})"
+
+    @property
+    def now(self) -> float:
+        """When the server took the message, in seconds since the epoch. It never decreases within a server."""
+        return self._given[0]
+
+    @property
+    def number(self) -> int:
+        """The number of the message on its connection; 1 is the first. It is 0 where there is no message."""
+        return self._given[1]
 
     @property
     def effects(self) -> tuple[Effect, ...]:
         """What the answer asks for in addition to responses, in order."""
-        return () if self._effects is None else tuple(self._effects)
+        effects = self._given[2]
+        return () if effects is None else tuple(effects)
 
     @accelerate("respond")
     def respond(self, carry: C, *messages: Message) -> Continuation[C]:
         """Send these messages to the client, after the earlier responses."""
-        return Continuation(carry, self.responses + messages, self.outcome, self.peer, self.now, self.number, self._effects)
+        return continued(carry, self.responses + messages, self.outcome, self.peer, self._given)
 
     def continue_(self, carry: C) -> Continuation[C]:
         """Continue; the client gets the acknowledgement and the earlier responses."""
@@ -242,27 +260,38 @@ class Continuation(Generic[C]):
         >>> Continuation(0).respond(1, Message.text("one")).carrying("text").carry
         'text'
         """
-        return Continuation(carry, self.responses, self.outcome, self.peer, self.now, self.number, self._effects)
+        return continued(carry, self.responses, self.outcome, self.peer, self._given)
 
     def rescued(self, carry: C, error: Exception) -> Continuation[C]:
         """Note that the handler raised this. It sends nothing, and an observer is told."""
         return self._with(carry, Rescued(error))
 
     def _ending(self, carry: C, outcome: Outcome) -> Continuation[C]:
-        return Continuation(carry, self.responses, outcome, self.peer, self.now, self.number, self._effects)
+        return continued(carry, self.responses, outcome, self.peer, self._given)
 
     def _with(self, carry: C, effect: Effect) -> Continuation[C]:
-        effects = Effects(self._effects, effect)
-        return Continuation(carry, self.responses, self.outcome, self.peer, self.now, self.number, effects)
+        now, number, effects = self._given
+        return continued(carry, self.responses, self.outcome, self.peer, (now, number, Effects(effects, effect)))
 
 
 _set_carry = vars(Continuation)["carry"].__set__
 _set_responses = vars(Continuation)["responses"].__set__
 _set_outcome = vars(Continuation)["outcome"].__set__
 _set_peer = vars(Continuation)["peer"].__set__
-_set_now = vars(Continuation)["now"].__set__
-_set_number = vars(Continuation)["number"].__set__
-_set_effects = vars(Continuation)["_effects"].__set__
+_set_given = vars(Continuation)["_given"].__set__
+_new = object.__new__
+
+
+def continued(carry: C, responses: tuple[Message, ...], outcome: Outcome, peer: Peer, given: Given) -> Continuation[C]:
+    """A continuation. Each message needs two of them, and to call the class costs more."""
+    made: Continuation[C] = _new(Continuation)
+    _set_carry(made, carry)
+    _set_responses(made, responses)
+    _set_outcome(made, outcome)
+    _set_peer(made, peer)
+    _set_given(made, given)
+    return made
+
 
 Handler: TypeAlias = Callable[[Message, Continuation[C], C], Continuation[C]]
 """The function that a server folds over the messages: `(message, continuation, carry) -> continuation`."""

@@ -164,7 +164,9 @@ class Loop(Generic[C]):
         """Ask the handler for a burst of messages. A burst lasts at least as long as the work on the sockets before it."""
         engine, handler, flusher, mark = self._engine, self._handler, self._flusher, self._mark
         now, owing = monotonic(), False
-        until = now + max(_BURST, now - engine.woken)
+        worked = now - engine.woken
+        until = now + (worked if worked > _BURST else _BURST)  # noqa: FURB136 - to call `max` costs more
+        plain = self._handlers.left is None and self._handlers.woken is None  # then there are messages only
         while asked is not None and now < until:
             what, continuation = asked
             lent = owing and flusher.lend()
@@ -174,7 +176,7 @@ class Loop(Generic[C]):
             since = monotonic() if engine.observed else now
             self._interruptible = True
             try:
-                if type(what) is Message:  # the usual case
+                if plain or type(what) is Message:
                     continuation = handler(what, continuation, continuation.carry)
                 else:
                     continuation = self._handlers(what, continuation)

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from math import inf
 from threading import get_ident
 from time import monotonic, time
 from typing import Any, Final, Generic, TypeVar, final
@@ -38,6 +39,9 @@ from ipcfold.local.stream import AT_ONCE, LARGE, READ_SIZE, SEND_FLAGS, shut, wi
 from ipcfold.peer import Trust
 
 C = TypeVar("C")
+
+_CLOCK: Final = 0.1
+"""Seconds after which to look again whether somebody has set the clock. To look for each message costs more than to add."""
 
 running: Final[set[Engine[Any]]] = set()  # Any: of whatever carry
 """The engines of this process."""
@@ -147,6 +151,7 @@ class Engine(Generic[C]):
     __slots__ = (
         "_accepted",
         "_claim",
+        "_clocked",
         "_core",
         "_ending",
         "_heard",
@@ -185,6 +190,7 @@ class Engine(Generic[C]):
         self._accepted = 0
         self._heard = monotonic()
         core.clock(time() - self._heard)
+        self._clocked = -inf  # when to look at the clock again
         self._rotation = self._heard
         self._rotated = 0  # events since then
         self._ending = False
@@ -252,7 +258,10 @@ class Engine(Generic[C]):
         elif listener is not None and listener.deadline < due:
             due = listener.deadline
         # A process that was stopped (SIGSTOP) may find its deadlines passed. It reads what has arrived before it judges who is late.
-        happened = self._poll(min(max(0.0, due - now), longest))
+        seconds = due - now
+        if seconds > longest:  # noqa: PLR1730 - calls of `min` and `max` for each message cost more than these comparisons
+            seconds = longest
+        happened = self._poll(seconds if seconds > 0.0 else 0.0)  # noqa: FURB136 - as above
         ready = len(happened) if self.burst is None else self.burst.ready
         if not ready:
             happened = self._poller.poll(0.0)
@@ -260,7 +269,9 @@ class Engine(Generic[C]):
         if self.inherited():  # a signal handler forked meanwhile
             raise ForkedError
         now = self.woken = monotonic()
-        core.clock(time() - now)
+        if now >= self._clocked:
+            core.clock(time() - now)
+            self._clocked = now + _CLOCK
         for thing, events in happened:
             if isinstance(thing, ClientSocket):
                 thing.happened(events, self._transports, now)
