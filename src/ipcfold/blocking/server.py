@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import current_thread, main_thread
 from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeVar, final
 
@@ -29,6 +30,7 @@ from ipcfold.limits import Limits
 from ipcfold.local.claim import Claim
 from ipcfold.local.credentials import own_user, same_user
 from ipcfold.local.directory import prepared, socket_path
+from ipcfold.local.exits import AtExit, Exits
 from ipcfold.local.names import reached
 from ipcfold.local.patched import original
 from ipcfold.local.release import surely
@@ -70,8 +72,23 @@ class Server:
 
         Folding ends with a `stop` of the handler, one of the signals, or the timeout; then every client is asked
         to close and has `limits.drain` seconds to confirm. Departures are still folded, and alarms are not.
+
+        On another thread than the main one it also ends in good order when Ctrl-C or an exit has interrupted the main
+        thread and Python waits for this thread, and before the interpreter ends.
         """
-        return self.serve(carry, Handlers(handler, left, woken), lambda _: None)
+        handlers = Handlers(handler, left, woken)
+        if current_thread() is main_thread():
+            return self.serve(carry, handlers, lambda _: None)
+        at_exit = AtExit(self.limits.drain)
+
+        def begun(engine: Engine[C]) -> None:
+            engine.duty = Exits()
+            at_exit.begin(engine.end)
+
+        try:
+            return self.serve(carry, handlers, begun)
+        finally:
+            at_exit.over()
 
     def start(self, carry: C, handler: Handler[C], left: Leaving[C] | None = None, woken: Waking[C] | None = None) -> Running[C]:
         """Serve on a thread of its own. This returns when clients can connect, or when the server cannot serve.

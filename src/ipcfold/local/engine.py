@@ -30,6 +30,7 @@ from ipcfold.errors import HandlerFailed, SystemFailure
 from ipcfold.events import Ending, Observer
 from ipcfold.local.claim import Claim
 from ipcfold.local.credentials import peer_of, trusted
+from ipcfold.local.duty import Duty
 from ipcfold.local.listener import Listener
 from ipcfold.local.log import Log, tell
 from ipcfold.local.poller import Poller
@@ -167,6 +168,7 @@ class Engine(Generic[C]):
         "_trust",
         "answered",
         "burst",
+        "duty",
         "forked",
         "listens",
         "observed",
@@ -198,6 +200,8 @@ class Engine(Generic[C]):
         """When the last wait was over."""
         self.listens: Callable[[], object] = lambda: None
         """Called once, when clients can connect."""
+        self.duty: Duty | None = None
+        """What to do from time to time beside serving."""
         self.thread = get_ident()
         """The thread that serves."""
         self.forked = False  # a flag, because the kernel reuses process ids
@@ -257,6 +261,9 @@ class Engine(Generic[C]):
                 return None
         elif listener is not None and listener.deadline < due:
             due = listener.deadline
+        duty = self.duty
+        if duty is not None and duty.deadline < due:
+            due = duty.deadline
         # A process that was stopped (SIGSTOP) may find its deadlines passed. It reads what has arrived before it judges who is late.
         seconds = due - now
         if seconds > longest:  # noqa: PLR1730 - calls of `min` and `max` for each message cost more than these comparisons
@@ -283,6 +290,8 @@ class Engine(Generic[C]):
             self._heard, self._rotated = now, 0
         else:
             self._rotate(ready, now)
+        if duty is not None and duty.deadline <= now and duty.tick(now):
+            self._ending = True
         if core.accepting:
             if self._ending:
                 core.shutdown(now)
@@ -355,7 +364,8 @@ class Engine(Generic[C]):
     def _copies(self) -> tuple[Callable[[], None], ...]:
         """How to close this process's copies of the sockets."""
         listener = () if self._listener is None else (self._listener.abandon,)
-        return (self._transports.abandon, *listener, self._poller.close)
+        duty = () if self.duty is None else (self.duty.close,)
+        return (self._transports.abandon, *listener, self._poller.close, *duty)
 
     def _rotate(self, events: int, now: float) -> None:
         """Note since when all that had arrived is read, though there may be more. Nobody is late whose bytes are still there."""
@@ -392,6 +402,9 @@ class Engine(Generic[C]):
             self._listener.close()
 
     def _tell(self) -> None:
+        if self.duty is not None:
+            for event in self._core.events:
+                self.duty.see(event)
         tell(self._core.events, self._log, self._observe)
         if self.observed and self.inherited():  # the observer is the user's code
             raise ForkedError
