@@ -113,6 +113,10 @@ class IPC:
         `signals` end it in good order, and their previous handlers are restored afterwards. If SIGINT is left to
         Python, Ctrl-C also ends the server in good order: it interrupts only the handler. A signal that is ignored, as
         after `nohup`, stays ignored. A number that no handler can be set for raises a `ValueError`.
+
+        Under systemd, the server takes the socket that is passed for its path (`LISTEN_FDS`). In the main thread it tells
+        systemd that it is ready, lives and stops (`NOTIFY_SOCKET`, `WATCHDOG_USEC`). It takes these variables out of the
+        environment.
         """
         return Server(name, timeout, catchable(signals), self.directory, self.heartbeat, self.limits, self.trust, self.observe)
 

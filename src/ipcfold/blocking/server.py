@@ -32,6 +32,7 @@ from ipcfold.local.credentials import own_user, same_user
 from ipcfold.local.directory import prepared, socket_path
 from ipcfold.local.exits import AtExit, Exits
 from ipcfold.local.names import reached
+from ipcfold.local.passed import passed
 from ipcfold.local.patched import original
 from ipcfold.local.release import surely
 from ipcfold.peer import Name, Trust
@@ -78,7 +79,7 @@ class Server:
         """
         handlers = Handlers(handler, left, woken)
         if current_thread() is main_thread():
-            return self.serve(carry, handlers, lambda _: None)
+            return self.serve(carry, handlers, lambda engine: engine.speak())
         at_exit = AtExit(self.limits.drain)
 
         def begun(engine: Engine[C]) -> None:
@@ -120,12 +121,20 @@ class Server:
 
     def _claimed(self, carry: C, handlers: Handlers[C], begun: Callable[[Engine[C]], object], claim: Claim) -> Result[C, ListenError[C]]:
         try:
-            return flow(self._unshared(claim), flat_map(partial(self._run, carry, handlers, begun)))
+            return flow(self._free(claim), flat_map(partial(self._run, carry, handlers, begun)))
         finally:
             try:
                 surely(claim.release)
             except MemoryError:  # for the call itself
                 surely(claim.release)
+
+    def _free(self, claim: Claim) -> Result[Claim, NameTaken | SystemFailure]:
+        """The claim, with the socket that a service manager passed for it, if there is one."""
+        match cases(passed(self.name, claim.path)):
+            case Success(found):
+                return self._unshared(claim) if found is None else Success(claim.adopt(found))
+            case Failure(error):
+                return Failure(error)
 
     def _unshared(self, claim: Claim) -> Result[Claim, NameTaken | SystemFailure]:
         """The claim, unless a server that uses no lock file listens at the path."""

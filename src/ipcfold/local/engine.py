@@ -33,6 +33,7 @@ from ipcfold.local.credentials import peer_of, trusted
 from ipcfold.local.duty import Duty
 from ipcfold.local.listener import Listener
 from ipcfold.local.log import Log, tell
+from ipcfold.local.notices import Notices, manager
 from ipcfold.local.poller import Poller
 from ipcfold.local.release import surely
 from ipcfold.local.signals import Wakeup
@@ -342,6 +343,15 @@ class Engine(Generic[C]):
     def broken(self, error: BaseException) -> None:
         """Log that the server ends because of this, which came from the system or from other code that ran on its thread."""
         surely(lambda: self._log.broken(error))
+
+    def speak(self) -> None:
+        """Tell the service manager of this process, if there is one, that it is ready, and from now on that it lives."""
+        found = manager()
+        if found is not None:
+            try:
+                self.duty = Notices(found, self._log.unnotified)
+            except OSError as error:
+                self._log.unnotified("READY=1", error)
 
     def ended(self, ending: Ending) -> None:
         """Tell the observer what it was not told, because the server closed everything at once."""
