@@ -255,3 +255,19 @@ def test_systemd_starts_a_server_when_its_first_client_connects(directory: Path,
             server.kill()
     assert json.loads(output.rpartition(" ")[0])["carry"] == ["ping"]
     assert path.is_socket()
+
+
+@pytest.mark.skipif(ACTIVATE is None, reason="systemd-socket-activate is not installed")
+def test_a_shell_of_systemd_that_forks_is_named_as_the_reason(directory: Path) -> None:
+    path = directory / "server.sock"
+    command = [str(ACTIVATE), "--listen", str(path), "sh", "-c", '"$@"; true', "sh", sys.executable, "-m", SERVE, str(directory), str(NAME)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=PLAIN) as server:
+        try:
+            assert server.stderr is not None
+            assert server.stderr.readline().startswith("Listening on ")
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(path))
+                output, _ = server.communicate(timeout=PATIENCE)
+        finally:
+            server.kill()
+    assert f"LISTEN_PID names process {server.pid}, and this is process " in output

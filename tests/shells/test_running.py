@@ -150,3 +150,8 @@ def test_its_own_handler_does_not_wait_for_its_result(directory: Path) -> None:
         client.send(PING)
         assert server.result() == Success(0)
     assert results == [Failure(TimedOut(NAME, 0.0, "the end of"))]
+
+
+def test_a_text_instead_of_a_name_is_refused(directory: Path) -> None:
+    with pytest.raises(TypeError, match="a Name is wanted"):
+        IPC(directory).listen("server").start(EMPTY, log)  # type: ignore[arg-type]  # what this test is about

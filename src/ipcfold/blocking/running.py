@@ -26,7 +26,7 @@ C = TypeVar("C")
 class Running(Generic[C]):
     """A server on a thread of its own. As a context manager it stops the server at the end, and waits for it."""
 
-    __slots__ = ("_at_exit", "_changed", "_engine", "_listens", "_name", "_owner", "_result", "_thread")
+    __slots__ = ("_at_exit", "_changed", "_engine", "_listens", "_misused", "_name", "_owner", "_result", "_thread")
 
     def __init__(self, name: Name, drain: float, serve: Callable[[Callable[[Engine[C]], object]], Result[C, ListenError[C]]]) -> None:
         """`Server.start` makes these."""
@@ -36,6 +36,7 @@ class Running(Generic[C]):
         self._engine: Engine[C] | None = None
         self._listens = False
         self._result: Result[C, ListenError[C]] | None = None
+        self._misused: TypeError | None = None
         self._thread = Thread(target=self._run, args=(serve,), name=f"ipcfold server {name}", daemon=True)
         self._at_exit = AtExit(drain)  # before the thread, which may end at once
         try:
@@ -47,6 +48,8 @@ class Running(Generic[C]):
             return
         with self._changed:
             self._changed.wait_for(lambda: self._listens or self._result is not None)
+        if self._misused is not None:
+            raise self._misused
 
     @property
     def name(self) -> Name:
@@ -98,6 +101,7 @@ class Running(Generic[C]):
         except BaseException as error:
             if os.getpid() != self._owner:  # an exception of the handler in a forked child
                 raise
+            self._misused = error if isinstance(error, TypeError) else None
             reason, advice = str(error) or "there is no memory left", "check this user's limits"
             result = Failure(SystemFailure("serve as", Path(str(self._name)), reason, advice))
         finally:
