@@ -69,10 +69,14 @@ class Wake:
 @final
 @attrs.frozen
 class Ticket:
-    """A message whose answer comes later: its client, and its number on that connection. It may stand in the carry."""
+    """A message whose answer comes later: its client, its number on that connection, and when it was taken.
+
+    It may stand in the carry. The time tells it from a ticket of another server, whose clients have the same numbers.
+    """
 
     peer: Peer
     number: int
+    taken: float = 0.0
 
 
 @final
@@ -223,7 +227,7 @@ class Continuation(Generic[C]):
     @property
     def ticket(self) -> Ticket:
         """What `answer` needs later, if this message is deferred."""
-        return Ticket(self.peer, self.number)
+        return Ticket(self.peer, self.number, self.now)
 
     def tell(self, carry: C, peer: Peer, *messages: Message) -> Continuation[C]:
         """Send these messages to another client, which has not asked for them. If it is gone, they are dropped, and `left` tells so.

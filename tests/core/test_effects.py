@@ -168,6 +168,10 @@ WRONG: dict[str, tuple[Callable[[Continuation[int]], Continuation[int]], str]] =
     "answering before deferring": (lambda given: given.answer(1, KEPT, ONE).defer(1), "is not open"),
     "answering a ticket of another server": (lambda given: given.answer(1, Ticket(BOB, 1), ONE), "is no client of this server"),
     "an effect of another kind": (lambda given: Continuation(1, peer=given.peer, effects=Effects(None, "x")), "effects must be what"),  # type: ignore[arg-type]  # so
+    "answering a ticket of a server before this one, whose client had the same number": (
+        lambda given: given.defer(1).answer(1, Ticket(ANN, 1, taken=-1.0), ONE),
+        "is not open",
+    ),
     "answering no ticket": (lambda given: given.answer(1, 1, ONE), "only a Ticket can be answered, not int"),  # type: ignore[arg-type]  # so
 }
 

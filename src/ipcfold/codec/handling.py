@@ -83,7 +83,7 @@ class TypedContinuation(Generic[C, R]):
     @property
     def ticket(self) -> Ticket:
         """See `Continuation.ticket`."""
-        return Ticket(self.peer, self.number)
+        return Ticket(self.peer, self.number, self.now)
 
     def respond(self, carry: C, *values: R) -> TypedContinuation[C, R]:
         """Send these values to the client, after the earlier responses."""

@@ -21,7 +21,7 @@ class Members:
     def __init__(self) -> None:
         self._peers = dict[int, Peer]()
         self._most = 0  # the largest number of a connection
-        self._open = dict[int, set[int]]()  # the numbers of the messages whose answer is open
+        self._open = dict[int, set[Ticket]]()  # of each client
 
     def join(self, peer: Peer) -> None:
         """Add a client."""
@@ -36,11 +36,11 @@ class Members:
     def defer(self, ticket: Ticket) -> None:
         """Open an answer."""
         if ticket.peer.connection in self._peers:
-            self._open.setdefault(ticket.peer.connection, set()).add(ticket.number)
+            self._open.setdefault(ticket.peer.connection, set()).add(ticket)
 
     def close(self, ticket: Ticket) -> None:
         """Note that an answer is given."""
-        self._open.get(ticket.peer.connection, set()).discard(ticket.number)
+        self._open.get(ticket.peer.connection, set()).discard(ticket)
 
     def has(self, peer: object) -> bool:
         """Whether this client is still there. Raises for what never was a client."""
@@ -62,6 +62,6 @@ class Members:
             raise TypeError(f"only a Ticket can be answered, not {type(ticket).__name__}: use the ticket of a continuation")
         if not self.has(ticket.peer):
             return False
-        if ticket in closed or not (ticket == deferred or ticket.number in self._open.get(ticket.peer.connection, ())):
+        if ticket in closed or not (ticket == deferred or ticket in self._open.get(ticket.peer.connection, ())):
             raise TypeError(f"{ticket} is not open: answer a message that was deferred, and answer it once")
         return True

@@ -289,7 +289,7 @@ class ScriptPlayer(Generic[C]):
                     shown.append("defers the answer")
                 case Tell(peer, messages):
                     shown.append(f"tells {self._names.get(peer.connection, peer)} {_all_shown(messages)}")
-                case Answer(Ticket(peer, number), messages):
+                case Answer(Ticket(peer=peer, number=number), messages):
                     shown.append(f"answers message {number} of {self._names.get(peer.connection, peer)} with {_all_shown(messages)}")
         return "".join(f", {each}" for each in shown)
 
