@@ -232,7 +232,7 @@ class Continuation(Generic[C]):
     def tell(self, carry: C, peer: Peer, *messages: Message) -> Continuation[C]:
         """Send these messages to another client, which has not asked for them. If it is gone, they are dropped, and `left` tells so.
 
-        A client with more than `limits.unsent` bytes that it has not read gets no more: the server ends its connection.
+        A client with more than `limits.unsent` bytes of these that it has not read gets no more: the server ends its connection.
         """
         return self._with(carry, Tell(peer, messages, len(self.responses)))
 

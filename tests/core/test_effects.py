@@ -346,6 +346,26 @@ def test_what_a_client_is_told_after_its_connection_has_ended_is_dropped() -> No
     assert core.result() == Success(1)
 
 
+def test_a_client_that_waits_for_a_large_response_is_told_more_meanwhile() -> None:
+    core = ServerCore(0, name=Name("server"), heartbeat=1.0, limits=Limits(unsent=1000), timeout=None, now=0.0)
+    ends = [core.connect(peer, 0.0) for peer in (ANN, BOB)]
+    for end in ends:
+        assert end is not None
+        end.receive(Signal.START_OK.frame + encode(ONE) * 100, 0.0)
+    large, told, ann = Message.octets(b"x" * 5000), 0, ends[0]
+    assert ann is not None
+    asked = core.turn(0.0, 0.0)[0]
+    while ann.hearing:  # she never reads
+        assert asked is not None
+        given = asked[1]
+        answer = given.respond(0, large) if given.peer == ANN else given.tell(0, ANN, TWO, TWO)
+        told += given.peer == BOB
+        asked = core.answered(answer, 0.0, 0.0) or core.turn(0.0, 0.0)[0]
+    size = len(b"".join(Encoder(Limits()).marked([TWO, TWO], 0)))
+    assert ann.fault == f"it has not read {(told - 1) * size} bytes of what it was told (limits.unsent)"
+    assert 1000 < (told - 1) * size <= 1000 + size
+
+
 def test_the_effects_of_an_answer_are_in_order() -> None:
     given = Continuation(0, peer=ANN, number=1)
     answer = given.tell(1, BOB, ONE).defer(2).respond(3, TWO).answer(4, given.ticket, THREE).wake(5, None).stop(6)
