@@ -114,7 +114,9 @@ class RandomClient:
                 self._surely = self._surely and acknowledged == 1
             case Failure(ConnectionClosed() | ConnectionLost() | ConnectionDropped() | UnreadExceeded() as ended):
                 self._know([note], 1, type(ended).__name__, asked=True)
-                if isinstance(ended, ConnectionClosed) and note.responses and note.deed != Deed.DEFER:
+                if note.deed == Deed.DEFER:
+                    self._owed -= note.responses  # The server ended before it answered.
+                elif isinstance(ended, ConnectionClosed) and note.responses:
                     raise BrokenPromiseError(f"{note} was folded, and closed without its response")
             case Failure(error):
                 self._know([note], 0, type(error).__name__)
