@@ -24,6 +24,7 @@ from ipcfold.continuation import (
     Wake,
     Waking,
 )
+from ipcfold.handlers import Shown, showing
 from ipcfold.message import Message
 from ipcfold.peer import NOBODY, Peer
 from ipcfold.result import cases
@@ -163,7 +164,7 @@ def typed(
                     return continuation.respond(carry, Message.text(str(error)))
                 return _written(answers, undecodable(error, start, carry))
 
-    return handle
+    return showing(handle, Shown((codec,), (answers,)))
 
 
 def typed_left(codec: Codec[R], left: Callable[[Peer, TypedContinuation[C, R], C], TypedContinuation[C, R]]) -> Leaving[C]:
@@ -173,7 +174,7 @@ def typed_left(codec: Codec[R], left: Callable[[Peer, TypedContinuation[C, R], C
         start: TypedContinuation[C, R] = _start(continuation)
         return _written(codec, left(peer, start, carry))
 
-    return leave
+    return showing(leave, Shown(sent=(codec,)))
 
 
 def typed_woken(codec: Codec[R], woken: Callable[[TypedContinuation[C, R], C], TypedContinuation[C, R]]) -> Waking[C]:
@@ -183,7 +184,7 @@ def typed_woken(codec: Codec[R], woken: Callable[[TypedContinuation[C, R], C], T
         start: TypedContinuation[C, R] = _start(continuation)
         return _written(codec, woken(start, carry))
 
-    return wake
+    return showing(wake, Shown(sent=(codec,)))
 
 
 def _start(continuation: Continuation[C]) -> TypedContinuation[C, R]:
