@@ -166,7 +166,6 @@ class Loop(Generic[C]):
         now, owing = monotonic(), False
         worked = now - engine.woken
         until = now + (worked if worked > _BURST else _BURST)  # noqa: FURB136 - to call `max` costs more
-        plain = self._handlers.left is None and self._handlers.woken is None  # then there are messages only
         while asked is not None and now < until:
             what, continuation = asked
             lent = owing and flusher.lend()
@@ -176,7 +175,7 @@ class Loop(Generic[C]):
             since = monotonic() if engine.observed else now
             self._interruptible = True
             try:
-                if plain or type(what) is Message:
+                if type(what) is Message:  # the usual case
                     continuation = handler(what, continuation, continuation.carry)
                 else:
                     continuation = self._handlers(what, continuation)
