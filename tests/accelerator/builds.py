@@ -170,7 +170,7 @@ class Build:
 
 def _received(client: socket.socket, ended: bytes = b"") -> bytes:
     try:
-        return client.recv(2**20) or ended
+        return client.recv(2**16) or ended
     except BlockingIOError:
         return b""
     except OSError:
