@@ -38,13 +38,12 @@ class Running(Generic[C]):
         self._result: Result[C, ListenError[C]] | None = None
         self._misused: TypeError | None = None
         self._thread = Thread(target=self._run, args=(serve,), name=f"ipcfold server {name}", daemon=True)
-        self._at_exit = AtExit(drain)  # before the thread, which may end at once
+        self._at_exit = AtExit(drain)
         try:
             self._thread.start()
         except (RuntimeError, MemoryError) as error:
             reason, advice = str(error) or "there is no memory left", "check this user's limits"
             self._result = Failure(SystemFailure("start a thread for", Path(str(name)), reason, advice))
-            self._at_exit.over()
             return
         with self._changed:
             self._changed.wait_for(lambda: self._listens or self._result is not None)

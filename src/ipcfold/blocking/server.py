@@ -78,13 +78,14 @@ class Server:
         thread and Python waits for this thread, and before the interpreter ends.
         """
         handlers = Handlers(handler, left, woken)
-        if current_thread() is main_thread():
-            return self.serve(carry, handlers, lambda engine: engine.speak())
         at_exit = AtExit(self.limits.drain)
 
         def begun(engine: Engine[C]) -> None:
-            engine.duty = Exits()
-            at_exit.begin(engine.end)
+            if current_thread() is main_thread():
+                engine.speak()
+            else:
+                engine.duty = Exits()
+                at_exit.begin(engine.end)
 
         try:
             return self.serve(carry, handlers, begun)

@@ -84,16 +84,16 @@ class AtExit:
         self._over = threading.Event()
         self._end: Callable[[], object] | None = None
         self._thread = 0
-        atexit.register(self._exit)
 
     def begin(self, end: Callable[[], object]) -> None:
         """Note that the server serves on this thread, and how to end it."""
         self._thread, self._end = get_ident(), end
+        atexit.register(self._exit)
 
     def over(self) -> None:
         """Note that the server has ended."""
         self._over.set()
-        if os.getpid() == self._owner:
+        if self._end is not None and os.getpid() == self._owner:
             atexit.unregister(self._exit)
 
     def _exit(self) -> None:
