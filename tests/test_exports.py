@@ -49,6 +49,12 @@ def test_only_a_missing_package_is_named_with_its_extra() -> None:
         needs("a_module_of_nobody", "any")
 
 
+@pytest.mark.parametrize("name", ["Came", "Left", "Ticket", "Woken"])
+def test_a_client_imports_no_inputs_and_no_effects(name: str) -> None:
+    python("-c", "import sys, ipcfold; ipcfold.IPC; assert not {'ipcfold.inputs', 'ipcfold.effects'} & set(sys.modules)")
+    python("-c", f"from ipcfold import {name}; assert {name}.__name__ == {name!r}")
+
+
 @pytest.mark.parametrize("name", ["IPC", "Process", "Server"])
 def test_the_shell_is_imported_when_a_program_first_uses_it(name: str) -> None:
     python(

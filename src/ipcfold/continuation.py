@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from enum import Enum
-from typing import Generic, TypeAlias, TypeVar, final
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, final
 
 import attrs
 
 from ipcfold.accelerator import accelerate
 from ipcfold.message import Message
 from ipcfold.peer import NOBODY, Peer
+
+if TYPE_CHECKING:
+    from ipcfold.effects import Effect, Effects, Ticket  # a twelfth of the time to import this library, and clients use none
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -27,123 +30,7 @@ class Outcome(Enum):
     """Ask every client to close; the server returns the carry."""
 
 
-@final
-@attrs.frozen
-class Came:
-    """A message of this client came, at that time in seconds since the epoch."""
-
-    now: float
-    peer: Peer
-    message: Message
-
-
-@final
-@attrs.frozen
-class Left:
-    """This client left, at that time in seconds since the epoch."""
-
-    now: float
-    peer: Peer
-
-
-@final
-@attrs.frozen
-class Woken:
-    """An alarm rang, at that time in seconds since the epoch."""
-
-    now: float
-
-
-Input: TypeAlias = Message | Came | Left | Woken
-"""What a server folds. A plain message is one of a client that is not named, at a time that nobody noted."""
-
-
-@final
-@attrs.frozen
-class Wake:
-    """Call `woken` at this time, in seconds since the epoch; `None`: never."""
-
-    at: float | None
-
-
-@final
-@attrs.frozen
-class Ticket:
-    """A message whose answer comes later: its client, its number on that connection, and when it was taken.
-
-    It may stand in the carry. The time tells it from a ticket of another server, whose clients have the same numbers.
-    """
-
-    peer: Peer
-    number: int
-    taken: float = 0.0
-
-
-@final
-@attrs.frozen
-class Defer:
-    """The answer comes later."""
-
-
-@final
-@attrs.frozen
-class Tell:
-    """Send messages to a client that has not asked for them. The answer has `after` responses before them."""
-
-    peer: Peer
-    messages: tuple[Message, ...]
-    after: int = 0
-
-
-@final
-@attrs.frozen
-class Answer:
-    """Send the answer that was left open. The answer at hand has `after` responses before it."""
-
-    ticket: Ticket
-    messages: tuple[Message, ...]
-    after: int = 0
-
-
-@final
-@attrs.frozen
-class Rescued:
-    """The handler raised this, and a combinator made it this answer. It sends nothing; an observer finds it in `Folded.effects`."""
-
-    error: Exception
-
-
-Effect: TypeAlias = Wake | Defer | Tell | Answer | Rescued
-"""What an answer asks for in addition to responses."""
-
-
-@final
-@attrs.frozen(eq=False, repr=False)
-class Effects(Generic[T]):
-    """The effects of an answer: the last one, after those before it. So thousands of them are not copied at each call."""
-
-    before: Effects[T] | None
-    last: T
-
-    def __iter__(self) -> Iterator[T]:
-        found: list[T] = []
-        each: Effects[T] | None = self
-        while each is not None:
-            found.append(each.last)
-            each = each.before
-        return reversed(found)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Effects) and tuple(self) == tuple(other)
-
-    def __hash__(self) -> int:
-        return hash(tuple(self))
-
-    def __repr__(self) -> str:
-        return repr(tuple(self))
-
-
-Given: TypeAlias = tuple[float, int, Effects[Effect] | None]
+Given: TypeAlias = tuple[float, int, "Effects[Effect] | None"]
 """What a continuation has in addition to what each message needs: the time, the number of the message, the effects.
 
 It is one value, because most handlers only pass it on, and each slot of a continuation costs every message.
@@ -227,6 +114,8 @@ class Continuation(Generic[C]):
     @property
     def ticket(self) -> Ticket:
         """What `answer` needs later, if this message is deferred."""
+        from ipcfold.effects import Ticket  # noqa: PLC0415 - see above
+
         return Ticket(self.peer, self.number, self.now)
 
     def tell(self, carry: C, peer: Peer, *messages: Message) -> Continuation[C]:
@@ -234,6 +123,8 @@ class Continuation(Generic[C]):
 
         A client with more than `limits.unsent` bytes of these that it has not read gets no more: the server ends its connection.
         """
+        from ipcfold.effects import Tell  # noqa: PLC0415 - see above
+
         return self._with(carry, Tell(peer, messages, len(self.responses)))
 
     def defer(self, carry: C) -> Continuation[C]:
@@ -241,6 +132,8 @@ class Continuation(Generic[C]):
 
         Keep `ticket` in the carry, and give it to `answer` later.
         """
+        from ipcfold.effects import Defer  # noqa: PLC0415 - see above
+
         return self._with(carry, Defer())
 
     def answer(self, carry: C, ticket: Ticket, *messages: Message) -> Continuation[C]:
@@ -248,6 +141,8 @@ class Continuation(Generic[C]):
 
         A ticket is answered once.
         """
+        from ipcfold.effects import Answer  # noqa: PLC0415 - see above
+
         return self._with(carry, Answer(ticket, messages, len(self.responses)))
 
     def wake(self, carry: C, at: float | None) -> Continuation[C]:
@@ -256,6 +151,8 @@ class Continuation(Generic[C]):
         >>> Continuation(0, now=5.0).wake(1, 5.0 + 30.0).effects
         (Wake(at=35.0),)
         """
+        from ipcfold.effects import Wake  # noqa: PLC0415 - see above
+
         return self._with(carry, Wake(at))
 
     def carrying(self, carry: T) -> Continuation[T]:
@@ -268,12 +165,16 @@ class Continuation(Generic[C]):
 
     def rescued(self, carry: C, error: Exception) -> Continuation[C]:
         """Note that the handler raised this. It sends nothing, and an observer is told."""
+        from ipcfold.effects import Rescued  # noqa: PLC0415 - see above
+
         return self._with(carry, Rescued(error))
 
     def _ending(self, carry: C, outcome: Outcome) -> Continuation[C]:
         return continued(carry, self.responses, outcome, self.peer, self._given)
 
     def _with(self, carry: C, effect: Effect) -> Continuation[C]:
+        from ipcfold.effects import Effects  # noqa: PLC0415 - see above
+
         now, number, effects = self._given
         return continued(carry, self.responses, self.outcome, self.peer, (now, number, Effects(effects, effect)))
 

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from returns.result import Failure, Success
 
 from ipcfold import ConnectionLost, Continuation, HandlerFailed, Limits, MediaType, Message, Name, Peer, ReservedMessage, fold
-from ipcfold.continuation import Answer, Came, Defer, Effects, Input, Left, Tell, Ticket
 from ipcfold.core.client_connection import ClientConnection
 from ipcfold.core.server import ServerCore
 from ipcfold.core.server_connection import ServerConnection
 from ipcfold.core.verbs import Verbs
 from ipcfold.core.wire import MARK, Broken, Decoder, Encoder, RefusedError, Signal, encode, unmarked
+from ipcfold.effects import Answer, Defer, Effects, Tell, Ticket
 from ipcfold.events import Departure, Disconnected, Ending
+from ipcfold.inputs import Came, Input, Left
 from ipcfold.testing import Connect, Hold, Kill, Release, Send, Step, media_types, messages, scripts, simulate
 
 ANN, BOB = Peer(1, 10), Peer(2, 20)

@@ -10,7 +10,7 @@ from returns.result import Failure, Result, Success
 
 from ipcfold import IPC, Continuation, HandlerFailed, Limits, ListenError, Message, Name, Peer
 from ipcfold.accelerator import accelerated, fast
-from ipcfold.continuation import Ticket
+from ipcfold.effects import Ticket
 from tests.shells.support import PATIENCE
 from tests.shells.wire import RECEIVED, Wire
 

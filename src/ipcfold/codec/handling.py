@@ -10,20 +10,8 @@ import attrs
 from returns.result import Failure, Success
 
 from ipcfold.codec.coding import Codec, Undecodable, encoded
-from ipcfold.continuation import (
-    Answer,
-    Continuation,
-    Defer,
-    Effect,
-    Effects,
-    Handler,
-    Leaving,
-    Outcome,
-    Tell,
-    Ticket,
-    Wake,
-    Waking,
-)
+from ipcfold.continuation import Continuation, Handler, Leaving, Outcome, Waking
+from ipcfold.effects import Answer, Defer, Effect, Effects, Tell, Ticket, Wake
 from ipcfold.handlers import Shown, showing
 from ipcfold.message import Message
 from ipcfold.peer import NOBODY, Peer

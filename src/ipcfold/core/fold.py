@@ -15,24 +15,12 @@ from typing import Final, Generic, TypeAlias, TypeVar, final
 
 from returns.result import Failure, Result, Success
 
-from ipcfold.continuation import (
-    Answer,
-    Continuation,
-    Defer,
-    Effect,
-    Effects,
-    Left,
-    Outcome,
-    Rescued,
-    Tell,
-    Ticket,
-    Wake,
-    Woken,
-    continued,
-)
+from ipcfold.continuation import Continuation, Outcome, continued
 from ipcfold.core.members import Members
+from ipcfold.effects import Answer, Defer, Effect, Effects, Rescued, Tell, Ticket, Wake
 from ipcfold.errors import HandlerFailed
 from ipcfold.events import Ending, Event, Folded, Stopping
+from ipcfold.inputs import Left, Woken
 from ipcfold.message import Message
 from ipcfold.peer import Name, Peer
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar, final
+from typing import TYPE_CHECKING, Generic, TypeVar, final
 
-from ipcfold.continuation import Continuation, Handler, Leaving, Left, Waking, Woken
+from ipcfold.continuation import Continuation, Handler, Leaving, Waking
 from ipcfold.message import Message
+
+if TYPE_CHECKING:
+    from ipcfold.inputs import Left, Woken  # clients use none, and import this module with their shell
 
 C = TypeVar("C")
 
@@ -29,10 +32,10 @@ class Handlers(Generic[C]):
 
     def __call__(self, what: Message | Left | Woken, continuation: Continuation[C]) -> Continuation[C]:
         """Call the function that this input is for."""
-        match what:
-            case Left(peer=peer):
-                return continuation if self.left is None else self.left(peer, continuation, continuation.carry)
-            case Woken():
-                return continuation if self.woken is None else self.woken(continuation, continuation.carry)
-            case _:
-                return self.handler(what, continuation, continuation.carry)
+        if isinstance(what, Message):
+            return self.handler(what, continuation, continuation.carry)
+        from ipcfold.inputs import Left  # noqa: PLC0415 - see above
+
+        if isinstance(what, Left):
+            return continuation if self.left is None else self.left(what.peer, continuation, continuation.carry)
+        return continuation if self.woken is None else self.woken(continuation, continuation.carry)

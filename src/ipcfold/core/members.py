@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import final
 
-from ipcfold.continuation import Ticket
+from ipcfold.effects import Ticket
 from ipcfold.peer import Peer
 
 

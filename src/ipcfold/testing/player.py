@@ -9,26 +9,13 @@ from typing import Final, Generic, TypeVar, final
 import attrs
 from returns.result import Failure, Result, Success
 
-from ipcfold.continuation import (
-    Answer,
-    Continuation,
-    Defer,
-    Effect,
-    Handler,
-    Leaving,
-    Left,
-    Outcome,
-    Rescued,
-    Tell,
-    Ticket,
-    Wake,
-    Waking,
-    Woken,
-)
+from ipcfold.continuation import Continuation, Handler, Leaving, Outcome, Waking
 from ipcfold.core.protocol import ClientState
+from ipcfold.effects import Answer, Defer, Effect, Rescued, Tell, Ticket, Wake
 from ipcfold.errors import HandlerFailed
 from ipcfold.events import Connected, Departure, Disconnected, Event, Folded, Listening, Observer, Refused, Stopping
 from ipcfold.handlers import Shown, Shows
+from ipcfold.inputs import Left, Woken
 from ipcfold.limits import Limits
 from ipcfold.message import Message, shortened
 from ipcfold.peer import Peer
