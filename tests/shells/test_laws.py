@@ -12,7 +12,8 @@ from returns.result import Failure, Result, Success
 
 from ipcfold import IPC, ConnectionClosed, Continuation, ListenError, Message, Name, Process, cases, fold
 from ipcfold.accelerator import accelerated, fast
-from ipcfold.continuation import Answer, Left, Tell, Woken
+from ipcfold.effects import Answer, Tell
+from ipcfold.inputs import Left, Woken
 from tests.core.test_effects import START, State, busy, left
 from tests.shells.support import PATIENCE
 
