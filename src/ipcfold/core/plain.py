@@ -9,17 +9,19 @@ classes take every case. They are the specification; a property compares both. T
 from __future__ import annotations
 
 from struct import Struct
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ipcfold.continuation import Continuation, Outcome
 from ipcfold.core.client_connection import _OVERHEAD, ClientConnection
-from ipcfold.core.fold import Ask
 from ipcfold.core.protocol import ClientState, ServerState
-from ipcfold.core.server import ServerCore
-from ipcfold.core.server_connection import ServerConnection
 from ipcfold.core.wire import _END_MARK, _LONGEST_SIGNAL, _SIGNALS, ACKNOWLEDGEMENT, Decoder, Encoder
 from ipcfold.draft import draft_of
 from ipcfold.message import Message
+
+if TYPE_CHECKING:
+    from ipcfold.core.fold import Ask  # clients never need these
+    from ipcfold.core.server import ServerCore
+    from ipcfold.core.server_connection import ServerConnection
 
 C = TypeVar("C")
 
