@@ -142,6 +142,16 @@ class Build:
         burst = self.engine.burst
         return 0 if burst is None else burst.folded
 
+    @property
+    def admitted(self) -> int:
+        """How many clients the accelerator has let in."""
+        return 0 if self.engine.burst is None else self.engine.burst.admitted
+
+    @property
+    def parted(self) -> int:
+        """How many connections it has closed."""
+        return 0 if self.engine.burst is None else self.engine.burst.parted
+
     def close(self) -> None:
         folded["here"] += self.folded
         for client in self._clients:

@@ -142,14 +142,14 @@ class Servers(RuleBasedStateMachine):
         self.start()
 
     @precondition(lambda self: sum(self._clients) < 3)
-    @rule()
-    def connect(self) -> None:
+    @rule(said=st.just(Signal.START_OK.frame) | _REQUESTS.map(Signal.START_OK.frame.__add__) | _STREAMS)
+    def connect(self, said: bytes = Signal.START_OK.frame) -> None:
         connected = {build.connect() for build in self._builds}
         assert len(connected) == 1
         if connected == {True}:
             self._clients.append(True)
             self._same()
-            self._send(len(self._clients) - 1, Signal.START_OK.frame)
+            self._send(len(self._clients) - 1, said)
 
     @precondition(lambda self: any(self._clients))
     @rule(data=_REQUESTS, cuts=st.lists(st.integers(0, 300), max_size=6), client=st.integers(0, 2))

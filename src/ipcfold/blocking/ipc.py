@@ -14,6 +14,7 @@ import attrs
 from returns.maybe import Nothing
 from returns.result import Failure, Result, Success
 
+from ipcfold.accelerator import accelerate
 from ipcfold.blocking.client import Process, connected, probe
 from ipcfold.blocking.server import Server
 from ipcfold.core.verbs import Attempts, Pause, Standing
@@ -88,25 +89,30 @@ class IPC:
 
         If the server is full or ends during the attempt, `wait` tries again.
         """
-        attempts = Attempts(name, timeout, self.limits.handshake, monotonic())
+        attempts = Attempts(name, timeout, self.limits.handshake, now := monotonic())
+        attempt = self._connected(name, attempts.timeout(now))
+        return attempt if isinstance(attempt, Success) else self._wait(name, attempts, attempt)
+
+    def _wait(self, name: Name, attempts: Attempts, attempt: Result[Process, ConnectError]) -> Result[Process, ConnectError]:
+        """Try again after this attempt, before which nothing was looked at."""
         watch, standing, looked = Watch(), None, False
         try:
             while True:
-                attempt = self._connected(name, attempts.timeout(monotonic()))
                 match cases(attempt):
                     case Success():
                         watch.leave()
                         return attempt
                     case Failure(NoServer()) if not looked:
-                        looked = True  # usually the server is there, so that nothing is to be looked at
+                        looked = True
                     case Failure(error):
                         match cases(attempts.failed(error, standing, monotonic())):
                             case Success(pause):
                                 _rest(pause, error, standing, watch)
                             case Failure(final):
                                 return Failure(final)
-                # Looked at before the next attempt: a server that appears between the two is then a change, which ends the rest.
+                # Looked at before the attempt: a server that appears between the two is then a change, which ends the rest.
                 standing = self._path(name).map(standing_at).value_or(None)
+                attempt = self._connected(name, attempts.timeout(monotonic()))
         finally:
             watch.close()
 
@@ -139,6 +145,7 @@ class IPC:
             case Failure(unusable):
                 return Failure(unusable)
 
+    @accelerate("find")
     def _connected(self, name: Name, timeout: float) -> Result[Process, ConnectError]:
         match cases(self._path(name)):
             case Success(path):

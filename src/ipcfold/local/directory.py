@@ -242,6 +242,19 @@ def _path_in(directory: Path, name: str) -> tuple[Path, int]:
     return path, len(os.fsencode(path))
 
 
+@lru_cache(maxsize=256)  # as above
+def addressed(directory: str, name: str) -> tuple[Path, bytes, bytes] | None:
+    """The path of the name's socket, and the directory and the path as the system takes them; `None` for a relative or long one.
+
+    The accelerator asks.
+    """
+    if not os.path.isabs(directory):
+        return None
+    where = _normal(directory)
+    path, length = _path_in(where, name)
+    return (path, os.fsencode(where), os.fsencode(path)) if length <= LONGEST_PATH else None
+
+
 @contextmanager
 def reachable(path: Path) -> Iterator[str]:
     """The path as socket calls accept it; a long one goes through a descriptor of its directory.
