@@ -17,11 +17,12 @@ from typing import Final
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from returns.result import Success
 
-from ipcfold import IPC, Continuation, Limits, Message, Process, accelerated
+from ipcfold import IPC, Continuation, Limits, Message, Peer, Process, accelerated
 from ipcfold.accelerator import fast
 from ipcfold.blocking.client import connected
-from ipcfold.core.wire import ACCEPTANCE, CONFIRMATION, FAREWELL, GREETING, Signal, encode
+from ipcfold.core.wire import ACCEPTANCE, CONFIRMATION, FAREWELL, GREETING, Encoder, Signal, encode
 from ipcfold.testing.plugin import Serve
 from tests.accelerator.builds import NAME, Build
 from tests.shells.support import PATIENCE
@@ -35,6 +36,10 @@ LIMITS: Final = Limits(handshake=PATIENCE, drain=PATIENCE)
 _FRAMES: Final = st.sampled_from([*(each.frame for each in Signal), encode(Message.text("early")), encode(Message.octets(b"early"))])
 _SAID: Final = st.lists(_FRAMES | st.binary(min_size=1, max_size=5), max_size=3).map(b"".join)
 _OWN: Final = (list, set, dict, deque)
+
+Carry = tuple[tuple[Peer, ...], tuple[int, ...]]
+"""Who is there, and the numbers of those that have left."""
+_ALONE: Final[Carry] = ((), ())
 
 
 def echo(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
@@ -83,6 +88,61 @@ def test_a_server_lets_clients_in_and_out_without_python(directory: Path) -> Non
         assert not server.facts()
     assert (server.admitted, server.parted, server.folded) == (3, 3, 3)
     server.close()
+
+
+def test_a_client_that_is_let_in_and_out_without_python_is_told_and_leaves_once(directory: Path) -> None:
+    """Each client tells those before it, and `left` tells them again."""
+    server = Build(directory, accelerate=True, departures=True)
+    message = Message.text("y")
+
+    def told(text: str) -> bytes:
+        return b"".join(Encoder(LIMITS).marked((Message.text(text),), 0))
+
+    server.connect()
+    server.settle()
+    server.send(0, ACCEPTANCE)
+    server.settle()
+    for number in range(1, 20):
+        server.connect()
+        server.settle()
+        server.send(number, ACCEPTANCE + encode(message))
+        assert server.settle()[:1] == [told("y")]
+        server.send(number, FAREWELL)
+        got = server.settle()
+        assert (got[0], got[number]) == (told(f"{number + 1} is gone"), CONFIRMATION)
+    assert (server.admitted, server.parted) == (20, 19)
+    assert server.result() == Success(19 * 1001)
+    server.close()
+
+
+def test_short_connections_are_told_and_leave_once(ipc: IPC) -> None:
+    """One client stays. It is told of each other one, which tells itself, and of its departure."""
+
+    def there(message: Message, continuation: Continuation[Carry], carry: Carry) -> Continuation[Carry]:
+        peers, gone = carry
+        carry = (*peers, continuation.peer), gone
+        for peer in carry[0]:
+            continuation = continuation.tell(carry, peer, Message.text(f"{message.content.decode()} is here"))
+        return continuation.respond(carry, message)
+
+    def left(peer: Peer, continuation: Continuation[Carry], carry: Carry) -> Continuation[Carry]:
+        peers, gone = carry
+        carry = tuple(each for each in peers if each != peer), (*gone, peer.connection)
+        for each in carry[0]:
+            continuation = continuation.tell(carry, each, Message.text("one is gone"))
+        return continuation.continue_(carry)
+
+    # The fixture observes its server, which keeps it from the accelerator.
+    with ipc.listen(NAME).start(_ALONE, there, left) as server, ipc.wait(NAME, PATIENCE).unwrap() as staying:
+        assert staying.ask(Message.text("0")) == Success(Message.text("0"))
+        assert staying.wait() == Success(Message.text("0 is here"))
+        for number in range(1, 200):
+            with ipc.wait(NAME, PATIENCE).unwrap() as process:
+                message = Message.text(str(number))
+                assert process.ask(message) == Success(message)
+                assert process.wait() == Success(Message.text(f"{number} is here"))
+            assert [staying.wait().unwrap() for _ in range(2)] == [Message.text(f"{number} is here"), Message.text("one is gone")]
+    assert server.result() == Success(((), (*range(2, 201), 1)))
 
 
 @given(
