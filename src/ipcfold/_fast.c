@@ -272,8 +272,10 @@ static int spared;
 static PyObject *new_continuation(PyObject *carry, PyObject *responses, PyObject *outcome, PyObject *peer, PyObject *given)
 {
     PyTypeObject *type = (PyTypeObject *)Continuation;
-    PyObject *made = spared ? spares[--spared] : type->tp_alloc(type, 0);
-    if (!made)
+    PyObject *made = spared ? spares[--spared] : NULL;
+    if (made && Py_TYPE(made) != type) /* the library was imported afresh */
+        Py_CLEAR(made);
+    if (!made && !(made = type->tp_alloc(type, 0)))
         return NULL;
     put_ref(&AT(made, Continuation, carry), carry);
     put_ref(&AT(made, Continuation, responses), responses);
