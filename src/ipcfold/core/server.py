@@ -175,6 +175,11 @@ class ServerCore(Generic[C]):
         ask = fold.ask(now) if fold.waiting or fold.asked is not None or now >= fold.rings else None
         return ask, attention, -inf if self._behind or ask is not None else due
 
+    @property
+    def due(self) -> float:
+        """When the next turn is due while the handler is still working, even without an event."""
+        return -inf if self._behind else self._deadlines.next
+
     def listening(self) -> None:
         """Note that clients can connect."""
         self.events.append(Listening(self._name))

@@ -168,6 +168,11 @@ class ClientSocket:
         """Whether the core has events of this connection to handle."""
         return self._end.told
 
+    def rest(self) -> None:
+        """Read nothing more until the message of this client that waits is folded. The poller would name the socket all the time."""
+        if self.interest & READ and (self._end.waiting or self._end.behind):
+            self.watch(self.interest & ~READ)
+
     def _read(self, end: ServerConnection, now: float) -> None:
         room = end.room()
         try:
@@ -214,6 +219,7 @@ class Engine(Generic[C]):
         "_transports",
         "_trust",
         "answered",
+        "beside",
         "burst",
         "core",
         "duty",
@@ -253,6 +259,8 @@ class Engine(Generic[C]):
         """What to do from time to time beside serving."""
         self.thread = get_ident()
         """The thread that serves."""
+        self.beside = False
+        """Whether turns are taken while the handler is still working, as a handler does that an event loop awaits."""
         self.forked = False  # a flag, because the kernel reuses process ids
         """Whether this process is a forked child of the server."""
         self._owner = os.getpid()
@@ -347,6 +355,8 @@ class Engine(Generic[C]):
         for thing, events in happened:
             if isinstance(thing, ClientSocket):
                 thing.happened(events, self._transports, now)
+                if self.beside:
+                    thing.rest()
             elif isinstance(thing, Listener):
                 self._accept(thing, now)
             else:
@@ -368,6 +378,18 @@ class Engine(Generic[C]):
         if core.events:
             self._tell()
         return ask
+
+    def settle(self) -> float:
+        """Write what is owed. Returns when the next turn is due, even without an event; infinite for never."""
+        now = monotonic()
+        due = self._transports.settle(now, self._heard)[2]
+        if self._core.events:
+            self._tell()
+        if self.beside:
+            due = self._core.due  # otherwise a message that the handler has would make it due at once
+        if self._core.accepting and self._listener is not None:
+            due = min(due, self._listener.deadline)
+        return due
 
     def flush(self) -> None:
         """Write what is owed. Another thread may call it while the handler runs, and then nothing else may use the engine."""
