@@ -240,7 +240,7 @@ class Process:
 async def connected(
     name: Name, path: Path, *, heartbeat: float, limits: Limits, trust: Trust, timeout: float
 ) -> Result[Process, ConnectError]:
-    """A connection to the server at this path that has greeted within `timeout` seconds. If the task is cancelled, nothing is left of it."""
+    """A connection to the server at this path that has greeted within `timeout` seconds. A task that is cancelled leaves nothing of it."""
     match cases(original("connect to", path)):
         case Failure(patched):
             return Failure(patched)
