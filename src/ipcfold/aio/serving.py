@@ -13,6 +13,7 @@ from asyncio import Future, Handle, TimerHandle
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from inspect import isawaitable
+from math import inf
 from time import monotonic
 from typing import Final, Generic, TypeVar, final
 
@@ -48,6 +49,7 @@ class Serving(Generic[C]):
         "_cancelled",
         "_changed",
         "_claim",
+        "_due",
         "_engine",
         "_failure",
         "_functions",
@@ -83,6 +85,7 @@ class Serving(Generic[C]):
         self._answering = False  # whether the task awaits it now
         self._since = 0.0  # when that function was called
         self._until = 0.0  # when the burst is over
+        self._due = inf  # when the next turn is due
         self._soon: Handle | None = None
         self._timer: TimerHandle | None = None
         self._failure: BaseException | None = None  # of a callback
@@ -196,7 +199,7 @@ class Serving(Generic[C]):
             self._soon = None
         engine = self._engine
         try:
-            asked = engine.turn(0.0)
+            asked = engine.look(max(0.0, monotonic() - self._due))
             if asked is not None and self._pending is None:
                 self._until = monotonic() + _BURST
                 self._fold(asked)
@@ -245,9 +248,11 @@ class Serving(Generic[C]):
         if engine.over:
             self._wake()
             return
-        if due == float("inf"):
+        if due == inf:
+            self._due = inf
             return
-        left = due - monotonic()
+        now = monotonic()
+        self._due, left = max(due, now), due - now
         if left <= 0:
             if self._soon is None:
                 self._soon = self._loop.call_soon(self._turn)

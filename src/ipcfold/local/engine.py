@@ -341,7 +341,22 @@ class Engine(Generic[C]):
         if seconds > longest:  # noqa: PLR1730 - calls of `min` and `max` for each message cost more than these comparisons
             seconds = longest
         self._ready = 0
-        happened = self._poll(seconds if seconds > 0.0 else 0.0)  # noqa: FURB136 - as above
+        return self._handle(self._poll(seconds if seconds > 0.0 else 0.0))  # noqa: FURB136 - as above
+
+    def look(self, late: float) -> Ask[C] | None:
+        """Handle the events that are there, as `turn`, without waiting. An event loop calls this when it has waited for the descriptor.
+
+        `late`: how many seconds ago this was due. Nobody else is late for them.
+        """
+        if self.inherited():
+            raise ForkedError
+        self._core.shared.paused += late
+        self._ready = 0
+        return self._handle(self._poll(0.0))
+
+    def _handle(self, happened: list[tuple[Any, int]]) -> Ask[C] | None:  # Any: what is watched, as the poller returns it
+        """Handle these events, and all that follows from them."""
+        core, listener, duty = self._core, self._listener, self.duty
         ready = max(len(happened), self._ready if self.burst is None else self.burst.ready)
         if not ready:
             happened = self._poller.poll(0.0)
