@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from asyncio import Future, Handle, TimerHandle
+from asyncio import Future, Handle
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from inspect import isawaitable
@@ -58,6 +58,7 @@ class Serving(Generic[C]):
         "_name",
         "_owner",
         "_pending",
+        "_rings",
         "_served",
         "_signalled",
         "_since",
@@ -87,7 +88,8 @@ class Serving(Generic[C]):
         self._until = 0.0  # when the burst is over
         self._due = inf  # when the next turn is due
         self._soon: Handle | None = None
-        self._timer: TimerHandle | None = None
+        self._timer: Handle | None = None  # uvloop returns no `TimerHandle` for a time that it rounds to zero
+        self._rings = 0.0  # when it rings
         self._failure: BaseException | None = None  # of a callback
         self._served = False  # whether clients could connect
         self._signalled = False
@@ -256,9 +258,10 @@ class Serving(Generic[C]):
         if left <= 0:
             if self._soon is None:
                 self._soon = self._loop.call_soon(self._turn)
-        elif self._timer is None or self._loop.time() + left < self._timer.when():
+        elif self._timer is None or due < self._rings:
             if self._timer is not None:
                 self._timer.cancel()
+            self._rings = due
             self._timer = self._loop.call_later(min(left, LONGEST_SLEEP), self._ring)
 
     def _ring(self) -> None:
