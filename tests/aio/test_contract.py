@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from ipcfold import Process
 from tests.shells.bridge import Bridge
 from tests.shells.contract import ClientContract, OwnershipContract, ServerContract, SpokenToContract
 from tests.shells.pressure import BackpressureContract, HandlerContract, HostilityContract
@@ -63,7 +64,9 @@ class TestOwnershipOfUvloop(OfUvloop, OwnershipContract): ...
 class TestClientOfAsyncio(OfAsyncio, ClientContract): ...
 
 
-class TestClientOfUvloop(OfUvloop, ClientContract): ...
+class TestClientOfUvloop(OfUvloop, ClientContract):
+    @pytest.mark.skip(reason="uvloop keeps what a signal handler raises, and gives it to the exception handler of the loop")
+    def test_an_exception_from_a_signal_handler_leaves_the_connection_usable(self, process: Process) -> None: ...
 
 
 class TestSpokenToOfAsyncio(OfAsyncio, SpokenToContract): ...
