@@ -21,7 +21,7 @@ T = TypeVar("T")
 LOOPS = pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 
 
-def run(main: Callable[[], Coroutine[Any, Any, T]], loop: str = "asyncio") -> T:
+def run(main: Callable[[], Coroutine[Any, Any, T]], loop: str = "asyncio", patience: float = PATIENCE) -> T:
     """Run it in a loop of that kind, in debug mode. No task, socket or warning may be left of it."""
     before = descriptors()
     with warnings.catch_warnings():
@@ -30,7 +30,7 @@ def run(main: Callable[[], Coroutine[Any, Any, T]], loop: str = "asyncio") -> T:
         with asyncio.Runner(loop_factory=loop_factory(loop), debug=loop == "asyncio") as runner:
             runner.get_loop().slow_callback_duration = PATIENCE
             runner.get_loop().set_exception_handler(lambda _, context: problems.append(context))
-            result = runner.run(_alone(main))
+            result = runner.run(_alone(main, patience))
             gc.collect()
         assert problems == []
     gc.collect()
@@ -38,8 +38,8 @@ def run(main: Callable[[], Coroutine[Any, Any, T]], loop: str = "asyncio") -> T:
     return result
 
 
-async def _alone(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    async with asyncio.timeout(PATIENCE):
+async def _alone(main: Callable[[], Coroutine[Any, Any, T]], patience: float) -> T:
+    async with asyncio.timeout(patience):
         result = await main()
     gc.collect()
     await asyncio.sleep(0)
