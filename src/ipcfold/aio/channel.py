@@ -86,7 +86,7 @@ class Channel:
                 self._write()
                 waiting: Waiting = self.loop.create_future()
                 self._changed.append(waiting)
-                await self.until(waiting, until)
+                await (self.watch(waiting) if until is None else self.until(waiting, until))
                 until = steps.send(monotonic())
         except StopIteration as end:
             result: T = end.value
@@ -94,14 +94,18 @@ class Channel:
         finally:
             steps.close()
 
-    async def until(self, waiting: Waiting, deadline: float | None) -> Message | None:
-        """Wait until this is woken, or until the deadline."""
+    def watch(self, waiting: Waiting) -> Waiting:
+        """What to await, so that heartbeats leave meanwhile."""
         if self._over:
-            return None
-        if self._timer is None:
+            if not waiting.done():
+                waiting.set_result(None)
+        elif self._timer is None:
             self._watch_silence()
-        if deadline is None:
-            return await waiting
+        return waiting
+
+    async def until(self, waiting: Waiting, deadline: float) -> Message | None:
+        """Wait until this is woken, or until the deadline."""
+        self.watch(waiting)
         timer = self.loop.call_later(max(0.0, deadline - monotonic()), self._expire, waiting)
         try:
             return await waiting

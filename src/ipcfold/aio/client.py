@@ -102,7 +102,7 @@ class Process:
         if connection.open and connection.acknowledged < before + count:
             waiting: Waiting = channel.loop.create_future()
             channel.exchange.send(before + count, waiting)
-            await channel.until(waiting, None)
+            await channel.watch(waiting)
             if channel.closing and connection.acknowledged < before + count:
                 return Failure(ProcessClosed(self._name))
         match cases(self._verbs.sent(before, count)):
@@ -125,7 +125,7 @@ class Process:
             waiting: Waiting = channel.loop.create_future()
             exchange.wait(waiting)
             try:
-                await channel.until(waiting, deadline)
+                await (channel.watch(waiting) if deadline is None else channel.until(waiting, deadline))
             except BaseException:  # the task is cancelled, so that what it was woken for is for the next one
                 exchange.leave(waiting)
                 channel.wake()
@@ -170,7 +170,7 @@ class Process:
             waiting: Waiting = channel.loop.create_future()
             channel.exchange.ask(number, waiting)
             try:
-                response = await channel.until(waiting, deadline)
+                response = await (channel.watch(waiting) if deadline is None else channel.until(waiting, deadline))
             except BaseException:  # the task is cancelled, and its answer with it
                 channel.exchange.disown(number)
                 raise
@@ -230,11 +230,10 @@ class Process:
 
     def _unusable(self) -> UsedAfterFork | InUse | None:
         """Why no verb can run here, if there is a reason."""
-        if self._inherited():
-            return UsedAfterFork(self._name, self._owner)
-        if asyncio.get_running_loop() is not self._channel.loop:
-            return InUse(self._name)
-        return None
+        channel = self._channel
+        if channel.forked or os.getpid() != self._owner:
+            return UsedAfterFork(self._name, self._owner) if self._inherited() else None
+        return None if asyncio.get_running_loop() is channel.loop else InUse(self._name)
 
 
 async def connected(

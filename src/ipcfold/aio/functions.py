@@ -7,7 +7,8 @@ from typing import Generic, TypeAlias, TypeVar, final
 
 import attrs
 
-from ipcfold.continuation import Continuation, Left, Woken
+from ipcfold.continuation import Continuation
+from ipcfold.inputs import Left, Woken
 from ipcfold.message import Message
 from ipcfold.peer import Peer
 

@@ -18,6 +18,7 @@ from ipcfold.local.claim import Claim
 from ipcfold.local.credentials import same_user
 from ipcfold.local.directory import prepared, socket_path
 from ipcfold.local.names import reached
+from ipcfold.local.passed import passed
 from ipcfold.local.patched import original
 from ipcfold.local.release import surely
 from ipcfold.peer import Name, Trust
@@ -71,13 +72,21 @@ class Server:
 
     async def _claimed(self, carry: C, functions: Functions[C], claim: Claim) -> Result[C, ListenError[C]]:
         try:
-            match cases(await self._unshared(claim)):
+            match cases(await self._free(claim)):
                 case Success(own):
                     return await self._run(carry, functions, own)
                 case Failure(error):
                     return Failure(error)
         finally:
             surely(claim.release)
+
+    async def _free(self, claim: Claim) -> Result[Claim, NameTaken | SystemFailure]:
+        """The claim, with the socket that a service manager passed for it, if there is one."""
+        match cases(passed(self.name, claim.path)):
+            case Success(socket):
+                return await self._unshared(claim) if socket is None else Success(claim.adopt(socket))
+            case Failure(error):
+                return Failure(error)
 
     async def _unshared(self, claim: Claim) -> Result[Claim, NameTaken | SystemFailure]:
         """The claim, unless a server that uses no lock file listens at the path."""

@@ -14,8 +14,9 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from inspect import isawaitable
 from math import inf
+from threading import current_thread, main_thread
 from time import monotonic
-from typing import Final, Generic, TypeVar, final
+from typing import Final, TypeVar, final
 
 from returns.curry import partial
 from returns.pipeline import flow
@@ -26,8 +27,10 @@ from ipcfold.continuation import Continuation
 from ipcfold.core.fold import Ask
 from ipcfold.errors import HandlerFailed, SystemFailure, UsedAfterFork
 from ipcfold.events import Ending
+from ipcfold.local.calling import Calling
 from ipcfold.local.claim import Claim
 from ipcfold.local.engine import Engine, ForkedError
+from ipcfold.local.flusher import Flusher
 from ipcfold.local.forks import wiped_by_fork
 from ipcfold.local.release import surely
 from ipcfold.local.signals import Previous
@@ -41,7 +44,7 @@ _BURST: Final = 0.001  # seconds of folding after which the loop gets its turn, 
 
 
 @final
-class Serving(Generic[C]):
+class Serving(Calling[C]):
     """One run of a server."""
 
     __slots__ = (
@@ -50,7 +53,6 @@ class Serving(Generic[C]):
         "_changed",
         "_claim",
         "_due",
-        "_engine",
         "_failure",
         "_functions",
         "_loop",
@@ -63,6 +65,7 @@ class Serving(Generic[C]):
         "_signalled",
         "_since",
         "_soon",
+        "_take",
         "_task",
         "_timer",
         "_until",
@@ -74,7 +77,10 @@ class Serving(Generic[C]):
         assert task is not None  # noqa: S101 - a coroutine of asyncio runs in a task
         self._name = name
         self._claim = claim
-        self._engine = engine
+        super().__init__(engine, functions.handler, Flusher(engine.flush, threaded=False))
+        self._take = engine.answered
+        engine.answered = self._taken
+        engine.accelerate(self)
         self._functions = functions
         self._owner = os.getpid()
         self._mark = wiped_by_fork()
@@ -104,6 +110,8 @@ class Serving(Generic[C]):
                     match cases(listening):
                         case Success():
                             self._served = True
+                            if current_thread() is main_thread():
+                                engine.speak()
                             self._loop.add_reader(engine.fileno(), self._turn)
                             self._turn()
                             await self._run()
@@ -175,7 +183,7 @@ class Serving(Generic[C]):
             if engine.inherited():
                 raise ForkedError
             now = monotonic()
-            asked = engine.answered(answer, now, self._since)
+            asked = self._take(answer, now, self._since)
             if asked is not None and now < self._until:
                 self._fold(asked)
         if self._pending is None:
@@ -205,7 +213,9 @@ class Serving(Generic[C]):
             if asked is not None and self._pending is None:
                 self._until = monotonic() + _BURST
                 self._fold(asked)
-            self._rest()
+                self._rest()
+            else:
+                self._see_to(engine.due)
         except BaseException as error:  # noqa: BLE001 - the task of the server handles it
             self._failure = error
             self._unwatch()
@@ -223,31 +233,39 @@ class Serving(Generic[C]):
             self._since = now
             try:
                 answer = functions(*asked)
-            except KeyboardInterrupt:
-                if engine.inherited():
-                    raise
-                engine.interrupted()
-                return
-            except BaseException as error:
-                if engine.inherited():
-                    raise
-                engine.failed(error)
+            except BaseException as error:  # noqa: BLE001 - as for what is awaited
+                self._failed(error)
                 return
             if engine.forked or not self._mark[0]:
                 raise ForkedError
-            if type(answer) is not Continuation and isawaitable(answer):
-                self._pending = answer
-                engine.beside = True
-                self._wake()
-                return
             now = monotonic()
-            asked, owing = engine.answered(answer, now, self._since), True
+            asked, owing = self._taken(answer, now, self._since), True
+
+    def _taken(self, answer: Continuation[C] | Awaitable[Continuation[C]], now: float, since: float) -> Ask[C] | None:
+        """Take what a function has returned, or let the task await it. Returns the next input, if there is one."""
+        if type(answer) is Continuation or not isawaitable(answer):
+            return self._take(answer, now, since)  # the fold judges what is neither
+        self._pending = answer
+        self._engine.beside = True
+        self._wake()
+        return None
+
+    def _failed(self, error: BaseException) -> None:
+        """Take what the handler has raised. The accelerator calls this, too."""
+        if self._engine.inherited():
+            raise error
+        if isinstance(error, KeyboardInterrupt):
+            self._engine.interrupted()
+        else:
+            self._engine.failed(error)
 
     def _rest(self) -> None:
         """Write what is owed, and see to the next turn."""
-        engine = self._engine
-        due = engine.settle()
-        if engine.over:
+        self._see_to(self._engine.settle())
+
+    def _see_to(self, due: float) -> None:
+        """Let the loop call for the next turn, when it is due."""
+        if self._engine.over:
             self._wake()
             return
         if due == inf:

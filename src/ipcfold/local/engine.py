@@ -205,6 +205,7 @@ class Engine(Generic[C]):
         "_claim",
         "_clocked",
         "_core",
+        "_due",
         "_ending",
         "_heard",
         "_listener",
@@ -241,11 +242,11 @@ class Engine(Generic[C]):
         self._observe = observe
         self.observed = observe is not None
         """Whether to measure how long the handler runs."""
-        self.answered: Final = self._answered if self.observed else core.answered
-        """See `ServerCore.answered`. An observer is told between the messages."""
+        self.answered: Callable[[Continuation[C], float, float], Ask[C] | None] = self._answered if self.observed else core.answered
+        """See `ServerCore.answered`. An observer is told between the messages. A loop that awaits handlers puts its own in this place."""
         self._listener: Listener | None = None
         self._accepted = 0
-        self._heard = monotonic()
+        self._heard = self._due = monotonic()
         core.clock(time() - self._heard)
         self._clocked = -inf  # when to look at the clock again
         self._rotation = self._heard
@@ -389,22 +390,25 @@ class Engine(Generic[C]):
                 listener.tick(now)
         if self.forked:  # by other code that ran here, such as `trust`; a client that it accepted must not hear of two servers
             raise ForkedError
-        ask = self._transports.settle(now, self._heard)[0]
+        ask, _, self._due = self._transports.settle(now, self._heard)
         if core.events:
             self._tell()
         return ask
 
     def settle(self) -> float:
         """Write what is owed. Returns when the next turn is due, even without an event; infinite for never."""
-        now = monotonic()
-        due = self._transports.settle(now, self._heard)[2]
+        self._due = self._transports.settle(monotonic(), self._heard)[2]
         if self._core.events:
             self._tell()
-        if self.beside:
-            due = self._core.due  # otherwise a message that the handler has would make it due at once
-        if self._core.accepting and self._listener is not None:
-            due = min(due, self._listener.deadline)
-        return due
+        return self.due
+
+    @property
+    def due(self) -> float:
+        """The same, when nothing is owed since the last turn."""
+        due = self._core.due if self.beside else self._due  # a message that the handler has would make it due at once
+        if self._listener is not None and self._core.accepting and self._listener.deadline < due:
+            due = self._listener.deadline
+        return due if self.duty is None else min(due, self.duty.deadline)
 
     def flush(self) -> None:
         """Write what is owed. Another thread may call it while the handler runs, and then nothing else may use the engine."""
