@@ -114,11 +114,22 @@ class Channel:
 
     def send(self, frames: list[bytes], count: int) -> None:
         """Write these frames of so many messages, together with what else is written in this turn."""
-        self.connection.send(frames, count)
+        connection = self.connection
         if self._lone:
             self._lone = False
+            if count == len(frames) == 1 and not connection.outbox.size and connection.open:  # the usual case
+                try:
+                    connection.wrote(frames[0], self.stream.send(frames[0], SEND_FLAGS))
+                except OSError:  # `_write` finds out which
+                    connection.send(frames, count)
+            else:
+                connection.send(frames, count)
             self._write()
-        elif not self._scheduled and not self._over:
+            return
+        connection.send(frames, count)
+        if self._scheduled:
+            return
+        if not self._over:
             self._scheduled = True
             self.loop.call_soon(self._flush)
 

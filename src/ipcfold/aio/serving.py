@@ -268,6 +268,8 @@ class Serving(Calling[C]):
         if self._engine.over:
             self._wake()
             return
+        if due == self._due and (self._timer is not None or due == inf):
+            return
         if due == inf:
             self._due = inf
             return

@@ -149,6 +149,13 @@ class ClientConnection:
             self.outbox.extend(frames)
             self.sent += count
 
+    def wrote(self, frame: bytes, written: int) -> None:
+        """Note that so many bytes of the frame of a message were written at once, while the outbox was empty. The rest is queued."""
+        self._spoke = True
+        self.sent += 1
+        if written < len(frame):
+            self.outbox.add(frame[written:])
+
     def close(self) -> None:
         """Ask the server to close. Unread responses are dropped."""
         self._responses.clear()

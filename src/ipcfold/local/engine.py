@@ -351,9 +351,15 @@ class Engine(Generic[C]):
         """
         if self.inherited():
             raise ForkedError
-        self._core.shared.paused += late
+        core, burst = self._core, self.burst
+        core.shared.paused += late
         self._ready = 0
-        return self._handle(self._poll(0.0))
+        happened = self._poll(0.0)
+        if burst is not None and not happened and burst.ready and core.idle:  # the accelerator has done all that there was, as usual
+            now = self.woken = monotonic()
+            if now < self._clocked and now < self.due and not self._ending and not self.inherited():
+                return None
+        return self._handle(happened)
 
     def _handle(self, happened: list[tuple[Any, int]]) -> Ask[C] | None:  # Any: what is watched, as the poller returns it
         """Handle these events, and all that follows from them."""
