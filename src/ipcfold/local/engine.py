@@ -354,15 +354,16 @@ class Engine(Generic[C]):
         core, burst = self._core, self.burst
         core.shared.paused += late
         self._ready = 0
+        heard = monotonic()
         happened = self._poll(0.0)
         if burst is not None and not happened and burst.ready and core.idle:  # the accelerator has done all that there was, as usual
             now = self.woken = monotonic()
             if now < self._clocked and now < self.due and not self._ending and not self.inherited():
                 return None
-        return self._handle(happened)
+        return self._handle(happened, heard)  # the accelerator has called the handler since, and read nothing that came meanwhile
 
-    def _handle(self, happened: list[tuple[Any, int]]) -> Ask[C] | None:  # Any: what is watched, as the poller returns it
-        """Handle these events, and all that follows from them."""
+    def _handle(self, happened: list[tuple[Any, int]], heard: float = inf) -> Ask[C] | None:  # Any: what the poller returns
+        """Handle these events, and all that follows from them. `heard`: when they were asked for, unless that is now."""
         core, listener, duty = self._core, self._listener, self.duty
         ready = max(len(happened), self._ready if self.burst is None else self.burst.ready)
         if not ready:
@@ -384,7 +385,7 @@ class Engine(Generic[C]):
             else:
                 self.wakeup.read()
         if ready < AT_ONCE:
-            self._heard, self._rotated = now, 0
+            self._heard, self._rotated = now if heard > now else heard, 0  # noqa: FURB136 - to call `min` costs more
         else:
             self._rotate(ready, now)
         if duty is not None and duty.deadline <= now and duty.tick(now):
