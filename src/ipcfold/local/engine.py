@@ -290,14 +290,15 @@ class Engine(Generic[C]):
         self.listens()
         return Success(None)
 
-    def accelerate(self, loop: object, wait: Callable[[float], list[tuple[Any, int]]]) -> None:  # Any: as of the poller
+    def accelerate(self, loop: object, wait: Callable[[float], list[tuple[Any, int]]] | None = None) -> None:  # Any: as of the poller
         """Fold plain messages while waiting for events. The accelerator calls the handler of this loop.
 
-        Where it is not built, `wait` does the same.
+        Where it is not built, `wait` does the same, if there is one.
         """
         if self.observed:
             return
-        self._poll = wait
+        if wait is not None:
+            self._poll = wait
         if accelerated and sys.platform == "linux" and fast.is_enabled():
             self.burst = fast.Burst()
             self._poll = partial(self.burst.wait, loop, self._poller.descriptor, self._poller.things)
