@@ -152,10 +152,12 @@ class Server:
     def _run(
         self, carry: C, handlers: Handlers[C], begun: Callable[[Engine[C]], object], claim: Claim
     ) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
-        # Clients never need these modules, and importing them takes a quarter of the time to import this library.
-        from ipcfold.blocking.loop import Loop  # noqa: PLC0415 - clients never need it
-        from ipcfold.local.ready import engine_of  # noqa: PLC0415 - clients never need it
-
+        try:
+            # Clients never need these modules, and importing them takes a quarter of the time to import this library.
+            from ipcfold.blocking.loop import Loop  # noqa: PLC0415 - clients never need it
+            from ipcfold.local.ready import engine_of  # noqa: PLC0415 - clients never need it
+        except OSError as unread:  # for example no descriptor is left
+            return Failure(SystemFailure("serve at", claim.path, unread.strerror or str(unread)))
         ready = engine_of(
             carry,
             claim,
