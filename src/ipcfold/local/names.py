@@ -64,7 +64,8 @@ def found(search: Search[T], probe: Probe) -> T:
     try:
         wanted = next(search)
         while True:
-            time.sleep(wanted.pause)
+            if wanted.pause > 0:  # the first probe waits for nothing
+                time.sleep(wanted.pause)
             wanted = search.send(probe(wanted.name, wanted.path, wanted.timeout))
     except StopIteration as end:
         result: T = end.value
