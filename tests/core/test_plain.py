@@ -280,6 +280,17 @@ def test_a_large_content_and_a_signal_are_not_plain(content: bytes) -> None:
     assert begun(server.core, end, encode(Message(TEXT_PLAIN, content)), 0.0, 0.0) is None
 
 
+def test_a_response_behind_half_a_frame_is_not_plain() -> None:
+    connection = ClientConnection(heartbeat=10.0, limits=LIMITS, now=0.0)
+    connection.receive(Signal.START.frame)
+    connection.outbox.sent(connection.outbox.size)
+    response = encode(Message.text("e"))
+    for _ in range(2):
+        assert sent(connection, Message.text("x"), 0.0) is not None
+    connection.receive(ACKNOWLEDGEMENT + response + response[:5])
+    assert not heard(connection, ACKNOWLEDGEMENT + response)
+
+
 def test_an_answer_without_attributes_or_without_a_question_is_not_plain() -> None:
     server = _talking()
     end = server.core._ends[1]  # noqa: SLF001 - as above
