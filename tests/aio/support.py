@@ -47,6 +47,12 @@ async def _alone(main: Callable[[], Coroutine[Any, Any, T]], patience: float) ->
     return result
 
 
+async def turns(count: int) -> None:
+    """Let the other tasks of the loop go on for so many turns of it."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
 def descriptors() -> int:
     """The number of open files of this process that are sockets or pollers."""
     found = 0

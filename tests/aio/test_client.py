@@ -25,7 +25,7 @@ from ipcfold import (
     Unacknowledged,
     aio,
 )
-from tests.aio.support import LOOPS, run, serving
+from tests.aio.support import LOOPS, run, serving, turns
 from tests.shells.handlers import EMPTY, Log, log
 from tests.shells.serve_aio import log_later
 from tests.shells.support import NAME, PATIENCE, PING, PONG
@@ -167,12 +167,13 @@ def test_a_process_closes_in_a_scope_that_is_cancelled(directory: Path, loop: st
     run(main, loop)
 
 
-def test_a_client_that_is_cancelled_while_it_connects_leaves_nothing_behind(directory: Path, loop: str) -> None:
+@pytest.mark.parametrize("turn", [0, 1, 2, 3, 5, 20])
+def test_a_client_that_is_cancelled_while_it_connects_leaves_nothing_behind(directory: Path, loop: str, turn: int) -> None:
     async def main() -> None:
         with listening(directory):  # it does not accept, so it does not greet
             for connect in (aio.IPC(directory).get(NAME), aio.IPC(directory).wait(NAME), aio.IPC(directory).wait(Name("other"))):
                 connecting = asyncio.create_task(connect)
-                await asyncio.sleep(0.01)
+                await turns(turn)
                 connecting.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await connecting
@@ -190,7 +191,7 @@ def test_a_full_backlog_is_waited_for(directory: Path, loop: str) -> None:
                 ipc = aio.IPC(directory, limits=Limits(handshake=0.05))
                 assert await ipc.get(NAME) == Failure(TimedOut(NAME, 0.05, "a place in the backlog of"))
                 connecting = asyncio.create_task(aio.IPC(directory).get(NAME))
-                await asyncio.sleep(0.05)
+                await turns(20)
                 listener.accept()[0].close()
                 with Wire(await asyncio.to_thread(lambda: listener.accept()[0])) as wire:
                     await asyncio.to_thread(wire.greet)
@@ -225,7 +226,7 @@ def test_a_verb_under_way_ends_when_another_task_closes(directory: Path, loop: s
         async with serving(ipc, handler, 0):
             process = (await ipc.get(NAME)).unwrap()
             verbs = [asyncio.create_task(verb) for verb in (process.ask(PING), process.send(PING), process.wait(), process.wait(PATIENCE))]
-            await asyncio.sleep(0.01)
+            await turns(20)
             assert await process.close() == Failure(TimedOut(NAME, 0.05, "the confirmation to close of"))
             assert await asyncio.gather(*verbs) == [Failure(ProcessClosed(NAME))] * 4
             assert await process.close() == Success(None)
@@ -327,17 +328,19 @@ def test_a_connection_that_nobody_has_any_more_is_closed_wherever_that_is_notice
     async def main() -> None:
         ipc = aio.IPC(directory)
         left = list[int]()
+        all_left = asyncio.Event()
 
         def leave(_: object, continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
             left.append(1)
+            if len(left) == 3:  # with the one that waited for the server
+                all_left.set()
             return continuation.continue_(carry)
 
         async with serving(ipc, log, EMPTY, left=leave):
             kept = [(await ipc.get(NAME)).unwrap() for _ in range(2)]
             del kept[0]
             await asyncio.to_thread(kept.clear)
-            while len(left) < 3:  # with the one that waited for the server
-                await asyncio.sleep(0.001)
+            await all_left.wait()
 
     run(main, loop)
 

@@ -1,6 +1,7 @@
 """A web application with two workers over one server, under load: nothing is lost, also if clients go away."""
 
 import asyncio
+import os
 import random
 import re
 import signal
@@ -12,6 +13,7 @@ import pytest
 from returns.result import Success
 
 from ipcfold import Continuation, Message, aio
+from ipcfold.events import Connected, Event
 from tests.aio.support import run, serving
 from tests.environment import PLAIN, ROOT
 
@@ -49,15 +51,17 @@ def test_an_application_with_two_workers_loses_nothing_though_clients_go_away(di
             await request(b"%d %d" % (number, turn), stays=chance.random() > 0.05)
 
     async def main() -> None:
-        async with serving(aio.IPC(directory), handler, 0) as server:
+        up = asyncio.Event()
+
+        def observe(event: Event) -> None:
+            if isinstance(event, Connected) and event.peer.pid != os.getpid():
+                up.set()  # a worker has connected, so the socket of the application is there
+
+        ipc = aio.IPC(directory, observe=observe)
+        async with serving(ipc, handler, 0) as server:
             web = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
             try:
-                while True:
-                    try:
-                        await request(b"first", stays=True)
-                        break
-                    except (OSError, AssertionError):  # it is not up yet
-                        await asyncio.sleep(0.05)
+                await up.wait()
                 await asyncio.gather(*map(client, range(CLIENTS)))
             finally:
                 web.send_signal(signal.SIGTERM)
