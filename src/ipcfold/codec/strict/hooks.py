@@ -11,8 +11,6 @@ A form is a type as a program writes it. `Strict` makes two hooks of a form: one
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections import Counter, defaultdict
 from collections.abc import Callable
 from functools import partial
 from types import NoneType
@@ -24,27 +22,24 @@ from cattrs import Converter, StructureHandlerNotFoundError
 from cattrs.disambiguators import create_default_dis_func
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from ipcfold.codec.misfit import Hook, MisfitError, at, name, wanted
+from ipcfold.codec.misfit import Hook, MisfitError, wanted
 from ipcfold.codec.strict.choices import flags, table
-from ipcfold.codec.strict.classes import Field, Override, check_constructor, explained_reader, explained_writer, only
-from ipcfold.codec.strict.elements import check_hashes, each, fixed, keys_of, values_of
+from ipcfold.codec.strict.classes import Field, Override, check_constructor, explained_reader, explained_writer
+from ipcfold.codec.strict.containers import fixed_tuple, mapping, named_tuple, sequence, typed_dict
 from ipcfold.codec.strict.forms import (
     MAPPINGS,
     SEQUENCES,
     TAG,
     bare,
-    factory_of,
-    is_choice,
     is_class,
     is_enum,
     is_flags,
     is_named_tuple,
-    is_unpacked,
     members,
     put,
     variables_of,
 )
-from ipcfold.codec.strict.leaves import LEAVES, PLAIN, TEXTS, Pair, exact, json_value, number_key, text_key
+from ipcfold.codec.strict.leaves import LEAVES, Pair
 from ipcfold.codec.strict.unions import UnionHooks
 
 # Any in this file: no single type describes all types, all values of JSON, or all values of a program.
@@ -88,141 +83,19 @@ class Strict:
         makers: list[tuple[bool, Callable[[Any], Pair]]] = [
             (len(members(form)) > 1, self._union),
             (origin is Literal or is_enum(form), self._choice),
-            (is_named_tuple(form), self._named_tuple),
-            (is_typeddict(form) or typing_extensions.is_typeddict(form), self._typed_dict),
+            (is_named_tuple(form), partial(named_tuple, pair=self.pair)),
+            (is_typeddict(form) or typing_extensions.is_typeddict(form), partial(typed_dict, pair=self.pair)),
             (is_class(form), self._class),
-            (origin is tuple and get_args(form)[-1:] != (...,) and hasattr(form, "__args__"), self._tuple),
-            (origin in SEQUENCES, self._sequence),
-            (origin in MAPPINGS, self._mapping),
+            (origin is tuple and get_args(form)[-1:] != (...,) and hasattr(form, "__args__"), partial(fixed_tuple, pair=self.pair)),
+            (origin in SEQUENCES, partial(sequence, pair=self.pair)),
+            (origin in MAPPINGS, partial(mapping, pair=self.pair)),
         ]
         for fits, make in makers:
             if fits:
                 return make(form)
         raise StructureHandlerNotFoundError(f"Unsupported type: {form!r}. No codec of JSON converts it.", type_=form)
 
-    # Lists, sets and tuples
-
-    def _sequence(self, form: Any) -> Pair:
-        kind = SEQUENCES[get_origin(form) or form]
-        read, write = self.pair(get_args(form)[0] if get_args(form) else Any)
-        check = exact(kind)
-        each_read, each_write = each(read), each(write)
-
-        def read_it(value: Any, _: Any = None) -> Any:
-            if type(value) is not list:
-                raise wanted(name(form), value)
-            items = each_read(value)
-            if kind is list:
-                return items
-            if kind in (set, frozenset):
-                check_hashes(items)
-            made = kind(items)
-            if len(made) != len(items):
-                raise MisfitError(f"expected {name(form)}, and two elements are equal")
-            return made
-
-        if kind in (list, tuple):  # `json` writes both as a list
-            return read_it, lambda value, _=None: each_write(check(value))
-        return read_it, lambda value, _=None: each_write(list(check(value)))
-
-    def _tuple(self, form: Any) -> Pair:
-        if any(is_unpacked(argument) for argument in get_args(form)):
-            raise StructureHandlerNotFoundError(f"Unsupported type: {form!r}. No codec of JSON converts an unpacked tuple.", type_=form)
-        pairs = [self.pair(argument) for argument in get_args(form)]
-        read, write = fixed([read for read, _ in pairs]), fixed([write for _, write in pairs])
-        what, check = f"{name(form)} of {len(pairs)} elements", exact(tuple)
-
-        def read_it(value: Any, _: Any = None) -> Any:
-            if type(value) is not list or len(value) != len(pairs):
-                raise wanted(what, value)
-            return tuple(read(value))
-
-        def write_it(value: Any, _: Any = None) -> Any:
-            if len(check(value)) != len(pairs):
-                raise wanted(what, value)
-            return write(value)
-
-        return read_it, write_it
-
-    def _named_tuple(self, form: Any) -> Pair:
-        hints = get_type_hints(form, include_extras=True)
-        pairs = [self.pair(hints.get(field, Any)) for field in form._fields]
-        read, write = fixed([read for read, _ in pairs]), fixed([write for _, write in pairs])
-        check = exact(form)
-
-        def read_it(value: Any, _: Any = None) -> Any:
-            if type(value) is not list or len(value) != len(pairs):
-                raise wanted(f"{name(form)} of {len(pairs)} elements", value)
-            return form(*read(value))
-
-        return read_it, lambda value, _=None: write(check(value))
-
-    # Objects
-
-    def _mapping(self, form: Any) -> Pair:
-        kind = MAPPINGS[get_origin(form) or form]
-        arguments = get_args(form) or (Any, Any)
-        key_form, value_form = (arguments[0], int) if kind is Counter else arguments
-        read_key, write_key = self._key(key_form)
-        read, write = self.pair(value_form)
-        each_read, each_write = values_of(read), values_of(write)
-        plain = read_key is PLAIN[str]
-        make: Hook = partial(defaultdict, factory_of(value_form)) if kind is defaultdict else kind
-        check = exact(kind)
-
-        def read_it(value: Any, _: Any = None) -> Any:
-            if type(value) is not dict:
-                raise wanted(name(form), value)
-            items = each_read(value)
-            if not plain:
-                keys = keys_of(read_key, value)
-                check_hashes(keys)
-                items = dict(zip(keys, items.values(), strict=True))
-                if len(items) != len(value):
-                    raise MisfitError(f"expected {name(form)}, and two keys are equal")
-            return items if kind is dict else make(items)
-
-        def write_it(value: Any, _: Any = None) -> Any:
-            items = each_write(check(value))
-            if plain and {*map(type, value)} <= {str}:
-                return items
-            return dict(zip(keys_of(write_key, value), items.values(), strict=True))
-
-        return read_it, write_it
-
-    def _key(self, form: Any) -> Pair:
-        """How the keys of a mapping are read and written: JSON has only texts as keys."""
-        form = bare(form)
-        if form is str or (form in LEAVES and LEAVES[form][0] is json_value):
-            return LEAVES[str]
-        if form in (int, float, bool):
-            return number_key(form)
-        if is_choice(form) and not is_flags(form):
-            return table(form, lambda item: item if type(item) is str else json.dumps(item))
-        if form in TEXTS:
-            return text_key(form)
-        raise StructureHandlerNotFoundError(f"Unsupported type of keys: {form!r}. JSON has only texts as keys.", type_=form)
-
-    def _typed_dict(self, form: Any) -> Pair:
-        origin = get_origin(form) or form
-        variables = variables_of(form)
-        hints = typing_extensions.get_type_hints(origin, include_extras=True)
-        pairs = {field: self.pair(put(bare(hint), variables)) for field, hint in hints.items()}
-        required = frozenset(origin.__required_keys__)
-
-        def convert(which: int, value: Any) -> Any:
-            if type(value) is not dict:
-                raise wanted(name(form), value)
-            only(pairs.keys(), required, value)
-            made = {}
-            for field, item in value.items():
-                try:
-                    made[field] = pairs[field][which](item)
-                except Exception as error:  # noqa: BLE001
-                    raise at(f".{field}", error)  # noqa: B904
-            return made
-
-        return lambda value, _=None: convert(0, value), lambda value, _=None: convert(1, value)
+    # Classes
 
     def _class(self, form: Any) -> Pair:
         kind = get_origin(form) or form
