@@ -1,7 +1,8 @@
-"""Servers of which one memory allocation fails: `python -m tests.shells.starved DIRECTORY FIRST COUNT`.
+"""Servers of which one memory allocation fails: `python -m tests.shells.starved DIRECTORY FIRST LAST`.
 
 Each line is what became of one of them: which allocation failed, the carry, how many messages were acknowledged, and
-which files, descriptors and blocked signals are left.
+which files, descriptors, blocked signals and signal handlers are left. The last line is of a server that ended before that allocation,
+or of the LAST allocation.
 """
 
 import _testcapi  # type: ignore[import-not-found]  # it is CPython's, for its own tests
@@ -46,6 +47,30 @@ def converse(directory: str, report: int) -> None:
     os._exit(0)
 
 
+def descriptors() -> list[str]:
+    """What is behind each open descriptor."""
+    targets = list[str]()
+    for descriptor in os.listdir("/dev/fd"):
+        with suppress(FileNotFoundError):  # it is that of the listing itself
+            targets.append(f"{descriptor} {os.readlink(f'/dev/fd/{descriptor}')}")
+    return targets
+
+
+def handlers() -> list[object]:
+    """The handlers of the signals that end a server, and the descriptor that the interpreter writes signals to."""
+    return [*map(signal.getsignal, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)), signal.set_wakeup_fd(-1)]
+
+
+def spent(number: int) -> bool:
+    """Whether the allocation of that number has failed already."""
+    try:
+        for _ in range(number + 1):
+            bytearray(1000)
+    except MemoryError:
+        return False
+    return True
+
+
 def serve(directory: str, begin: Callable[[], None], end: Callable[[], None]) -> str:
     """One server and one client of it; the failures begin once it is accepted."""
     read, write = os.pipe()
@@ -75,7 +100,7 @@ def serve(directory: str, begin: Callable[[], None], end: Callable[[], None]) ->
     acknowledged = (os.read(read, 1) or b"\xff")[0]
     os.close(read)
     os.waitpid(child, 0)
-    left = os.listdir(directory), len(os.listdir("/dev/fd")), signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    left = os.listdir(directory), descriptors(), signal.pthread_sigmask(signal.SIG_BLOCK, ()), handlers()
     match cases(result):
         case Success(carry):
             return f"{carry} {acknowledged} {left}"
@@ -83,11 +108,19 @@ def serve(directory: str, begin: Callable[[], None], end: Callable[[], None]) ->
             return f"{getattr(error, 'carry', None)} {acknowledged} {left} {error}"
 
 
-def main(directory: str, first: str, count: str) -> None:
+def main(directory: str, first: str, last: str) -> None:
     serve(directory, lambda: None, lambda: None)  # import everything
-    for number in range(int(first), int(first) + int(count)):
-        said = serve(directory, partial(_testcapi.set_nomemory, number, number + 1), _testcapi.remove_mem_hooks)
+    for number in range(int(first), int(last) + 1):
+        reached = list[bool]()
+
+        def end(number: int = number, reached: list[bool] = reached) -> None:
+            reached.append(spent(number))
+            _testcapi.remove_mem_hooks()
+
+        said = serve(directory, partial(_testcapi.set_nomemory, number, number + 1), end)
         print(number, said, flush=True)  # noqa: T201 - the output is its purpose
+        if not reached[0]:
+            break
 
 
 if __name__ == "__main__":

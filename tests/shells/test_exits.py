@@ -1,16 +1,18 @@
 """A server on another thread than the main one ends in good order when a signal ends the program, and keeps no process alive."""
 
+import atexit
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from returns.result import Success
 
-from ipcfold import IPC, Message, TimedOut
+from ipcfold import IPC, Continuation, Message, TimedOut
 from tests.environment import PLAIN, ROOT
 from tests.shells.support import NAME, PATIENCE, PING
 
@@ -164,3 +166,36 @@ except KeyboardInterrupt:
         process.send_signal(signal.SIGUSR1)
         output, _ = process.communicate(timeout=PATIENCE)
     assert output == "<Success: 8>\n"
+
+
+def test_a_server_returns_its_carry_where_memory_runs_out_after_its_end(directory: Path) -> None:
+    """The interpreter compares the functions that it calls at its end with the one that the server removes."""
+
+    class Poor:
+        lacks = 0
+
+        def __call__(self) -> None:
+            """Do nothing."""
+
+        def __eq__(self, other: object) -> bool:
+            if Poor.lacks:
+                Poor.lacks -= 1
+                raise MemoryError
+            return self is other
+
+        __hash__ = None  # type: ignore[assignment]  # nobody hashes it
+
+    def stop(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
+        Poor.lacks = 1
+        return continuation.stop(carry + 1)
+
+    poor = Poor()
+    atexit.register(poor)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            carried = pool.submit(IPC(directory).listen(NAME), 7, stop)
+            IPC(directory).wait(NAME, PATIENCE).unwrap().send(PING).unwrap().close().unwrap()
+            assert carried.result(PATIENCE) == Success(8)
+        assert Poor.lacks == 0
+    finally:
+        atexit.unregister(poor)

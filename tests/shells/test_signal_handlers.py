@@ -186,3 +186,38 @@ def test_a_signal_handler_of_the_program_that_raises_loses_no_carry(directory: P
         assert process.wait().failure()
         assert server.result() == str((Success(("ping",)), True))
     assert list(directory.iterdir()) == []
+
+
+def test_every_handler_is_restored_where_memory_runs_out_meanwhile(directory: Path) -> None:
+    class Handler:
+        """A handler that lacks memory once when it is set after the message. The standard library asks each handler for its number."""
+
+        lacks = 0
+
+        def __call__(self, *_: object) -> None:
+            """Do nothing."""
+
+        def __int__(self) -> int:
+            if Handler.lacks:
+                Handler.lacks -= 1
+                raise MemoryError
+            raise TypeError
+
+    def serve(_: object) -> object:
+        numbers = [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2]
+        handlers = [Handler() for _ in numbers]
+        for number, handler in zip(numbers, handlers, strict=True):
+            signal.signal(number, handler)
+
+        def stop(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
+            Handler.lacks = 1
+            return continuation.stop(carry + 1)
+
+        result = IPC(directory).listen(NAME, signals=numbers)(0, stop)
+        restored = [signal.getsignal(number) is handler for number, handler in zip(numbers, handlers, strict=True)]
+        return result, restored, Handler.lacks, signal.set_wakeup_fd(-1)
+
+    with Child(serve) as server:
+        with IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
+            process.send(STOP)
+        assert server.result() == str((Success(1), [True, True, True], 0, -1))

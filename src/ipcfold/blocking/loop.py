@@ -24,7 +24,7 @@ from ipcfold.local.engine import ClientSocket, Engine, ForkedError
 from ipcfold.local.flusher import Flusher
 from ipcfold.local.forks import wiped_by_fork
 from ipcfold.local.release import surely
-from ipcfold.local.signals import handled
+from ipcfold.local.signals import Handled
 from ipcfold.local.stream import AT_ONCE, LONGEST_SLEEP
 from ipcfold.message import Message
 from ipcfold.peer import Name
@@ -86,7 +86,7 @@ class Loop(Calling[C]):
         engine = self._engine
         try:
             # A process that sees the socket may send a signal, so the signal handlers are installed first.
-            with handled(signals, self._end, self._interrupt, engine.wakeup):
+            with Handled(signals, self._end, self._interrupt, engine.wakeup):
                 try:
                     listening = flow(self._claim.publish(mode), flat_map(partial(engine.listen, period)))
                     match cases(listening):

@@ -81,7 +81,8 @@ class AtExit:
     def __init__(self, drain: float) -> None:
         self._patience = drain + _AT_EXIT
         self._owner = os.getpid()
-        self._over = threading.Event()
+        self._over = threading.Lock()  # not an `Event`: to set it takes memory, and the carry would be lost where there is none
+        self._over.acquire()
         self._end: Callable[[], object] | None = None
         self._thread = 0
 
@@ -92,14 +93,22 @@ class AtExit:
 
     def over(self) -> None:
         """Note that the server has ended."""
-        self._over.set()
-        if self._end is not None and os.getpid() == self._owner:
+        if self._over.locked():
+            self._over.release()
+        if self._end is not None:
+            try:
+                self._forget()
+            except MemoryError:
+                self._forget()
+
+    def _forget(self) -> None:
+        if os.getpid() == self._owner:
             atexit.unregister(self._exit)
 
     def _exit(self) -> None:
         if self._end is not None and os.getpid() == self._owner and get_ident() != self._thread:
             self._end()
-            self._over.wait(self._patience)
+            self._over.acquire(timeout=self._patience)
             until = monotonic() + _AT_EXIT
             # The program may save the carry there. `Thread.join` does not wait if Ctrl-C has interrupted it once before.
             while self._thread in sys._current_frames() and monotonic() < until:  # noqa: SLF001 - it is documented

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from threading import Lock
 from time import sleep
 from typing import Final, final
@@ -79,8 +78,7 @@ class Flusher:
 
     def _run(self) -> None:
         try:
-            with suppress(MemoryError):  # the next call starts another thread
-                self._watch()
+            self._watch()
         finally:
             self._asleep = True
 

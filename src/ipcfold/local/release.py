@@ -7,12 +7,14 @@ from contextlib import suppress
 
 
 def surely(*steps: Callable[[], object]) -> None:
-    """Take each step, whatever the others raise. A step without memory is taken once more, because the others free some."""
+    """Take each step, whatever the others raise. A step that fails is taken once more, because memory may be there again.
+
+    It is once more after any error, because not every lack of memory is a `MemoryError`: a system call that finds no memory to
+    convert its path raises a `TypeError`.
+    """
     for step in steps:
         try:
             step()
-        except MemoryError:
+        except Exception:  # noqa: BLE001 - whoever releases something can do no more about it
             with suppress(Exception):
                 step()
-        except Exception:  # noqa: BLE001, S110 - whoever releases something can do no more about it
-            pass

@@ -9,9 +9,10 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from types import FrameType
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
+from types import FrameType, TracebackType
 from typing import Final, TypeAlias, final
 
 from ipcfold.local.stream import shut
@@ -88,53 +89,95 @@ class Wakeup:
         shut(self._writer)
 
 
-@contextmanager
-def handled(signals: Iterable[int], react: Callable[[], None], interrupt: Callable[[], None], wakeup: Wakeup) -> Iterator[None]:
-    """Call `react` on these signals, then restore the previous handlers. Without the right to set handlers it does nothing.
+@final
+class Handled:
+    """Calls `react` on these signals inside of a `with`, and then restores the previous handlers.
 
-    Only the main thread of the main interpreter has that right. Where a program in another language embeds Python, the
-    interpreter may take another thread for the main one, so the attempt decides.
+    Without the right to set handlers it does nothing. Only the main thread of the main interpreter has that right. Where a
+    program in another language embeds Python, the interpreter may take another thread for the main one, so the attempt decides.
 
     Python's own handler of SIGINT raises at any point, which may be between two steps that belong together. If that
     handler is installed and SIGINT is not among the signals, `interrupt` is called instead of it.
 
     On any signal the interpreter's C code writes a byte to the `wakeup`. A handler in Python runs only between bytecode
     instructions, so it could not wake a system call that has just begun.
+
+    This is no generator and has no `ExitStack`. Where memory runs out in one of them, it skips what is still to be restored.
     """
-    owner = os.getpid()
-    reactions = {int(number): react for number in signals}
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        reactions.setdefault(int(signal.SIGINT), interrupt)
-    # None means a handler that was not set from Python. It could not be restored, so it stays.
-    previous = {number: before for number in reactions if (before := signal.getsignal(number)) is not None and before is not signal.SIG_IGN}
 
-    def handle(number: int, frame: FrameType | None) -> None:
-        if os.getpid() == owner:
-            outer = previous[number]
+    __slots__ = ("_handle", "_previous", "_steps", "_wakeup")
+
+    def __init__(self, signals: Iterable[int], react: Callable[[], None], interrupt: Callable[[], None], wakeup: Wakeup) -> None:
+        owner = os.getpid()
+        reactions = {int(number): react for number in signals}
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            reactions.setdefault(int(signal.SIGINT), interrupt)
+        # None means a handler that was not set from Python. It could not be restored, so it stays.
+        previous = {
+            number: before for number in reactions if (before := signal.getsignal(number)) is not None and before is not signal.SIG_IGN
+        }
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            if os.getpid() == owner:
+                outer = previous[number]
+                try:
+                    reactions[number]()
+                finally:
+                    if outer in _handlers and callable(outer):  # the handler of a server runs this one, and all of them end
+                        outer(number, frame)
+            else:  # in a child forked by the handler the signal has its previous meaning
+                signal.signal(number, previous[number])
+                os.kill(os.getpid(), number)
+
+        self._handle = handle
+        self._previous = previous
+        self._wakeup = wakeup
+        self._steps = list[Callable[[], object]]()  # each undoes something, the last one first; to take it again is harmless
+
+    def __enter__(self) -> None:
+        try:
+            self._install()
+        except BaseException:
+            self._restore()
+            raise
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._restore()
+
+    def _install(self) -> None:
+        steps, wakeup, handle = self._steps, self._wakeup, self._handle
+        steps.append(partial(_give_back, wakeup))
+        if not _take(wakeup):
+            return
+        # A restored handler in Python may raise at once. So they come last, and each is restored whatever another raises.
+        for number, handler in sorted(self._previous.items(), key=lambda item: callable(item[1]), reverse=True):
+            steps.append(partial(signal.signal, number, handler))
+        steps.append(partial(_disown, wakeup))
+        steps.append(partial(_leave, handle))
+        _handlers.append(handle)
+        for number in self._previous:
+            signal.signal(number, handle)
+        while wakeup.read():  # what came before these handlers was meant for the previous ones
+            pass
+        wakeup.own = frozenset(self._previous)
+
+    def _restore(self) -> None:
+        raised: BaseException | None = None
+        left = len(self._steps)
+        while left:  # by numbers, because an iterator takes memory, and so does a list that gets shorter
+            left -= 1
             try:
-                reactions[number]()
+                try:
+                    self._steps[left]()
+                except MemoryError:
+                    self._steps[left]()
+            except BaseException as error:  # noqa: BLE001 - it is raised when all is restored
+                raised = error
+        if raised is not None:
+            try:
+                raise raised
             finally:
-                if outer in _handlers and callable(outer):  # the handler of a server runs this one, and all of them end
-                    outer(number, frame)
-        else:  # in a child forked by the handler the signal has its previous meaning
-            signal.signal(number, previous[number])
-            os.kill(os.getpid(), number)
-
-    with ExitStack() as stack:
-        stack.callback(_give_back, wakeup)
-        if _take(wakeup):
-            # A restored handler in Python may raise at once. So they come last, and each is restored whatever another raises.
-            for number, handler in sorted(previous.items(), key=lambda item: callable(item[1]), reverse=True):
-                stack.callback(_set, number, handler)
-            stack.callback(_disown, wakeup)
-            _handlers.append(handle)
-            stack.callback(_handlers.remove, handle)
-            for number in previous:
-                signal.signal(number, handle)
-            while wakeup.read():  # what came before these handlers was meant for the previous ones
-                pass
-            wakeup.own = frozenset(previous)
-        yield
+                del raised  # its traceback holds this frame
 
 
 def _take(wakeup: Wakeup) -> bool:
@@ -156,11 +199,10 @@ def _disown(wakeup: Wakeup) -> None:
     wakeup.own = frozenset()
 
 
-def _set(number: int, handler: Previous) -> None:
-    try:
-        signal.signal(number, handler)
-    except MemoryError:
-        signal.signal(number, handler)
+def _leave(handle: object) -> None:
+    """Note that this handler is no longer that of a server."""
+    with suppress(ValueError):  # it was not, or is not any more
+        _handlers.remove(handle)
 
 
 def _give_back(wakeup: Wakeup) -> None:

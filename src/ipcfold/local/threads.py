@@ -75,8 +75,11 @@ class Worker:
         self._running.release()
 
     def _work(self) -> None:
-        if self._running.acquire(blocking=False):
-            try:
-                self._run()
-            finally:
-                self._running.release()
+        try:
+            if self._running.acquire(blocking=False):
+                try:
+                    self._run()
+                finally:
+                    self._running.release()
+        except MemoryError:  # the interpreter would print it on the program's standard error; the next `start` starts another thread
+            pass
