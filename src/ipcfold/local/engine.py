@@ -217,6 +217,7 @@ class Engine(Generic[C]):
         "_ready",
         "_rotated",
         "_rotation",
+        "_run",
         "_transports",
         "_trust",
         "answered",
@@ -246,6 +247,7 @@ class Engine(Generic[C]):
         """See `ServerCore.answered`. An observer is told between the messages. A loop that awaits handlers puts its own in this place."""
         self._listener: Listener | None = None
         self._accepted = 0
+        self._run = int.from_bytes(os.urandom(6))  # as many bits as every number of JSON has
         self._heard = self._due = monotonic()
         core.clock(time() - self._heard)
         self._clocked = -inf  # when to look at the clock again
@@ -506,7 +508,7 @@ class Engine(Generic[C]):
         """Let this client in, or refuse it."""
         self._accepted += 1
         try:
-            peer = peer_of(stream, self._accepted)
+            peer = peer_of(stream, self._accepted, self._run)
             stream.setblocking(False)
         except OSError:
             shut(stream)
