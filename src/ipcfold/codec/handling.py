@@ -12,7 +12,7 @@ from returns.result import Failure, Success
 from ipcfold.codec.coding import Codec, Undecodable, encoded
 from ipcfold.continuation import Continuation, Handler, Leaving, Outcome, Waking
 from ipcfold.effects import Answer, Defer, Effect, Effects, Tell, Ticket, Wake
-from ipcfold.handlers import Shown, showing
+from ipcfold.handlers.showing import Shown, showing
 from ipcfold.message import Message
 from ipcfold.peer import NOBODY, Peer
 from ipcfold.result import cases

@@ -20,6 +20,7 @@ from ipcfold.core.members import Members
 from ipcfold.effects import Answer, Defer, Effect, Effects, Rescued, Tell, Ticket, Wake
 from ipcfold.errors import HandlerFailed
 from ipcfold.events import Ending, Event, Folded, Stopping
+from ipcfold.excuse import guard_of, instead, no_continuation
 from ipcfold.inputs import Left, Woken
 from ipcfold.message import Message
 from ipcfold.peer import Name, Peer
@@ -59,6 +60,7 @@ class Fold(Generic[C, P]):
         "asked",
         "deadline",
         "failure",
+        "instead",
         "rings",
         "sent",
         "stopped",
@@ -108,6 +110,8 @@ class Fold(Generic[C, P]):
         """The same in seconds of the steady clock: `ask` gives an alarm from then on."""
         self.failure: HandlerFailed[C] | None = None
         """The failure of the handler, if it has failed."""
+        self.instead: Continuation[C] | None = None
+        """What the fold has taken instead of the last answer, if that was not valid and rescued."""
         self.asked: Ask[C] | None = None
         """The input that the handler is working on, if there is one."""
         self.stopped = False
@@ -177,17 +181,22 @@ class Fold(Generic[C, P]):
 
         `since`: when the handler was called.
         """
-        asked = self.asked
+        asked, self.instead = self.asked, None
         if asked is None:  # the handler was interrupted meanwhile
             return None
-        try:
-            prepared = self._judged(answer, asked[0], asked[1])
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001 - an invalid answer can raise anything, as the handler can
-            BaseException.with_traceback(error, None)  # the traceback would point to this module, not to the handler
-            self.failed(error)
-            return None
+        while True:
+            try:
+                prepared = self._judged(answer, asked[0], asked[1])
+                break
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - an invalid answer can raise anything, as the handler can
+                BaseException.with_traceback(error, None)  # the traceback would point to this module, not to the handler
+                guard = guard_of(answer)
+                if guard is None or not isinstance(error, Exception):
+                    self.failed(error)
+                    return None
+                answer = self.instead = instead(asked[1], asked[1].carry, guard.excuse, (*guard.errors, error))
         self.asked = None
         self._carry = answer.carry
         what = asked[0]
@@ -206,10 +215,7 @@ class Fold(Generic[C, P]):
         These checks are for handlers that no type checker has seen.
         """
         if type(answer) is not Continuation:
-            kind = type(answer).__name__
-            raise TypeError(
-                f"the handler returned {kind}, not a Continuation: return what continuation.respond(...) or continue_(...) gives"
-            )
+            raise no_continuation(answer)
         if answer.peer is not given.peer and answer.peer != given.peer:
             raise TypeError("the handler returned a Continuation that is not of this client: start from the one that it was called with")
         responses: object = answer.responses

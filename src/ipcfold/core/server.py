@@ -245,6 +245,8 @@ class ServerCore(Generic[C]):
         fold = self._fold
         asked = fold.asked
         responses = fold.answered(continuation, now, since)
+        if fold.instead is not None:
+            continuation = fold.instead
         told = fold.sent
         if told and responses is not None and asked is not None:
             fold.sent = []
@@ -313,6 +315,11 @@ class ServerCore(Generic[C]):
     def result(self) -> Result[C, HandlerFailed[C]]:
         """The last carry, or the failure of the handler."""
         return self._fold.result()
+
+    @property
+    def instead(self) -> Continuation[C] | None:
+        """What was taken instead of the last answer, if that was wrong and rescued."""
+        return self._fold.instead
 
     @property
     def failure(self) -> HandlerFailed[C] | None:

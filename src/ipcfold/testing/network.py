@@ -237,7 +237,7 @@ class Network(Generic[C]):
             answer = self._handlers(*asked)
             self.core.answered(answer, self.now, self.now)
             if not isinstance(what, Message):
-                self._handled(what, answer)
+                self._handled(what, self.core.instead or answer)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # as in a server
