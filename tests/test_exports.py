@@ -26,7 +26,10 @@ PUBLIC = {
         simulate Simulation Client Step Connect Send Close Kill Write Hold Release Elapse Shutdown ProtocolMachine
         names media_types messages frames broken_frames cuts chunks handlers encoded Scripted ScriptedError Answer Fail scripts
     """,
-    "ipcfold.codec": "Codec Format Undecodable Unencodable TypedContinuation TypedHandler typed typed_left typed_woken ask send wait",
+    "ipcfold.codec": """
+        Codec Format Undecodable Unencodable TypedContinuation TypedHandler TypedAsyncHandler
+        typed typed_async typed_left typed_woken ask send wait
+    """,
 }
 
 

@@ -90,7 +90,7 @@ def test_a_server_that_does_not_listen_warns_where_the_program_begins_to_use_it(
 def test_a_failure_that_the_program_never_reads_warns_when_it_drops_the_server(directory: Path) -> None:
     with IPC(directory).listen(NAME).start(EMPTY, log) as server, IPC(directory).get(NAME).unwrap() as client:
         client.send(Message.text("raise"))
-    with pytest.warns(RuntimeWarning, match="the server 'server' has ended: the handler failed with"):
+    with pytest.warns(RuntimeWarning, match="the server 'server' has ended: the handler failed with"):  # noqa: PT031 - both drop it
         del server
         gc.collect()  # the traceback of the handler has frames that hold the server
 
