@@ -19,7 +19,7 @@ from ipcfold.continuation import Continuation, Outcome, continued
 from ipcfold.core.members import Members
 from ipcfold.effects import Answer, Defer, Effect, Effects, Rescued, Tell, Ticket, Wake
 from ipcfold.errors import HandlerFailed
-from ipcfold.events import Ending, Event, Folded, Stopping
+from ipcfold.events import Ending, Folded, Reported, Stopping, Survived
 from ipcfold.excuse import guard_of, instead, no_continuation
 from ipcfold.inputs import Left, Woken
 from ipcfold.message import Message
@@ -76,7 +76,7 @@ class Fold(Generic[C, P]):
         prepare: Callable[[tuple[Message, ...]], P],
         mark: Callable[[tuple[Message, ...], int], P] | None = None,
         now: float,
-        report: Callable[[Event], object] = lambda _: None,
+        report: Callable[[Reported], object] = lambda _: None,
         observed: bool = False,
         left: bool = False,
         woken: bool = False,
@@ -84,7 +84,7 @@ class Fold(Generic[C, P]):
         """`timeout`: the fold stops after so many seconds without a message. `prepare` raises for responses that cannot be sent.
         `mark` does the same for messages that answer no message (0), or the message of that number, late.
 
-        `report` gets the event `Stopping`, and each `Folded` if it is `observed`. `left` and `woken`: whether to
+        `report` gets the event `Stopping`, each `Survived`, and each `Folded` if it is `observed`. `left` and `woken`: whether to
         ask for departures and alarms.
         """
         self._name = name
@@ -205,6 +205,10 @@ class Fold(Generic[C, P]):
             if self._observed:
                 took, effects = now - since, answer.effects
                 self._report(Folded(self._name, answer.peer, what, answer.responses, answer.outcome, took, self._time, effects))
+        else:
+            for effect in answer.effects:
+                if isinstance(effect, Rescued):
+                    self._report(Survived(self._name, what, effect.error))
         if answer.outcome is _STOP:
             self.stop(Ending.STOPPED)
         return prepared

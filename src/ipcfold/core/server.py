@@ -20,7 +20,7 @@ from ipcfold.core.fold import Ask, Fold, Sent
 from ipcfold.core.server_connection import ServerConnection, Shared
 from ipcfold.core.wire import Encoder
 from ipcfold.errors import HandlerFailed
-from ipcfold.events import Connected, Disconnected, Ending, Event, Listening, Refused
+from ipcfold.events import Connected, Disconnected, Ending, Listening, Refused, Reported
 from ipcfold.limits import Limits
 from ipcfold.message import Message
 from ipcfold.peer import NOBODY, Name, Peer
@@ -90,7 +90,7 @@ class ServerCore(Generic[C]):
         """Whether the server accepts connections."""
         self.shared = Shared(memory)
         """The values that the connections share."""
-        self.events = deque[Event]()
+        self.events = deque[Reported]()
         """The events that the shell has not reported yet."""
         self._name = name
         self._user = user

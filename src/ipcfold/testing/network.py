@@ -22,7 +22,7 @@ from ipcfold.core.server_connection import ServerConnection
 from ipcfold.core.transports import READ, Transports
 from ipcfold.core.wire import RefusedError
 from ipcfold.errors import HandlerFailed, MessageTooLarge, ReservedMessage
-from ipcfold.events import Event
+from ipcfold.events import Event, Survived
 from ipcfold.inputs import Left, Woken
 from ipcfold.limits import Limits
 from ipcfold.message import Message
@@ -302,5 +302,7 @@ class Network(Generic[C]):
     def _tell(self) -> None:
         while self.core.events:
             event = self.core.events.popleft()
+            if isinstance(event, Survived):  # a transcript has it already
+                continue
             self.events.append(event)
             self._told(event)
