@@ -20,13 +20,16 @@ PUBLIC = {
     "ipcfold.pointfree": "flat_map send wait ask close",
     "ipcfold.aio": "IPC Process Server Pipeline pipeline Handler Leaving Waking send wait ask close",
     "ipcfold.events": "Event Observer Listening Connected Refused Folded Disconnected Stopping Departure Ending",
-    "ipcfold.handlers": "rescue once route Remembered",
+    "ipcfold.handlers": "rescue rescue_left rescue_woken once once_left once_woken route Remembered Open",
     "ipcfold.otel": "observer",
     "ipcfold.testing": """
         simulate Simulation Client Step Connect Send Close Kill Write Hold Release Elapse Shutdown ProtocolMachine
         names media_types messages frames broken_frames cuts chunks handlers encoded Scripted ScriptedError Answer Fail scripts
     """,
-    "ipcfold.codec": "Codec Format Undecodable Unencodable TypedContinuation TypedHandler typed typed_left typed_woken ask send wait",
+    "ipcfold.codec": """
+        Codec Format Undecodable Unencodable TypedContinuation TypedHandler TypedAsyncHandler
+        typed typed_async typed_left typed_woken ask send wait
+    """,
 }
 
 

@@ -20,7 +20,8 @@ from ipcfold.continuation import Continuation, Outcome, continued
 from ipcfold.core.members import Members
 from ipcfold.effects import Answer, Defer, Effect, Effects, Rescued, Tell, Ticket, Wake
 from ipcfold.errors import HandlerFailed
-from ipcfold.events import Ending, Event, Folded, Stopping
+from ipcfold.events import Ending, Folded, Reported, Stopping, Survived
+from ipcfold.excuse import guard_of, instead, no_continuation
 from ipcfold.inputs import Left, Woken
 from ipcfold.message import Message
 from ipcfold.peer import Name, Peer
@@ -66,6 +67,7 @@ class Fold(Generic[C, P]):
         "asked",
         "deadline",
         "failure",
+        "instead",
         "rings",
         "sent",
         "stopped",
@@ -81,7 +83,7 @@ class Fold(Generic[C, P]):
         prepare: Callable[[tuple[Message, ...]], P],
         mark: Callable[[tuple[Message, ...], int], P] | None = None,
         now: float,
-        report: Callable[[Event], object] = lambda _: None,
+        report: Callable[[Reported], object] = lambda _: None,
         observed: bool = False,
         left: bool = False,
         woken: bool = False,
@@ -90,7 +92,7 @@ class Fold(Generic[C, P]):
         """`timeout`: the fold stops after so many seconds without a message. `prepare` raises for responses that cannot be sent.
         `mark` does the same for messages that answer no message (0), or the message of that number, late.
 
-        `report` gets the event `Stopping`, and each `Folded` if it is `observed`. `left` and `woken`: whether to
+        `report` gets the event `Stopping`, each `Survived`, and each `Folded` if it is `observed`. `left` and `woken`: whether to
         ask for departures and alarms. `timeless`: whether no time passes by itself. Then an alarm that `woken` asks for at once
         would ring for ever, so it waits for the next call of `clock`.
         """
@@ -119,6 +121,8 @@ class Fold(Generic[C, P]):
         """The same in seconds of the steady clock: `ask` gives an alarm from then on."""
         self.failure: HandlerFailed[C] | None = None
         """The failure of the handler, if it has failed."""
+        self.instead: Continuation[C] | None = None
+        """What the fold has taken instead of the last answer, if that was not valid and rescued."""
         self.asked: Ask[C] | None = None
         """The input that the handler is working on, if there is one."""
         self.stopped = False
@@ -195,17 +199,22 @@ class Fold(Generic[C, P]):
 
         `since`: when the handler was called.
         """
-        asked = self.asked
+        asked, self.instead = self.asked, None
         if asked is None:  # the handler was interrupted meanwhile
             return None
-        try:
-            prepared = self._judged(answer, asked[0], asked[1])
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001 - an invalid answer can raise anything, as the handler can
-            BaseException.with_traceback(error, None)  # the traceback would point to this module, not to the handler
-            self.failed(error)
-            return None
+        while True:
+            try:
+                prepared = self._judged(answer, asked[0], asked[1])
+                break
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - an invalid answer can raise anything, as the handler can
+                BaseException.with_traceback(error, None)  # the traceback would point to this module, not to the handler
+                guard = guard_of(answer)
+                if guard is None or not isinstance(error, Exception):
+                    self.failed(error)
+                    return None
+                answer = self.instead = instead(asked[1], asked[1].carry, guard.excuse, (*guard.errors, error))
         self.asked = None
         self._carry = answer.carry
         what = asked[0]
@@ -214,8 +223,12 @@ class Fold(Generic[C, P]):
             if self._observed:
                 took, effects = now - since, answer.effects
                 self._report(Folded(self._name, answer.peer, what, answer.responses, answer.outcome, took, self._time, effects))
-        elif type(what) is Woken:
-            self._owed = len(self.waiting)
+        else:
+            if type(what) is Woken:
+                self._owed = len(self.waiting)
+            for effect in answer.effects:
+                if isinstance(effect, Rescued):
+                    self._report(Survived(self._name, what, effect.error))
         if answer.outcome is _STOP:
             self.stop(Ending.STOPPED)
         return prepared
@@ -226,10 +239,7 @@ class Fold(Generic[C, P]):
         These checks are for handlers that no type checker has seen.
         """
         if type(answer) is not Continuation:
-            kind = type(answer).__name__
-            raise TypeError(
-                f"the handler returned {kind}, not a Continuation: return what continuation.respond(...) or continue_(...) gives"
-            )
+            raise no_continuation(answer)
         if answer.peer is not given.peer and answer.peer != given.peer:
             raise TypeError("the handler returned a Continuation that is not of this client: start from the one that it was called with")
         responses: object = answer.responses
