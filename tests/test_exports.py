@@ -23,7 +23,7 @@ PUBLIC = {
     "ipcfold.handlers": "rescue once route Remembered",
     "ipcfold.otel": "observer",
     "ipcfold.testing": """
-        simulate Simulation Client Step Connect Send Close Kill Write Hold Release Elapse Shutdown ProtocolMachine
+        simulate Simulation Client Clock Step Connect Send Close Kill Write Hold Release Elapse Shutdown ProtocolMachine
         names media_types messages frames broken_frames cuts chunks handlers encoded Scripted ScriptedError Answer Fail scripts
     """,
     "ipcfold.codec": "Codec Format Undecodable Unencodable TypedContinuation TypedHandler typed typed_left typed_woken ask send wait",
