@@ -288,4 +288,4 @@ PAIRS = {
 def test_two_shells_converse_at_the_two_ends_of_a_wire(pair: str) -> None:
     client, server = PAIRS[pair]
     machine: Any = type("Mixed", (Conversation,), {"bridge": client, "server": server})
-    run_state_machine_as_test(machine, settings=settings(max_examples=15, stateful_step_count=30, deadline=None))
+    run_state_machine_as_test(machine, settings=settings(max_examples=10, stateful_step_count=25, deadline=None))
