@@ -22,6 +22,7 @@ from benchmarks.results import Better, Curve, Figure, Line, Report, Table
 _INK: Final = "#808080"  # as far from white as from black
 _COLOURS: Final = {Standing.RAW: "#8a8f98", Standing.APART: "#8a8f98", Standing.PEER: "#3b82d6", Standing.OURS: "#e2622b"}
 _LINES: Final = ("#3b82d6", "#2fa37c", "#a566d6")
+_STYLES: Final = {"raw_epoll": "--", "ipcfold_aio": ":"}
 _COLUMNS: Final = 3
 _BAR: Final = 0.26  # inches
 _FEWEST: Final = 6
@@ -120,7 +121,7 @@ def _line(axes: Axes, line: Line) -> None:
     colour = _COLOURS[line.standing] if line.standing is not Standing.PEER else _LINES[MAIN.index(line.peer) % len(_LINES)]
     xs = [point.x for point in line.points]
     middles = [sorted(point.values)[len(point.values) // 2] for point in line.points]
-    style = "--" if line.peer == "raw_epoll" else "-"
+    style = _STYLES.get(line.peer, "-")
     axes.plot(xs, middles, style, color=colour, marker="o", markersize=3, linewidth=1.6, label=line.title)
 
 

@@ -21,7 +21,7 @@ from benchmarks.processes import Failed, Pair, pairs, usual_placement
 from benchmarks.results import FAILED, Better, Curve, Line, Point
 from benchmarks.workloads.rounds import Entry, Field, Measure, fitting
 
-MAIN: Final = ("raw", "raw_epoll", "ipcfold", "multiprocessing_connection", "uvloop", "pyzmq")
+MAIN: Final = ("raw", "raw_epoll", "ipcfold", "ipcfold_aio", "multiprocessing_connection", "uvloop", "pyzmq")
 _LARGE: Final = 65536  # from here on peers use what is meant for large messages
 _BATCH: Final = 2**22  # bytes that a batch has at most
 _ROUNDS: Final = 3

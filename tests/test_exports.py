@@ -23,7 +23,7 @@ PUBLIC = {
     "ipcfold.handlers": "rescue rescue_left rescue_woken once once_left once_woken route Remembered Open",
     "ipcfold.otel": "observer",
     "ipcfold.testing": """
-        simulate Simulation Client Step Connect Send Close Kill Write Hold Release Elapse Shutdown ProtocolMachine
+        simulate Simulation Client Clock Step Connect Send Close Kill Write Hold Release Elapse Shutdown ProtocolMachine
         names media_types messages frames broken_frames cuts chunks handlers encoded Scripted ScriptedError Answer Fail scripts
     """,
     "ipcfold.codec": """

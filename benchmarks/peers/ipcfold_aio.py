@@ -44,6 +44,10 @@ class Tasks(Client):
         """All of them in one run of the loop."""
         return self._runner.run(self._trips(content, count))
 
+    def batch(self, contents: Sequence[bytes]) -> Sequence[bytes]:
+        """All of them in one `send`; then every response."""
+        return self._runner.run(self._batch(contents))
+
     def batches(self, contents: Sequence[bytes], count: int) -> float:
         """A task for each content, all in one run of the loop."""
         return self._runner.run(self._batches(contents, count))
@@ -67,6 +71,10 @@ class Tasks(Client):
         check(answer, content)
         return seconds
 
+    async def _batch(self, contents: Sequence[bytes]) -> list[bytes]:
+        (await self._process.send(*map(Message.octets, contents))).unwrap()
+        return [(await self._process.wait()).unwrap().content for _ in contents]
+
     async def _batches(self, contents: Sequence[bytes], count: int) -> float:
         async def work(content: bytes) -> None:
             for _ in range(count):
@@ -81,7 +89,7 @@ class IpcfoldAio(Contestant):
     """The verb `ask` in a loop."""
 
     standing = Standing.OURS
-    enters = frozenset({"round-trip", "tasks", "clients", "idle-server"})
+    enters = frozenset({"round-trip", "pipelined", "bulk", "tasks", "clients", "idle-connections", "idle-server"})
     wire = Ipcfold.wire
 
     @property

@@ -1,16 +1,18 @@
 """The asyncio shell keeps the contract of all shells, in each loop, with handlers of both kinds."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from returns.result import Success
 
 from ipcfold import Process
 from tests.shells.bridge import Bridge
 from tests.shells.contract import ClientContract, OwnershipContract, ServerContract, SpokenToContract
 from tests.shells.pressure import BackpressureContract, HandlerContract, HostilityContract
-from tests.shells.support import running
+from tests.shells.support import PING, PONG, running, signals_every
 from tests.shells.wire import Wire
 
 ASYNCIO, UVLOOP = Bridge("asyncio"), Bridge("uvloop")
@@ -65,8 +67,33 @@ class TestClientOfAsyncio(OfAsyncio, ClientContract): ...
 
 
 class TestClientOfUvloop(OfUvloop, ClientContract):
-    @pytest.mark.skip(reason="uvloop keeps what a signal handler raises, and gives it to the exception handler of the loop")
-    def test_an_exception_from_a_signal_handler_leaves_the_connection_usable(self, process: Process) -> None: ...
+    def test_an_exception_from_a_signal_handler_leaves_the_connection_usable(self, process: Process) -> None:
+        """uvloop gives it to the exception handler of the loop, and the verb goes on."""
+        told = list[object]()
+        bridged: Any = process  # Any: it is a bridge here
+
+        def alarm(*_: object) -> None:
+            if not told:
+                raise TimeoutError("alarm")
+
+        async def use() -> object:
+            came = asyncio.Event()
+
+            def tell(_: object, context: dict[str, Any]) -> None:
+                told.append(context.get("exception"))
+                came.set()
+
+            asyncio.get_running_loop().set_exception_handler(tell)
+            waiting = asyncio.create_task(bridged.process.wait())
+            await came.wait()
+            assert not waiting.done()
+            waiting.cancel()
+            await asyncio.wait([waiting])
+            return await bridged.process.ask(PING)
+
+        with signals_every(0.1, alarm):
+            assert UVLOOP.runners.run(use()) == Success(PONG)
+        assert [str(error) for error in told] == ["alarm"] * len(told)
 
 
 class TestSpokenToOfAsyncio(OfAsyncio, SpokenToContract): ...

@@ -47,6 +47,10 @@ class BridgedProcess:
         self._run = run
 
     @property
+    def process(self) -> aio.Process:
+        return self._process
+
+    @property
     def name(self) -> Name:
         return self._process.name
 

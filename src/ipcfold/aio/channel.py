@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import os
 import socket
-from asyncio import AbstractEventLoop, Future, TimerHandle
+from asyncio import AbstractEventLoop, Future
 from threading import get_ident
-from time import monotonic
 from typing import Final, TypeAlias, TypeVar, final
 from weakref import WeakSet
 
@@ -19,6 +18,7 @@ from ipcfold.core.client_connection import ClientConnection
 from ipcfold.core.exchange import Exchange
 from ipcfold.core.verbs import Steps
 from ipcfold.limits import Limits
+from ipcfold.local.clock import Clock, Timer
 from ipcfold.local.memory import KEPT
 from ipcfold.local.stream import LARGE, READ_SIZE, SEND_FLAGS, shut, widen
 from ipcfold.message import Message
@@ -38,6 +38,7 @@ class Channel:
     __slots__ = (
         "__weakref__",
         "_changed",
+        "_clock",
         "_descriptor",
         "_drain",
         "_lone",
@@ -52,14 +53,18 @@ class Channel:
         "exchange",
         "forked",
         "loop",
+        "now",
         "stream",
     )
 
-    def __init__(self, loop: AbstractEventLoop, stream: socket.socket, heartbeat: float, limits: Limits) -> None:
+    def __init__(self, loop: AbstractEventLoop, stream: socket.socket, heartbeat: float, limits: Limits, clock: Clock) -> None:
         """The stream does not block."""
         self.loop = loop
         self.stream = stream
-        self.connection = ClientConnection(heartbeat=heartbeat, limits=limits, now=monotonic(), memory=KEPT)
+        self._clock = clock
+        self.now: Final = clock.monotonic
+        """The time."""
+        self.connection = ClientConnection(heartbeat=heartbeat, limits=limits, now=self.now(), memory=KEPT)
         self.exchange: Final = Exchange[Waiting](self.connection)
         self.closing = False
         """Whether this end has begun to close."""
@@ -69,7 +74,7 @@ class Channel:
         self._descriptor = stream.fileno()  # uvloop would not close in a forked child what it watches as a socket
         self._thread = get_ident()
         self._changed: list[Waiting] = []  # of the verbs that look at every change
-        self._timer: TimerHandle | None = None  # of the next heartbeat, while a task waits
+        self._timer: Timer | None = None  # of the next heartbeat, while a task waits
         self._scheduled = False  # whether the end of this turn writes
         self._lone = False  # whether the last bytes woke one task, and no other waits
         self._writing = False  # whether the loop watches for room to write
@@ -87,7 +92,7 @@ class Channel:
                 waiting: Waiting = self.loop.create_future()
                 self._changed.append(waiting)
                 await (self.watch(waiting) if until is None else self.until(waiting, until))
-                until = steps.send(monotonic())
+                until = steps.send(self.now())
         except StopIteration as end:
             result: T = end.value
             return result
@@ -106,7 +111,7 @@ class Channel:
     async def until(self, waiting: Waiting, deadline: float) -> Message | None:
         """Wait until this is woken, or until the deadline."""
         self.watch(waiting)
-        timer = self.loop.call_later(max(0.0, deadline - monotonic()), self._expire, waiting)
+        timer = self._clock.call_at(self.loop, deadline, self._expire, waiting)
         try:
             return await waiting
         finally:
@@ -253,17 +258,17 @@ class Channel:
 
     def _watch_silence(self) -> None:
         """Send a heartbeat when one is due, as long as a task waits."""
-        now = monotonic()
+        now = self.now()
         if now >= self.connection.deadline:
             self.connection.tick(now)
             self._write()
-        self._timer = self.loop.call_later(max(0.0, self.connection.deadline - now), self._beat)
+        self._timer = self._clock.call_at(self.loop, self.connection.deadline, self._beat)
 
     def _beat(self) -> None:
         self._timer = None
         if self._over:
             return
-        self.connection.tick(monotonic())
+        self.connection.tick(self.now())
         self._write()
         if self.exchange.busy or self._changed:
             self._watch_silence()
@@ -282,7 +287,7 @@ class Channel:
         self._stop_timer()
         self.loop.remove_reader(self._descriptor)
         if self._writing:
-            self._timer = self.loop.call_later(self._drain, self._shut)
+            self._timer = self._clock.call_at(self.loop, self.now() + self._drain, self._shut)
         else:
             self._shut()
 

@@ -7,7 +7,6 @@ import errno
 import os
 import socket
 from pathlib import Path
-from time import monotonic
 from types import TracebackType
 from typing import Final, NoReturn, final
 
@@ -32,6 +31,7 @@ from ipcfold.errors import (
 )
 from ipcfold.limits import Limits
 from ipcfold.local.claim import is_fresh, is_socket
+from ipcfold.local.clock import SYSTEM, Clock
 from ipcfold.local.credentials import peer_of, trusted
 from ipcfold.local.directory import reachable
 from ipcfold.local.names import loss
@@ -119,7 +119,7 @@ class Process:
         channel, exchange = self._channel, self._channel.exchange
         if (unusable := self._unusable()) is not None:
             return Failure(unusable)
-        deadline = None if timeout is None else monotonic() + timeout
+        deadline = None if timeout is None else channel.now() + timeout
         response = exchange.take() if exchange.free else None
         while response is None and not channel.closing and channel.connection.open:
             waiting: Waiting = channel.loop.create_future()
@@ -134,7 +134,7 @@ class Process:
                 response = exchange.take()
             if exchange.busy:
                 channel.wake()
-            if deadline is not None and monotonic() >= deadline:
+            if deadline is not None and channel.now() >= deadline:
                 break
         if response is None and channel.closing:
             return Failure(ProcessClosed(self._name))
@@ -158,7 +158,7 @@ class Process:
             return Failure(unusable)
         if channel.closing:
             return Failure(ProcessClosed(self._name))
-        deadline = None if timeout is None else monotonic() + timeout
+        deadline = None if timeout is None else channel.now() + timeout
         try:
             frames = connection.encode((message,))
         except RefusedError as error:
@@ -194,7 +194,7 @@ class Process:
             return Failure(unusable)
         self._channel.begin_to_close()
         try:
-            closed = await self._channel.run(self._verbs.close(monotonic()))
+            closed = await self._channel.run(self._verbs.close(self._channel.now()))
         finally:
             self._verbs.closed = True
             self._channel.drop()
@@ -237,7 +237,7 @@ class Process:
 
 
 async def connected(
-    name: Name, path: Path, *, heartbeat: float, limits: Limits, trust: Trust, timeout: float
+    name: Name, path: Path, *, heartbeat: float, limits: Limits, trust: Trust, timeout: float, clock: Clock = SYSTEM
 ) -> Result[Process, ConnectError]:
     """A connection to the server at this path that has greeted within `timeout` seconds. A task that is cancelled leaves nothing of it."""
     match cases(original("connect to", path)):
@@ -250,7 +250,7 @@ async def connected(
             return Failure(NoServer(name, path))
     except OSError as error:
         return Failure(SystemFailure("look at", path, error.strerror or str(error)))
-    deadline = monotonic() + timeout
+    deadline = clock.monotonic() + timeout
     try:
         stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     except OSError as error:
@@ -259,14 +259,14 @@ async def connected(
     greeted = False
     try:
         stream.setblocking(False)
-        match cases(await _reached(stream, name, path, timeout, deadline)):
+        match cases(await _reached(stream, name, path, timeout, deadline, clock)):
             case Failure(unreached):
                 return Failure(unreached)
             case Success(peer) if not trusted(trust, peer):
                 return Failure(PeerUntrusted(name, peer))
             case Success(peer):
                 pass
-        channel = Channel(asyncio.get_running_loop(), stream, heartbeat, limits)
+        channel = Channel(asyncio.get_running_loop(), stream, heartbeat, limits, clock)
         connection = channel.connection
         verbs = Verbs(name, connection, limits, lambda: loss(name, path, peer, connection.largest))
         match cases(await channel.run(verbs.greet(timeout, deadline))):
@@ -283,7 +283,7 @@ async def connected(
 
 
 async def _reached(
-    stream: socket.socket, name: Name, path: Path, timeout: float, deadline: float
+    stream: socket.socket, name: Name, path: Path, timeout: float, deadline: float, clock: Clock
 ) -> Result[Peer, NoServer | TimedOut | SystemFailure]:
     """Connect, and return the server's peer credentials.
 
@@ -299,7 +299,7 @@ async def _reached(
         except (FileNotFoundError, ConnectionRefusedError):
             return Failure(NoServer(name, path))
         except BlockingIOError:
-            left = deadline - monotonic()
+            left = deadline - clock.monotonic()
             if left <= 0:
                 return Failure(TimedOut(name, timeout, "a place in the backlog of"))
         except OSError as error:

@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, TypeVar, final
 
 import attrs
@@ -21,6 +20,7 @@ from ipcfold.aio.server import Server
 from ipcfold.core.verbs import Attempts, Pause, Standing
 from ipcfold.errors import ConnectError, DirectoryUnusable, NoServer, PathTooLong
 from ipcfold.limits import Limits
+from ipcfold.local.clock import SYSTEM, Clock
 from ipcfold.local.credentials import same_user
 from ipcfold.local.directory import located, socket_path
 from ipcfold.local.names import Search, listener, listening
@@ -44,7 +44,7 @@ def _path(directory: str | os.PathLike[str] | None) -> Path | None:
 class IPC:
     """Finds servers, connects to them, and listens, in an event loop of asyncio. Creating an `IPC` does no I/O, and needs no loop.
 
-    The arguments are those of `ipcfold.IPC`.
+    The arguments are those of `ipcfold.IPC`, and `clock`: what servers and connections go by. A test may give an `ipcfold.testing.Clock`.
     """
 
     directory: Path | None = attrs.field(default=None, converter=_path)
@@ -52,6 +52,7 @@ class IPC:
     limits: Limits = attrs.field(factory=Limits, kw_only=True, validator=attrs.validators.instance_of(Limits))
     trust: Trust = attrs.field(default=same_user, kw_only=True, validator=attrs.validators.is_callable())
     observe: Observer | None = attrs.field(default=None, kw_only=True, validator=attrs.validators.optional(attrs.validators.is_callable()))
+    clock: Clock = attrs.field(default=SYSTEM, kw_only=True)
 
     async def processes(self) -> Result[frozenset[Name], DirectoryUnusable]:
         """The names under which a server listens now."""
@@ -78,20 +79,20 @@ class IPC:
 
         If the server is full or ends during the attempt, `wait` tries again.
         """
-        attempts = Attempts(name, timeout, self.limits.handshake, monotonic())
+        attempts = Attempts(name, timeout, self.limits.handshake, self.clock.monotonic())
         watch = Watch()
         try:
             while True:
                 # Looked at before the attempt: a server that appears between the two is then a change, which ends the rest.
                 standing = self._path(name).map(standing_at).value_or(None)
-                attempt = await self._connected(name, attempts.timeout(monotonic()))
+                attempt = await self._connected(name, attempts.timeout(self.clock.monotonic()))
                 match cases(attempt):
                     case Success():
                         return attempt
                     case Failure(error):
-                        match cases(attempts.failed(error, standing, monotonic())):
+                        match cases(attempts.failed(error, standing, self.clock.monotonic())):
                             case Success(pause):
-                                await _rest(pause, error, standing, watch)
+                                await _rest(pause, error, standing, watch, self.clock)
                             case Failure(final):
                                 return Failure(final)
         finally:
@@ -104,7 +105,7 @@ class IPC:
         good order; by default there are none, because they belong to the program around the server. Meanwhile they replace what the loop
         does with them. A signal that is ignored stays ignored. A number that no handler can be set for raises a `ValueError`.
         """
-        return Server(name, timeout, catchable(signals), self.directory, self.heartbeat, self.limits, self.trust, self.observe)
+        return Server(name, timeout, catchable(signals), self.directory, self.heartbeat, self.limits, self.trust, self.observe, self.clock)
 
     def _path(self, name: Name) -> Result[Path, DirectoryUnusable | PathTooLong]:
         return flow(located(self.directory, self.trust), flat_map(partial(socket_path, name)))
@@ -112,7 +113,9 @@ class IPC:
     async def _connected(self, name: Name, timeout: float) -> Result[Process, ConnectError]:
         match cases(self._path(name)):
             case Success(path):
-                return await connected(name, path, heartbeat=self.heartbeat, limits=self.limits, trust=self.trust, timeout=timeout)
+                return await connected(
+                    name, path, heartbeat=self.heartbeat, limits=self.limits, trust=self.trust, timeout=timeout, clock=self.clock
+                )
             case Failure(error):
                 return Failure(error)
 
@@ -120,38 +123,38 @@ class IPC:
         return await found(search, heartbeat=self.heartbeat, limits=self.limits, trust=self.trust)
 
 
-async def _rest(pause: Pause, error: ConnectError, standing: Standing | None, watch: Watch) -> None:
+async def _rest(pause: Pause, error: ConnectError, standing: Standing | None, watch: Watch, clock: Clock) -> None:
     """Wait until another attempt makes sense, after this error."""
     if not (pause.watch and isinstance(error, NoServer)):
-        await asyncio.sleep(max(0.0, pause.until - monotonic()))
+        await _until(pause.until, clock)
         return
     if watch.begins(error.path):
         return
-    while (left := pause.until - monotonic()) > 0:
+    while (left := pause.until - clock.monotonic()) > 0:
         await asyncio.sleep(min(watch.pause, left))
         if watch.descriptor is not None:
-            if not await _readable(watch.descriptor, pause.until):
+            if not await _until(pause.until, clock, watch.descriptor):
                 return
             watch.read()
         if watch.differs(error.path, standing):
             return
 
 
-async def _readable(descriptor: int, until: float) -> bool:
-    """Wait until the descriptor is readable; false if that time comes first."""
+async def _until(time: float, clock: Clock, descriptor: int | None = None) -> bool:
+    """Wait until that time, or until the descriptor is readable. Returns whether it is."""
     loop = asyncio.get_running_loop()
-    ready = loop.create_future()
+    ready: asyncio.Future[bool] = loop.create_future()
 
-    def tell() -> None:
+    def tell(readable: bool) -> None:  # noqa: FBT001 - the loop gives it
         if not ready.done():
-            ready.set_result(None)
+            ready.set_result(readable)
 
-    loop.add_reader(descriptor, tell)
+    timer = clock.call_at(loop, time, tell, False)
     try:
-        async with asyncio.timeout(max(0.0, until - monotonic())):
-            await ready
-    except TimeoutError:
-        return False
+        if descriptor is not None:
+            loop.add_reader(descriptor, tell, True)
+        return await ready
     finally:
-        loop.remove_reader(descriptor)
-    return True
+        timer.cancel()
+        if descriptor is not None:
+            loop.remove_reader(descriptor)

@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from inspect import isawaitable
 from math import inf
 from threading import current_thread, main_thread
-from time import monotonic
 from typing import Final, TypeVar, final
 
 from returns.curry import partial
@@ -29,6 +28,7 @@ from ipcfold.errors import HandlerFailed, SystemFailure, UsedAfterFork
 from ipcfold.events import Ending
 from ipcfold.local.calling import Calling
 from ipcfold.local.claim import Claim
+from ipcfold.local.clock import Timer
 from ipcfold.local.engine import Engine, ForkedError
 from ipcfold.local.flusher import Flusher
 from ipcfold.local.forks import wiped_by_fork
@@ -94,7 +94,7 @@ class Serving(Calling[C]):
         self._until = 0.0  # when the burst is over
         self._due = inf  # when the next turn is due
         self._soon: Handle | None = None
-        self._timer: Handle | None = None  # uvloop returns no `TimerHandle` for a time that it rounds to zero
+        self._timer: Timer | None = None
         self._rings = 0.0  # when it rings
         self._failure: BaseException | None = None  # of a callback
         self._served = False  # whether clients could connect
@@ -182,7 +182,7 @@ class Serving(Calling[C]):
             self._answered()
             if engine.inherited():
                 raise ForkedError
-            now = monotonic()
+            now = engine.now()
             asked = self._take(answer, now, self._since)
             if asked is not None and now < self._until:
                 self._fold(asked)
@@ -209,9 +209,9 @@ class Serving(Calling[C]):
             self._soon = None
         engine = self._engine
         try:
-            asked = engine.look(max(0.0, monotonic() - self._due))
+            asked = engine.look(engine.clock.late(self._due))
             if asked is not None and self._pending is None:
-                self._until = monotonic() + _BURST
+                self._until = engine.now() + _BURST
                 self._fold(asked)
                 self._rest()
             else:
@@ -226,7 +226,7 @@ class Serving(Calling[C]):
     def _fold(self, asked: Ask[C] | None) -> None:
         """Call the functions for a burst of inputs, until one of them returns something to await."""
         engine, functions, owing = self._engine, self._functions, False
-        now = monotonic()
+        now = engine.now()
         while asked is not None and (now < self._until or not owing):
             if owing:
                 engine.flush()  # an acknowledgement must not wait for a slow function
@@ -238,7 +238,7 @@ class Serving(Calling[C]):
                 return
             if engine.forked or not self._mark[0]:
                 raise ForkedError
-            now = monotonic()
+            now = engine.now()
             asked, owing = self._taken(answer, now, self._since), True
 
     def _taken(self, answer: Continuation[C] | Awaitable[Continuation[C]], now: float, since: float) -> Ask[C] | None:
@@ -273,7 +273,7 @@ class Serving(Calling[C]):
         if due == inf:
             self._due = inf
             return
-        now = monotonic()
+        now = self._engine.now()
         self._due, left = max(due, now), due - now
         if left <= 0:
             if self._soon is None:
@@ -282,7 +282,7 @@ class Serving(Calling[C]):
             if self._timer is not None:
                 self._timer.cancel()
             self._rings = due
-            self._timer = self._loop.call_later(min(left, LONGEST_SLEEP), self._ring)
+            self._timer = self._engine.clock.call_at(self._loop, now + min(left, LONGEST_SLEEP), self._ring)
 
     def _ring(self) -> None:
         self._timer = None
@@ -313,7 +313,7 @@ class Serving(Calling[C]):
             except BaseException as error:  # noqa: BLE001 - as for every call of the handler
                 engine.failed(error)
             else:
-                engine.answered(answer, monotonic(), monotonic())
+                engine.answered(answer, engine.now(), engine.now())
 
     def _close(self) -> None:
         """Release everything; a second call does nothing."""

@@ -131,7 +131,7 @@ class Loop(Calling[C]):
             except BaseException as error:  # noqa: BLE001 - as for every call of the handler
                 engine.failed(error)
             else:
-                engine.answered(answer, monotonic(), monotonic())
+                engine.answered(answer, engine.now(), engine.now())
 
     def close(self) -> None:
         """End the flusher, and release everything; a second call does nothing."""
@@ -214,7 +214,8 @@ class Loop(Calling[C]):
     def fold(self, asked: Ask[C] | None) -> None:
         """Ask the handler for a burst of messages. A burst lasts at least as long as the work on the sockets before it."""
         engine, handler, flusher, mark = self._engine, self._handler, self._flusher, self._mark
-        now, owing = monotonic(), False
+        clock, owing = engine.now, False
+        now = clock()
         worked = now - engine.woken
         until = now + (worked if worked > _BURST else _BURST)  # noqa: FURB136 - to call `max` costs more
         while asked is not None and now < until:
@@ -223,7 +224,7 @@ class Loop(Calling[C]):
             if owing and not lent:
                 engine.flush()  # without a flusher nothing can be written while the handler runs
             failure: BaseException | None = None
-            since = monotonic() if engine.observed else now
+            since = clock() if engine.observed else now
             self._interruptible = True
             try:
                 if type(what) is Message:  # the usual case
@@ -241,7 +242,7 @@ class Loop(Calling[C]):
                 return
             if engine.forked or not mark[0]:
                 raise ForkedError
-            now = monotonic()
+            now = clock()
             asked, owing = engine.answered(continuation, now, since), True
             if flusher.failure is not None:
                 raise flusher.failure

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from threading import current_thread, main_thread
-from typing import TYPE_CHECKING, Final, TypeVar, final
+from typing import TYPE_CHECKING, TypeVar, final
 
 import attrs
 from returns.curry import partial
@@ -16,49 +15,24 @@ from ipcfold.blocking.client import probe
 from ipcfold.blocking.running import Running
 from ipcfold.continuation import Handler, Leaving, Waking
 from ipcfold.core.functions import Handlers
-from ipcfold.errors import (
-    HandlerFailed,
-    ListenError,
-    NameTaken,
-    NoServer,
-    PeerUntrusted,
-    SystemFailure,
-    UsedAfterFork,
-)
-from ipcfold.limits import Limits
+from ipcfold.errors import HandlerFailed, ListenError, SystemFailure, UsedAfterFork
 from ipcfold.local.claim import Claim
-from ipcfold.local.credentials import same_user
-from ipcfold.local.directory import prepared, socket_path
 from ipcfold.local.exits import AtExit, Exits
-from ipcfold.local.names import found, reached
-from ipcfold.local.passed import passed
-from ipcfold.local.patched import original
+from ipcfold.local.names import found
 from ipcfold.local.release import surely
-from ipcfold.peer import Name, Trust
+from ipcfold.local.unstarted import Unstarted
 from ipcfold.result import cases, flat_map
 
 if TYPE_CHECKING:
-    from ipcfold.events import Observer  # a tenth of the time to import this library, and few observe
     from ipcfold.local.engine import Engine
 
 C = TypeVar("C")
 
-_DYING: Final = 1.0  # seconds; the kernel drops the lock of a killed server a moment before it closes the socket
-
 
 @final
 @attrs.frozen
-class Server:
+class Server(Unstarted):
     """A server that has not started. Calling it with the first carry and the handler blocks until the server ends."""
-
-    name: Name
-    timeout: float | None
-    signals: tuple[int, ...]
-    directory: Path | None
-    heartbeat: float
-    limits: Limits
-    trust: Trust
-    observe: Observer | None
 
     def __call__(
         self, carry: C, handler: Handler[C], left: Leaving[C] | None = None, woken: Waking[C] | None = None
@@ -111,43 +85,17 @@ class Server:
 
     def serve(self, carry: C, handlers: Handlers[C], begun: Callable[[Engine[C]], object]) -> Result[C, ListenError[C]]:
         """Serve, and call `begun` when clients can connect."""
-        return flow(
-            prepared(self.directory, self.trust),
-            flat_map(partial(socket_path, self.name)),
-            flat_map(partial(original, "listen at")),
-            flat_map(partial(Claim.of, self.name)),
-            flat_map(partial(self._claimed, carry, handlers, begun)),
-        )
+        return flow(self.claim(), flat_map(partial(self._claimed, carry, handlers, begun)))
 
     def _claimed(self, carry: C, handlers: Handlers[C], begun: Callable[[Engine[C]], object], claim: Claim) -> Result[C, ListenError[C]]:
         try:
-            return flow(self._free(claim), flat_map(partial(self._run, carry, handlers, begun)))
+            free = found(self.free(claim), probe(self.heartbeat, self.limits, self.trust))
+            return flow(free, flat_map(partial(self._run, carry, handlers, begun)))
         finally:
             try:
                 surely(claim.release)
             except MemoryError:  # for the call itself
                 surely(claim.release)
-
-    def _free(self, claim: Claim) -> Result[Claim, NameTaken | SystemFailure]:
-        """The claim, with the socket that a service manager passed for it, if there is one."""
-        match cases(passed(self.name, claim.path)):
-            case Success(socket):
-                return self._unshared(claim) if socket is None else Success(claim.adopt(socket))
-            case Failure(error):
-                return Failure(error)
-
-    def _unshared(self, claim: Claim) -> Result[Claim, NameTaken | SystemFailure]:
-        """The claim, unless a server that uses no lock file listens at the path."""
-        probed = found(reached(self.name, claim.path, self.limits.handshake, _DYING), probe(self.heartbeat, self.limits, self.trust))
-        match cases(probed):
-            case Success(peer) | Failure(PeerUntrusted(peer=peer)):
-                return Failure(NameTaken(self.name, claim.path, peer.pid))
-            case Failure(NoServer()):
-                return Success(claim)
-            case Failure(SystemFailure() as error):  # for example no descriptor is left, so nothing is known
-                return Failure(error)
-            case Failure():  # a server is there but does not talk to this process: its name is not taken
-                return Failure(NameTaken(self.name, claim.path, 0))
 
     def _run(
         self, carry: C, handlers: Handlers[C], begun: Callable[[Engine[C]], object], claim: Claim
@@ -155,25 +103,13 @@ class Server:
         try:
             # Clients never need these modules, and importing them takes a quarter of the time to import this library.
             from ipcfold.blocking.loop import Loop  # noqa: PLC0415 - clients never need it
-            from ipcfold.local.ready import engine_of  # noqa: PLC0415 - clients never need it
+
+            ready = self.engine(carry, claim, left=handlers.left is not None, woken=handlers.woken is not None)
         except OSError as unread:  # for example no descriptor is left
             return Failure(SystemFailure("serve at", claim.path, unread.strerror or str(unread)))
-        ready = engine_of(
-            carry,
-            claim,
-            name=self.name,
-            timeout=self.timeout,
-            heartbeat=self.heartbeat,
-            limits=self.limits,
-            trust=self.trust,
-            observe=self.observe,
-            left=handlers.left is not None,
-            woken=handlers.woken is not None,
-        )
         match cases(ready):
             case Success(engine):
                 engine.listens = partial(begun, engine)
-                mode = 0o600 if self.trust is same_user else 0o666
-                return Loop(self.name, claim, engine, handlers).serve(self.signals, mode, self.heartbeat)
+                return Loop(self.name, claim, engine, handlers).serve(self.signals, self.mode, self.heartbeat)
             case Failure(error):
                 return Failure(error)

@@ -15,7 +15,7 @@ from contextlib import suppress
 from functools import partial
 from math import inf
 from threading import get_ident
-from time import monotonic, time
+from time import monotonic
 from typing import Any, Final, Generic, TypeVar, final
 
 from returns.result import Failure, Result, Success
@@ -30,6 +30,7 @@ from ipcfold.core.transports import READ, WRITE, Transports
 from ipcfold.errors import HandlerFailed, SystemFailure
 from ipcfold.events import Ending, Observer
 from ipcfold.local.claim import Claim
+from ipcfold.local.clock import SYSTEM, Clock
 from ipcfold.local.credentials import peer_of, trusted
 from ipcfold.local.duty import Duty
 from ipcfold.local.listener import Listener
@@ -38,7 +39,7 @@ from ipcfold.local.notices import Notices, manager
 from ipcfold.local.poller import Poller
 from ipcfold.local.release import surely
 from ipcfold.local.signals import Wakeup
-from ipcfold.local.stream import AT_ONCE, LARGE, READ_SIZE, SEND_FLAGS, shut, widen
+from ipcfold.local.stream import AT_ONCE, LARGE, LONGEST_SLEEP, READ_SIZE, SEND_FLAGS, shut, widen
 from ipcfold.peer import Trust
 
 C = TypeVar("C")
@@ -220,13 +221,16 @@ class Engine(Generic[C]):
         "_run",
         "_transports",
         "_trust",
+        "_unwatch",
         "answered",
         "beside",
         "burst",
+        "clock",
         "core",
         "duty",
         "forked",
         "listens",
+        "now",
         "observed",
         "poll",
         "thread",
@@ -234,7 +238,7 @@ class Engine(Generic[C]):
         "woken",
     )
 
-    def __init__(self, core: ServerCore[C], claim: Claim, trust: Trust, log: Log, observe: Observer | None) -> None:
+    def __init__(self, core: ServerCore[C], claim: Claim, trust: Trust, log: Log, observe: Observer | None, clock: Clock = SYSTEM) -> None:
         """Raises `OSError` if the system has no descriptors left."""
         self._core = self.core = core
         self._claim = claim
@@ -248,8 +252,11 @@ class Engine(Generic[C]):
         self._listener: Listener | None = None
         self._accepted = 0
         self._run = int.from_bytes(os.urandom(6))  # as many bits as every number of JSON has
-        self._heard = self._due = monotonic()
-        core.clock(time() - self._heard)
+        self.clock = clock
+        self.now: Callable[[], float] = clock.monotonic
+        """The time of the server."""
+        self._heard = self._due = self.now()
+        core.clock(clock.time() - self._heard)
         self._clocked = -inf  # when to look at the clock again
         self._rotation = self._heard
         self._rotated = 0  # events since then
@@ -270,19 +277,20 @@ class Engine(Generic[C]):
         self._poller = Poller[object]()
         self.poll: Callable[[float], list[tuple[Any, int]]] = self._poller.poll  # Any: whatever the poller watches
         """Waits for events for so many seconds."""
-        self._poll: Callable[[float], list[tuple[Any, int]]] = self.poll  # Any: as above
+        self._poll: Callable[[float], list[tuple[Any, int]]] = self.poll if clock is SYSTEM else self._await  # Any: as above
         self._ready = 0  # events of the last wait, if it has told
         self.burst: fast.Burst | None = None
         """It folds plain messages in C; `None` if the accelerator is not used."""
         self._transports = Transports(core, self._withdraw)
         self.wakeup: Final = Wakeup()
         """What a signal or another thread ends a wait with."""
+        self._unwatch = clock.watch(self.wakeup.call)
         running.add(self)
 
     def listen(self, period: float, bound: socket.socket) -> Result[None, SystemFailure]:
         """Accept clients at this socket, and check every `period` seconds that it is in its place."""
         try:
-            self._listener = Listener(self._log, self._claim, bound, self._poller, period, monotonic())
+            self._listener = Listener(self._log, self._claim, bound, self._poller, period, self.now())
             self._poller.watch(self.wakeup.stream, READ, self.wakeup)
         except OSError as error:
             shut(bound)
@@ -297,7 +305,7 @@ class Engine(Generic[C]):
 
         Where it is not built, `wait` does the same, if there is one.
         """
-        if self.observed:
+        if self.observed or self.clock is not SYSTEM:
             return
         if wait is not None:
             self._poll = wait
@@ -329,7 +337,7 @@ class Engine(Generic[C]):
         if self.inherited():
             raise ForkedError
         core, listener = self._core, self._listener
-        now = monotonic()
+        now = self.now()
         due = self._transports.settle(now, self._heard)[2]
         if not core.accepting:
             if core.over:
@@ -357,10 +365,10 @@ class Engine(Generic[C]):
         core, burst = self._core, self.burst
         core.shared.paused += late
         self._ready = 0
-        heard = monotonic()
+        heard = self.now()
         happened = self._poll(0.0)
         if burst is not None and not happened and burst.ready and core.idle:  # the accelerator has done all that there was, as usual
-            now = self.woken = monotonic()
+            now = self.woken = self.now()
             if now < self._clocked and now < self.due and not self._ending and not self.inherited():
                 return None
         return self._handle(happened, heard)  # the accelerator has called the handler since, and read nothing that came meanwhile
@@ -374,9 +382,9 @@ class Engine(Generic[C]):
             ready = len(happened)
         if self.inherited():  # a signal handler forked meanwhile
             raise ForkedError
-        now = self.woken = monotonic()
+        now = self.woken = self.now()
         if now >= self._clocked:
-            core.clock(time() - now)
+            core.clock(self.clock.time() - now)
             self._clocked = now + _CLOCK
         for thing, events in happened:
             if isinstance(thing, ClientSocket):
@@ -407,7 +415,7 @@ class Engine(Generic[C]):
 
     def settle(self) -> float:
         """Write what is owed. Returns when the next turn is due, even without an event; infinite for never."""
-        self._due = self._transports.settle(monotonic(), self._heard)[2]
+        self._due = self._transports.settle(self.now(), self._heard)[2]
         if self._core.events:
             self._tell()
         return self.due
@@ -424,7 +432,7 @@ class Engine(Generic[C]):
         """Write what is owed. Another thread may call it while the handler runs, and then nothing else may use the engine."""
         if self.burst is not None:
             self.burst.flush()
-        self._transports.settle(monotonic(), self._heard)
+        self._transports.settle(self.now(), self._heard)
 
     def _answered(self, continuation: Continuation[C], now: float, since: float) -> Ask[C] | None:
         ask = self._core.answered(continuation, now, since)
@@ -433,11 +441,11 @@ class Engine(Generic[C]):
 
     def failed(self, error: BaseException) -> None:
         """See `ServerCore.failed`."""
-        self._core.failed(error, monotonic())
+        self._core.failed(error, self.now())
 
     def interrupted(self) -> None:
         """See `ServerCore.interrupted`."""
-        self._core.interrupted(monotonic())
+        self._core.interrupted(self.now())
 
     def end(self) -> None:
         """End in good order, as after a signal; any thread may call it."""
@@ -474,11 +482,11 @@ class Engine(Generic[C]):
 
     def departed(self) -> Ask[C] | None:
         """The next departure to fold, once everything is closed."""
-        return self._core.ask(monotonic())
+        return self._core.ask(self.now())
 
     def close(self) -> None:
         """Release the name and every descriptor but those of the wakeup."""
-        surely(self._claim.withdraw, *self._copies(), self._log.end)
+        surely(self._unwatch, self._claim.withdraw, *self._copies(), self._log.end)
         running.discard(self)
 
     def fork(self) -> None:
@@ -491,6 +499,10 @@ class Engine(Generic[C]):
         listener = () if self._listener is None else (self._listener.abandon,)
         duty = () if self.duty is None else (self.duty.close,)
         return (self._transports.abandon, *listener, self._poller.close, *duty)
+
+    def _await(self, seconds: float) -> list[tuple[Any, int]]:  # Any: as of the poller
+        """Wait for events until the clock has gone on by so many seconds."""
+        return self.poll(min(LONGEST_SLEEP, self.clock.pause(seconds)))
 
     def _rotate(self, events: int, now: float) -> None:
         """Note since when all that had arrived is read, though there may be more. Nobody is late whose bytes are still there."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 from returns.result import Failure, Result, Success
@@ -11,6 +10,7 @@ from ipcfold.core.server import ServerCore
 from ipcfold.errors import SystemFailure
 from ipcfold.limits import Limits
 from ipcfold.local.claim import Claim
+from ipcfold.local.clock import Clock
 from ipcfold.local.credentials import own_user
 from ipcfold.local.engine import Engine
 from ipcfold.local.log import Log
@@ -33,6 +33,7 @@ def engine_of(
     limits: Limits,
     trust: Trust,
     observe: Observer | None,
+    clock: Clock,
     left: bool,
     woken: bool,
 ) -> Result[Engine[C], SystemFailure]:
@@ -43,7 +44,7 @@ def engine_of(
         heartbeat=heartbeat,
         limits=limits,
         timeout=timeout,
-        now=monotonic(),
+        now=clock.monotonic(),
         user=own_user(),
         observed=observe is not None,
         left=left,
@@ -51,6 +52,6 @@ def engine_of(
         memory=KEPT,
     )
     try:
-        return Success(Engine(core, claim, trust, Log(name), observe))
+        return Success(Engine(core, claim, trust, Log(name), observe, clock))
     except OSError as error:
         return Failure(SystemFailure("serve at", claim.path, error.strerror or str(error)))

@@ -8,6 +8,7 @@ from ipcfold.extras import needs
 
 needs("hypothesis", "testing")
 
+from ipcfold.testing.clock import Clock
 from ipcfold.testing.machine import ProtocolMachine
 from ipcfold.testing.player import Client
 from ipcfold.testing.script import Close, Connect, Elapse, Hold, Kill, Release, Send, Shutdown, Step, Write
@@ -32,6 +33,7 @@ from ipcfold.testing.strategies import (
 __all__ = [
     "Answer",
     "Client",
+    "Clock",
     "Close",
     "Connect",
     "Elapse",

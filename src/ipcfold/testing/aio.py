@@ -12,6 +12,7 @@ from returns.result import Failure, Result, Success
 
 from ipcfold import HandlerFailed, ListenError, Name, aio, cases
 from ipcfold.events import Connected, Disconnected, Event, Folded, Listening, Refused, Stopping
+from ipcfold.testing.clock import Clock
 
 C = TypeVar("C")
 E = TypeVar("E", Listening, Connected, Refused, Folded, Disconnected, Stopping)
@@ -24,12 +25,13 @@ _PATIENCE: Final = 60.0  # seconds after which a test that still waits fails
 class Running(Generic[C]):
     """A server in the event loop of a test."""
 
-    def __init__(self, ipc: aio.IPC, name: Name) -> None:
-        """`serving` makes these."""
+    def __init__(self, ipc: aio.IPC, name: Name, clock: Clock | None = None) -> None:
+        """`Serve` makes these."""
         self.name = name
         self.events = list[Event]()
         """The events of the server so far, as an observer gets them."""
-        self._ipc = ipc
+        self._ipc = ipc if clock is None else attrs.evolve(ipc, clock=clock)
+        self._clock = clock
         self._changed = asyncio.Event()
         self._asked = False
         self._task: asyncio.Task[Result[C, ListenError[C]]] | None = None
@@ -79,6 +81,8 @@ class Running(Generic[C]):
 
     async def _end(self) -> Result[C, ListenError[C]]:
         assert self._task is not None  # noqa: S101 - `begin` comes first
+        if self._clock is not None:
+            self._clock.go()
         if not self._task.done():
             self._task.cancel()
         await asyncio.wait([self._task])
@@ -107,9 +111,13 @@ class Serve:
         *,
         left: aio.Leaving[C] | None = None,
         woken: aio.Waking[C] | None = None,
+        clock: Clock | None = None,
     ) -> AsyncIterator[Running[C]]:
-        """A server of this handler and first carry, which ends with the block. The test fails if it fails and the test does not stop it."""
-        server = Running[C](self.ipc, name)
+        """A server of this handler and first carry, which ends with the block. The test fails if it fails and the test does not stop it.
+
+        With a `clock`, it and its connections go by that clock.
+        """
+        server = Running[C](self.ipc, name, clock)
         await server.begin(carry, handler, left, woken)
         try:
             yield server

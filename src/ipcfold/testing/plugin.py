@@ -24,6 +24,8 @@ from returns.result import Failure, Result, Success
 from ipcfold import IPC, Handler, HandlerFailed, ListenError, Name, Process, TimedOut, cases
 from ipcfold.continuation import Leaving, Waking
 from ipcfold.events import Connected, Disconnected, Event, Folded, Listening, Refused, Stopping
+from ipcfold.local.clock import SYSTEM
+from ipcfold.testing.clock import Clock
 from ipcfold.testing.simulation import kept
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ class Running(Generic[C]):
         patience: float,
         left: Leaving[C] | None = None,
         woken: Waking[C] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """`serve` makes these."""
         self._patience = patience
@@ -59,7 +62,9 @@ class Running(Generic[C]):
         self._ipc = ipc
         self._asked = False
         self._told = Condition()
-        self._server = attrs.evolve(ipc, observe=self._observe).listen(name).start(carry, handler, left, woken)
+        self._clock = clock
+        server = attrs.evolve(ipc, observe=self._observe).listen(name)
+        self._server = attrs.evolve(server, clock=clock or SYSTEM).start(carry, handler, left, woken)
 
     def connect(self) -> Process:
         """Connect to the server. The test fails here if the server has ended."""
@@ -76,6 +81,8 @@ class Running(Generic[C]):
     def stop(self) -> Result[C, ListenError[C]]:
         """End the server in good order, as a signal does, and return its result."""
         self._asked = True
+        if self._clock is not None:
+            self._clock.go()
         self._server.stop()
         match cases(self._server.result(self._patience)):
             case Success(carry):
@@ -119,9 +126,19 @@ class Serve(Protocol):
     """The type of the fixture `serve`."""
 
     def __call__(
-        self, handler: Handler[C], carry: C, name: Name = ..., *, left: Leaving[C] | None = ..., woken: Waking[C] | None = ...
+        self,
+        handler: Handler[C],
+        carry: C,
+        name: Name = ...,
+        *,
+        left: Leaving[C] | None = ...,
+        woken: Waking[C] | None = ...,
+        clock: Clock | None = ...,
     ) -> Running[C]:
-        """Start a server of this handler and first carry, and return it once it listens. Its default name is `server`."""
+        """Start a server of this handler and first carry, and return it once it listens. Its default name is `server`.
+
+        With a `clock`, the server goes by that clock. Its clients go by the clock of the system.
+        """
         ...
 
 
@@ -151,8 +168,9 @@ def serving(ipc: IPC, servers: list[Running[Any]] | None = None, *, patience: fl
             *,
             left: Leaving[C] | None = None,
             woken: Waking[C] | None = None,
+            clock: Clock | None = None,
         ) -> Running[C]:
-            server = Running(ipc, name, handler, carry, patience, left, woken)
+            server = Running(ipc, name, handler, carry, patience, left, woken, clock)
             if servers is not None:
                 servers.append(server)
             ending.callback(server.finish)
