@@ -19,7 +19,7 @@ from returns.result import Failure, Result, Success
 from ipcfold.blocking.client import Process, connected, probe
 from ipcfold.blocking.server import Server
 from ipcfold.core.verbs import Attempts, Pause, Standing
-from ipcfold.errors import ConnectError, DirectoryUnusable, NoServer, PathTooLong
+from ipcfold.errors import ConnectError, DirectoryUnusable, LogError, NoServer, PathTooLong
 from ipcfold.limits import Limits
 from ipcfold.local.credentials import same_user
 from ipcfold.local.directory import located, socket_path
@@ -31,6 +31,7 @@ from ipcfold.result import cases, flat_map
 
 if TYPE_CHECKING:
     from ipcfold.events import Observer  # a tenth of the time to import this library, and few observe
+    from ipcfold.log.journal import Log
 
 DEFAULT_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -106,15 +107,25 @@ class IPC:
         finally:
             watch.close()
 
-    def listen(self, name: Name, timeout: float | None = None, *, signals: Iterable[int] = DEFAULT_SIGNALS) -> Server:
+    def listen(
+        self,
+        name: Name,
+        timeout: float | None = None,
+        *,
+        signals: Iterable[int] = DEFAULT_SIGNALS,
+        log: Log | Result[Log, LogError] | None = None,
+    ) -> Server:
         """A server for that name, not started yet.
 
         With `timeout` the server stops, successfully, after that many seconds without a message. In the main thread the
         `signals` end it in good order, and their previous handlers are restored afterwards. If SIGINT is left to
         Python, Ctrl-C also ends the server in good order: it interrupts only the handler. A signal that is ignored, as
         after `nohup`, stays ignored. A number that no handler can be set for raises a `ValueError`.
+
+        With a `log`, such as `SQLiteLog.of(path)`, the server acknowledges nothing before the log has it, and begins with the carry
+        of the log.
         """
-        return Server(name, timeout, catchable(signals), self.directory, self.heartbeat, self.limits, self.trust, self.observe)
+        return Server(name, timeout, catchable(signals), self.directory, self.heartbeat, self.limits, self.trust, self.observe, log)
 
     def peers(self) -> Result[dict[Name, Peer], DirectoryUnusable]:
         """The servers that listen now, by name; for `discovery`. Of the holder of a lock only the pid is known."""

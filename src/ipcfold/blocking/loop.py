@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from time import monotonic
-from typing import Final, Generic, TypeVar, final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, final
 
 from returns.curry import partial
 from returns.pipeline import flow
@@ -16,7 +16,8 @@ from ipcfold.blocking.flusher import Flusher
 from ipcfold.continuation import Handler
 from ipcfold.core.fold import Ask
 from ipcfold.core.functions import Handlers
-from ipcfold.errors import HandlerFailed, SystemFailure, UsedAfterFork
+from ipcfold.errors import HandlerFailed, LogEnded, SystemFailure, UsedAfterFork
+from ipcfold.limits import Limits
 from ipcfold.events import Ending
 from ipcfold.local.claim import Claim
 from ipcfold.local.engine import Engine, ForkedError
@@ -27,6 +28,10 @@ from ipcfold.local.stream import LONGEST_SLEEP
 from ipcfold.message import Message
 from ipcfold.peer import Name
 from ipcfold.result import cases, flat_map
+
+if TYPE_CHECKING:
+    from ipcfold.local.logged import Logged
+    from ipcfold.log.snapshots import Snapshots  # few servers have a log
 
 C = TypeVar("C")
 
@@ -44,16 +49,30 @@ class Loop(Generic[C]):
         "_handler",
         "_handlers",
         "_interruptible",
+        "_limits",
         "_mark",
         "_name",
         "_owner",
         "_raised",
         "_served",
         "_signalled",
+        "_snapshots",
     )
 
-    def __init__(self, name: Name, claim: Claim, engine: Engine[C], handlers: Handlers[C] | Handler[C], *, accelerate: bool = True) -> None:
-        """`accelerate`: whether to use the accelerator where it is built."""
+    def __init__(
+        self,
+        name: Name,
+        claim: Claim,
+        engine: Engine[C],
+        handlers: Handlers[C] | Handler[C],
+        *,
+        snapshots: Snapshots[C] | None = None,
+        limits: Limits | None = None,
+        accelerate: bool = True,
+    ) -> None:
+        """`accelerate`: whether to use the accelerator where it is built. `snapshots`, `limits`: for a server with a log."""
+        self._snapshots = snapshots
+        self._limits = limits or Limits()
         self._name = name
         self._claim = claim
         self._engine = engine
@@ -66,10 +85,12 @@ class Loop(Generic[C]):
         self._served = False  # whether clients could connect
         self._raised: BaseException | None = None  # by the handler in a forked child
         self._interruptible = False  # whether the handler runs: nothing else can be interrupted without harm
-        if accelerate:
+        if accelerate and engine.logged is None:
             engine.accelerate(self)
 
-    def serve(self, signals: Iterable[int], mode: int, period: float) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
+    def serve(
+        self, signals: Iterable[int], mode: int, period: float
+    ) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure | LogEnded[C]]:
         """Serve until the fold ends, at a socket of that mode, and check every `period` seconds that it is in its place.
 
         Nothing that is raised here leaves, because the carry would be lost with it: the system may fail, memory may run
@@ -80,20 +101,26 @@ class Loop(Generic[C]):
         except MemoryError as error:  # of the last steps, which are taken once more, because the others freed some
             if error is self._raised:
                 raise
-            surely(self.close, self._engine.wakeup.close)
+            surely(self.close, self._engine.wakeup.close, self._engine.conclude)
             if self._engine.forked:
                 return Failure(UsedAfterFork(self._name, self._owner))
             if not self._served:
                 return Failure(SystemFailure("serve at", self._claim.path, "there is no memory left"))
             return self._engine.result()
 
-    def _serve(self, signals: Iterable[int], mode: int, period: float) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
+    def _serve(
+        self, signals: Iterable[int], mode: int, period: float
+    ) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure | LogEnded[C]]:
         engine = self._engine
         try:
             # A process that sees the socket may send a signal, so the signal handlers are installed first.
             with handled(signals, self._end, self._interrupt, engine.wakeup):
                 try:
-                    listening = flow(self._claim.publish(mode), flat_map(partial(engine.listen, period)))
+                    listening = flow(
+                        engine.recover(self._recovered),
+                        flat_map(lambda _: self._claim.publish(mode)),
+                        flat_map(partial(engine.listen, period)),
+                    )
                     match cases(listening):
                         case Success():
                             self._served = True
@@ -118,12 +145,20 @@ class Loop(Generic[C]):
                 engine.ended(Ending.INTERRUPTED if interrupted else Ending.BROKEN)
                 self._departures()
         finally:
-            surely(self.close, engine.wakeup.close)
+            surely(self.close, engine.wakeup.close, engine.conclude)
         if engine.forked:
             return Failure(UsedAfterFork(self._name, self._owner))
         with suppress(MemoryError):  # what was closed has freed some
             return engine.result()
         return engine.result()
+
+    def _recovered(self, logged: Logged[C]) -> Result[int, LogEnded[C]]:
+        """Fold what is in the log. A signal ends that."""
+        self._interruptible = True
+        try:
+            return logged.start(self._handlers, self._snapshots, self._limits, lambda: self._signalled or self._engine.inherited())
+        finally:
+            self._interruptible = False
 
     def _departures(self) -> None:
         """Fold the departures of the clients whose connections were closed at once."""
@@ -164,7 +199,7 @@ class Loop(Generic[C]):
         """Ask the handler for a burst of messages. A burst lasts at least as long as the work on the sockets before it."""
         engine, handler, flusher, mark = self._engine, self._handler, self._flusher, self._mark
         now, owing = monotonic(), False
-        until = now + max(_BURST, now - engine.woken)
+        until = now + max(_BURST, now - engine.woken, 0.0 if engine.logged is None else engine.logged.paid)
         while asked is not None and now < until:
             what, continuation = asked
             lent = owing and flusher.lend()

@@ -17,6 +17,9 @@ from ipcfold.continuation import Handler, Leaving, Waking
 from ipcfold.errors import (
     HandlerFailed,
     ListenError,
+    LogEnded,
+    LogError,
+    LogFailed,
     NameTaken,
     NoServer,
     PeerUntrusted,
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
     from ipcfold.core.functions import Handlers
     from ipcfold.events import Observer  # a tenth of the time to import this library, and few observe
     from ipcfold.local.engine import Engine
+    from ipcfold.log.journal import Log  # few servers have a log
+    from ipcfold.log.snapshots import Snapshots
 
 C = TypeVar("C")
 
@@ -57,9 +62,16 @@ class Server:
     limits: Limits
     trust: Trust
     observe: Observer | None
+    log: Log | Result[Log, LogError] | None = None
 
     def __call__(
-        self, carry: C, handler: Handler[C], left: Leaving[C] | None = None, woken: Waking[C] | None = None
+        self,
+        carry: C,
+        handler: Handler[C],
+        left: Leaving[C] | None = None,
+        woken: Waking[C] | None = None,
+        *,
+        snapshots: Snapshots[C] | None = None,
     ) -> Result[C, ListenError[C]]:
         """Fold the handler over every message; returns the last carry, or the error.
 
@@ -67,15 +79,24 @@ class Server:
           receiver.
         - `woken(continuation, carry)` is folded when the time has come that the last `continuation.wake(carry, at)` asked for. It is
           never early. Only a handler that runs makes it late.
+        - `snapshots`: how to keep the carry in the log, if there is a log.
 
         Folding ends with a `stop` of the handler, one of the signals, or the timeout; then every client is asked
         to close and has `limits.drain` seconds to confirm. Departures are still folded, and alarms are not.
         """
         from ipcfold.core.functions import Handlers  # noqa: PLC0415 - see below
 
-        return self.serve(carry, Handlers(handler, left, woken), lambda _: None)
+        return self.serve(carry, Handlers(handler, left, woken), snapshots, lambda _: None)
 
-    def start(self, carry: C, handler: Handler[C], left: Leaving[C] | None = None, woken: Waking[C] | None = None) -> Running[C]:
+    def start(
+        self,
+        carry: C,
+        handler: Handler[C],
+        left: Leaving[C] | None = None,
+        woken: Waking[C] | None = None,
+        *,
+        snapshots: Snapshots[C] | None = None,
+    ) -> Running[C]:
         """Serve on a thread of its own. This returns when clients can connect, or when the server cannot serve.
 
         No signal ends such a server. It ends when `stop` is called, and in good order when the interpreter ends.
@@ -94,21 +115,25 @@ class Server:
         from ipcfold.core.functions import Handlers  # noqa: PLC0415 - see below
 
         handlers = Handlers(handler, left, woken)
-        return Running(self.name, self.limits.drain, lambda begun: self.serve(carry, handlers, begun))
+        return Running(self.name, self.limits.drain, lambda begun: self.serve(carry, handlers, snapshots, begun))
 
-    def serve(self, carry: C, handlers: Handlers[C], begun: Callable[[Engine[C]], object]) -> Result[C, ListenError[C]]:
+    def serve(
+        self, carry: C, handlers: Handlers[C], snapshots: Snapshots[C] | None, begun: Callable[[Engine[C]], object]
+    ) -> Result[C, ListenError[C]]:
         """Serve, and call `begun` when clients can connect."""
         return flow(
             prepared(self.directory, self.trust),
             flat_map(partial(socket_path, self.name)),
             flat_map(partial(original, "listen at")),
             flat_map(partial(Claim.of, self.name)),
-            flat_map(partial(self._claimed, carry, handlers, begun)),
+            flat_map(partial(self._claimed, carry, handlers, snapshots, begun)),
         )
 
-    def _claimed(self, carry: C, handlers: Handlers[C], begun: Callable[[Engine[C]], object], claim: Claim) -> Result[C, ListenError[C]]:
+    def _claimed(
+        self, carry: C, handlers: Handlers[C], snapshots: Snapshots[C] | None, begun: Callable[[Engine[C]], object], claim: Claim
+    ) -> Result[C, ListenError[C]]:
         try:
-            return flow(self._unshared(claim), flat_map(partial(self._run, carry, handlers, begun)))
+            return flow(self._unshared(claim), flat_map(partial(self._run, carry, handlers, snapshots, begun)))
         finally:
             try:
                 surely(claim.release)
@@ -129,8 +154,15 @@ class Server:
                 return Failure(NameTaken(self.name, claim.path, 0))
 
     def _run(
-        self, carry: C, handlers: Handlers[C], begun: Callable[[Engine[C]], object], claim: Claim
-    ) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
+        self, carry: C, handlers: Handlers[C], snapshots: Snapshots[C] | None, begun: Callable[[Engine[C]], object], claim: Claim
+    ) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure | LogEnded[C]]:
+        log = self.log
+        if isinstance(log, Result):
+            match cases(log):
+                case Success(usable):
+                    log = usable
+                case Failure(refused):
+                    return Failure(LogFailed(carry, refused))
         try:
             # Clients never need these modules, and importing them takes a quarter of the time to import this library.
             from ipcfold.blocking.loop import Loop  # noqa: PLC0415 - clients never need it
@@ -154,7 +186,11 @@ class Server:
             )
             engine = Engine(core, claim, self.trust, Log(self.name), self.observe)
             engine.listens = partial(begun, engine)
+            if log is not None:
+                from ipcfold.local.logged import Logged  # noqa: PLC0415 - few servers have a log
+
+                engine.logged = Logged(log, core)
         except OSError as error:
             return Failure(SystemFailure("serve at", claim.path, error.strerror or str(error)))
         mode = 0o600 if self.trust is same_user else 0o666
-        return Loop(self.name, claim, engine, handlers).serve(self.signals, mode, self.heartbeat)
+        return Loop(self.name, claim, engine, handlers, snapshots=snapshots, limits=self.limits).serve(self.signals, mode, self.heartbeat)

@@ -22,6 +22,7 @@ from ipcfold.errors import (
     Interrupted,
     InUse,
     ListenError,
+    LogFailed,
     MessageTooLarge,
     NameTaken,
     NoServer,
@@ -29,6 +30,8 @@ from ipcfold.errors import (
     PeerUntrusted,
     ProcessClosed,
     ProtocolBroken,
+    ReplayDiverged,
+    ReplayInterrupted,
     ReservedMessage,
     SystemFailure,
     TimedOut,
@@ -117,6 +120,7 @@ class Status(IntEnum):
     HANDLER_FAILED = 15, "the handler failed; the last good carry was printed"
     SYSTEM = 16, "the operating system refused: a file, a socket, the output"
     UNDECODED = 17, "the server responded that it cannot decode the message; the response was printed"
+    LOG = 18, "the log cannot be used, or the handler answers what is in it differently"
     INTERRUPTED = 130, "Ctrl-C; a message that was under way may be folded"
     UNHEARD = 141, "whoever read the output has gone"
     TERMINATED = 143, "SIGTERM"
@@ -155,6 +159,10 @@ def status_of(error: Complaint) -> Status:
             return Status.TOO_LARGE
         case HandlerFailed():
             return Status.HANDLER_FAILED
+        case LogFailed() | ReplayDiverged():
+            return Status.LOG
+        case ReplayInterrupted():
+            return Status.INTERRUPTED
         case SystemFailure():
             return Status.SYSTEM
         case Undecoded():

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Final, Generic, TypeAlias, TypeVar, final
 
+import attrs
 from returns.result import Failure, Result, Success
 
 from ipcfold.continuation import (
@@ -49,6 +50,26 @@ Sent: TypeAlias = tuple[Peer, P, bool]
 """What a client gets in addition to the responses to its message, and whether it is an answer that it waits for."""
 
 
+Record: TypeAlias = Callable[[Message | Left | Woken, Continuation[C], Continuation[C]], object]
+"""Takes an input, the continuation that the handler was called with, and its answer, which is valid."""
+
+
+@final
+@attrs.frozen
+class FoldState:
+    """What a fold knows in addition to its carry. Times are seconds since the epoch."""
+
+    time: float = 0.0
+    """Of the last input."""
+    alarm: float | None = None
+    most: int = 0
+    """The largest number of a connection so far."""
+    peers: tuple[Peer, ...] = ()
+    """The clients that are there."""
+    open: tuple[Ticket, ...] = ()
+    """The messages whose answer is open."""
+
+
 @final
 class Fold(Generic[C, P]):
     """The fold over the messages of many peers; `prepare` makes their responses ready to send."""
@@ -56,6 +77,7 @@ class Fold(Generic[C, P]):
     __slots__ = (
         "_alarm",
         "_carry",
+        "_failed",
         "_left",
         "_mark",
         "_members",
@@ -63,12 +85,15 @@ class Fold(Generic[C, P]):
         "_observed",
         "_offset",
         "_prepare",
+        "_record",
         "_report",
+        "_skipped",
         "_time",
         "_timeout",
         "_woken",
         "asked",
         "deadline",
+        "ending",
         "failure",
         "rings",
         "sent",
@@ -103,6 +128,7 @@ class Fold(Generic[C, P]):
         self.sent: list[Sent[P]] = []
         """What the last valid answer sends in addition to its responses; the caller empties it."""
         self._report = report
+        self._record: Record[C] | None = None
         self._observed = observed
         self._carry = carry
         self._timeout = inf if timeout is None else timeout
@@ -119,15 +145,19 @@ class Fold(Generic[C, P]):
         """The same in seconds of the steady clock: `ask` gives an alarm from then on."""
         self.failure: HandlerFailed[C] | None = None
         """The failure of the handler, if it has failed."""
+        self._failed = False  # whether the handler or the log failed: no departure is asked for any more
+        self._skipped = False  # whether the answer to a departure or an alarm is missing
         self.asked: Ask[C] | None = None
         """The input that the handler is working on, if there is one."""
         self.stopped = False
         """Whether the fold has ended; it asks for departures only."""
+        self.ending = Ending.BROKEN
+        """Why it has ended, if it has."""
 
     def clock(self, offset: float) -> None:
         """Note what the seconds since the epoch are more than those of the steady clock. Somebody may set the first."""
         self._offset = offset
-        self.rings = self._alarm - offset
+        self.rings = inf if self.stopped else self._alarm - offset
 
     def offer(self, peer: Peer, message: Message, number: int = 0) -> None:
         """Add the peer's next message, which has this number. The caller does so only after the answer to the one before it."""
@@ -150,7 +180,7 @@ class Fold(Generic[C, P]):
 
     def alarm(self, time: float) -> Ask[C] | None:
         """Ring the alarm at this time, in seconds since the epoch, if one is set."""
-        if self._alarm == inf:
+        if self._alarm == inf or self.stopped:
             return None
         self._time = time = max(self._time, time, self._alarm)  # a sum of times is not exact
         self._alarm = self.rings = inf
@@ -167,8 +197,13 @@ class Fold(Generic[C, P]):
                     return message, Continuation(self._carry, (), _CONTINUE, peer, time, number)
                 continue
             self._members.leave(peer)
-            if self._left and self.failure is None:
-                return Left(time, peer), Continuation(self._carry, (), _CONTINUE, peer, time)
+            if self._failed:
+                continue
+            what, given = Left(time, peer), Continuation(self._carry, (), _CONTINUE, peer, time)
+            if self._left:
+                return what, given
+            if self._record is not None:
+                self._record(what, given, given)
         return None
 
     def answered(self, answer: Continuation[C], now: float, since: float) -> P | None:
@@ -187,6 +222,8 @@ class Fold(Generic[C, P]):
             BaseException.with_traceback(error, None)  # the traceback would point to this module, not to the handler
             self.failed(error)
             return None
+        if self._record is not None:
+            self._record(*asked, answer)
         self.asked = None
         self._carry = answer.carry
         what = asked[0]
@@ -290,6 +327,7 @@ class Fold(Generic[C, P]):
 
     def failed(self, error: BaseException) -> None:
         """The handler failed: the fold keeps the carry before this input, and ends."""
+        self._failed = True
         if self.asked is not None:
             self.failure = HandlerFailed(self._carry, self.asked[0], error)
         self.asked = None
@@ -297,6 +335,7 @@ class Fold(Generic[C, P]):
 
     def interrupted(self) -> None:
         """The handler was interrupted: the fold leaves out its input, and ends without a failure."""
+        self._skipped = self._skipped or not self._between
         self.asked = None
         self.stop(Ending.INTERRUPTED)
 
@@ -305,15 +344,54 @@ class Fold(Generic[C, P]):
         departures = [each for each in self.waiting if each[1] is None]
         self.waiting.clear()
         self.waiting.extend(departures)
-        self.deadline = self._alarm = self.rings = inf
+        self.deadline = self.rings = inf
         if not self.stopped:
-            self.stopped = True
+            self.stopped, self.ending = True, ending
             self._report(Stopping(self._name, ending))
 
     def tick(self, now: float) -> None:
         """Stop the fold if its timeout has passed."""
         if now >= self.deadline and not self.waiting and self.asked is None:
             self.stop(Ending.TIMED_OUT)
+
+    @property
+    def carry(self) -> C:
+        """The carry so far."""
+        return self._carry
+
+    @property
+    def state(self) -> FoldState | None:
+        """What it knows in addition to its carry; `None` while an input is taken whose answer is not."""
+        if self._failed or self._skipped or not self._between:
+            return None
+        members, alarm = self._members, None if self._alarm == inf else self._alarm
+        return FoldState(self._time, alarm, members.most, members.peers, members.open)
+
+    @property
+    def _between(self) -> bool:
+        return self.asked is None or isinstance(self.asked[0], Message)
+
+    def restore(self, carry: C, state: FoldState) -> None:
+        """Take over the carry and the state of another fold, before the first input."""
+        self._carry, self._time = carry, state.time
+        self._alarm = inf if state.alarm is None else state.alarm
+        self._members.restore(state.peers, state.most, state.open)
+
+    def begin(self, now: float, record: Record[C]) -> None:
+        """Go on after an earlier server. The clients that it had are gone. `now`: by the steady clock.
+
+        `record` gets each input that is folded from now on, with its answer.
+        """
+        self.stopped, self._record = False, record
+        self.deadline = now + self._timeout
+        self.clock(self._offset)
+        for peer in self._members.peers:
+            self.depart(peer)
+
+    def unlogged(self, carry: C) -> None:
+        """The log failed: the fold goes back to this carry, which is in the log, and ends."""
+        self._carry, self._failed, self.asked = carry, True, None
+        self.stop(Ending.UNLOGGED)
 
     def result(self) -> Result[C, HandlerFailed[C]]:
         """The last carry, or the failure of the handler."""

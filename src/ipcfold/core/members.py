@@ -6,6 +6,7 @@ each answer as the server did.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import final
 
 from ipcfold.continuation import Ticket
@@ -22,6 +23,30 @@ class Members:
         self._peers = dict[int, Peer]()
         self._most = 0  # the largest number of a connection
         self._open = dict[int, set[int]]()  # the numbers of the messages whose answer is open
+
+    @property
+    def peers(self) -> tuple[Peer, ...]:
+        """The clients that are there, by the numbers of their connections."""
+        return tuple(self._peers[connection] for connection in sorted(self._peers))
+
+    @property
+    def most(self) -> int:
+        """The largest number of a connection."""
+        return self._most
+
+    @property
+    def open(self) -> tuple[Ticket, ...]:
+        """The messages whose answer is open."""
+        peers = self._peers
+        return tuple(Ticket(peers[connection], number) for connection, numbers in sorted(self._open.items()) for number in sorted(numbers))
+
+    def restore(self, peers: Iterable[Peer], most: int, tickets: Iterable[Ticket]) -> None:
+        """Take over what another one had."""
+        for peer in peers:
+            self.join(peer)
+        self._most = max(self._most, most)
+        for ticket in tickets:
+            self.defer(ticket)
 
     def join(self, peer: Peer) -> None:
         """Add a client."""

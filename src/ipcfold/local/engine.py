@@ -15,7 +15,7 @@ from contextlib import suppress
 from functools import partial
 from threading import get_ident
 from time import monotonic, time
-from typing import Any, Final, Generic, TypeVar, final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, final
 
 from returns.result import Failure, Result, Success
 
@@ -25,7 +25,7 @@ from ipcfold.core.fold import Ask
 from ipcfold.core.server import ServerCore
 from ipcfold.core.server_connection import ServerConnection
 from ipcfold.core.transports import READ, WRITE, Transports
-from ipcfold.errors import HandlerFailed, SystemFailure
+from ipcfold.errors import HandlerFailed, LogEnded, LogFailed, SystemFailure
 from ipcfold.events import Ending, Observer
 from ipcfold.local.claim import Claim
 from ipcfold.local.credentials import peer_of, trusted
@@ -36,6 +36,10 @@ from ipcfold.local.release import surely
 from ipcfold.local.signals import Wakeup
 from ipcfold.local.stream import AT_ONCE, LARGE, READ_SIZE, SEND_FLAGS, shut, widen
 from ipcfold.peer import Trust
+from ipcfold.result import cases
+
+if TYPE_CHECKING:
+    from ipcfold.local.logged import Logged  # few servers have a log
 
 C = TypeVar("C")
 
@@ -164,6 +168,7 @@ class Engine(Generic[C]):
         "burst",
         "forked",
         "listens",
+        "logged",
         "observed",
         "thread",
         "wakeup",
@@ -192,6 +197,8 @@ class Engine(Generic[C]):
         """When the last wait was over."""
         self.listens: Callable[[], object] = lambda: None
         """Called once, when clients can connect."""
+        self.logged: Logged[C] | None = None
+        """The log of the server, if it has one."""
         self.thread = get_ident()
         """The thread that serves."""
         self.forked = False  # a flag, because the kernel reuses process ids
@@ -205,6 +212,17 @@ class Engine(Generic[C]):
         self.wakeup: Final = Wakeup()
         """What a signal or another thread ends a wait with."""
         running.add(self)
+
+    def recover(self, starts: Callable[[Logged[C]], Result[int, LogEnded[C]]]) -> Result[None, LogEnded[C]]:
+        """Go on with what is in the log, if there is one."""
+        if self.logged is None:
+            return Success(None)
+        match cases(starts(self.logged)):
+            case Success(connections):
+                self._accepted = connections  # no later client is taken for one of an earlier server
+                return Success(None)
+            case Failure(error):
+                return Failure(error)
 
     def listen(self, period: float, bound: socket.socket) -> Result[None, SystemFailure]:
         """Accept clients at this socket, and check every `period` seconds that it is in its place."""
@@ -243,6 +261,8 @@ class Engine(Generic[C]):
         if self.inherited():
             raise ForkedError
         core, listener = self._core, self._listener
+        if self.logged is not None:
+            self._commit(self.logged)
         now = monotonic()
         due = self._transports.settle(now, self._heard)[2]
         if not core.accepting:
@@ -288,11 +308,23 @@ class Engine(Generic[C]):
         """Write what is owed. Another thread may call it while the handler runs, and then nothing else may use the engine."""
         if self.burst is not None:
             self.burst.flush()
+        if self.logged is not None:
+            self.logged.commit()
         self._transports.settle(monotonic(), self._heard)
+
+    def _commit(self, logged: Logged[C]) -> None:
+        """Make durable what was folded, before anything that follows from it is written or told."""
+        logged.commit()
+        logged.keep()
+        while logged.warnings:
+            self._log.warn(logged.warnings.pop(0))
+        if self.observed and self._core.events:
+            self._tell()
 
     def _answered(self, continuation: Continuation[C], now: float, since: float) -> Ask[C] | None:
         ask = self._core.answered(continuation, now, since)
-        self._tell()
+        if self.logged is None:
+            self._tell()
         return ask
 
     def failed(self, error: BaseException) -> None:
@@ -315,9 +347,25 @@ class Engine(Generic[C]):
             self.fork()
         return self.forked
 
-    def result(self) -> Result[C, HandlerFailed[C]]:
-        """See `ServerCore.result`."""
-        return self._core.result()
+    def result(self) -> Result[C, HandlerFailed[C] | LogFailed[C]]:
+        """See `ServerCore.result`. If the log has failed, that is the result."""
+        if self.logged is not None and self.logged.failure is not None:
+            return Failure(self.logged.failure)
+        match cases(self._core.result()):
+            case Success(carry):
+                return Success(carry)
+            case Failure(error):
+                return Failure(error)
+
+    def conclude(self) -> None:
+        """Write the end of the server to its log, if it has one, and close the log."""
+        logged = self.logged
+        if logged is None:
+            return
+        if self.inherited():
+            logged.abandon()
+        else:
+            surely(lambda: logged.end(self._core.fold.ending), logged.close)
 
     def broken(self, error: BaseException) -> None:
         """Log that the server ends because of this, which came from the system or from other code that ran on its thread."""
@@ -339,7 +387,7 @@ class Engine(Generic[C]):
     def fork(self) -> None:
         """Note that this process is a forked child, and close its copies of the descriptors. The parent is not affected."""
         self.forked = True
-        surely(*self._copies(), self.wakeup.close)
+        surely(*self._copies(), self.wakeup.close, *(() if self.logged is None else (self.logged.abandon,)))
 
     def _copies(self) -> tuple[Callable[[], None], ...]:
         """How to close this process's copies of the sockets."""
