@@ -15,11 +15,15 @@ PUBLIC = {
         InvalidName InvalidMediaType MessageTooLarge ReservedMessage DirectoryUnusable PathTooLong NameTaken NoServer
         PeerUntrusted ConnectionRefused TimedOut ConnectionClosed ConnectionLost ProtocolBroken UnreadExceeded ProcessClosed
         UsedAfterFork InUse Interrupted ConnectionDropped SystemFailure Unacknowledged HandlerFailed
+        LogFailed LogError LogTaken LogFull LogReadOnly LogCorrupt LogForeign LogUnusable ReplayDiverged ReplayInterrupted
         Ended ConnectError SendError ReceiveError AskError CloseError ListenError
     """,
     "ipcfold.pointfree": "flat_map send wait ask close",
     "ipcfold.events": "Event Observer Listening Connected Refused Folded Disconnected Stopping Departure Ending",
     "ipcfold.handlers": "rescue once route Remembered",
+    "ipcfold.log": """
+        Log Journal SQLiteLog MemoryLog Snapshots History Coder Entry Began Ended Adopted Snapshot decode
+    """,
     "ipcfold.otel": "observer",
     "ipcfold.testing": """
         simulate Simulation Client Step Connect Send Close Kill Write Hold Release Elapse Shutdown ProtocolMachine
@@ -64,7 +68,7 @@ def test_a_name_that_the_package_does_not_have_is_an_attribute_error() -> None:
         getattr(importlib.import_module("ipcfold"), "Nobody")  # noqa: B009 - a checker refuses the attribute
 
 
-@pytest.mark.parametrize("left_out", ["logging", "ipcfold.blocking", "ipcfold.blocking.loop", "ipcfold.events", "cattrs"])
+@pytest.mark.parametrize("left_out", ["logging", "ipcfold.blocking", "ipcfold.blocking.loop", "ipcfold.events", "ipcfold.log", "cattrs"])
 def test_a_module_that_only_some_need_is_not_imported(left_out: str) -> None:
     python("-c", f"import sys, ipcfold; sys.exit({left_out!r} in sys.modules)")
 

@@ -51,9 +51,8 @@ class Ending(Enum):
     TIMED_OUT = "no message came for the timeout"
     INTERRUPTED = "the handler was interrupted"
     FAILED = "the handler failed"
-    UNLOGGED = "the log failed"
     BROKEN = "the system, the memory or other code on the server's thread failed"
-    """The server closed everything at once, without asking its clients to close."""
+    """The server closed everything at once, without asking its clients to close. Or its log failed."""
 
 
 @final

@@ -17,8 +17,8 @@ from ipcfold.continuation import Handler
 from ipcfold.core.fold import Ask
 from ipcfold.core.functions import Handlers
 from ipcfold.errors import HandlerFailed, LogEnded, SystemFailure, UsedAfterFork
-from ipcfold.limits import Limits
 from ipcfold.events import Ending
+from ipcfold.limits import Limits
 from ipcfold.local.claim import Claim
 from ipcfold.local.engine import Engine, ForkedError
 from ipcfold.local.forks import wiped_by_fork
@@ -106,7 +106,7 @@ class Loop(Generic[C]):
                 return Failure(UsedAfterFork(self._name, self._owner))
             if not self._served:
                 return Failure(SystemFailure("serve at", self._claim.path, "there is no memory left"))
-            return self._engine.result()
+            return self._result()
 
     def _serve(
         self, signals: Iterable[int], mode: int, period: float
@@ -149,8 +149,19 @@ class Loop(Generic[C]):
         if engine.forked:
             return Failure(UsedAfterFork(self._name, self._owner))
         with suppress(MemoryError):  # what was closed has freed some
-            return engine.result()
-        return engine.result()
+            return self._result()
+        return self._result()
+
+    def _result(self) -> Result[C, HandlerFailed[C] | LogEnded[C]]:
+        """The result of the fold, or the failure of the log."""
+        logged = self._engine.logged
+        if logged is not None and logged.failure is not None:
+            return Failure(logged.failure)
+        match cases(self._engine.result()):
+            case Success(carry):
+                return Success(carry)
+            case Failure(error):
+                return Failure(error)
 
     def _recovered(self, logged: Logged[C]) -> Result[int, LogEnded[C]]:
         """Fold what is in the log. A signal ends that."""

@@ -375,23 +375,29 @@ class Fold(Generic[C, P]):
         """Take over the carry and the state of another fold, before the first input."""
         self._carry, self._time = carry, state.time
         self._alarm = inf if state.alarm is None else state.alarm
+        self.clock(self._offset)
         self._members.restore(state.peers, state.most, state.open)
+
+    def resume(self) -> None:
+        """Go on after the end of an earlier server."""
+        self.stopped = False
+        self.clock(self._offset)
 
     def begin(self, now: float, record: Record[C]) -> None:
         """Go on after an earlier server. The clients that it had are gone. `now`: by the steady clock.
 
         `record` gets each input that is folded from now on, with its answer.
         """
-        self.stopped, self._record = False, record
+        self._record = record
         self.deadline = now + self._timeout
-        self.clock(self._offset)
+        self.resume()
         for peer in self._members.peers:
             self.depart(peer)
 
     def unlogged(self, carry: C) -> None:
         """The log failed: the fold goes back to this carry, which is in the log, and ends."""
         self._carry, self._failed, self.asked = carry, True, None
-        self.stop(Ending.UNLOGGED)
+        self.stop(Ending.BROKEN)
 
     def result(self) -> Result[C, HandlerFailed[C]]:
         """The last carry, or the failure of the handler."""

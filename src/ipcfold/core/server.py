@@ -119,7 +119,9 @@ class ServerCore(Generic[C]):
         self._behind: dict[int, ServerConnection] = {}
         self._deadlines = Deadlines()
         self._early = _EARLY * heartbeat
-        self._unsure: dict[int, tuple[ServerConnection, int]] | None = None  # with a log: who has got what is not committed, and behind what
+        self._unsure: dict[int, tuple[ServerConnection, int]] | None = (
+            None  # with a log: who has got what is not committed, and behind what
+        )
 
     @property
     def over(self) -> bool:

@@ -25,7 +25,7 @@ from ipcfold.core.fold import Ask
 from ipcfold.core.server import ServerCore
 from ipcfold.core.server_connection import ServerConnection
 from ipcfold.core.transports import READ, WRITE, Transports
-from ipcfold.errors import HandlerFailed, LogEnded, LogFailed, SystemFailure
+from ipcfold.errors import HandlerFailed, LogEnded, SystemFailure
 from ipcfold.events import Ending, Observer
 from ipcfold.local.claim import Claim
 from ipcfold.local.credentials import peer_of, trusted
@@ -347,15 +347,9 @@ class Engine(Generic[C]):
             self.fork()
         return self.forked
 
-    def result(self) -> Result[C, HandlerFailed[C] | LogFailed[C]]:
-        """See `ServerCore.result`. If the log has failed, that is the result."""
-        if self.logged is not None and self.logged.failure is not None:
-            return Failure(self.logged.failure)
-        match cases(self._core.result()):
-            case Success(carry):
-                return Success(carry)
-            case Failure(error):
-                return Failure(error)
+    def result(self) -> Result[C, HandlerFailed[C]]:
+        """See `ServerCore.result`."""
+        return self._core.result()
 
     def conclude(self) -> None:
         """Write the end of the server to its log, if it has one, and close the log."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - it is an exception
-from typing import Any, Final, TypeAlias, final
+from typing import Any, Final, final
 
 import attrs
 

@@ -78,7 +78,7 @@ class Replay(Generic[C]):
                 self.diverged = None
                 return None
             case Came(now, peer, message):
-                fold.stopped = False  # it was folded, so the server had not stopped
+                fold.resume()  # it was folded, so the server had not stopped
                 fold.join(peer)
                 fold.offer(peer, message, entry.number)
                 asked = fold.take(now)
@@ -87,7 +87,7 @@ class Replay(Generic[C]):
                 fold.depart(peer)
                 asked = fold.take(now)
             case Woken(now):
-                fold.stopped = False
+                fold.resume()
                 asked = fold.alarm(now) if fold.rings <= now else None
                 if asked is None:
                     self._differs(what, self.carry)

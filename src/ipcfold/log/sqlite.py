@@ -16,6 +16,7 @@ import stat
 import sys
 from binascii import crc32
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from struct import Struct
 from typing import Final, final
@@ -27,7 +28,6 @@ from returns.result import Failure, Result, Success
 from ipcfold.errors import LogCorrupt, LogError, LogForeign, LogFull, LogReadOnly, LogTaken, LogUnusable
 from ipcfold.local.exclusive import Exclusive
 from ipcfold.log.entry import VERSION
-from ipcfold.result import cases
 
 _APPLICATION: Final = 0x69706366  # "ipcf", by which tools recognise the file
 _PATIENCE: Final = 5.0  # seconds to wait for another program that has the file locked
@@ -161,10 +161,8 @@ def _sync(directory: Path) -> None:
 
 
 def _close(database: sqlite3.Connection) -> None:
-    try:
+    with suppress(sqlite3.Error):  # the system closes its files
         database.close()
-    except sqlite3.Error:
-        pass  # the system closes its files
 
 
 def _error(place: str, error: sqlite3.Error, at: int = 0) -> LogError:
