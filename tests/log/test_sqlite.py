@@ -29,7 +29,8 @@ def opened(path: Path) -> SQLiteJournal:
 
 def refused(result: Result[SQLiteJournal, LogError]) -> LogError:
     assert isinstance(result, Failure), result
-    return result.failure()
+    error: LogError = result.failure()
+    return error
 
 
 def written(path: Path, *bursts: list[bytes]) -> None:
@@ -186,11 +187,13 @@ BAD: dict[str, tuple[Callable[[Path], object], type[LogError]]] = {
     "a directory": (Path.mkdir, LogForeign),
     "no database": (lambda path: path.write_bytes(b"no database" * 1000), LogForeign),
     "another program's database": (lambda path: executed(path, "CREATE TABLE mine (x)"), LogForeign),
-    "another version's log": (lambda path: (written(path, [b"1"]), executed(path, "PRAGMA user_version = 2")), LogForeign),
+    "another version's log": (lambda path: executed(path, "PRAGMA user_version = 2", log=True), LogForeign),
 }
 
 
-def executed(path: Path, *statements: str) -> None:
+def executed(path: Path, *statements: str, log: bool = False) -> None:
+    if log:
+        written(path, [b"1"])
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         for statement in statements:
             database.execute(statement)
