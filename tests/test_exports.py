@@ -22,7 +22,7 @@ PUBLIC = {
     "ipcfold.events": "Event Observer Listening Connected Refused Folded Disconnected Stopping Departure Ending",
     "ipcfold.handlers": "rescue once route Remembered",
     "ipcfold.log": """
-        Log Journal SQLiteLog MemoryLog Snapshots History Coder Entry Began Ended Adopted Snapshot decode
+        Log Journal Reading SQLiteLog MemoryLog Snapshots History Coder Entry Began Ended Adopted Snapshot decode
     """,
     "ipcfold.otel": "observer",
     "ipcfold.testing": """

@@ -13,9 +13,8 @@ from ipcfold.core.functions import Handlers
 from ipcfold.limits import Limits
 from ipcfold.log import Adopted, Entry, History, MemoryLog, Snapshots, decode
 from ipcfold.log.entry import encode
-from ipcfold.log.replay import recover
 from ipcfold.testing import Elapse, Kill, Send, Shutdown, Step, scripts
-from tests.log.world import HANDLERS, SNAPSHOTS, START, WORDS, Carry, LoggedPlayer, handle, left, recovered, woken
+from tests.log.world import HANDLERS, SNAPSHOTS, START, WORDS, Carry, LoggedPlayer, handle, left, recover, recovered, woken
 
 LIVES = st.lists(scripts(WORDS), min_size=1, max_size=4)
 SOMETIMES = st.none() | st.builds(

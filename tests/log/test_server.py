@@ -34,7 +34,7 @@ from ipcfold import (
 )
 from ipcfold.codec import Codec
 from ipcfold.events import Event, Folded
-from ipcfold.log import Adopted, Began, Ended, History, Journal, Log, MemoryLog, Snapshots, SQLiteLog, decode
+from ipcfold.log import Adopted, Began, Ended, History, Journal, Log, MemoryLog, Reading, Snapshots, SQLiteLog, decode
 from tests.shells.children import Child
 from tests.shells.support import NAME, PATIENCE
 
@@ -67,6 +67,9 @@ class FailingLog:
 
     def open(self) -> Result[Journal, LogError]:
         return self.inner.open().map(lambda journal: FailingJournal(self, journal))
+
+    def read(self) -> Result[Reading, LogError]:
+        return self.inner.read()
 
     def adopting(self) -> "FailingLog":
         return self

@@ -1,20 +1,22 @@
 """A handler that uses all of a continuation, and servers in memory that have a log."""
 
 import json
+from collections.abc import Callable
 from typing import TypeAlias
 
 from hypothesis import strategies as st
+from returns.result import Result
 
 from ipcfold import Continuation, Message, Peer, Ticket
 from ipcfold.core.client_connection import ClientConnection
 from ipcfold.core.functions import Handlers
 from ipcfold.core.server_connection import ServerConnection
-from ipcfold.errors import LogError
+from ipcfold.errors import LogEnded, LogError
 from ipcfold.limits import Limits
 from ipcfold.log import MemoryLog, Snapshots
 from ipcfold.log.journal import Journal
 from ipcfold.log.recorder import Recorder
-from ipcfold.log.replay import Recovered, recover
+from ipcfold.log.recovery import Recovered, Recovery
 from ipcfold.testing import Step
 from ipcfold.testing.link import Link
 from ipcfold.testing.player import ScriptPlayer
@@ -89,6 +91,22 @@ def _read(content: bytes) -> Carry:
 
 
 SNAPSHOTS = Snapshots.of(_written, _read)
+
+
+def recover(
+    place: str,
+    journal: Journal,
+    carry: Carry,
+    handlers: Handlers[Carry],
+    snapshots: Snapshots[Carry] | None,
+    limits: Limits,
+    *,
+    adopts: bool = False,
+    ends: Callable[[], bool] = lambda: False,
+) -> Result[Recovered[Carry], LogEnded[Carry]]:
+    recovery = Recovery(place, carry, handlers, snapshots, limits, adopts=adopts)
+    recovery.ends = ends
+    return recovery.finish(journal)
 
 
 def recovered(log: MemoryLog, handlers: Handlers[Carry] = HANDLERS, snapshots: Snapshots[Carry] | None = None) -> Recovered[Carry]:

@@ -114,6 +114,7 @@ class IPC:
         *,
         signals: Iterable[int] = DEFAULT_SIGNALS,
         log: Log | Result[Log, LogError] | None = None,
+        standby: bool = False,
     ) -> Server:
         """A server for that name, not started yet.
 
@@ -123,9 +124,10 @@ class IPC:
         after `nohup`, stays ignored. A number that no handler can be set for raises a `ValueError`.
 
         With a `log`, such as `SQLiteLog.of(path)`, the server acknowledges nothing before the log has it, and begins with the carry
-        of the log.
+        of the log. With `standby` it follows the log while another server has the name, and takes the name once it is free.
         """
-        return Server(name, timeout, catchable(signals), self.directory, self.heartbeat, self.limits, self.trust, self.observe, log)
+        chosen = catchable(signals)
+        return Server(name, timeout, chosen, self.directory, self.heartbeat, self.limits, self.trust, self.observe, log, standby)
 
     def peers(self) -> Result[dict[Name, Peer], DirectoryUnusable]:
         """The servers that listen now, by name; for `discovery`. Of the holder of a lock only the pid is known."""

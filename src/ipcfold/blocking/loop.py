@@ -18,7 +18,6 @@ from ipcfold.core.fold import Ask
 from ipcfold.core.functions import Handlers
 from ipcfold.errors import HandlerFailed, LogEnded, SystemFailure, UsedAfterFork
 from ipcfold.events import Ending
-from ipcfold.limits import Limits
 from ipcfold.local.claim import Claim
 from ipcfold.local.engine import Engine, ForkedError
 from ipcfold.local.forks import wiped_by_fork
@@ -30,8 +29,7 @@ from ipcfold.peer import Name
 from ipcfold.result import cases, flat_map
 
 if TYPE_CHECKING:
-    from ipcfold.local.logged import Logged
-    from ipcfold.log.snapshots import Snapshots  # few servers have a log
+    from ipcfold.local.logged import Logged  # few servers have a log
 
 C = TypeVar("C")
 
@@ -49,30 +47,16 @@ class Loop(Generic[C]):
         "_handler",
         "_handlers",
         "_interruptible",
-        "_limits",
         "_mark",
         "_name",
         "_owner",
         "_raised",
         "_served",
         "_signalled",
-        "_snapshots",
     )
 
-    def __init__(
-        self,
-        name: Name,
-        claim: Claim,
-        engine: Engine[C],
-        handlers: Handlers[C] | Handler[C],
-        *,
-        snapshots: Snapshots[C] | None = None,
-        limits: Limits | None = None,
-        accelerate: bool = True,
-    ) -> None:
-        """`accelerate`: whether to use the accelerator where it is built. `snapshots`, `limits`: for a server with a log."""
-        self._snapshots = snapshots
-        self._limits = limits or Limits()
+    def __init__(self, name: Name, claim: Claim, engine: Engine[C], handlers: Handlers[C] | Handler[C], *, accelerate: bool = True) -> None:
+        """`accelerate`: whether to use the accelerator where it is built."""
         self._name = name
         self._claim = claim
         self._engine = engine
@@ -167,7 +151,7 @@ class Loop(Generic[C]):
         """Fold what is in the log. A signal ends that."""
         self._interruptible = True
         try:
-            return logged.start(self._handlers, self._snapshots, self._limits, lambda: self._signalled or self._engine.inherited())
+            return logged.start(lambda: self._signalled or self._engine.inherited())
         finally:
             self._interruptible = False
 

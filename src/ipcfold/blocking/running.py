@@ -13,7 +13,7 @@ from typing import Final, Generic, TypeVar, final
 from returns.result import Failure, Result, Success
 
 from ipcfold.errors import ListenError, SystemFailure, TimedOut, UsedAfterFork
-from ipcfold.local.engine import Engine
+from ipcfold.local.release import Ending
 from ipcfold.peer import Name
 from ipcfold.result import cases
 
@@ -28,13 +28,13 @@ class Running(Generic[C]):
 
     __slots__ = ("_changed", "_drain", "_engine", "_listens", "_name", "_owner", "_result", "_thread")
 
-    def __init__(self, name: Name, drain: float, serve: Callable[[Callable[[Engine[C]], object]], Result[C, ListenError[C]]]) -> None:
+    def __init__(self, name: Name, drain: float, serve: Callable[[Callable[[Ending], object]], Result[C, ListenError[C]]]) -> None:
         """`Server.start` makes these."""
         self._name = name
         self._drain = drain
         self._owner = os.getpid()
         self._changed = Condition()
-        self._engine: Engine[C] | None = None
+        self._engine: Ending | None = None
         self._listens = False
         self._result: Result[C, ListenError[C]] | None = None
         self._thread = Thread(target=self._run, args=(serve,), name=f"ipcfold server {name}", daemon=True)
@@ -86,7 +86,7 @@ class Running(Generic[C]):
         self.stop()
         self.result()
 
-    def _run(self, serve: Callable[[Callable[[Engine[C]], object]], Result[C, ListenError[C]]]) -> None:
+    def _run(self, serve: Callable[[Callable[[Ending], object]], Result[C, ListenError[C]]]) -> None:
         result: Result[C, ListenError[C]] | None = None
         try:
             result = serve(self._begun)
@@ -97,7 +97,7 @@ class Running(Generic[C]):
             if os.getpid() == self._owner:
                 atexit.unregister(self._exit)
 
-    def _begun(self, engine: Engine[C]) -> None:
+    def _begun(self, engine: Ending) -> None:
         with self._changed:
             self._engine, self._listens = engine, True
             self._changed.notify_all()

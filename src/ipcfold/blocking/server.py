@@ -32,7 +32,7 @@ from ipcfold.local.credentials import own_user, same_user
 from ipcfold.local.directory import prepared, socket_path
 from ipcfold.local.names import reached
 from ipcfold.local.patched import original
-from ipcfold.local.release import surely
+from ipcfold.local.release import Ending, surely
 from ipcfold.peer import Name, Trust
 from ipcfold.result import cases, flat_map
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from ipcfold.blocking.running import Running
     from ipcfold.core.functions import Handlers
     from ipcfold.events import Observer  # a tenth of the time to import this library, and few observe
-    from ipcfold.local.engine import Engine
+    from ipcfold.local.logged import Opening  # few servers have a log
     from ipcfold.log.journal import Log  # few servers have a log
     from ipcfold.log.snapshots import Snapshots
 
@@ -63,6 +63,7 @@ class Server:
     trust: Trust
     observe: Observer | None
     log: Log | Result[Log, LogError] | None = None
+    standby: bool = False
 
     def __call__(
         self,
@@ -86,7 +87,7 @@ class Server:
         """
         from ipcfold.core.functions import Handlers  # noqa: PLC0415 - see below
 
-        return self.serve(carry, Handlers(handler, left, woken), snapshots, lambda _: None)
+        return self.serve(carry, Handlers(handler, left, woken), lambda _: None, snapshots)
 
     def start(
         self,
@@ -115,25 +116,65 @@ class Server:
         from ipcfold.core.functions import Handlers  # noqa: PLC0415 - see below
 
         handlers = Handlers(handler, left, woken)
-        return Running(self.name, self.limits.drain, lambda begun: self.serve(carry, handlers, snapshots, begun))
+        return Running(self.name, self.limits.drain, lambda begun: self.serve(carry, handlers, begun, snapshots))
 
     def serve(
-        self, carry: C, handlers: Handlers[C], snapshots: Snapshots[C] | None, begun: Callable[[Engine[C]], object]
+        self, carry: C, handlers: Handlers[C], begun: Callable[[Ending], object], snapshots: Snapshots[C] | None = None
     ) -> Result[C, ListenError[C]]:
-        """Serve, and call `begun` when clients can connect."""
+        """Serve, and call `begun` when clients can connect, or when the server stands by."""
+        return flow(self._opening(carry, handlers, snapshots), flat_map(partial(self._placed, carry, handlers, begun)))
+
+    def _opening(self, carry: C, handlers: Handlers[C], snapshots: Snapshots[C] | None) -> Result[Opening[C] | None, LogFailed[C]]:
+        """What to do with the log, if there is one."""
+        log = self.log
+        if isinstance(log, Result):
+            match cases(log):
+                case Success(usable):
+                    log = usable
+                case Failure(refused):
+                    return Failure(LogFailed(carry, refused))
+        if log is None:
+            return Success(None)
+        from ipcfold.local.logged import Opening  # noqa: PLC0415 - few servers have a log
+        from ipcfold.log.recovery import Recovery  # noqa: PLC0415 - few servers have a log
+
+        recovery = Recovery(log.place, carry, handlers, snapshots, self.limits, adopts=log.adopts)
+        return Success(Opening(log, recovery, snapshots))
+
+    def _placed(
+        self, carry: C, handlers: Handlers[C], begun: Callable[[Ending], object], opening: Opening[C] | None
+    ) -> Result[C, ListenError[C]]:
         return flow(
             prepared(self.directory, self.trust),
             flat_map(partial(socket_path, self.name)),
             flat_map(partial(original, "listen at")),
-            flat_map(partial(Claim.of, self.name)),
-            flat_map(partial(self._claimed, carry, handlers, snapshots, begun)),
+            flat_map(partial(self._claim, begun, opening)),
+            flat_map(partial(self._claimed, carry, handlers, begun, opening)),
         )
 
+    def _claim(
+        self, begun: Callable[[Ending], object], opening: Opening[C] | None, path: Path
+    ) -> Result[Claim, NameTaken | SystemFailure | LogEnded[C]]:
+        """The name, at once or once it is free."""
+        if not self.standby:
+            claimed: Result[Claim, NameTaken | SystemFailure | LogEnded[C]] = flow(Claim.of(self.name, path), flat_map(Success))
+            return claimed
+        try:
+            from ipcfold.blocking import loop  # noqa: F401, PLC0415 - the time to import it is not to pass when the name is free
+            from ipcfold.core import server  # noqa: F401, PLC0415 - as above
+            from ipcfold.local.standby import Standby  # noqa: PLC0415 - few servers stand by
+
+            standby = Standby(self.name, path, opening)
+        except OSError as error:
+            return Failure(SystemFailure("stand by for", path, error.strerror or str(error)))
+        begun(standby)
+        return standby.claim(self.signals)
+
     def _claimed(
-        self, carry: C, handlers: Handlers[C], snapshots: Snapshots[C] | None, begun: Callable[[Engine[C]], object], claim: Claim
+        self, carry: C, handlers: Handlers[C], begun: Callable[[Ending], object], opening: Opening[C] | None, claim: Claim
     ) -> Result[C, ListenError[C]]:
         try:
-            return flow(self._unshared(claim), flat_map(partial(self._run, carry, handlers, snapshots, begun)))
+            return flow(self._unshared(claim), flat_map(partial(self._run, carry, handlers, begun, opening)))
         finally:
             try:
                 surely(claim.release)
@@ -154,21 +195,14 @@ class Server:
                 return Failure(NameTaken(self.name, claim.path, 0))
 
     def _run(
-        self, carry: C, handlers: Handlers[C], snapshots: Snapshots[C] | None, begun: Callable[[Engine[C]], object], claim: Claim
+        self, carry: C, handlers: Handlers[C], begun: Callable[[Ending], object], opening: Opening[C] | None, claim: Claim
     ) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure | LogEnded[C]]:
-        log = self.log
-        if isinstance(log, Result):
-            match cases(log):
-                case Success(usable):
-                    log = usable
-                case Failure(refused):
-                    return Failure(LogFailed(carry, refused))
         try:
             # Clients never need these modules, and importing them takes a quarter of the time to import this library.
             from ipcfold.blocking.loop import Loop  # noqa: PLC0415 - clients never need it
             from ipcfold.core.server import ServerCore  # noqa: PLC0415 - clients never need it
             from ipcfold.local.engine import Engine  # noqa: PLC0415 - clients never need it
-            from ipcfold.local.log import Log  # noqa: PLC0415 - clients never need it
+            from ipcfold.local.log import Log as Records  # noqa: PLC0415 - clients never need it
             from ipcfold.local.memory import KEPT  # noqa: PLC0415 - clients never need it
 
             core = ServerCore(
@@ -184,13 +218,13 @@ class Server:
                 woken=handlers.woken is not None,
                 memory=KEPT,
             )
-            engine = Engine(core, claim, self.trust, Log(self.name), self.observe)
+            engine = Engine(core, claim, self.trust, Records(self.name), self.observe)
             engine.listens = partial(begun, engine)
-            if log is not None:
+            if opening is not None:
                 from ipcfold.local.logged import Logged  # noqa: PLC0415 - few servers have a log
 
-                engine.logged = Logged(log, core)
+                engine.logged = Logged(opening, core)
         except OSError as error:
             return Failure(SystemFailure("serve at", claim.path, error.strerror or str(error)))
         mode = 0o600 if self.trust is same_user else 0o666
-        return Loop(self.name, claim, engine, handlers, snapshots=snapshots, limits=self.limits).serve(self.signals, mode, self.heartbeat)
+        return Loop(self.name, claim, engine, handlers).serve(self.signals, mode, self.heartbeat)

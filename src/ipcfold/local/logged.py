@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import monotonic, time
-from typing import Generic, TypeVar, final
+from time import monotonic, sleep, time
+from typing import Final, Generic, TypeVar, final
 
+import attrs
 from returns.result import Failure, Result, Success
 
-from ipcfold.core.functions import Handlers
 from ipcfold.core.server import ServerCore
-from ipcfold.errors import LogEnded, LogError, LogFailed, LogUnusable, ReplayInterrupted
+from ipcfold.errors import LogEnded, LogError, LogFailed, LogTaken, LogUnusable, ReplayInterrupted
 from ipcfold.events import Ending
-from ipcfold.limits import Limits
 from ipcfold.log.journal import Journal, Log
 from ipcfold.log.recorder import Recorder
-from ipcfold.log.replay import recover
+from ipcfold.log.recovery import Recovered, Recovery
 from ipcfold.log.snapshots import Snapshots
 from ipcfold.result import cases
 
 C = TypeVar("C")
+
+_DYING: Final = 1.0  # seconds; the kernel drops the locks of a killed server one after the other, that of its name first
+_PAUSE: Final = 0.001  # seconds between two attempts
 
 
 @final
@@ -28,13 +30,24 @@ class UnloggedError(Exception):
 
 
 @final
+@attrs.frozen
+class Opening(Generic[C]):
+    """A log, and what a server is to do with it."""
+
+    log: Log
+    recovery: Recovery[C]
+    snapshots: Snapshots[C] | None
+
+
+@final
 class Logged(Generic[C]):
     """The log of one server."""
 
-    __slots__ = ("_core", "_journal", "_log", "_recorder", "failure", "paid", "warnings")
+    __slots__ = ("_core", "_journal", "_log", "_opening", "_recorder", "failure", "paid", "warnings")
 
-    def __init__(self, log: Log, core: ServerCore[C]) -> None:
-        self._log = log
+    def __init__(self, opening: Opening[C], core: ServerCore[C]) -> None:
+        self._opening = opening
+        self._log = opening.log
         self._core = core
         self._journal: Journal | None = None
         self._recorder: Recorder[C] | None = None
@@ -45,30 +58,36 @@ class Logged(Generic[C]):
         self.warnings: list[str] = []
         """What an operator should know."""
 
-    def start(
-        self, handlers: Handlers[C], snapshots: Snapshots[C] | None, limits: Limits, ends: Callable[[], bool]
-    ) -> Result[int, LogEnded[C]]:
+    def start(self, ends: Callable[[], bool]) -> Result[int, LogEnded[C]]:
         """Fold what is in the log. Returns the largest number of a connection in it. `ends`: whether to give up."""
+        recovery = self._opening.recovery
+        recovery.ends = ends
         try:
-            match cases(self._log.open()):
+            match cases(self._opened(ends)):
                 case Failure(error):
                     return Failure(LogFailed(self._core.fold.carry, error))
                 case Success(journal):
                     self._journal = journal
-            return self._recovered(journal, handlers, snapshots, limits, ends)
+            match cases(recovery.finish(journal)):
+                case Failure(ended):
+                    return Failure(ended)
+                case Success(recovered):
+                    return self._begun(journal, recovered, self._opening.snapshots)
         except KeyboardInterrupt:
             return Failure(ReplayInterrupted(self._log.place, 0))
 
-    def _recovered(
-        self, journal: Journal, handlers: Handlers[C], snapshots: Snapshots[C] | None, limits: Limits, ends: Callable[[], bool]
-    ) -> Result[int, LogEnded[C]]:
-        core, log = self._core, self._log
-        found = recover(log.place, journal, core.fold.carry, handlers, snapshots, limits, adopts=log.adopts, ends=ends)
-        match cases(found):
-            case Failure(error):
-                return Failure(error)
-            case Success(recovered):
-                core.fold.restore(recovered.carry, recovered.state)
+    def _opened(self, ends: Callable[[], bool]) -> Result[Journal, LogError]:
+        """The log, which a server that has just died may have for another moment."""
+        until = monotonic() + _DYING
+        while True:
+            opened = self._log.open()
+            if not isinstance(cases(opened), Failure) or not isinstance(opened.failure(), LogTaken) or monotonic() > until or ends():
+                return opened
+            sleep(_PAUSE)
+
+    def _begun(self, journal: Journal, recovered: Recovered[C], snapshots: Snapshots[C] | None) -> Result[int, LogEnded[C]]:
+        core = self._core
+        core.fold.restore(recovered.carry, recovered.state)
         self.warnings += recovered.warnings
         recorder = self._recorder = Recorder(journal, core.fold, snapshots, recovered, self.warnings.append)
         core.log(recorder.record, monotonic())

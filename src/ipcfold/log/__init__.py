@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ipcfold.log.entry import Adopted, Began, Ended, Entry, Snapshot, decode
-from ipcfold.log.journal import Journal, Log
+from ipcfold.log.journal import Journal, Log, Reading
 from ipcfold.log.memory import MemoryLog
 from ipcfold.log.snapshots import Coder, History, Snapshots
 
@@ -31,6 +31,7 @@ __all__ = [
     "Journal",
     "Log",
     "MemoryLog",
+    "Reading",
     "SQLiteLog",
     "Snapshot",
     "Snapshots",

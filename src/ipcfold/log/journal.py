@@ -10,22 +10,29 @@ from returns.result import Result
 from ipcfold.errors import LogError
 
 
-class Journal(Protocol):
-    """A log that one server owns, until `close`. Its methods may be called on any thread, but not at the same time."""
+class Reading(Protocol):
+    """What can be read of a log."""
 
     @property
     def first(self) -> int:
         """How many of its first records were dropped."""
-
-    @property
-    def count(self) -> int:
-        """The number of committed records, with those that were dropped."""
 
     def replay(self, after: int) -> Iterator[Result[tuple[bytes, ...], LogError]]:
         """The committed records after the first so many, some at a time. After a failure there are no more."""
 
     def snapshots(self) -> Result[tuple[tuple[int, bytes], ...], LogError]:
         """The snapshots, the newest first, each with the number of records before it."""
+
+    def close(self) -> None:
+        """Give the log up. What is not committed is lost."""
+
+
+class Journal(Reading, Protocol):
+    """A log that one server owns, until `close`. Its methods may be called on any thread, but not at the same time."""
+
+    @property
+    def count(self) -> int:
+        """The number of committed records, with those that were dropped."""
 
     def append(self, record: bytes) -> None:
         """Add a record. It counts once it is committed."""
@@ -35,9 +42,6 @@ class Journal(Protocol):
 
     def snapshot(self, at: int, record: bytes, keep: int) -> Result[None, LogError]:
         """Keep this snapshot, of the time after `at` committed records. The first `keep` records are not needed any more."""
-
-    def close(self) -> None:
-        """Give the log up. What is not committed is lost."""
 
     def abandon(self) -> None:
         """Note that this process is a forked child, which must not use the log. The parent is not affected."""
@@ -56,6 +60,9 @@ class Log(Protocol):
 
     def open(self) -> Result[Journal, LogError]:
         """Become its only owner."""
+
+    def read(self) -> Result[Reading, LogError]:
+        """Read it, also while a server writes to it."""
 
     def adopting(self) -> Self:
         """The same log, for a server whose handler may answer what is in the log in another way than it did, from now on.

@@ -68,33 +68,47 @@ class MemoryLog:
             return Failure(LogTaken(self.place, os.getpid()))
         return Success(MemoryJournal(self.store))
 
+    def read(self) -> Result[MemoryReader, LogError]:
+        """See `Log`."""
+        return Success(MemoryReader(self.store))
 
-@final
-class MemoryJournal:
-    """See `Journal`."""
+
+class MemoryReader:
+    """See `Reading`."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._appended = list[bytes]()
-        self._closed = False
 
     @property
     def first(self) -> int:
-        """See `Journal`."""
+        """See `Reading`."""
         return self._store.first
+
+    def replay(self, after: int) -> Iterator[Result[tuple[bytes, ...], LogError]]:
+        """See `Reading`."""
+        yield Success(tuple(self._store.records[max(0, after - self._store.first) :]))
+
+    def snapshots(self) -> Result[tuple[tuple[int, bytes], ...], LogError]:
+        """See `Reading`."""
+        return Success(tuple(reversed(self._store.snapshots)))
+
+    def close(self) -> None:
+        """See `Reading`."""
+
+
+@final
+class MemoryJournal(MemoryReader):
+    """See `Journal`."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self._appended = list[bytes]()
+        self._closed = False
 
     @property
     def count(self) -> int:
         """See `Journal`."""
         return self._store.first + len(self._store.records)
-
-    def replay(self, after: int) -> Iterator[Result[tuple[bytes, ...], LogError]]:
-        """See `Journal`."""
-        yield Success(tuple(self._store.records[max(0, after - self._store.first) :]))
-
-    def snapshots(self) -> Result[tuple[tuple[int, bytes], ...], LogError]:
-        """See `Journal`."""
-        return Success(tuple(reversed(self._store.snapshots)))
 
     def append(self, record: bytes) -> None:
         """See `Journal`."""

@@ -13,7 +13,7 @@ from ipcfold.errors import LogError, LogFailed
 from ipcfold.events import Ending
 from ipcfold.log.entry import Adopted, Began, Ended, Entry, Snapshot, encode, encode_snapshot, folded
 from ipcfold.log.journal import Journal
-from ipcfold.log.replay import Recovered
+from ipcfold.log.recovery import Recovered
 from ipcfold.log.snapshots import History, Snapshots
 from ipcfold.message import Message
 from ipcfold.result import cases

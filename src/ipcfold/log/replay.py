@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Generic, TypeVar, final
-
-import attrs
-from returns.result import Failure, Result, Success
 
 from ipcfold.continuation import Came, Left, Woken
 from ipcfold.core.fold import Ask, Fold, FoldState
 from ipcfold.core.functions import Handlers
 from ipcfold.core.wire import Encoder
-from ipcfold.errors import LogCorrupt, LogFailed, LogUnusable, ReplayDiverged, ReplayInterrupted
+from ipcfold.errors import ReplayDiverged
 from ipcfold.limits import Limits
-from ipcfold.log.entry import Adopted, Began, DamagedError, Ended, Entry, Snapshot, decode, decode_snapshot, digest
-from ipcfold.log.journal import Journal
-from ipcfold.log.snapshots import Snapshots
+from ipcfold.log.entry import Adopted, Began, Ended, Entry, Snapshot, digest
 from ipcfold.message import Message
 from ipcfold.peer import Name
-from ipcfold.result import cases
 
 C = TypeVar("C")
 
@@ -113,86 +106,3 @@ class Replay(Generic[C]):
     def _differs(self, what: Message | Left | Woken, before: C) -> None:
         if self.diverged is None:
             self.diverged = ReplayDiverged(before, self._place, self.at, what)
-
-
-@final
-@attrs.frozen
-class Recovered(Generic[C]):
-    """What a log gives a server that starts."""
-
-    carry: C
-    state: FoldState
-    at: int
-    """The number of entries."""
-    kept: int | None = None
-    """The number of entries before the snapshot that it began with."""
-    adopted: bool = False
-    """Whether an answer differed, and that was accepted."""
-    warnings: tuple[str, ...] = ()
-    """What is wrong with snapshots."""
-
-
-def recover(
-    place: str,
-    journal: Journal,
-    carry: C,
-    handlers: Handlers[C],
-    snapshots: Snapshots[C] | None,
-    limits: Limits,
-    *,
-    adopts: bool = False,
-    ends: Callable[[], bool] = lambda: False,
-) -> Result[Recovered[C], LogFailed[C] | ReplayDiverged[C] | ReplayInterrupted]:
-    """Fold what is in the log: from the last snapshot that decodes, or from the beginning. `ends`: whether to give up."""
-    replay = Replay(place, carry, handlers, limits)
-    warnings, kept = list[str](), None
-    if snapshots is not None or journal.first:
-        found = cases(journal.snapshots())
-        if isinstance(found, Failure):
-            return Failure(LogFailed(carry, found.failure()))
-        if snapshots is None:
-            why, advice = "its first entries were dropped", "give the server the snapshots that it was written with"
-            return Failure(LogFailed(carry, LogUnusable(place, why, advice)))
-        begun = _begun(replay, found.unwrap(), snapshots, warnings)
-        if not begun and journal.first:
-            why = "; ".join((*warnings, "the entries before the first snapshot were dropped"))
-            return Failure(LogFailed(carry, LogCorrupt(place, journal.first, why)))
-        if replay.at > journal.count:
-            return Failure(LogFailed(carry, LogCorrupt(place, journal.count, f"there is a snapshot after entry {replay.at}")))
-        kept = replay.at if begun else None
-    try:
-        for batch in journal.replay(replay.at):
-            match cases(batch):
-                case Failure(error):
-                    return Failure(LogFailed(replay.carry, error))
-                case Success(records):
-                    for record in records:
-                        ended = replay.feed(decode(record))
-                        if ended is not None:
-                            return Failure(ended)
-                        if ends():
-                            return Failure(ReplayInterrupted(place, replay.at))
-    except DamagedError as error:
-        return Failure(LogFailed(replay.carry, LogCorrupt(place, replay.at, str(error))))
-    except KeyboardInterrupt:
-        return Failure(ReplayInterrupted(place, replay.at))
-    if replay.diverged is not None and not adopts:
-        return Failure(replay.diverged)
-    return Success(Recovered(replay.carry, replay.state, replay.at, kept, replay.diverged is not None, tuple(warnings)))
-
-
-def _begun(replay: Replay[C], found: tuple[tuple[int, bytes], ...], snapshots: Snapshots[C], warnings: list[str]) -> bool:
-    """Begin with the newest snapshot that decodes. Returns whether there is one."""
-    for at, record in found:
-        try:
-            snapshot = decode_snapshot(record)
-        except DamagedError:
-            warnings.append(f"the snapshot after entry {at} is damaged")
-            continue
-        match cases(snapshots.decode(snapshot.carry)):
-            case Success(carry):
-                replay.restore(snapshot, carry)
-                return True
-            case Failure(reason):
-                warnings.append(f"the snapshot after entry {at} does not decode: {reason}")
-    return False

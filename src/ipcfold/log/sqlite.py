@@ -96,7 +96,7 @@ class SQLiteLog:
         return opened
 
     def read(self) -> Result[SQLiteReader, LogError]:
-        """Read the log, also while a server writes to it."""
+        """See `Log`."""
         if not self.path.exists():
             return Failure(LogUnusable(self.place, "there is no such file", "name the file of a log"))
         return _opened(self.path, readonly=True).map(lambda database: SQLiteReader(self.place, database))

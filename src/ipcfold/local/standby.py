@@ -1,0 +1,105 @@
+"""A server that stands by: it follows the log of the one that serves, and takes the name as soon as that is free."""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final, Generic, TypeVar, final
+
+from returns.maybe import Nothing
+from returns.result import Failure, Result, Success
+
+from ipcfold.errors import LogEnded, NameTaken, SystemFailure
+from ipcfold.local.claim import Claim, holder_of
+from ipcfold.local.logged import Opening
+from ipcfold.local.signals import Wakeup, handled
+from ipcfold.log.journal import Reading
+from ipcfold.peer import Name
+from ipcfold.result import cases
+
+C = TypeVar("C")
+
+_PERIOD: Final = 20  # milliseconds between two looks at the log, and at a name that is given up by a process that lives on
+
+
+@final
+class Standby(Generic[C]):
+    """Waits for a name."""
+
+    def __init__(self, name: Name, path: Path, opening: Opening[C] | None) -> None:
+        """`path` is that of the socket. Raises `OSError` if the system has no descriptors left."""
+        self._name = name
+        self._path = path
+        self._opening = opening
+        self._reader: Reading | None = None
+        self._ended = False
+        self._wakeup = Wakeup()
+
+    def end(self) -> None:
+        """Wait no longer; any thread may call this."""
+        self._ended = True
+        self._wakeup.call()
+
+    def claim(self, signals: tuple[int, ...]) -> Result[Claim, NameTaken | SystemFailure | LogEnded[C]]:
+        """The name, once it is free. One of these signals ends the wait."""
+        opening = self._opening
+        try:
+            if opening is not None:
+                opening.recovery.ends = lambda: self._ended
+            with handled(signals, self.end, self.end, self._wakeup):
+                return self._claimed(opening)
+        finally:
+            if self._reader is not None:
+                self._reader.close()
+            self._wakeup.close()
+
+    def _claimed(self, opening: Opening[C] | None) -> Result[Claim, NameTaken | SystemFailure | LogEnded[C]]:
+        while True:
+            refused = None if opening is None else self._followed(opening)
+            holder = holder_of(self._path)
+            if self._ended:
+                return Failure(NameTaken(self._name, self._path, holder.value_or(0)))
+            if refused is not None:
+                return Failure(refused)
+            if holder is Nothing:
+                match cases(Claim.of(self._name, self._path)):
+                    case Success(claim):
+                        return Success(claim)
+                    case Failure(error):
+                        if isinstance(error, SystemFailure):
+                            return Failure(error)
+                        continue  # another one was quicker
+            self._rest(holder.value_or(0))
+
+    def _followed(self, opening: Opening[C]) -> LogEnded[C] | None:
+        """Fold what the server that serves has committed."""
+        if self._reader is None:
+            self._reader = opening.log.read().value_or(None)
+        # While there is no log, nothing is wrong. What is wrong with it shows when this server opens it.
+        return None if self._reader is None else opening.recovery.follow(self._reader)
+
+    def _rest(self, holder: int) -> None:
+        """Wait for the end of the process that has the name, and for a moment at most."""
+        poll = select.poll()
+        poll.register(self._wakeup.stream, select.POLLIN)
+        with _ending(holder) as descriptor:
+            if descriptor is not None:
+                poll.register(descriptor, select.POLLIN)
+            poll.poll(_PERIOD)
+
+
+@contextmanager
+def _ending(pid: int) -> Iterator[int | None]:
+    """A descriptor that is readable once the process has ended, where the system has one."""
+    descriptor = None
+    if pid not in (0, os.getpid()) and hasattr(os, "pidfd_open"):
+        with suppress(OSError):
+            descriptor = os.pidfd_open(pid)
+    try:
+        yield descriptor
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
