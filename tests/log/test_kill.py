@@ -125,16 +125,14 @@ class Client(Thread):
     def run(self) -> None:
         try:
             left = [f"{self._name} {number}" for number in range(self._things)]
-            while left:
-                process = IPC(self._directory).wait(NAME, PATIENCE).unwrap()
+            with IPC(self._directory).steady(NAME, PATIENCE) as steady:
                 while left:
                     some = left[: random.choice((1, 2, 7, 50))]  # noqa: S311 - it is no secret
-                    match cases(process.send(*(Message.text(each).identified(each) for each in some))):
-                        case Success():
-                            left = left[len(some) :]
-                        case Failure(error):
-                            left = left[getattr(error, "acknowledged", 0) :]
-                            break
+                    if len(some) == 1:
+                        steady.ask(Message.text(some[0]), PATIENCE).unwrap()
+                    else:
+                        steady.send(*map(Message.text, some)).unwrap()
+                    left = left[len(some) :]
         except BaseException as error:  # noqa: BLE001 - it is raised in the test
             self.failure = error
 

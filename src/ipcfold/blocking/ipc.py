@@ -30,6 +30,7 @@ from ipcfold.peer import Name, Peer, Trust
 from ipcfold.result import cases, flat_map
 
 if TYPE_CHECKING:
+    from ipcfold.blocking.steady import Steady
     from ipcfold.events import Observer  # a tenth of the time to import this library, and few observe
     from ipcfold.log.journal import Log
 
@@ -106,6 +107,15 @@ class IPC:
                                 return Failure(final)
         finally:
             watch.close()
+
+    def steady(self, name: Name, timeout: float | None = None) -> Steady:
+        """A client that connects again when its connection ends, and sends again what was not acknowledged.
+
+        `timeout`: how many seconds each verb waits for a server that listens, `None` for ever.
+        """
+        from ipcfold.blocking.steady import Steady  # noqa: PLC0415 - few clients are
+
+        return Steady(self.wait, name, timeout)
 
     def listen(
         self,

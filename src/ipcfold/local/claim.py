@@ -88,7 +88,7 @@ class Claim:
         """Take the name, or return the process that has it."""
         lock_path = socket_path.with_suffix(".lock")
         with guard:
-            if is_held(lock_path):
+            if _is_held(lock_path):
                 return Failure(NameTaken(name, socket_path, os.getpid()))
             try:
                 for _ in range(_ATTEMPTS):
@@ -163,7 +163,7 @@ class Claim:
 
     def _mend_lock(self) -> bool:
         with guard:
-            if is_held(self._lock_path) or not _is_lock_file(self._lock_path):  # held: by this claim, or by another thread's
+            if _is_held(self._lock_path) or not _is_lock_file(self._lock_path):  # held: by this claim, or by another thread's
                 return False
             try:
                 lock = take(self._lock_path)
@@ -297,6 +297,18 @@ def take(lock_path: Path) -> Lock | None:
             _close(lock)
 
 
+def alone(lock_path: Path) -> Lock:
+    """Lock a file until `give` is called. Raises a `TakenError` or a `LockError`."""
+    with guard:
+        if _is_held(lock_path):
+            raise TakenError(os.getpid())
+        for _ in range(_ATTEMPTS):
+            lock = take(lock_path)
+            if lock is not None:
+                return lock
+    raise LockError("lock", "other processes change it all the time")
+
+
 def give(lock: Lock) -> None:
     """Release the lock. A forked child, which does not have it, only closes its copy of the descriptor."""
     with guard:
@@ -308,7 +320,7 @@ def holder_of(socket_path: Path) -> Maybe[int]:
     """The pid of the process that holds the name of this socket, if any, or 0 if the system does not report the pid."""
     lock_path = socket_path.with_suffix(".lock")
     with guard:
-        if is_held(lock_path):
+        if _is_held(lock_path):
             return Some(os.getpid())
         try:
             lock = os.open(lock_path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -393,8 +405,7 @@ def _set_mode(path: Path, mode: int) -> None:
         _close(descriptor)
 
 
-def is_held(lock_path: Path) -> bool:
-    """Whether this process holds the lock of this file."""
+def _is_held(lock_path: Path) -> bool:
     try:
         return _identity(os.lstat(lock_path)) in _held
     except OSError:

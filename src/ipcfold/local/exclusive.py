@@ -7,18 +7,13 @@ The path is resolved first, and the kernel compares files, not paths. So links a
 from __future__ import annotations
 
 import errno
-import os
 from pathlib import Path
 from typing import final
-from weakref import WeakSet
 
 from returns.result import Failure, Result, Success
 
 from ipcfold.errors import LogError, LogReadOnly, LogTaken, LogUnusable
 from ipcfold.local import claim
-
-_ATTEMPTS = 1000
-_locks: WeakSet[Exclusive] = WeakSet()
 
 
 @final
@@ -27,28 +22,20 @@ class Exclusive:
 
     def __init__(self, lock: claim.Lock) -> None:
         self._lock = lock
-        _locks.add(self)
 
     @classmethod
     def of(cls, file: Path) -> Result[Exclusive, LogError]:
         """Lock the file, which need not exist, or return who has it."""
         path, place = Path(f"{file}.lock"), str(file)
-        with claim.guard:
-            if claim.is_held(path):
-                return Failure(LogTaken(place, os.getpid()))
-            try:
-                for _ in range(_ATTEMPTS):
-                    lock = claim.take(path)
-                    if lock is not None:
-                        return Success(cls(lock))
-            except claim.TakenError as error:
-                return Failure(LogTaken(place, error.holder))
-            except claim.LockError as error:
-                cause = error.__cause__
-                if isinstance(cause, PermissionError) or (isinstance(cause, OSError) and cause.errno == errno.EROFS):
-                    return Failure(LogReadOnly(place, error.reason))
-                return Failure(LogUnusable(place, f"could not {error.action} {path}: {error.reason}"))
-            return Failure(LogUnusable(place, f"other processes change {path} all the time"))
+        try:
+            return Success(cls(claim.alone(path)))
+        except claim.TakenError as error:
+            return Failure(LogTaken(place, error.holder))
+        except claim.LockError as error:
+            cause = error.__cause__
+            if isinstance(cause, PermissionError) or (isinstance(cause, OSError) and cause.errno == errno.EROFS):
+                return Failure(LogReadOnly(place, error.reason))
+            return Failure(LogUnusable(place, f"could not {error.action} {path}: {error.reason}"))
 
     def release(self) -> None:
         """Release the lock. The lock file stays, because another process may be about to lock it."""
