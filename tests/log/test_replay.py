@@ -126,7 +126,7 @@ def test_a_handler_that_raises_for_what_it_folded_cannot_be_adopted() -> None:
             assert len(carry[0]) == 1
         case other:
             pytest.fail(f"{other}")
-    assert "by raising KeyError(b'never')" in str(diverged)
+    assert "raises KeyError(b'never') for entry 3" in str(diverged)
 
 
 def test_an_alarm_that_the_handler_did_not_ask_for_is_a_difference() -> None:

@@ -22,7 +22,14 @@ from ipcfold.errors import (
     Interrupted,
     InUse,
     ListenError,
+    LogCorrupt,
+    LogError,
     LogFailed,
+    LogForeign,
+    LogFull,
+    LogReadOnly,
+    LogTaken,
+    LogUnusable,
     MessageTooLarge,
     NameTaken,
     NoServer,
@@ -85,7 +92,7 @@ class Undecoded:
 
 
 Complaint: TypeAlias = (
-    Misused | Absent | Undecoded | InvalidName | InvalidMediaType | ConnectError | AskError | CloseError | ListenError[object]
+    Misused | Absent | Undecoded | InvalidName | InvalidMediaType | ConnectError | AskError | CloseError | ListenError[object] | LogError
 )
 """The errors of the commands."""
 
@@ -159,10 +166,10 @@ def status_of(error: Complaint) -> Status:
             return Status.TOO_LARGE
         case HandlerFailed():
             return Status.HANDLER_FAILED
-        case LogFailed() | ReplayDiverged():
+        case LogFailed() | ReplayDiverged() | ReplayInterrupted():
             return Status.LOG
-        case ReplayInterrupted():
-            return Status.INTERRUPTED
+        case LogTaken() | LogFull() | LogReadOnly() | LogCorrupt() | LogForeign() | LogUnusable():
+            return Status.LOG
         case SystemFailure():
             return Status.SYSTEM
         case Undecoded():

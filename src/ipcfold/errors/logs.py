@@ -128,10 +128,13 @@ class ReplayDiverged(Cause, Generic[C_co]):
     error: BaseException | None = None
 
     def __str__(self) -> str:
-        how = "with another answer" if self.error is None else f"by raising {shown(self.error)}"
+        of = f"entry {self.at} of the log {self.place}"
+        how = f"answers {of} in another way than it did"
+        if self.error is not None:
+            how = f"raises {shown(self.error)} for {of}, which it has folded"
         return (
-            f"the handler answered entry {self.at} of the log {self.place} {how} than when it was written: it is not pure, or it was "
-            "changed; start with the handler of that time, or accept the new one from now on with log.adopting()"
+            f"the handler {how}: it is not pure, or it was changed; start with the handler of that time, "
+            "or accept the new one from now on with log.adopting()"
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar, final
 
-from ipcfold.continuation import Came, Left, Woken
+from ipcfold.continuation import Came, Continuation, Left, Woken
 from ipcfold.core.fold import Ask, Fold, FoldState
 from ipcfold.core.functions import Handlers
 from ipcfold.core.wire import Encoder
@@ -23,7 +23,7 @@ _NAME = Name("replay")
 class Replay(Generic[C]):
     """A fold over the entries of a log. An answer that differs from its digest is kept in `diverged`."""
 
-    __slots__ = ("_fold", "_handlers", "_place", "at", "diverged")
+    __slots__ = ("_fold", "_handlers", "_place", "answer", "at", "diverged")
 
     def __init__(self, place: str, carry: C, handlers: Handlers[C], limits: Limits) -> None:
         encoder = Encoder(limits)
@@ -43,6 +43,8 @@ class Replay(Generic[C]):
         """The number of entries before the next one."""
         self.diverged: ReplayDiverged[C] | None = None
         """The first answer that differs, unless a later entry says that this was accepted."""
+        self.answer: Continuation[C] | None = None
+        """That answer, if the handler gave one."""
 
     @property
     def carry(self) -> C:
@@ -83,7 +85,7 @@ class Replay(Generic[C]):
                 fold.resume()
                 asked = fold.alarm(now) if fold.rings <= now else None
                 if asked is None:
-                    self._differs(what, self.carry)
+                    self._differs(what, self.carry, None)
         return None if asked is None else self._folded(asked, entry.digest)
 
     def _folded(self, asked: Ask[C], wanted: int) -> ReplayDiverged[C] | None:
@@ -100,9 +102,10 @@ class Replay(Generic[C]):
         if fold.failure is not None:
             return self.diverged or ReplayDiverged(fold.failure.carry, self._place, self.at, what, fold.failure.error)
         if digest(answer) != wanted:
-            self._differs(what, given.carry)
+            self._differs(what, given.carry, answer)
         return None
 
-    def _differs(self, what: Message | Left | Woken, before: C) -> None:
+    def _differs(self, what: Message | Left | Woken, before: C, answer: Continuation[C] | None) -> None:
         if self.diverged is None:
+            self.answer = answer
             self.diverged = ReplayDiverged(before, self._place, self.at, what)
