@@ -28,6 +28,7 @@ PUBLIC = {
     "ipcfold.testing": """
         simulate Simulation Client Step Connect Send Close Kill Write Hold Release Elapse Shutdown ProtocolMachine
         names media_types messages frames broken_frames cuts chunks handlers Scripted ScriptedError Answer Fail scripts
+        replayed recorded inputs
     """,
     "ipcfold.codec": "Codec Format Undecodable Unencodable TypedContinuation TypedHandler typed typed_left typed_woken ask send wait",
 }

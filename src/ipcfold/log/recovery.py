@@ -63,6 +63,11 @@ class Recovery(Generic[C]):
         self._adopts = adopts
         self._warnings = list[str]()
 
+    @property
+    def carry(self) -> C:
+        """The carry so far."""
+        return self._first if self._replay is None else self._replay.carry
+
     def follow(self, log: Reading) -> LogEnded[C] | None:
         """Fold what was committed since the last call. Returns what keeps a server from serving with this log."""
         replay = self._replay

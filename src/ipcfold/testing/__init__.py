@@ -10,6 +10,7 @@ needs("hypothesis", "testing")
 
 from ipcfold.testing.machine import ProtocolMachine
 from ipcfold.testing.player import Client
+from ipcfold.testing.recorded import inputs, recorded, replayed
 from ipcfold.testing.script import Close, Connect, Elapse, Hold, Kill, Release, Send, Shutdown, Step, Write
 from ipcfold.testing.simulation import Simulation, simulate
 from ipcfold.testing.strategies import (
@@ -51,9 +52,12 @@ __all__ = [
     "cuts",
     "frames",
     "handlers",
+    "inputs",
     "media_types",
     "messages",
     "names",
+    "recorded",
+    "replayed",
     "scripts",
     "simulate",
 ]
