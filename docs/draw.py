@@ -15,9 +15,9 @@ from html import escape, unescape
 from pathlib import Path
 from typing import Final, TypeVar, final
 
-from ipcfold import Continuation, Limits, Message
+from ipcfold import Continuation, Handler, Limits, Message, Peer, Ticket
 from ipcfold.core.protocol import ClientEvent, ClientState, ServerEvent, ServerState, client_transition, server_transition
-from ipcfold.core.wire import Decoder, Frame, Signal
+from ipcfold.core.wire import MARK, Decoder, Frame, Signal
 from ipcfold.events import Event, Folded
 from ipcfold.testing.network import Network
 
@@ -89,8 +89,9 @@ def _label(labels: Iterable[tuple[str, str]]) -> str:
 class Sequence:
     """A server and its clients in memory, and the record of what they say."""
 
-    def __init__(self, *names: str) -> None:
-        self._network: Network[int] = Network(count, 0, told=self._told)
+    def __init__(self, *names: str, handler: Handler[int] | None = None) -> None:
+        self._carry = 0
+        self._network: Network[int] = Network(handler or count, 0, told=self._told)
         self.lines = [f"participant {name}" for name in (*names[:1], "server", *names[1:])]
         self._numbers = {name: self._network.connect() for name in names}
 
@@ -129,8 +130,8 @@ class Sequence:
     def _told(self, event: Event) -> None:
         if isinstance(event, Folded):
             carry = self._network.result.unwrap()
-            before = carry - bool(event.responses)
-            self.lines.append(f"Note over server: fold {_said(event.message)}: carry {before} → {carry}")
+            self.lines.append(f"Note over server: fold {_said(event.message)}: carry {self._carry} → {carry}")
+            self._carry = carry
 
     def _up(self, name: str) -> bool:
         link = self._network.links[self._numbers[name]]
@@ -168,7 +169,10 @@ def _frames(data: bytes) -> Iterator[Frame]:
 
 
 def _said(frame: Frame) -> str:
-    return _word(frame) if isinstance(frame, Signal) else frame.content.decode()
+    if isinstance(frame, Signal):
+        return _word(frame)
+    mark = frame.media_type.parameter(MARK)
+    return frame.content.decode() + mark.map(lambda value: f" ({MARK}={value})").value_or("")
 
 
 def handshake() -> str:
@@ -229,8 +233,44 @@ def killed() -> str:
     return sequence.text()
 
 
-def _greeted(*names: str) -> Sequence:
-    sequence = Sequence(*names)
+def told() -> str:
+    """A server gives the question of a client to a worker, and answers when the worker reports."""
+    workers, tickets = list[Peer](), list[Ticket]()
+
+    def pool(message: Message, continuation: Continuation[int], counter: int) -> Continuation[int]:
+        match message.content:
+            case b"work":
+                workers.append(continuation.peer)
+                return continuation.continue_(counter + 1)
+            case b"6 x 7":
+                tickets.append(continuation.ticket)
+                return continuation.defer(counter + 1).tell(counter + 1, workers[0], message)
+            case _:
+                return continuation.answer(counter + 1, tickets.pop(), message)
+
+    sequence = _greeted("client", "worker", handler=pool)
+    sequence.send("worker", "work")
+    sequence.talk()
+    sequence.send("client", "6 x 7")
+    sequence.talk()
+    sequence.send("worker", "42")
+    sequence.talk()
+    return sequence.text()
+
+
+_ANSWER: Final = f"""stateDiagram-v2
+    [*] --> WAITING: message number N arrives
+    WAITING --> ANSWERED: respond / {_word(Signal.RECEIVED)}, responses without a mark
+    WAITING --> OPEN: defer / {_word(Signal.RECEIVED)}
+    OPEN --> ANSWERED: answer / messages with {MARK}=N
+    OPEN --> DROPPED: the client has left
+    DROPPED: DROPPED. answer / nothing
+    ANSWERED: ANSWERED. answer / HandlerFailed
+"""
+
+
+def _greeted(*names: str, handler: Handler[int] | None = None) -> Sequence:
+    sequence = Sequence(*names, handler=handler)
     begin = len(sequence.lines)
     sequence.talk()
     del sequence.lines[begin:]
@@ -248,6 +288,8 @@ def diagrams() -> dict[str, str]:
         "closed-by-the-server": closed_by_the_server(),
         "stopped": stopped(),
         "killed": killed(),
+        "told": told(),
+        "answer": _ANSWER,
     }
 
 

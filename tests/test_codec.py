@@ -41,7 +41,8 @@ from ipcfold import (
     fold,
 )
 from ipcfold.codec import Codec, TypedContinuation, Undecodable, Unencodable, ask, send, typed, typed_left, typed_woken, wait
-from ipcfold.continuation import Input, Tell
+from ipcfold.effects import Tell
+from ipcfold.inputs import Input
 from ipcfold.pointfree import flat_map
 from ipcfold.testing import messages
 from tests.shells.support import PATIENCE

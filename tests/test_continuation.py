@@ -52,3 +52,16 @@ def test_a_continuation_responds_then_stops() -> None:
 def test_a_continuation_is_immutable() -> None:
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         Continuation(0).carry = 1  # type: ignore[misc]  # what this test is about
+
+
+def test_a_continuation_shows_what_it_was_given() -> None:
+    told = Continuation(0, now=5.0, number=7).defer(1)
+    assert repr(told).endswith("now=5.0, number=7, effects=(Defer(),))")
+
+
+@given(st.floats(allow_nan=False), st.integers(), st.integers())
+def test_an_evolved_continuation_keeps_what_it_was_given(now: float, number: int, carry: int) -> None:
+    told = Continuation(0, now=now, number=number).wake(0, now)
+    changed = attrs.evolve(told, carry=carry)
+    assert (changed.now, changed.number, changed.effects) == (now, number, told.effects)
+    assert changed == told.continue_(carry)

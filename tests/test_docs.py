@@ -4,7 +4,7 @@
 - `python`, else: run in the page's own namespace, from top to bottom, examples with `>>>` as doctests;
 - `console`: a session of bash in the directory of the page's programs: what it prints is what stands there;
 - `sh`: commands that are too much for a test, or for tools of others: bash can parse them, and what they name of ours is there;
-- `ini`: a unit of systemd, which begins with `# name.service`;
+- `ini`: a unit of systemd, which begins with `# name.service` or `# name.socket`;
 - `toml`: configuration.
 
 In a session `...` stands for anything, and the lines of one block may come in any order, as several processes print them.
@@ -39,6 +39,7 @@ DOCS = ROOT / "docs"
 PAGES = {str(page.relative_to(ROOT)): page for page in (ROOT / "README.md", *sorted(DOCS.rglob("*.md")))}
 LANGUAGES = {"python", "console", "sh", "ini", "toml"}
 EXTRAS = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
+TOOLS = ("systemd-socket-activate",)  # without which a session is skipped
 OF_OTHERS = {"loginctl", "journalctl", "systemctl", "source"}
 IN_ONE_SESSION = {"docs/how-to/command-line.md"}  # all the blocks of a page: tests/cli runs it
 MODULES_OF_OTHERS = {"pytest", "venv"}
@@ -125,6 +126,9 @@ def test_the_sessions_of_a_page_print_what_they_show(page: str, block: Block, di
     lines = block.source.splitlines()
     assert lines[0].startswith("$ ")
     typed = [line[2:] for line in lines if line.startswith(("$ ", "> "))]
+    for tool in TOOLS:
+        if any(line.startswith(f"{tool} ") for line in typed) and shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed")
     shown = [line for line in lines if not line.startswith(("$ ", "> "))]
     printed = session("\n".join(typed), directory)
     left = list(printed)
@@ -188,12 +192,17 @@ def known(module: str, arguments: list[str]) -> bool:
 def test_the_units_of_a_page_are_valid_for_systemd(page: str, block: Block, directory: Path) -> None:
     unit = configparser.ConfigParser(interpolation=None, strict=False)
     unit.read_string(block.source)
-    assert set(unit.sections()) <= {"Unit", "Service", "Install"}
-    program = unit["Service"]["ExecStart"]
-    assert Path(program.split()[-1]).name in {path.name for path in write(page, directory)}
+    assert set(unit.sections()) <= {"Unit", "Service", "Socket", "Install"}
+    written = {path.name for path in write(page, directory)}
+    if "Socket" in unit:
+        assert Path(block.name).stem + ".service" in written
+        assert Path(unit["Socket"]["ListenStream"]).name == Path(block.name).stem + ".sock"
+    else:
+        assert Path(unit["Service"]["ExecStart"].split()[-1]).name in written
     verifier = shutil.which("systemd-analyze")
     if verifier is not None:
-        (directory / block.name).write_text(block.source.replace(program.split()[0], "/bin/true"))
+        for each in directory.glob("*.service"):  # of a socket, too
+            each.write_text(re.sub("^ExecStart=.*", "ExecStart=/bin/true", each.read_text(), flags=re.MULTILINE))
         command, environment = [verifier, "--user", "verify", str(directory / block.name)], {**PLAIN, "XDG_RUNTIME_DIR": str(directory)}
         verified = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=environment)
         assert (verified.returncode, verified.stderr) == (0, "")

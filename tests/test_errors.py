@@ -64,7 +64,8 @@ EXAMPLES: list[tuple[attrs.AttrsInstance, str]] = [
         errors.ConnectionDropped(NAME, 4711, 99),
         (
             "the server 'printer' dropped this connection, and process 4711 still has the name: a message (the largest sent has 99 bytes) "
-            "is over limits.message there, or was under way for longer than limits.frame, or this end did not read for as long; "
+            "is over limits.message there, or was under way for longer than limits.frame, or this end did not read for as long, or did not "
+            "read what it was told (limits.unsent); "
             "the server logs which"
         ),
     ),

@@ -27,7 +27,7 @@ PUBLIC = {
     "ipcfold.otel": "observer",
     "ipcfold.testing": """
         simulate Simulation Client Step Connect Send Close Kill Write Hold Release Elapse Shutdown ProtocolMachine
-        names media_types messages frames broken_frames cuts chunks handlers Scripted ScriptedError Answer Fail scripts
+        names media_types messages frames broken_frames cuts chunks handlers encoded Scripted ScriptedError Answer Fail scripts
         replayed recorded inputs
     """,
     "ipcfold.codec": "Codec Format Undecodable Unencodable TypedContinuation TypedHandler typed typed_left typed_woken ask send wait",
@@ -52,6 +52,12 @@ def test_only_a_missing_package_is_named_with_its_extra() -> None:
     needs("attrs", "any")
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'ipcfold\[any\]'"):
         needs("a_module_of_nobody", "any")
+
+
+@pytest.mark.parametrize("name", ["Came", "Left", "Ticket", "Woken"])
+def test_a_client_imports_no_inputs_and_no_effects(name: str) -> None:
+    python("-c", "import sys, ipcfold; ipcfold.IPC; assert not {'ipcfold.inputs', 'ipcfold.effects'} & set(sys.modules)")
+    python("-c", f"from ipcfold import {name}; assert {name}.__name__ == {name!r}")
 
 
 @pytest.mark.parametrize("name", ["IPC", "Process", "Server"])

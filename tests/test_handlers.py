@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipcfold import Came, Continuation, Handler, MediaType, Message, Outcome, Peer, fold
-from ipcfold.continuation import Rescued
+from ipcfold.effects import Rescued
 from ipcfold.events import Event, Folded
 from ipcfold.handlers import Remembered, once, rescue, route
 from ipcfold.testing import Scripted, ScriptedError, Send, handlers, messages, simulate

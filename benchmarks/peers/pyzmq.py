@@ -8,6 +8,7 @@ only counts them, and says the count once a batch, so that this row stands apart
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from time import perf_counter
 from typing import ClassVar, Final, final
@@ -15,6 +16,7 @@ from typing import ClassVar, Final, final
 import zmq
 
 from benchmarks.contestant import ACKNOWLEDGEMENT, PATIENCE, Answer, Client, ClientPool, Contestant, Standing, WrongAnswer, acknowledged
+from benchmarks.subscribers import Subscribers, subscribed
 
 _UNCOPIED: Final = 65536  # its own threshold for copying sends, too
 
@@ -175,7 +177,7 @@ class CountedPushClient(PushClient):
 
 
 class _Zmq(Contestant):
-    def crowd(self, address: str, clients: int, content: bytes) -> DealerCrowd:
+    def crowd(self, address: str, clients: int, content: bytes) -> ClientPool:
         return DealerCrowd(address, clients, content)
 
 
@@ -296,6 +298,43 @@ class CountedPushPull(PushPull):
         return CountedPushClient(address)
 
 
+# What a SUB socket writes: the greeting of ZMTP 3.1 without security, its kind, and that it wants every message.
+_GREETING: Final = b"\xff" + (1).to_bytes(8) + b"\x7f\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
+_READY: Final = b"\x05READY\x0bSocket-Type" + (3).to_bytes(4) + b"SUB"
+_SUBSCRIPTION: Final = bytes([4, len(_READY)]) + _READY + b"\x04\x0a\x09SUBSCRIBE"
+
+
+@final
+class PubSub(_Zmq):
+    """A server that publishes what is pushed to it. The subscribers write the bytes of SUB sockets, of which a thousand would cost more."""
+
+    title = "pyzmq, PUB to SUB"
+    enters = frozenset({"told"})
+
+    def serve(self, address: str) -> None:
+        """Publish what is pushed."""
+        context = _context()
+        publisher, pull = _socket(context, zmq.PUB), _socket(context, zmq.PULL)
+        pull.bind(_back(address))
+        publisher.bind(f"ipc://{address}")
+        while True:
+            publisher.send(pull.recv())
+
+    def connect(self, address: str) -> Client:
+        """No workload asks for one."""
+        raise NotImplementedError(f"{self.title} has no single client at {address}")
+
+    def crowd(self, address: str, clients: int, content: bytes) -> ClientPool:
+        """Subscribers, and a publisher."""
+        push = _socket(_context(), zmq.PUSH)
+        push.connect(_back(address))
+        streams = [subscribed(socket.AF_UNIX, address, _GREETING) for _ in range(clients)]
+        for each in streams:
+            each.recv(1)  # it has read the greeting, and closes the connection where more comes together with it
+            each.sendall(_SUBSCRIPTION)
+        return Subscribers(streams, lambda: push.send(content), bytes([0, len(content)]) + content)
+
+
 def _served(address: str) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
     """The server's sockets, of which a client looks for the second one."""
     context = _context()
@@ -305,4 +344,4 @@ def _served(address: str) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
     return push, pull
 
 
-CONTESTANTS: Final = (ReqRep(), UncopiedReqRep(), DealerRouter(), AcknowledgingDealerRouter(), PushPull(), CountedPushPull())
+CONTESTANTS: Final = (ReqRep(), UncopiedReqRep(), DealerRouter(), AcknowledgingDealerRouter(), PushPull(), CountedPushPull(), PubSub())

@@ -10,6 +10,7 @@ from typing import Final, final
 from benchmarks.contestant import Contestant, Standing, Wire
 from benchmarks.peers.framing import Frames, acknowledging, joined
 from benchmarks.peers.raw import AcknowledgedRawClient, RawClient, listening
+from benchmarks.subscribers import Subscribers, subscribed
 
 _CHUNK: Final = 65536
 
@@ -129,4 +130,35 @@ class AcknowledgingEpollFrames(_Epoll):
         return AcknowledgedRawClient(address)
 
 
-CONTESTANTS: Final = (EpollBytes(), EpollFrames(), AcknowledgingEpollFrames())
+_SUBSCRIBE: Final = b"subscribe"
+
+
+@final
+class Told(_Epoll):
+    """What a client sends is written to all subscribers, without frames. A subscriber that does not read ends the server."""
+
+    title = "raw behind epoll, a write to each"
+    enters = frozenset({"told"})
+
+    def serve(self, address: str) -> None:
+        """Tell all subscribers."""
+        subscribers = list[socket.socket]()
+
+        def told(talk: Conversation, data: bytes) -> bytes:
+            if data == _SUBSCRIBE:
+                subscribers.append(talk.stream)
+            else:
+                for each in subscribers:
+                    each.send(data)
+            return b""
+
+        serve(address, told)
+
+    def crowd(self, address: str, clients: int, content: bytes) -> Subscribers:
+        """Subscribers, and a publisher."""
+        streams = [subscribed(socket.AF_UNIX, address, _SUBSCRIBE) for _ in range(clients)]
+        publisher = subscribed(socket.AF_UNIX, address, b"")
+        return Subscribers(streams, lambda: publisher.sendall(content), content)
+
+
+CONTESTANTS: Final = (EpollBytes(), EpollFrames(), AcknowledgingEpollFrames(), Told())

@@ -12,7 +12,7 @@ if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)] in {"ipcfold", "-mip
 
 from ipcfold.accelerator import accelerated as accelerated
 from ipcfold.chain import Pipeline, pipeline
-from ipcfold.continuation import Came, Continuation, Handler, Left, Outcome, Ticket, Woken
+from ipcfold.continuation import Continuation, Handler, Outcome
 from ipcfold.core.offline import fold
 from ipcfold.errors import (
     AskError,
@@ -63,10 +63,20 @@ if TYPE_CHECKING:
     from ipcfold.blocking.client import Process
     from ipcfold.blocking.ipc import IPC
     from ipcfold.blocking.server import Server
+    from ipcfold.effects import Ticket
+    from ipcfold.inputs import Came, Left, Woken
 else:  # a checker would take a `__getattr__` for a sign that every name exists
 
     def __getattr__(name: str) -> object:
-        """Import the shell when the program first uses it: it takes half of the time, and a module of handlers needs none of it."""
+        """Import the shell when the program first uses it: it takes half of the time, and a module of handlers needs none of it.
+
+        The same holds for the values that few programs name.
+        """
+        if name in {"Came", "Left", "Ticket", "Woken"}:
+            from ipcfold import effects, inputs  # noqa: PLC0415 - see above
+
+            globals().update(Came=inputs.Came, Left=inputs.Left, Ticket=effects.Ticket, Woken=inputs.Woken)
+            return globals()[name]
         if name not in {"IPC", "Process", "Server"}:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from ipcfold.blocking import client, ipc, server  # noqa: PLC0415 - a module of handlers needs no shell

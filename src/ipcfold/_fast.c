@@ -5,6 +5,10 @@
    in Python: any other signal, a large content, a broken frame, a limit, a failure of the system. The values are those of
    Python; their slots are read and written by offset. The GIL is held throughout, except while a socket is waited for.
 
+   A quarter of this file is the client, a quarter the server, and a seventh each the module, the names and slots of the library, and
+   messages and frames. Both ends are long because they hand over to Python at each step where something is not common, in a state
+   that is complete: another thread, a signal, a fork, the end of a time, part of a frame, no memory.
+
    `accelerator.py` puts these functions in their places. */
 
 #define PY_SSIZE_T_CLEAN
@@ -32,160 +36,130 @@
 #define EVENTS 256    /* of one wait, as `AT_ONCE` in local/stream.py */
 #define BURST 0.001   /* seconds of folding for all clients that are ready at once, as `_BURST` in blocking/loop.py */
 #define SHARE 0.0001  /* seconds; each of them gets at least this much */
+#define CLOCK 0.1     /* seconds, as `_CLOCK` in local/engine.py */
 
 /* ---- the slots and values of the library, under the names that they have in Python */
 
-#define VALUE_SLOTS(X) \
-    X("ipcfold.message", Message, media_type) X("ipcfold.message", Message, content) \
-    X("returns.result", Success, _inner_value) \
-    X("ipcfold.continuation", Continuation, carry) X("ipcfold.continuation", Continuation, responses) \
-    X("ipcfold.continuation", Continuation, outcome) X("ipcfold.continuation", Continuation, peer) \
-    X("ipcfold.continuation", Continuation, now) X("ipcfold.continuation", Continuation, number) \
-    X("ipcfold.continuation", Continuation, _effects)
 #define VALUES(X) \
-    X("ipcfold.message", Message, NULL, Message) X("ipcfold.continuation", Continuation, NULL, Continuation) \
-    X("returns.result", Success, NULL, Success) X("ipcfold.continuation", Outcome, "CONTINUE", CONTINUE)
+    X("ipcfold.continuation", Continuation, NULL, Continuation) X("ipcfold.continuation", Outcome, "CONTINUE", CONTINUE) \
+    X("ipcfold.message", Message, NULL, Message) X("returns.result", Success, NULL, Success)
+#define VALUE_SLOTS(X) \
+    X(Message, media_type) X(Message, content) X(Success, _inner_value) X(Continuation, carry) X(Continuation, responses) \
+    X(Continuation, outcome) X(Continuation, peer) X(Continuation, _given)
 
-#define FRAME_SLOTS(X) \
-    X("ipcfold.core.wire", Encoder, _limit) X("ipcfold.core.wire", Encoder, _media_type) \
-    X("ipcfold.core.wire", Encoder, _beginning) X("ipcfold.core.wire", Encoder, largest) \
-    X("ipcfold.core.wire", Decoder, _data) X("ipcfold.core.wire", Decoder, _at) X("ipcfold.core.wire", Decoder, _needed) \
-    X("ipcfold.core.wire", Decoder, large) X("ipcfold.core.wire", Decoder, _broken) X("ipcfold.core.wire", Decoder, _usual) \
-    X("ipcfold.core.wire", Decoder, _header) X("ipcfold.core.wire", Decoder, _limit) \
-    X("ipcfold.core.wire", Decoder, buffered) X("ipcfold.core.wire", Decoder, fresh) \
-    X("ipcfold.core.buffers", Outbox, size) X("ipcfold.limits", Limits, unread)
 #define FRAMES(X) \
-    X("ipcfold.core.wire", Encoder, NULL, Encoder) X("ipcfold.core.wire", ACKNOWLEDGEMENT, NULL, ACKNOWLEDGEMENT)
+    X("ipcfold.core.buffers", Outbox, NULL, Outbox) X("ipcfold.core.wire", Encoder, NULL, Encoder) \
+    X("ipcfold.core.wire", ACKNOWLEDGEMENT, NULL, ACKNOWLEDGEMENT) X("ipcfold.core.wire", Decoder, NULL, Decoder) \
+    X("ipcfold.limits", Limits, NULL, Limits)
+#define FRAME_SLOTS(X) \
+    X(Encoder, _limit) X(Encoder, _media_type) X(Encoder, _beginning) X(Encoder, largest) X(Decoder, _data) X(Decoder, _at) \
+    X(Decoder, _needed) X(Decoder, large) X(Decoder, _broken) X(Decoder, _usual) X(Decoder, _header) X(Decoder, _limit) \
+    X(Decoder, buffered) X(Decoder, fresh) X(Outbox, size) X(Limits, unread)
 
-#define CLIENT_SLOTS(X) \
-    X("ipcfold.blocking.client", Process, _driver) X("ipcfold.blocking.client", Process, _forked) \
-    X("ipcfold.blocking.client", Process, _guard) X("ipcfold.blocking.client", Process, _owner) \
-    X("ipcfold.blocking.client", Process, _user) \
-    X("ipcfold.blocking.driver", Driver, _arrived) X("ipcfold.blocking.driver", Driver, connection) \
-    X("ipcfold.blocking.driver", Driver, idle) X("ipcfold.blocking.driver", Driver, stream) \
-    X("ipcfold.core.client_connection", ClientConnection, _decoder) X("ipcfold.core.client_connection", ClientConnection, _disowned) \
-    X("ipcfold.core.client_connection", ClientConnection, _encoder) X("ipcfold.core.client_connection", ClientConnection, _heartbeat) \
-    X("ipcfold.core.client_connection", ClientConnection, _limits) X("ipcfold.core.client_connection", ClientConnection, _responses) \
-    X("ipcfold.core.client_connection", ClientConnection, _spoke) X("ipcfold.core.client_connection", ClientConnection, _unread) \
-    X("ipcfold.core.client_connection", ClientConnection, _weightless) X("ipcfold.core.client_connection", ClientConnection, acknowledged) \
-    X("ipcfold.core.client_connection", ClientConnection, deadline) X("ipcfold.core.client_connection", ClientConnection, outbox) \
-    X("ipcfold.core.client_connection", ClientConnection, sent) X("ipcfold.core.client_connection", ClientConnection, state)
 #define CLIENT(X) \
-    X("ipcfold.blocking.client", Process, NULL, Process) \
-    X("ipcfold.blocking.client", _nobody, NULL, nobody) X("ipcfold.blocking.client", _somebody, NULL, somebody) \
+    X("ipcfold.blocking.client", Process, NULL, Process) X("ipcfold.blocking.client", _nobody, NULL, nobody) \
+    X("ipcfold.blocking.client", _somebody, NULL, somebody) X("ipcfold.blocking.driver", Driver, NULL, Driver) \
     X("ipcfold.core.client_connection", ClientConnection, NULL, ClientConnection) \
-    X("ipcfold.core.client_connection", _OVERHEAD, NULL, OVERHEAD) \
-    X("ipcfold.core.protocol", ClientState, "TALKING", CLIENT_TALKING)
+    X("ipcfold.core.client_connection", _OVERHEAD, NULL, OVERHEAD) X("ipcfold.core.protocol", ClientState, "TALKING", CLIENT_TALKING)
+#define CLIENT_SLOTS(X) \
+    X(Process, _driver) X(Process, _forked) X(Process, _guard) X(Process, _owner) X(Process, _user) X(Driver, _arrived) \
+    X(Driver, connection) X(Driver, idle) X(Driver, stream) X(ClientConnection, _decoder) X(ClientConnection, _disowned) \
+    X(ClientConnection, _encoder) X(ClientConnection, _heartbeat) X(ClientConnection, _limits) X(ClientConnection, _responses) \
+    X(ClientConnection, _spoke) X(ClientConnection, _unread) X(ClientConnection, _weightless) X(ClientConnection, acknowledged) \
+    X(ClientConnection, deadline) X(ClientConnection, outbox) X(ClientConnection, sent) X(ClientConnection, state)
 
-#define SERVER_SLOTS(X) \
-    X("ipcfold.blocking.loop", Loop, _engine) X("ipcfold.blocking.loop", Loop, _flusher) \
-    X("ipcfold.blocking.loop", Loop, _handler) X("ipcfold.blocking.loop", Loop, _interruptible) \
-    X("ipcfold.blocking.flusher", Flusher, _asleep) X("ipcfold.blocking.flusher", Flusher, _busy) \
-    X("ipcfold.blocking.flusher", Flusher, _calls) X("ipcfold.blocking.flusher", Flusher, failure) \
-    X("ipcfold.local.engine", Engine, _core) X("ipcfold.local.engine", Engine, _heard) X("ipcfold.local.engine", Engine, _owner) \
-    X("ipcfold.local.engine", Engine, _ending) X("ipcfold.local.engine", Engine, _rotated) X("ipcfold.local.engine", Engine, forked) \
-    X("ipcfold.local.engine", ClientSocket, _end) X("ipcfold.local.engine", ClientSocket, _stream) \
-    X("ipcfold.local.engine", ClientSocket, interest) \
-    X("ipcfold.core.server", ServerCore, _accounted) X("ipcfold.core.server", ServerCore, _encoder) \
-    X("ipcfold.core.server", ServerCore, _fold) X("ipcfold.core.server", ServerCore, shared) \
-    X("ipcfold.core.server_connection", Shared, paused) \
-    X("ipcfold.core.fold", Fold, _carry) X("ipcfold.core.fold", Fold, _timeout) X("ipcfold.core.fold", Fold, asked) \
-    X("ipcfold.core.fold", Fold, deadline) X("ipcfold.core.fold", Fold, stopped) X("ipcfold.core.fold", Fold, waiting) \
-    X("ipcfold.core.fold", Fold, _time) X("ipcfold.core.fold", Fold, rings) \
-    X("ipcfold.core.server_connection", ServerConnection, _begun) X("ipcfold.core.server_connection", ServerConnection, _decoder) \
-    X("ipcfold.core.server_connection", ServerConnection, _frames) X("ipcfold.core.server_connection", ServerConnection, _since) \
-    X("ipcfold.core.server_connection", ServerConnection, behind) X("ipcfold.core.server_connection", ServerConnection, hearing) \
-    X("ipcfold.core.server_connection", ServerConnection, number) \
-    X("ipcfold.core.server_connection", ServerConnection, outbox) X("ipcfold.core.server_connection", ServerConnection, peer) \
-    X("ipcfold.core.server_connection", ServerConnection, state) X("ipcfold.core.server_connection", ServerConnection, told) \
-    X("ipcfold.core.server_connection", ServerConnection, waiting)
 #define SERVER(X) \
-    X("ipcfold.blocking.loop", Loop, NULL, Loop) X("ipcfold.local.engine", ClientSocket, NULL, ClientSocket) \
-    X("ipcfold.local.engine", ForkedError, NULL, ForkedError) X("ipcfold.core.protocol", ServerState, "TALKING", SERVER_TALKING)
+    X("ipcfold.blocking.flusher", Flusher, NULL, Flusher) X("ipcfold.blocking.loop", Loop, NULL, Loop) \
+    X("ipcfold.core.fold", Fold, NULL, Fold) X("ipcfold.core.protocol", ServerState, "TALKING", SERVER_TALKING) \
+    X("ipcfold.core.server", ServerCore, NULL, ServerCore) X("ipcfold.core.server_connection", Shared, NULL, Shared) \
+    X("ipcfold.core.server_connection", ServerConnection, NULL, ServerConnection) \
+    X("ipcfold.local.engine", ClientSocket, NULL, ClientSocket) X("ipcfold.local.engine", ForkedError, NULL, ForkedError) \
+    X("ipcfold.local.engine", Engine, NULL, Engine)
+#define SERVER_SLOTS(X) \
+    X(Loop, _engine) X(Loop, _flusher) X(Loop, _handler) X(Loop, _interruptible) X(Flusher, _asleep) X(Flusher, _busy) X(Flusher, _calls) \
+    X(Flusher, failure) X(Engine, _core) X(Engine, _heard) X(Engine, _owner) X(Engine, _ending) X(Engine, _rotated) X(Engine, forked) \
+    X(ClientSocket, _end) X(ClientSocket, interest) X(ServerCore, _accounted) X(ServerCore, _encoder) \
+    X(ServerCore, _fold) X(ServerCore, shared) X(Shared, paused) X(Fold, _carry) X(Fold, _timeout) X(Fold, asked) X(Fold, deadline) \
+    X(Fold, stopped) X(Fold, waiting) X(Fold, _offset) X(Fold, _time) X(Fold, rings) X(ServerConnection, _begun) \
+    X(ServerConnection, _decoder) X(ServerConnection, _frames) X(ServerConnection, _since) X(ServerConnection, behind) \
+    X(ServerConnection, hearing) X(ServerConnection, number) X(ServerConnection, outbox) X(ServerConnection, peer) \
+    X(ServerConnection, state) X(ServerConnection, told) X(ServerConnection, waiting)
 
-#define DECLARE_SLOT(module, type, slot) static Py_ssize_t type##_##slot;
+#define DECLARE_SLOT(type, slot) static Py_ssize_t type##_##slot;
 #define DECLARE(module, name, attribute, variable) static PyObject *variable;
-VALUE_SLOTS(DECLARE_SLOT) VALUES(DECLARE) FRAME_SLOTS(DECLARE_SLOT) FRAMES(DECLARE)
-CLIENT_SLOTS(DECLARE_SLOT) CLIENT(DECLARE) SERVER_SLOTS(DECLARE_SLOT) SERVER(DECLARE)
+VALUES(DECLARE) VALUE_SLOTS(DECLARE_SLOT) FRAMES(DECLARE) FRAME_SLOTS(DECLARE_SLOT)
+CLIENT(DECLARE) CLIENT_SLOTS(DECLARE_SLOT) SERVER(DECLARE) SERVER_SLOTS(DECLARE_SLOT)
 
 /* The slot of an object, as a variable. Only `put` writes to it. */
 #define AT(object, type, slot) (*(PyObject **)((char *)(object) + type##_##slot))
 #define IS(object, of) (Py_TYPE(object) == (PyTypeObject *)(of))
 
-static PyObject *imported(const char *module, const char *name)
+static int find_slot(Py_ssize_t *offset, PyObject *type, const char *slot)
 {
-    PyObject *found = PyImport_ImportModule(module), *value = found ? PyObject_GetAttrString(found, name) : NULL;
-    Py_XDECREF(found);
-    return value;
-}
-
-static int find_slot(Py_ssize_t *offset, const char *module, const char *type, const char *slot)
-{
-    PyObject *owner = imported(module, type), *member = owner ? PyObject_GetAttrString(owner, slot) : NULL;
+    PyObject *member = PyObject_GetAttrString(type, slot);
     int found = member && Py_IS_TYPE(member, &PyMemberDescr_Type) && ((PyMemberDescrObject *)member)->d_member->type == T_OBJECT_EX;
     if (found)
         *offset = ((PyMemberDescrObject *)member)->d_member->offset;
     else if (member)
-        PyErr_Format(PyExc_TypeError, "%s.%s.%s is not a slot", module, type, slot);
-    Py_XDECREF(owner);
+        PyErr_Format(PyExc_TypeError, "%R.%s is not a slot", type, slot);
     Py_XDECREF(member);
     return found;
 }
 
 static int find(PyObject **variable, const char *module, const char *name, const char *attribute)
 {
-    PyObject *value = imported(module, name), *inner = value && attribute ? PyObject_GetAttrString(value, attribute) : NULL;
+    PyObject *value = PyImport_ImportModule(module);
+    if (value)
+        Py_SETREF(value, PyObject_GetAttrString(value, name));
     if (value && attribute)
-        Py_SETREF(value, inner);
+        Py_SETREF(value, PyObject_GetAttrString(value, attribute));
     Py_XSETREF(*variable, value);
     return value != NULL;
 }
 
-#define FIND_SLOT(module, type, slot) &&find_slot(&type##_##slot, module, #type, #slot)
+#define FIND_SLOT(type, slot) &&find_slot(&type##_##slot, type, #slot)
 #define FIND(module, name, attribute, variable) &&find(&variable, module, #name, attribute)
 
 /* Whether the names of a table are found; they are looked for at the first use, because the modules import each other. */
-#define KNOWS(known, others, slots, names) \
+#define KNOWS(known, others, names, slots) \
     static int known_##known; /* the import of this module resets it */ \
-    static int knows_##known(void) { return known_##known || (known_##known = others slots(FIND_SLOT) names(FIND)); }
-KNOWS(values, 1, VALUE_SLOTS, VALUES)
-KNOWS(frames, knows_values(), FRAME_SLOTS, FRAMES)
-KNOWS(client, knows_frames(), CLIENT_SLOTS, CLIENT)
-KNOWS(server, knows_frames(), SERVER_SLOTS, SERVER)
+    static int knows_##known(void) { return known_##known || (known_##known = others names(FIND) slots(FIND_SLOT)); }
+KNOWS(values, 1, VALUES, VALUE_SLOTS)
+KNOWS(frames, knows_values(), FRAMES, FRAME_SLOTS)
+KNOWS(client, knows_frames(), CLIENT, CLIENT_SLOTS)
+KNOWS(server, knows_frames(), SERVER, SERVER_SLOTS)
 
 static PyObject *EMPTY, *NO_BYTES, *SHORTEST, *ZERO; /* (), b"", 7 as `_SHORTEST` in core/wire.py, 0 */
 static PyObject *n_acquire, *n_append, *n_failed, *n_lend, *n_popleft, *n_release, *n_take_back;
 
-static void put(PyObject **place, PyObject *value /* stolen */)
+static inline void put(PyObject **place, PyObject *value /* stolen */)
 {
     PyObject *before = *place;
     *place = value;
     Py_XDECREF(before);
 }
 
-static void put_ref(PyObject **place, PyObject *value)
+static inline void put_ref(PyObject **place, PyObject *value)
 {
     if (*place != value)
         put(place, Py_NewRef(value));
 }
 
-static int put_number(PyObject **place, Py_ssize_t number)
+static inline int put_new(PyObject **place, PyObject *value /* stolen; NULL after an exception */)
 {
-    PyObject *value = PyLong_FromSsize_t(number);
     if (value)
         put(place, value);
     return value != NULL;
 }
 
-static int put_time(PyObject **place, double seconds)
-{
-    PyObject *value = PyFloat_FromDouble(seconds);
-    if (value)
-        put(place, value);
-    return value != NULL;
-}
+static inline int put_number(PyObject **place, Py_ssize_t number) { return put_new(place, PyLong_FromSsize_t(number)); }
 
-static Py_ssize_t number(PyObject *value) { return PyLong_AsSsize_t(value); }
+static inline int put_time(PyObject **place, double seconds) { return put_new(place, PyFloat_FromDouble(seconds)); }
+
+/* Add one. */
+static inline int put_next(PyObject **place) { return put_number(place, PyLong_AsSsize_t(*place) + 1); }
+
+static inline Py_ssize_t number(PyObject *value) { return PyLong_AsSsize_t(value); }
 
 /* A limit; 0 if it is no `int`, so that everything is left to Python. */
 static Py_ssize_t limit(PyObject *value)
@@ -198,7 +172,7 @@ static Py_ssize_t limit(PyObject *value)
     return most < 0 ? PY_SSIZE_T_MAX : most;
 }
 
-static int is_zero(PyObject *value) { return value == ZERO || (PyLong_CheckExact(value) && PyLong_AsLong(value) == 0); }
+static inline int is_zero(PyObject *value) { return value == ZERO || (PyLong_CheckExact(value) && PyLong_AsLong(value) == 0); }
 
 static double monotonic(void)
 {
@@ -215,6 +189,9 @@ static double epoch(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+/* A time that a slot holds. */
+static inline double seconds(PyObject *value) { return PyFloat_CheckExact(value) ? PyFloat_AS_DOUBLE(value) : PyFloat_AsDouble(value); }
+
 /* The process id. To ask for it is a system call, so it is kept on a page that the kernel wipes at a fork, where it can do that. */
 static Py_ssize_t process_id(void)
 {
@@ -229,6 +206,9 @@ static Py_ssize_t process_id(void)
     (void)page;
     return getpid();
 }
+
+/* Whether the owner of a thing is this process. A flag tells of forks that ran the hooks of Python, and the id of others. */
+static int ours(PyObject *forked, PyObject *owner) { return forked == Py_False && number(owner) == process_id(); }
 
 /* Call, and return whether it raised nothing. */
 static int called(PyObject *result)
@@ -261,8 +241,7 @@ static PyObject *new_message(PyObject *media_type, const char *content, Py_ssize
     return made;
 }
 
-static PyObject *new_continuation(PyObject *carry, PyObject *responses, PyObject *outcome, PyObject *peer, PyObject *now, PyObject *place,
-                                  PyObject *effects)
+static PyObject *new_continuation(PyObject *carry, PyObject *responses, PyObject *outcome, PyObject *peer, PyObject *given)
 {
     PyTypeObject *type = (PyTypeObject *)Continuation;
     PyObject *made = type->tp_alloc(type, 0);
@@ -272,9 +251,21 @@ static PyObject *new_continuation(PyObject *carry, PyObject *responses, PyObject
     AT(made, Continuation, responses) = Py_NewRef(responses);
     AT(made, Continuation, outcome) = Py_NewRef(outcome);
     AT(made, Continuation, peer) = Py_NewRef(peer);
-    AT(made, Continuation, now) = Py_NewRef(now);
-    AT(made, Continuation, number) = Py_NewRef(place);
-    AT(made, Continuation, _effects) = Py_NewRef(effects);
+    AT(made, Continuation, _given) = Py_NewRef(given);
+    return made;
+}
+
+/* What a continuation has of the next message of a client, which has had `count` before: the time, its number, no effects. */
+static PyObject *new_given(PyObject *time, PyObject **count)
+{
+    PyObject *next = PyLong_FromLong((long)number(*count) + 1), *made = next ? PyTuple_New(3) : NULL;
+    if (made) {
+        PyTuple_SET_ITEM(made, 0, Py_NewRef(time));
+        PyTuple_SET_ITEM(made, 1, Py_NewRef(next));
+        PyTuple_SET_ITEM(made, 2, Py_NewRef(Py_None));
+        put(count, next);
+    } else
+        Py_XDECREF(next);
     return made;
 }
 
@@ -294,13 +285,13 @@ static PyObject *respond(PyObject *Py_UNUSED(python), PyObject *const *args, Py_
     if (names || count < 2)
         return NULL;
     PyObject *self = args[0], *before = AT(self, Continuation, responses), *outcome = AT(self, Continuation, outcome);
-    PyObject *peer = AT(self, Continuation, peer), *now = AT(self, Continuation, now), *place = AT(self, Continuation, number);
-    PyObject *effects = AT(self, Continuation, _effects), *responses, *made;
-    if (!before || !outcome || !peer || !now || !place || !effects || !PyTuple_CheckExact(before) || PyTuple_GET_SIZE(before) || !(responses = PyTuple_New(count - 2)))
+    PyObject *peer = AT(self, Continuation, peer), *given = AT(self, Continuation, _given), *responses, *made;
+    if (!before || !outcome || !peer || !given || !PyTuple_CheckExact(before) || PyTuple_GET_SIZE(before) ||
+        !(responses = PyTuple_New(count - 2)))
         return NULL;
     for (Py_ssize_t i = 2; i < count; i++)
         PyTuple_SET_ITEM(responses, i - 2, Py_NewRef(args[i]));
-    made = new_continuation(args[1], responses, outcome, peer, now, place, effects);
+    made = new_continuation(args[1], responses, outcome, peer, given);
     Py_DECREF(responses);
     return made;
 }
@@ -339,18 +330,21 @@ static Py_ssize_t frames_size(PyObject *const *messages, Py_ssize_t count, PyObj
     return largest == before || put_number(&AT(encoder, Encoder, largest), largest) ? all : 0;
 }
 
-static char *write_frame(char *to, PyObject *message, PyObject *encoder)
+/* Write the frames of these messages, of which `frames_size` gave the size. */
+static void write_frames(char *to, PyObject *const *messages, Py_ssize_t count, PyObject *encoder)
 {
-    PyObject *beginning = AT(encoder, Encoder, _beginning), *content = AT(message, Message, content);
-    Py_ssize_t size = PyBytes_GET_SIZE(content);
-    memcpy(to, PyBytes_AS_STRING(beginning), (size_t)PyBytes_GET_SIZE(beginning));
-    to += PyBytes_GET_SIZE(beginning);
-    for (int shift = 24; shift >= 0; shift -= 8)
-        *to++ = (char)(size >> shift);
-    memcpy(to, PyBytes_AS_STRING(content), (size_t)size);
-    to += size;
-    *to++ = '\xce';
-    return to;
+    PyObject *beginning = AT(encoder, Encoder, _beginning);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *content = AT(messages[i], Message, content);
+        Py_ssize_t size = PyBytes_GET_SIZE(content);
+        memcpy(to, PyBytes_AS_STRING(beginning), (size_t)PyBytes_GET_SIZE(beginning));
+        to += PyBytes_GET_SIZE(beginning);
+        for (int shift = 24; shift >= 0; shift -= 8)
+            *to++ = (char)(size >> shift);
+        memcpy(to, PyBytes_AS_STRING(content), (size_t)size);
+        to += size;
+        *to++ = '\xce';
+    }
 }
 
 /* `Encoder.encode(messages)` */
@@ -359,15 +353,13 @@ static PyObject *encode(PyObject *Py_UNUSED(python), PyObject *const *args, Py_s
     if (names || count != 2 || !PyTuple_CheckExact(args[1]))
         return NULL;
     PyObject *const *messages = &PyTuple_GET_ITEM(args[1], 0);
-    Py_ssize_t size = frames_size(messages, PyTuple_GET_SIZE(args[1]), args[0], BATCH);
+    Py_ssize_t many = PyTuple_GET_SIZE(args[1]), size = frames_size(messages, many, args[0], BATCH);
     PyObject *frames = size ? PyBytes_FromStringAndSize(NULL, size) : NULL, *pieces = frames ? PyList_New(1) : NULL;
     if (!pieces) {
         Py_XDECREF(frames);
         return NULL;
     }
-    char *to = PyBytes_AS_STRING(frames);
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args[1]); i++)
-        to = write_frame(to, messages[i], args[0]);
+    write_frames(PyBytes_AS_STRING(frames), messages, many, args[0]);
     PyList_SET_ITEM(pieces, 0, frames);
     return pieces;
 }
@@ -424,16 +416,26 @@ static PyObject *connection_of(PyObject *process)
     return AT(process, Process, _user) ? AT(AT(process, Process, _driver), Driver, connection) : NULL;
 }
 
+/* Whether nobody uses the connection, and this process may. */
+static int free_for_us(PyObject *process)
+{
+    return AT(process, Process, _user) == nobody && ours(AT(process, Process, _forked), AT(process, Process, _owner));
+}
+
+/* Whether nothing waits to be written, and plain frames may come. */
+static int talks(PyObject *connection)
+{
+    return AT(connection, ClientConnection, state) == CLIENT_TALKING &&
+           is_zero(AT(AT(connection, ClientConnection, outbox), Outbox, size)) && at_frames(AT(connection, ClientConnection, _decoder));
+}
+
 /* Whether nobody uses the connection, and nothing but plain frames is to be expected; then the caller uses it. */
 static int begin_use(PyObject *process)
 {
     PyObject *guard = AT(process, Process, _guard), *driver = AT(process, Process, _driver);
     PyObject *connection = AT(driver, Driver, connection);
-    if (AT(process, Process, _user) != nobody || AT(process, Process, _forked) != Py_False ||
-        number(AT(process, Process, _owner)) != process_id() || AT(driver, Driver, idle) != Py_True ||
-        PyObject_Size(AT(driver, Driver, _arrived)) || AT(connection, ClientConnection, state) != CLIENT_TALKING ||
-        !is_zero(AT(AT(connection, ClientConnection, outbox), Outbox, size)) ||
-        PySet_GET_SIZE(AT(connection, ClientConnection, _disowned)) || !at_frames(AT(connection, ClientConnection, _decoder)))
+    if (!free_for_us(process) || AT(driver, Driver, idle) != Py_True || PyObject_Size(AT(driver, Driver, _arrived)) ||
+        PySet_GET_SIZE(AT(connection, ClientConnection, _disowned)) || !talks(connection))
         return 0;
     /* In Python another thread may be between looking at the user and becoming it. Then it holds the guard. */
     PyObject *held = PyObject_CallMethodOneArg(guard, n_acquire, Py_False);
@@ -558,8 +560,7 @@ static int hear(Use *use, int responses)
     PyObject *connection = use->connection;
     ssize_t got = 0;
     int failure = 0, limited = isfinite(use->deadline), ready = 1;
-    if (AT(connection, ClientConnection, state) != CLIENT_TALKING || !is_zero(AT(AT(connection, ClientConnection, outbox), Outbox, size)) ||
-        !at_frames(AT(connection, ClientConnection, _decoder)) || waiting_bytes(AT(connection, ClientConnection, _decoder)))
+    if (!talks(connection) || waiting_bytes(AT(connection, ClientConnection, _decoder)))
         return 0;
     double seconds = fmin(use->deadline, PyFloat_AsDouble(AT(connection, ClientConnection, deadline))) - monotonic();
     if (seconds <= 0) /* a heartbeat is due, or the time is over */
@@ -576,7 +577,7 @@ static int hear(Use *use, int responses)
     if (failure == EINTR) {
         if (PyErr_CheckSignals())
             return -1;
-        return AT(use->process, Process, _forked) == Py_False && number(AT(use->process, Process, _owner)) == process_id();
+        return ours(AT(use->process, Process, _forked), AT(use->process, Process, _owner));
     }
     put_ref(&AT(use->driver, Driver, idle), Py_False);
     if (failure == EAGAIN && !limited)
@@ -606,10 +607,9 @@ static int begin(Use *use, PyObject *process, double deadline)
 /* Write these messages. Returns 1, 0 if Python has to write the rest, -1 after an exception. */
 static int speak(Use *use, PyObject *const *messages, Py_ssize_t count, Py_ssize_t size, Py_ssize_t last)
 {
-    char data[STACK], *to = data;
-    PyObject *connection = use->connection, *encoder = AT(connection, ClientConnection, _encoder);
-    for (Py_ssize_t i = 0; i < count; i++)
-        to = write_frame(to, messages[i], encoder);
+    char data[STACK];
+    PyObject *connection = use->connection;
+    write_frames(data, messages, count, AT(connection, ClientConnection, _encoder));
     double now = monotonic();
     if (now >= PyFloat_AsDouble(AT(connection, ClientConnection, deadline)) && /* this message is the sign of life */
         !put_time(&AT(connection, ClientConnection, deadline), now + PyFloat_AsDouble(AT(connection, ClientConnection, _heartbeat))))
@@ -697,9 +697,7 @@ static PyObject *wait_(PyObject *Py_UNUSED(python), PyObject *const *args, Py_ss
     if (!timeout || !connection)
         return NULL;
     if (PyObject_Size(AT(connection, ClientConnection, _responses)) > 0) {
-        if (AT(args[0], Process, _user) != nobody || AT(args[0], Process, _forked) != Py_False ||
-            number(AT(args[0], Process, _owner)) != process_id() ||
-            !(entry = PyObject_CallMethodNoArgs(AT(connection, ClientConnection, _responses), n_popleft)))
+        if (!free_for_us(args[0]) || !(entry = PyObject_CallMethodNoArgs(AT(connection, ClientConnection, _responses), n_popleft)))
             return NULL;
         Py_ssize_t unread = number(AT(connection, ClientConnection, _unread)) - number(PyTuple_GET_ITEM(entry, 2));
         if (put_number(&AT(connection, ClientConnection, _unread), unread))
@@ -744,6 +742,8 @@ typedef struct {
     char *in, *out;
     Py_ssize_t size, room; /* of `out`: bytes that wait, and memory */
     int socket, ready; /* how many events the last wait returned */
+    PyObject *moment; /* the time that was put into a slot last, because several slots get the same */
+    double clocked; /* when to look at the clock again; 0 in a new one */
     int spread; /* whether an answer had effects: they may concern other clients, so Python looks at all of them before it goes on */
     Py_ssize_t folded;
 } Burst;
@@ -761,9 +761,18 @@ static PyObject *new_burst(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObje
 
 static void free_burst(PyObject *self)
 {
+    Py_XDECREF(((Burst *)self)->moment);
     PyMem_Free(((Burst *)self)->in);
     PyMem_Free(((Burst *)self)->out);
     Py_TYPE(self)->tp_free(self);
+}
+
+static int put_moment(Burst *self, PyObject **place, double now)
+{
+    if ((!self->moment || PyFloat_AS_DOUBLE(self->moment) != now) && !put_time(&self->moment, now))
+        return 0;
+    put_ref(place, self->moment);
+    return 1;
 }
 
 /* Write the answers; what the socket does not take goes into the outbox, before anything else. A failure shows again when Python
@@ -786,16 +795,16 @@ static PyObject *flush(PyObject *self, PyObject *Py_UNUSED(none))
 }
 
 /* Whether this process is a forked child of the server. Then it writes nothing. */
-static int in_child(Burst *self, PyObject *engine)
+static inline int in_child(Burst *self, PyObject *engine)
 {
-    if (AT(engine, Engine, forked) == Py_False && number(AT(engine, Engine, _owner)) == process_id())
+    if (ours(AT(engine, Engine, forked), AT(engine, Engine, _owner)))
         return 0;
     self->size = 0;
     return 1;
 }
 
 /* Write the answers. Returns whether it raised nothing. */
-static int settle(Burst *self, PyObject *engine, int *more)
+static inline int settle(Burst *self, PyObject *engine, int *more)
 {
     if (in_child(self, engine)) {
         PyErr_SetNone(ForkedError);
@@ -836,7 +845,7 @@ static int lend(Burst *self, PyObject *flusher)
     if (!self->size)
         return 0;
     if (AT(flusher, Flusher, _asleep) == Py_False)
-        return put_number(&AT(flusher, Flusher, _calls), number(AT(flusher, Flusher, _calls)) + 1) ? 1 : -1;
+        return put_next(&AT(flusher, Flusher, _calls)) ? 1 : -1;
     PyObject *lent = PyObject_CallMethodNoArgs(flusher, n_lend);
     int result = lent ? lent == Py_True : -1;
     Py_XDECREF(lent);
@@ -847,7 +856,7 @@ static int take_back(PyObject *flusher)
 {
     if (AT(flusher, Flusher, _busy) != Py_False)
         return called(PyObject_CallMethodNoArgs(flusher, n_take_back));
-    return put_number(&AT(flusher, Flusher, _calls), number(AT(flusher, Flusher, _calls)) + 1);
+    return put_next(&AT(flusher, Flusher, _calls));
 }
 
 /* Call the handler as the function in Python does. Returns NULL after an exception, and sets `failed` if it was the handler's. */
@@ -898,25 +907,23 @@ static int told(Burst *self, PyObject *loop)
 }
 
 /* Keep a plain answer: the next carry, the acknowledgement and the responses. Returns 0 if Python has to judge it. */
-static int keep(Burst *self, PyObject *core, PyObject *end, PyObject *answer, double now)
+static int keep(Burst *self, PyObject *core, PyObject *end, PyObject *given, PyObject *answer, double now)
 {
     PyObject *fold = AT(core, ServerCore, _fold), *encoder = AT(core, ServerCore, _encoder), *responses;
     if (!IS(answer, Continuation) || AT(answer, Continuation, peer) != AT(end, ServerConnection, peer) ||
-        AT(answer, Continuation, outcome) != CONTINUE || !AT(answer, Continuation, carry) || AT(answer, Continuation, _effects) != Py_None ||
+        AT(answer, Continuation, outcome) != CONTINUE || !AT(answer, Continuation, carry) || AT(answer, Continuation, _given) != given ||
         !(responses = AT(answer, Continuation, responses)) || !PyTuple_CheckExact(responses) || AT(fold, Fold, stopped) != Py_False ||
         AT(end, ServerConnection, state) != SERVER_TALKING || !is_zero(AT(AT(end, ServerConnection, outbox), Outbox, size)))
         return 0;
     Py_ssize_t count = PyTuple_GET_SIZE(responses), signal = PyBytes_GET_SIZE(ACKNOWLEDGEMENT);
     Py_ssize_t size = count ? frames_size(&PyTuple_GET_ITEM(responses, 0), count, encoder, PLAIN) : 0;
-    double timeout = PyFloat_AsDouble(AT(fold, Fold, _timeout));
+    double timeout = seconds(AT(fold, Fold, _timeout));
     if ((count && !size) || !make_room(self, signal + size) ||
         (isfinite(timeout) && !put_time(&AT(fold, Fold, deadline), now + timeout)))
         return 0;
     memcpy(self->out + self->size, PyBytes_AS_STRING(ACKNOWLEDGEMENT), (size_t)signal);
-    char *to = self->out + self->size + signal;
-    for (Py_ssize_t i = 0; i < count; i++)
-        to = write_frame(to, PyTuple_GET_ITEM(responses, i), encoder);
-    self->size = to - self->out;
+    write_frames(self->out + self->size + signal, &PyTuple_GET_ITEM(responses, 0), count, encoder);
+    self->size += signal + size;
     put_ref(&AT(fold, Fold, asked), Py_None);
     put_ref(&AT(fold, Fold, _carry), AT(answer, Continuation, carry));
     self->folded++;
@@ -929,17 +936,15 @@ static int fold_one(Burst *self, PyObject *loop, PyObject *end, const char *cont
     PyObject *engine = AT(loop, Loop, _engine), *core = AT(engine, Engine, _core), *fold = AT(core, ServerCore, _fold);
     PyObject *decoder = AT(end, ServerConnection, _decoder), *carry = Py_NewRef(AT(fold, Fold, _carry)), *answer = NULL, *pair;
     PyObject *message = new_message(AT(decoder, Decoder, _usual), content, size);
-    PyObject *continuation = message && put_number(&AT(end, ServerConnection, number), number(AT(end, ServerConnection, number)) + 1)
-                                 ? new_continuation(carry, EMPTY, CONTINUE, AT(end, ServerConnection, peer), AT(fold, Fold, _time),
-                                                    AT(end, ServerConnection, number), Py_None)
-                                 : NULL;
+    PyObject *given = message ? new_given(AT(fold, Fold, _time), &AT(end, ServerConnection, number)) : NULL;
+    PyObject *continuation = given ? new_continuation(carry, EMPTY, CONTINUE, AT(end, ServerConnection, peer), given) : NULL;
     int failed = 0, result = 0;
     if (continuation && (pair = PyTuple_Pack(2, message, continuation))) {
         put(&AT(fold, Fold, asked), pair);
         answer = asked(self, loop, message, continuation, carry, &failed);
         *now = monotonic();
     }
-    if (answer && keep(self, core, end, answer, *now)) {
+    if (answer && keep(self, core, end, given, answer, *now)) {
         result = 1;
         *more = PyObject_Size(AT(fold, Fold, waiting)) != 0; /* the flusher may have found something */
     } else if (failed) {
@@ -948,19 +953,21 @@ static int fold_one(Burst *self, PyObject *loop, PyObject *end, const char *cont
     } else if (answer) {
         PyErr_Clear(); /* of memory; Python needs less, or tells this client */
         *more = 1;
-        self->spread |= IS(answer, Continuation) && AT(answer, Continuation, _effects) != Py_None;
+        self->spread |= IS(answer, Continuation) && AT(answer, Continuation, _given) != given;
         put_ref(&AT(end, ServerConnection, waiting), Py_True);
         result = settle(self, engine, more) && called(PyObject_CallMethod(engine, "answered", "Odd", answer, *now, *now));
     }
     Py_DECREF(carry);
     Py_XDECREF(message);
+    Py_XDECREF(given);
     Py_XDECREF(continuation);
     Py_XDECREF(answer);
     return result;
 }
 
-/* Fold what a client has sent, for at most `share` seconds. Returns 1, 0 if Python has to look at the event, -1 after an exception. */
-static int serve(Burst *self, PyObject *loop, PyObject *client, double *now, double share, int *more)
+/* Fold what a client has sent to this socket, for at most `share` seconds; the socket of a client that talks is open. Returns 1, 0 if
+   Python has to look at the event, -1 after an exception. */
+static int serve(Burst *self, PyObject *loop, PyObject *client, int socket, double *now, double share, int *more)
 {
     PyObject *engine = AT(loop, Loop, _engine), *end = AT(client, ClientSocket, _end), *decoder = AT(end, ServerConnection, _decoder);
     PyObject *type, *value, *traceback;
@@ -968,11 +975,9 @@ static int serve(Burst *self, PyObject *loop, PyObject *client, double *now, dou
     Py_ssize_t size, length, had;
     PyObject *fold = AT(AT(engine, Engine, _core), ServerCore, _fold);
     int stop = 0, going = 1;
-    if (!can_fold(engine, end) || *now >= PyFloat_AsDouble(AT(fold, Fold, rings)) ||
-        (self->socket = PyObject_AsFileDescriptor(AT(client, ClientSocket, _stream))) < 0) {
-        PyErr_Clear();
+    if (!can_fold(engine, end) || *now >= seconds(AT(fold, Fold, rings)))
         return 0;
-    }
+    self->socket = socket;
     had = waiting_bytes(decoder);
     ssize_t got = recv(self->socket, self->in + had, PLAIN, MSG_DONTWAIT);
     if (got <= 0) /* Python reads again, and gets the same end or failure */
@@ -980,10 +985,10 @@ static int serve(Burst *self, PyObject *loop, PyObject *client, double *now, dou
     const char *at = self->in, *last = at + had + got;
     double until = *now + share;
     copy_waiting(decoder, self->in);
-    if (!put_time(&AT(end, ServerConnection, _since), *now))
+    if (!put_moment(self, &AT(end, ServerConnection, _since), *now))
         return -1;
     self->end = end;
-    while (!stop && going && (at == self->in || (*now < until && *now < PyFloat_AsDouble(AT(fold, Fold, rings)))) &&
+    while (!stop && going && (at == self->in || (*now < until && *now < seconds(AT(fold, Fold, rings)))) &&
            (size = plain(at, last, decoder, &content, &length))) {
         if (at == self->in) {
             drop_waiting(decoder);
@@ -1008,13 +1013,26 @@ static int serve(Burst *self, PyObject *loop, PyObject *client, double *now, dou
 
 #ifdef __linux__
 /* Note that the time since the sockets were read is over, for which nobody is late; as `ServerCore.turn` does. */
-static int account(PyObject *engine, double heard, double now)
+static int account(Burst *self, PyObject *engine, double heard, double now)
 {
     PyObject *core = AT(engine, Engine, _core), *shared = AT(core, ServerCore, shared);
-    double from = PyFloat_AsDouble(AT(core, ServerCore, _accounted));
+    double from = seconds(AT(core, ServerCore, _accounted));
     put_ref(&AT(engine, Engine, _rotated), ZERO);
-    return put_time(&AT(engine, Engine, _heard), heard) && put_time(&AT(core, ServerCore, _accounted), now) &&
-           put_time(&AT(shared, Shared, paused), PyFloat_AsDouble(AT(shared, Shared, paused)) + fmax(0.0, now - from));
+    return put_moment(self, &AT(engine, Engine, _heard), heard) && put_moment(self, &AT(core, ServerCore, _accounted), now) &&
+           put_time(&AT(shared, Shared, paused), seconds(AT(shared, Shared, paused)) + fmax(0.0, now - from));
+}
+
+/* All messages of one wait are taken at this time, which never decreases. Returns whether it raised nothing. */
+static int set_clock(Burst *self, PyObject *core, double now)
+{
+    PyObject *fold = AT(core, ServerCore, _fold);
+    if (now >= self->clocked) {
+        if (!called(PyObject_CallMethod(core, "clock", "d", epoch() - now)))
+            return 0;
+        self->clocked = now + CLOCK;
+    }
+    double time = now + seconds(AT(fold, Fold, _offset));
+    return time <= seconds(AT(fold, Fold, _time)) || put_time(&AT(fold, Fold, _time), time);
 }
 
 /* What is watched at this descriptor. */
@@ -1037,9 +1055,10 @@ static PyObject *wait_for_events(PyObject *burst, PyObject *const *args, Py_ssiz
         PyErr_SetString(PyExc_TypeError, "a loop, a descriptor, a dict and seconds are wanted");
         return NULL;
     }
+    Burst *self = (Burst *)burst;
     PyObject *loop = args[0], *engine = AT(loop, Loop, _engine), *others = PyList_New(0);
     int poller = (int)number(args[1]), ready = 0, more = 0;
-    ((Burst *)burst)->spread = 0;
+    self->spread = 0;
     double now = monotonic(), until = now + PyFloat_AsDouble(args[3]);
     while (others && !more) {
         int pause = (int)ceil(1000 * fmax(0.0, until - now)), plain = 1, known = 0;
@@ -1053,15 +1072,13 @@ static PyObject *wait_for_events(PyObject *burst, PyObject *const *args, Py_ssiz
             break;
         }
         double heard = now = monotonic(), share = fmax(SHARE, BURST / fmax(1, ready));
-        /* All messages of one wait are taken at this time, which never decreases. */
-        PyObject *fold = AT(AT(engine, Engine, _core), ServerCore, _fold);
-        double time = epoch();
-        if (time > PyFloat_AsDouble(AT(fold, Fold, _time)) && !put_time(&AT(fold, Fold, _time), time)) {
+        if (!set_clock(self, AT(engine, Engine, _core), now)) {
             Py_CLEAR(others);
             break;
         }
         more = ready <= 0 || ready == EVENTS || now >= until;
-        if (ready > 0 && !put_time(&AT(AT(engine, Engine, _core), ServerCore, _accounted), now)) /* nothing was paused during the wait */
+        /* Nothing was paused during the wait. */
+        if (ready > 0 && !put_moment(self, &AT(AT(engine, Engine, _core), ServerCore, _accounted), now))
             Py_CLEAR(others);
         for (; others && known < ready && (things[known] = watched(args[2], events[known].data.fd)); known++)
             plain = plain && IS(things[known], ClientSocket) && events[known].events == EPOLLIN &&
@@ -1070,7 +1087,8 @@ static PyObject *wait_for_events(PyObject *burst, PyObject *const *args, Py_ssiz
             Py_CLEAR(others);
         /* Python handles what is not plain before anything is folded: it accepts clients, and sees signals. */
         for (int i = 0; i < known; i++) {
-            int served = plain && others && !((Burst *)burst)->spread ? serve((Burst *)burst, loop, things[i], &now, share, &more) : 0;
+            int fast = plain && others && !self->spread;
+            int served = fast ? serve(self, loop, things[i], events[i].data.fd, &now, share, &more) : 0;
             if (!served && others) {
                 PyObject *other = Py_BuildValue("(OI)", things[i], events[i].events);
                 more = 1;
@@ -1082,12 +1100,12 @@ static PyObject *wait_for_events(PyObject *burst, PyObject *const *args, Py_ssiz
                 Py_CLEAR(others);
             Py_DECREF(things[i]);
         }
-        if (others && ready > 0 && ready < EVENTS && !account(engine, heard, now))
+        if (others && ready > 0 && ready < EVENTS && !account(self, engine, heard, now))
             Py_CLEAR(others);
     }
     if (!others)
-        ((Burst *)burst)->size = 0;
-    ((Burst *)burst)->ready = ready < 0 ? 0 : ready;
+        self->size = 0;
+    self->ready = ready < 0 ? 0 : ready;
     return others;
 }
 #endif

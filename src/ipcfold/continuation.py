@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from enum import Enum
-from typing import Generic, TypeAlias, TypeVar, final
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, final
 
 import attrs
 
 from ipcfold.accelerator import accelerate
 from ipcfold.message import Message
 from ipcfold.peer import NOBODY, Peer
+
+if TYPE_CHECKING:
+    from ipcfold.effects import Effect, Effects, Ticket  # a twelfth of the time to import this library, and clients use none
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -27,120 +30,15 @@ class Outcome(Enum):
     """Ask every client to close; the server returns the carry."""
 
 
-@final
-@attrs.frozen
-class Came:
-    """A message of this client came, at that time in seconds since the epoch."""
+Given: TypeAlias = tuple[float, int, "Effects[Effect] | None"]
+"""What a continuation has in addition to what each message needs: the time, the number of the message, the effects.
 
-    now: float
-    peer: Peer
-    message: Message
+It is one value, because most handlers only pass it on, and each slot of a continuation costs every message.
+"""
 
 
 @final
-@attrs.frozen
-class Left:
-    """This client left, at that time in seconds since the epoch."""
-
-    now: float
-    peer: Peer
-
-
-@final
-@attrs.frozen
-class Woken:
-    """An alarm rang, at that time in seconds since the epoch."""
-
-    now: float
-
-
-Input: TypeAlias = Message | Came | Left | Woken
-"""What a server folds. A plain message is one of a client that is not named, at a time that nobody noted."""
-
-
-@final
-@attrs.frozen
-class Wake:
-    """Call `woken` at this time, in seconds since the epoch; `None`: never."""
-
-    at: float | None
-
-
-@final
-@attrs.frozen
-class Ticket:
-    """A message whose answer comes later: its client, and its number on that connection. It may stand in the carry."""
-
-    peer: Peer
-    number: int
-
-
-@final
-@attrs.frozen
-class Defer:
-    """The answer comes later."""
-
-
-@final
-@attrs.frozen
-class Tell:
-    """Send messages to a client that has not asked for them. The answer has `after` responses before them."""
-
-    peer: Peer
-    messages: tuple[Message, ...]
-    after: int = 0
-
-
-@final
-@attrs.frozen
-class Answer:
-    """Send the answer that was left open. The answer at hand has `after` responses before it."""
-
-    ticket: Ticket
-    messages: tuple[Message, ...]
-    after: int = 0
-
-
-@final
-@attrs.frozen
-class Rescued:
-    """The handler raised this, and a combinator made it this answer. It sends nothing; an observer finds it in `Folded.effects`."""
-
-    error: Exception
-
-
-Effect: TypeAlias = Wake | Defer | Tell | Answer | Rescued
-"""What an answer asks for in addition to responses."""
-
-
-@final
-@attrs.frozen(eq=False, repr=False)
-class Effects(Generic[T]):
-    """The effects of an answer: the last one, after those before it. So thousands of them are not copied at each call."""
-
-    before: Effects[T] | None
-    last: T
-
-    def __iter__(self) -> Iterator[T]:
-        found: list[T] = []
-        each: Effects[T] | None = self
-        while each is not None:
-            found.append(each.last)
-            each = each.before
-        return reversed(found)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Effects) and tuple(self) == tuple(other)
-
-    def __hash__(self) -> int:
-        return hash(tuple(self))
-
-    def __repr__(self) -> str:
-        return repr(tuple(self))
-
-
-@final
-@attrs.frozen
+@attrs.frozen(init=False, repr=False)
 class Continuation(Generic[C]):
     """The answer to one message. It is immutable: each method returns a new one, so that calls can be chained.
 
@@ -155,11 +53,7 @@ class Continuation(Generic[C]):
     responses: tuple[Message, ...] = ()
     outcome: Outcome = Outcome.CONTINUE
     peer: Peer = NOBODY
-    now: float = 0.0
-    """When the server took the message, in seconds since the epoch. It never decreases within a server."""
-    number: int = 0
-    """The number of the message on its connection; 1 is the first. It is 0 where there is no message."""
-    _effects: Effects[Effect] | None = None
+    _given: Given = (0.0, 0, None)
 
     def __init__(
         self,
@@ -170,25 +64,40 @@ class Continuation(Generic[C]):
         now: float = 0.0,
         number: int = 0,
         effects: Effects[Effect] | None = None,
+        *,
+        given: Given | None = None,
     ) -> None:
-        # Written by hand for speed, as with `Message`. Each message needs two of these.
+        """`given` replaces `now`, `number` and `effects`, so that `attrs.evolve` works."""
         _set_carry(self, carry)
         _set_responses(self, responses)
         _set_outcome(self, outcome)
         _set_peer(self, peer)
-        _set_now(self, now)
-        _set_number(self, number)
-        _set_effects(self, effects)
+        _set_given(self, (now, number, effects) if given is None else given)
+
+    def __repr__(self) -> str:
+        answer = f"carry={self.carry!r}, responses={self.responses!r}, outcome={self.outcome!r}, peer={self.peer!r}"
+        return f"Continuation({answer}, now={self.now!r}, number={self.number!r}, effects={self._given[2]!r})"
+
+    @property
+    def now(self) -> float:
+        """When the server took the message, in seconds since the epoch. It never decreases within a server."""
+        return self._given[0]
+
+    @property
+    def number(self) -> int:
+        """The number of the message on its connection; 1 is the first. It is 0 where there is no message."""
+        return self._given[1]
 
     @property
     def effects(self) -> tuple[Effect, ...]:
         """What the answer asks for in addition to responses, in order."""
-        return () if self._effects is None else tuple(self._effects)
+        effects = self._given[2]
+        return () if effects is None else tuple(effects)
 
     @accelerate("respond")
     def respond(self, carry: C, *messages: Message) -> Continuation[C]:
         """Send these messages to the client, after the earlier responses."""
-        return Continuation(carry, self.responses + messages, self.outcome, self.peer, self.now, self.number, self._effects)
+        return continued(carry, self.responses + messages, self.outcome, self.peer, self._given)
 
     def continue_(self, carry: C) -> Continuation[C]:
         """Continue; the client gets the acknowledgement and the earlier responses."""
@@ -205,13 +114,17 @@ class Continuation(Generic[C]):
     @property
     def ticket(self) -> Ticket:
         """What `answer` needs later, if this message is deferred."""
-        return Ticket(self.peer, self.number)
+        from ipcfold.effects import Ticket  # noqa: PLC0415 - see above
+
+        return Ticket(self.peer, self.number, self.now)
 
     def tell(self, carry: C, peer: Peer, *messages: Message) -> Continuation[C]:
         """Send these messages to another client, which has not asked for them. If it is gone, they are dropped, and `left` tells so.
 
-        A client with more than `limits.unsent` bytes that it has not read gets no more: the server ends its connection.
+        A client with more than `limits.unsent` bytes of these that it has not read gets no more: the server ends its connection.
         """
+        from ipcfold.effects import Tell  # noqa: PLC0415 - see above
+
         return self._with(carry, Tell(peer, messages, len(self.responses)))
 
     def defer(self, carry: C) -> Continuation[C]:
@@ -219,6 +132,8 @@ class Continuation(Generic[C]):
 
         Keep `ticket` in the carry, and give it to `answer` later.
         """
+        from ipcfold.effects import Defer  # noqa: PLC0415 - see above
+
         return self._with(carry, Defer())
 
     def answer(self, carry: C, ticket: Ticket, *messages: Message) -> Continuation[C]:
@@ -226,6 +141,8 @@ class Continuation(Generic[C]):
 
         A ticket is answered once.
         """
+        from ipcfold.effects import Answer  # noqa: PLC0415 - see above
+
         return self._with(carry, Answer(ticket, messages, len(self.responses)))
 
     def wake(self, carry: C, at: float | None) -> Continuation[C]:
@@ -234,6 +151,8 @@ class Continuation(Generic[C]):
         >>> Continuation(0, now=5.0).wake(1, 5.0 + 30.0).effects
         (Wake(at=35.0),)
         """
+        from ipcfold.effects import Wake  # noqa: PLC0415 - see above
+
         return self._with(carry, Wake(at))
 
     def carrying(self, carry: T) -> Continuation[T]:
@@ -242,27 +161,42 @@ class Continuation(Generic[C]):
         >>> Continuation(0).respond(1, Message.text("one")).carrying("text").carry
         'text'
         """
-        return Continuation(carry, self.responses, self.outcome, self.peer, self.now, self.number, self._effects)
+        return continued(carry, self.responses, self.outcome, self.peer, self._given)
 
     def rescued(self, carry: C, error: Exception) -> Continuation[C]:
         """Note that the handler raised this. It sends nothing, and an observer is told."""
+        from ipcfold.effects import Rescued  # noqa: PLC0415 - see above
+
         return self._with(carry, Rescued(error))
 
     def _ending(self, carry: C, outcome: Outcome) -> Continuation[C]:
-        return Continuation(carry, self.responses, outcome, self.peer, self.now, self.number, self._effects)
+        return continued(carry, self.responses, outcome, self.peer, self._given)
 
     def _with(self, carry: C, effect: Effect) -> Continuation[C]:
-        effects = Effects(self._effects, effect)
-        return Continuation(carry, self.responses, self.outcome, self.peer, self.now, self.number, effects)
+        from ipcfold.effects import Effects  # noqa: PLC0415 - see above
+
+        now, number, effects = self._given
+        return continued(carry, self.responses, self.outcome, self.peer, (now, number, Effects(effects, effect)))
 
 
 _set_carry = vars(Continuation)["carry"].__set__
 _set_responses = vars(Continuation)["responses"].__set__
 _set_outcome = vars(Continuation)["outcome"].__set__
 _set_peer = vars(Continuation)["peer"].__set__
-_set_now = vars(Continuation)["now"].__set__
-_set_number = vars(Continuation)["number"].__set__
-_set_effects = vars(Continuation)["_effects"].__set__
+_set_given = vars(Continuation)["_given"].__set__
+_new = object.__new__
+
+
+def continued(carry: C, responses: tuple[Message, ...], outcome: Outcome, peer: Peer, given: Given) -> Continuation[C]:
+    """A continuation. Each message needs two of them, and to call the class costs more."""
+    made: Continuation[C] = _new(Continuation)
+    _set_carry(made, carry)
+    _set_responses(made, responses)
+    _set_outcome(made, outcome)
+    _set_peer(made, peer)
+    _set_given(made, given)
+    return made
+
 
 Handler: TypeAlias = Callable[[Message, Continuation[C], C], Continuation[C]]
 """The function that a server folds over the messages: `(message, continuation, carry) -> continuation`."""

@@ -12,7 +12,8 @@ from typing import TypeAlias, final
 
 import attrs
 
-from ipcfold.continuation import Effect, Outcome
+from ipcfold.continuation import Outcome
+from ipcfold.effects import Effect
 from ipcfold.message import Message
 from ipcfold.peer import Name, Peer
 

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Generic, TypeAlias, TypeVar, final
+from typing import Generic, Protocol, TypeAlias, TypeVar, final
 
 import attrs
 
@@ -23,7 +23,37 @@ __all__ = ["Remembered", "once", "rescue", "route"]
 
 C = TypeVar("C")
 
+F = TypeVar("F", bound=Callable[..., object])
+
 _Key: TypeAlias = tuple[int, str]
+
+
+class Shows(Protocol):
+    """Shows the values of messages, as a codec does."""
+
+    def shown(self, message: Message, /) -> str | None:
+        """The text of the value; `None` for a message of another codec."""
+
+
+@final
+@attrs.frozen
+class Shown:
+    """How to show the messages of a handler: those that it is asked, and those that it sends."""
+
+    asked: tuple[Shows, ...] = ()
+    sent: tuple[Shows, ...] = ()
+
+    @classmethod
+    def of(cls, *functions: object) -> Shown:
+        """How these functions of a server say that their messages are shown."""
+        each = [found for function in functions if isinstance(found := getattr(function, "shown", None), cls)]
+        return cls(tuple(codec for one in each for codec in one.asked), tuple(codec for one in each for codec in one.sent))
+
+
+def showing(function: F, shown: Shown) -> F:
+    """The same function, which says how to show its messages. Transcripts of `ipcfold.testing` use it."""
+    vars(function)["shown"] = shown
+    return function
 
 
 def rescue(handler: Handler[C], answer: Callable[[Exception], Message] | Message) -> Handler[C]:
@@ -40,7 +70,7 @@ def rescue(handler: Handler[C], answer: Callable[[Exception], Message] | Message
             said = answer if isinstance(answer, Message) else answer(error)
             return continuation.respond(carry, said).rescued(carry, error)
 
-    return rescued
+    return showing(rescued, Shown.of(handler))
 
 
 @final
@@ -84,7 +114,7 @@ def once(handler: Handler[C], remember: int = 1000) -> Handler[Remembered[C]]:
                 del responses[next(iter(responses))]
         return answer.carrying(Remembered(answer.carry, responses))
 
-    return folded_once
+    return showing(folded_once, Shown.of(handler))
 
 
 def route(handlers: Mapping[str | MediaType, Handler[C]], otherwise: Handler[C]) -> Handler[C]:
@@ -118,4 +148,4 @@ def route(handlers: Mapping[str | MediaType, Handler[C]], otherwise: Handler[C])
             chosen = kinds.get((media_type.type, media_type.subtype), otherwise)
         return chosen(message, continuation, carry)
 
-    return routed
+    return showing(routed, Shown.of(*exact.values(), *kinds.values(), otherwise))

@@ -34,8 +34,8 @@ class Limits:
       a client may stop in a debugger for a while.
     - `drain`: how long an end that asked to close waits for the confirmation. Default 1 s: a client that computes cannot
       confirm, and must not delay the end of a server.
-    - `unsent`: how many unsent bytes a peer may have before the server stops reading from it, and before it gets no more messages
-      that it did not ask for: then the server ends its connection. A late answer may wait behind `message` bytes more.
+    - `unsent`: how many unsent bytes a peer may have before the server stops reading from it. It may have as many of messages that
+      it did not ask for: then the server ends its connection at the next one. A late answer may wait behind `message` bytes more.
       Default 1 MiB: this is several times the kernel's buffer, so a peer that reads never has to wait.
     - `unread`: how many bytes of unread responses a client keeps, media types included. Default 128 MiB: two of the
       largest messages.

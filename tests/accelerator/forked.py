@@ -35,13 +35,14 @@ def main(directory: str, verb: str) -> None:
     owner = os.getpid()
     handled, handle = os.pipe()
     ready = False
-    children = list[int]()
 
     def fork(*_: object) -> None:
-        if ready and not children:
-            children.append(ctypes.PyDLL(None).fork())
+        nonlocal ready
+        if ready:
+            ready = False  # before the fork, which may take until the next signal
+            child = ctypes.PyDLL(None).fork()
             if os.getpid() == owner:
-                os.waitpid(children[0], 0)
+                os.waitpid(child, 0)
                 os.write(handle, b"1")
 
     signal.signal(signal.SIGUSR1, fork)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -24,10 +25,12 @@ from tests.accelerator.builds import LIMITS, Build
 
 pytestmark = pytest.mark.skipif(not accelerated, reason="the accelerator is not built, so there is nothing to compare")
 
+_ANSWERED: Final = st.sampled_from([b"", b"e", b"n", b"m", b"t", b"u", b"g", b"d", b"v", b"e" * 3000]) | st.binary(max_size=40).map(
+    lambda content: b"e" + content
+)
 _CONTENTS: Final = (
-    st.sampled_from(
-        [b"", b"e", b"n", b"m", b"t", b"u", b"g", b"d", b"v", b"x" * 3000, b"innmind/ipc:heartbeats", *(each.content for each in Signal)]
-    )
+    _ANSWERED
+    | st.sampled_from([b"innmind/ipc:heartbeats", *(each.content for each in Signal)])
     | st.binary(max_size=40)
     | st.integers(16_000, 70_000).map(lambda size: b"e" * size)
 )
@@ -48,6 +51,9 @@ _BROKEN: Final = (
 )
 _WRONG: Final = Limits(unread=2.0**17)  # type: ignore[arg-type]  # nothing refuses it at run time
 _STREAMS: Final = st.lists(st.integers(0, 19).flatmap(lambda odd: _FRAMES if odd else _BROKEN), max_size=12).map(b"".join)
+_TALK: Final = _ANSWERED.map(lambda content: encode(Message(TEXT_PLAIN, content)))
+_REQUESTS: Final = st.lists(st.integers(0, 19).flatmap(lambda odd: _TALK if odd else _FRAMES | _BROKEN), max_size=12).map(b"".join)
+"""What clients send. Most of it ends neither the connection nor the server, since nothing is compared after that."""
 
 
 @given(st.lists(_CONTENTS.map(lambda content: Message(TEXT_PLAIN, content)) | messages(), max_size=6))
@@ -107,19 +113,28 @@ def test_both_clients_take_the_same(stream: bytes, cuts: list[int], sent: int, d
 
 
 class Servers(RuleBasedStateMachine):
-    """Two servers with the same clients, which send the same bytes."""
+    """Two servers with the same clients, which send the same bytes. Others follow them when they have ended."""
 
     def __init__(self) -> None:
         super().__init__()
         self._directory = tempfile.TemporaryDirectory()
-        self._builds = [Build(_made(Path(self._directory.name) / kind), accelerate=kind == "fast") for kind in ("fast", "python")]
+        self._builds: list[Build] = []
         self._clients: list[bool] = []  # whether a client still writes
 
     @initialize()
     def start(self) -> None:
+        directory = _made(Path(self._directory.name) / "servers")
+        self._builds = [Build(_made(directory / kind), accelerate=kind == "fast") for kind in ("fast", "python")]
+        self._clients = []
         self.connect()
 
-    @precondition(lambda self: len(self._clients) < 3)
+    @precondition(lambda self: self._builds[0].engine.over)
+    @rule()
+    def start_again(self) -> None:
+        self._close()
+        self.start()
+
+    @precondition(lambda self: sum(self._clients) < 3)
     @rule()
     def connect(self) -> None:
         connected = {build.connect() for build in self._builds}
@@ -129,23 +144,38 @@ class Servers(RuleBasedStateMachine):
             self._same()
             self._send(len(self._clients) - 1, Signal.START_OK.frame)
 
-    @rule(data=_STREAMS, cuts=st.lists(st.integers(0, 300), max_size=6), client=st.integers(0, 2))
+    @precondition(lambda self: any(self._clients))
+    @rule(data=_REQUESTS, cuts=st.lists(st.integers(0, 300), max_size=6), client=st.integers(0, 2))
     def send(self, data: bytes, cuts: list[int], client: int) -> None:
+        number = self._writing(client)
         for piece in _cut(data, cuts):
-            self._send(client % len(self._clients), piece)
+            self._send(number, piece)
 
-    @rule(contents=st.lists(_CONTENTS, min_size=1, max_size=60), client=st.integers(0, 2))
+    @precondition(lambda self: any(self._clients))
+    @rule(contents=st.lists(_ANSWERED, min_size=1, max_size=60), client=st.integers(0, 2))
     def talk(self, contents: list[bytes], client: int) -> None:
-        self._send(client % len(self._clients), b"".join(encode(Message(TEXT_PLAIN, content)) for content in contents))
+        """Send nothing that ends the connection, so that the accelerator folds most of it."""
+        self._send(self._writing(client), _joined(contents))
 
+    @precondition(lambda self: sum(self._clients) > 1)
     @rule(client=st.integers(0, 2))
     def leave(self, client: int) -> None:
-        client %= len(self._clients)
-        if self._clients[client]:
-            self._clients[client] = False
-            for build in self._builds:
-                build.leave(client)
-            self._same()
+        number = self._writing(client)
+        self._clients[number] = False
+        for build in self._builds:
+            build.leave(number)
+        self._same()
+
+    @precondition(lambda self: not self._builds[0].core.accepting and any(self._clients))
+    @rule()
+    def all_leave(self) -> None:
+        while any(self._clients):
+            self.leave(0)
+
+    def _writing(self, client: int) -> int:
+        """One of the clients that still write."""
+        writing = [number for number, writes in enumerate(self._clients) if writes]
+        return writing[client % len(writing)]
 
     def _send(self, client: int, data: bytes) -> None:
         if self._clients[client]:
@@ -160,9 +190,13 @@ class Servers(RuleBasedStateMachine):
         assert self._builds[0].facts() == self._builds[1].facts()
         assert _comparable(self._builds[0].result()) == _comparable(self._builds[1].result())
 
-    def teardown(self) -> None:
+    def _close(self) -> None:
         for build in self._builds:
             build.close()
+        shutil.rmtree(Path(self._directory.name) / "servers")
+
+    def teardown(self) -> None:
+        self._close()
         self._directory.cleanup()
 
 
@@ -198,6 +232,10 @@ def _facts(connection: ClientConnection) -> object:
     waiting = decoder._data[decoder._at :]  # noqa: SLF001 - as above
     large = None if decoder.large is None else (decoder.large.have, decoder.large.missing)
     return own, bytes(connection.outbox.head()), waiting, decoder.buffered, large
+
+
+def _joined(contents: list[bytes]) -> bytes:
+    return b"".join(encode(Message(TEXT_PLAIN, content)) for content in contents)
 
 
 def _comparable(result: Result[int, HandlerFailed[int]]) -> object:

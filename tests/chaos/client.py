@@ -6,6 +6,7 @@ processes interrupt its system calls all the time. It fails with a traceback if 
 
 import signal
 import sys
+from collections import Counter
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -15,10 +16,19 @@ from typing import Final, final
 from returns.result import Failure, Success
 
 from ipcfold import IPC, Message, Process, cases
-from ipcfold.errors import ConnectionClosed, ConnectionLost, ConnectionRefused, NoServer, TimedOut, Unacknowledged, UnreadExceeded
+from ipcfold.errors import (
+    ConnectionClosed,
+    ConnectionDropped,
+    ConnectionLost,
+    ConnectionRefused,
+    NoServer,
+    TimedOut,
+    Unacknowledged,
+    UnreadExceeded,
+)
 from tests.chaos.ledger import SUCCESS
 from tests.chaos.log import ClientLog
-from tests.chaos.note import Note, Writer
+from tests.chaos.note import Deed, Note, Writer
 from tests.chaos.settings import LIMITS
 from tests.shells.support import NAME, PATIENCE
 
@@ -41,6 +51,9 @@ class RandomClient:
         self._owed = 0  # The number of unread responses of this connection.
         self._surely = True  # Whether that number is exact. Otherwise there may be fewer.
         self._read_last = 0  # the number of the message whose response `wait` gave last
+        self._late = Counter[int]()  # the unread responses to each deferred message
+        self._subscriber = False
+        self._published: int | None = None  # as far as `wait` has told
         self.ending = False
 
     def run(self) -> None:
@@ -56,6 +69,8 @@ class RandomClient:
     def _talk(self, process: Process) -> None:
         self._writer.connection += 1
         self._owed, self._surely, self._read_last = 0, True, 0
+        self._late.clear()
+        self._subscriber, self._published = False, None
         doings = self._random.choices((self._send, self._ask, self._read, self._collect), (6, 2, 2, 1), k=self._random.randint(1, 100))
         for do in doings:
             do(process)
@@ -69,7 +84,7 @@ class RandomClient:
 
     def _send(self, process: Process) -> None:
         notes = [self._writer.note() for _ in range(self._random.choice((1, 1, 2, 5, 10, 20, 50)))]
-        messages = [self._writer.message(note) for note in notes]
+        messages = [self._message(note) for note in notes]
         self._log.attempt(notes[0].connection, notes[0].number, len(notes))
         match cases(process.send(*messages)):
             case Success():
@@ -79,23 +94,29 @@ class RandomClient:
             case Failure(error):
                 self._know(notes, 0, type(error).__name__)
 
+    def _message(self, note: Note) -> Message:
+        self._subscriber = self._subscriber or note.deed == Deed.SUBSCRIBE
+        return self._writer.message(note)
+
     def _ask(self, process: Process) -> None:
         timeout = self._random.choice((None, 0.0, 0.001, PATIENCE))
         note = self._writer.note(responses=self._random.randint(0 if timeout is not None and timeout < PATIENCE else 1, 2))
         self._log.attempt(note.connection, note.number, 1)
-        match cases(process.ask(self._writer.message(note), timeout)):
+        match cases(process.ask(self._message(note), timeout)):
             case Success(response):
-                self._know([note], 1, SUCCESS)
+                self._know([note], 1, SUCCESS, asked=True)
                 self._took(response, note.number, note.number)
             case Failure(Unacknowledged(acknowledged=acknowledged, reason=reason)):
-                self._know([note], acknowledged, type(reason).__name__)
+                self._know([note], acknowledged, type(reason).__name__, asked=True)
             case Failure(TimedOut(acknowledged=acknowledged) as late):
-                self._know([note], acknowledged, type(late).__name__)
+                self._know([note], acknowledged, type(late).__name__, asked=True)
                 self._owed += note.responses * (1 - acknowledged) - min(1, note.responses)
                 self._surely = self._surely and acknowledged == 1
-            case Failure(ConnectionClosed() | ConnectionLost() | UnreadExceeded() as ended):
-                self._know([note], 1, type(ended).__name__)
-                if isinstance(ended, ConnectionClosed) and note.responses:
+            case Failure(ConnectionClosed() | ConnectionLost() | ConnectionDropped() | UnreadExceeded() as ended):
+                self._know([note], 1, type(ended).__name__, asked=True)
+                if note.deed == Deed.DEFER:
+                    self._owed -= note.responses  # The server ended before it answered.
+                elif isinstance(ended, ConnectionClosed) and note.responses:
                     raise BrokenPromiseError(f"{note} was folded, and closed without its response")
             case Failure(error):
                 self._know([note], 0, type(error).__name__)
@@ -107,22 +128,42 @@ class RandomClient:
 
     def _collect(self, process: Process) -> None:
         """Read all responses that must come."""
-        while self._owed and self._took_next(process, PATIENCE):
+        while (self._owed or self._late) and self._took_next(process, PATIENCE):
             pass
 
     def _took_next(self, process: Process, timeout: float) -> bool:
         match cases(process.wait(timeout)):
             case Success(response):
-                self._read_last = self._took(response, self._read_last, self._writer.written)
+                self._took_in_order(response)
                 return True
             case Failure(TimedOut()) if not timeout:
                 return False
-            case Failure(ConnectionLost() | UnreadExceeded()):
+            case Failure(ConnectionLost() | ConnectionDropped() | UnreadExceeded()):
                 return False
             case Failure(ConnectionClosed()) if not (self._owed and self._surely):
                 return False
             case Failure(error):
-                raise BrokenPromiseError(f"{self._owed} responses are still to come, and then: {error}")
+                raise BrokenPromiseError(f"{self._owed} responses and {self._late} are still to come, and then: {error}")
+
+    def _took_in_order(self, response: Message) -> None:
+        """Check what `wait` gave. Nothing that the client was told before it is missing."""
+        note = Note.of(response)
+        if note is None:
+            raise BrokenPromiseError(f"a message that is not whole: {response}")
+        told = note.deed == Deed.TOLD
+        if note.published:
+            due = None if self._published is None else self._published + told
+            if not self._subscriber or due not in {None, note.published}:
+                raise BrokenPromiseError(f"{note} came where publication {due} was due, or nothing")
+            self._published = note.published
+        if told:
+            return
+        if note.deed != Deed.DEFER:
+            self._read_last = self._took(response, self._read_last, self._writer.written)
+            return
+        if not self._writer.wrote(note) or not self._late[note.number]:
+            raise BrokenPromiseError(f"an answer that nobody waits for: {note}")
+        self._late -= Counter([note.number])
 
     def _took(self, response: Message, least: int, most: int) -> int:
         """The number of the message that this responds to. It must be from `least` to `most`."""
@@ -134,9 +175,13 @@ class RandomClient:
         self._owed -= 1
         return note.number
 
-    def _know(self, notes: list[Note], acknowledged: int, reason: str) -> None:
+    def _know(self, notes: list[Note], acknowledged: int, reason: str, *, asked: bool = False) -> None:
         self._log.known(acknowledged, reason)
-        self._owed += sum(note.responses for note in islice(notes, acknowledged))
+        for note in islice(notes, acknowledged):
+            if note.deed == Deed.DEFER and not asked:
+                self._late[note.number] = note.responses
+            else:
+                self._owed += note.responses
 
 
 def main(directory: str, log: str, number: str, incarnation: str, seed: str) -> None:

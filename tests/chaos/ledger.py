@@ -5,7 +5,7 @@ attempts say how long the prefix must be:
 
 - After a success, the server folded all messages.
 - After an orderly end, it folded exactly the acknowledged ones.
-- After a cut wire, it folded at least those. Further acknowledgements may be lost with the wire.
+- After a cut wire, or if the server dropped the client, it folded at least those. Further acknowledgements may be lost with the wire.
 - After a kill, it may have folded any number.
 """
 
@@ -17,7 +17,7 @@ import attrs
 
 SUCCESS: Final = "Success"
 _EXACT: Final = frozenset({SUCCESS, "ConnectionClosed"})
-_AT_LEAST: Final = frozenset({"ConnectionLost", "UnreadExceeded", "TimedOut"})
+_AT_LEAST: Final = frozenset({"ConnectionLost", "ConnectionDropped", "UnreadExceeded", "TimedOut"})
 _GOES_ON: Final = frozenset({SUCCESS, "TimedOut"})
 
 Key: TypeAlias = str

@@ -116,8 +116,13 @@ class Monkey:
         self.figures += self._processes.figures
         self.violations += self._processes.failures
         logs = {path.stem: log.read(path) for path in self._place.glob("*.log")}
-        carry = json.loads(self._processes.result.read_text())["carry"] if self._processes.result.exists() else {"oddities": [], "runs": {}}
+        carry = (
+            json.loads(self._processes.result.read_text())["carry"]
+            if self._processes.result.exists()
+            else {"oddities": [], "runs": {}, "counts": {}}
+        )
         folded = {key: [Run(*run) for run in runs] for key, runs in carry["runs"].items()}
+        self.figures.update(carry["counts"])
         self.violations += [f"the server got {oddity}" for oddity in carry["oddities"]]
         self.violations += violations(logs, folded)
         self.figures["violations"] = len(self.violations)

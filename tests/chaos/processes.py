@@ -104,7 +104,7 @@ class Processes:
         self._others[program] = ChaosProcess(self._place / f"{program}.errors", program, *map(str, arguments))
 
     def _start_server(self) -> None:
-        self._start("server", self.whole, self.result, self._progress)
+        self._start("server", self.whole, self.result, self._progress, self._seed)
         IPC(self.whole).wait(NAME, PATIENCE).map(lambda process: process.close())  # The server is ready for signals once it listens.
 
     def _start_client(self, number: int) -> None:

@@ -10,6 +10,7 @@ WANTED = {
     "attempts: ConnectionClosed", "attempts: ConnectionLost", "attempts: Success", "attempts: TimedOut", "attempts: UnreadExceeded",
     "attempts: no outcome, killed", "messages acknowledged with success", "clients killed", "clients stopped", "servers stopped",
     "servers ended and started again", "continued", "signals that the server counted", "signals sent to clients",
+    "messages published", "messages told", "answers that came late", "alarms", "departures folded",
     "connections closed", "connections cut mid-frame", "connections half closed", "connections reset", "hostile connections",
 }  # fmt: skip
 

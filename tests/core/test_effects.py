@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from returns.result import Failure, Success
 
 from ipcfold import ConnectionLost, Continuation, HandlerFailed, Limits, MediaType, Message, Name, Peer, ReservedMessage, fold
-from ipcfold.continuation import Answer, Came, Defer, Effects, Input, Left, Tell, Ticket
 from ipcfold.core.client_connection import ClientConnection
 from ipcfold.core.server import ServerCore
 from ipcfold.core.server_connection import ServerConnection
 from ipcfold.core.verbs import Verbs
 from ipcfold.core.wire import MARK, Broken, Decoder, Encoder, RefusedError, Signal, encode, unmarked
+from ipcfold.effects import Answer, Defer, Effects, Tell, Ticket
 from ipcfold.events import Departure, Disconnected, Ending
+from ipcfold.inputs import Came, Input, Left
 from ipcfold.testing import Connect, Hold, Kill, Release, Send, Step, media_types, messages, scripts, simulate
 
 ANN, BOB = Peer(1, 10), Peer(2, 20)
@@ -168,6 +169,10 @@ WRONG: dict[str, tuple[Callable[[Continuation[int]], Continuation[int]], str]] =
     "answering before deferring": (lambda given: given.answer(1, KEPT, ONE).defer(1), "is not open"),
     "answering a ticket of another server": (lambda given: given.answer(1, Ticket(BOB, 1), ONE), "is no client of this server"),
     "an effect of another kind": (lambda given: Continuation(1, peer=given.peer, effects=Effects(None, "x")), "effects must be what"),  # type: ignore[arg-type]  # so
+    "answering a ticket of a server before this one, whose client had the same number": (
+        lambda given: given.defer(1).answer(1, Ticket(ANN, 1, taken=-1.0), ONE),
+        "is not open",
+    ),
     "answering no ticket": (lambda given: given.answer(1, 1, ONE), "only a Ticket can be answered, not int"),  # type: ignore[arg-type]  # so
 }
 
@@ -340,6 +345,26 @@ def test_what_a_client_is_told_after_its_connection_has_ended_is_dropped() -> No
     core.disconnect(ends[1])
     core.answered(asked[1].tell(1, BOB, TWO), 0.0, 0.0)
     assert core.result() == Success(1)
+
+
+def test_a_client_that_waits_for_a_large_response_is_told_more_meanwhile() -> None:
+    core = ServerCore(0, name=Name("server"), heartbeat=1.0, limits=Limits(unsent=1000), timeout=None, now=0.0)
+    ends = [core.connect(peer, 0.0) for peer in (ANN, BOB)]
+    for end in ends:
+        assert end is not None
+        end.receive(Signal.START_OK.frame + encode(ONE) * 100, 0.0)
+    large, told, ann = Message.octets(b"x" * 5000), 0, ends[0]
+    assert ann is not None
+    asked = core.turn(0.0, 0.0)[0]
+    while ann.hearing:  # she never reads
+        assert asked is not None
+        given = asked[1]
+        answer = given.respond(0, large) if given.peer == ANN else given.tell(0, ANN, TWO, TWO)
+        told += given.peer == BOB
+        asked = core.answered(answer, 0.0, 0.0) or core.turn(0.0, 0.0)[0]
+    size = len(b"".join(Encoder(Limits()).marked([TWO, TWO], 0)))
+    assert ann.fault == f"it has not read {(told - 1) * size} bytes of what it was told (limits.unsent)"
+    assert 1000 < (told - 1) * size <= 1000 + size
 
 
 def test_the_effects_of_an_answer_are_in_order() -> None:

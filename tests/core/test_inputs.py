@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from returns.result import Failure, Success
 
 from ipcfold import Continuation, HandlerFailed, Message, Outcome, Peer, fold
-from ipcfold.continuation import Came, Input, Left, Wake, Woken
+from ipcfold.effects import Wake
 from ipcfold.events import Connected, Disconnected
+from ipcfold.inputs import Came, Input, Left, Woken
 from ipcfold.testing import Elapse, Send, Shutdown, Simulation, Step, scripts, simulate
 from ipcfold.testing.script import Close, Connect, Kill
 

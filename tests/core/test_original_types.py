@@ -52,6 +52,17 @@ def test_a_type_with_one_parameter_at_most_is_written_as_the_original_reads_it(
     assert sent == frame(written, b"+")
 
 
+@given(st.sampled_from(TOP_LEVELS), subtypes(), parameters(1), st.integers(0, 2**40))
+def test_a_mark_on_a_type_with_one_parameter_at_most_is_one_more_as_the_original_writes_it(
+    kind: str, subtype: str, found: tuple[tuple[str, str], ...], number: int
+) -> None:
+    message = Message(MediaType(kind, subtype, found), b"+")
+    (plain,), (marked,) = Encoder(Limits()).encode([message]), Encoder(Limits()).marked([message], number)
+    written = plain[2:-6].decode("ascii")
+    assert ONE_PARAMETER_AT_MOST.fullmatch(written)
+    assert marked == frame(f"{written}{',' if found else ';'} ipcfold={number or 'told'}", b"+")
+
+
 def test_a_message_with_several_parameters_is_not_a_signal() -> None:
     decoder = Decoder(100)
     decoder.feed(frame("text/plain; charset=utf-8, format=flowed", Signal.CLOSE.content))

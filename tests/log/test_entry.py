@@ -22,7 +22,7 @@ ENTRIES = (
     | st.builds(Entry, st.builds(Began, TIMES) | st.builds(Adopted, TIMES) | st.builds(Ended, TIMES, st.sampled_from(Ending)))
 )
 STATES = st.builds(
-    FoldState, TIMES, st.none() | TIMES, NUMBERS, st.lists(PEERS).map(tuple), st.lists(st.builds(Ticket, PEERS, NUMBERS)).map(tuple)
+    FoldState, TIMES, st.none() | TIMES, NUMBERS, st.lists(PEERS).map(tuple), st.lists(st.builds(Ticket, PEERS, NUMBERS, TIMES)).map(tuple)
 )
 SNAPSHOTS = st.builds(Snapshot, NUMBERS, messages(), STATES)
 GIVEN: Continuation[int] = Continuation(0, peer=Peer(3, 4), now=5.0, number=6)
@@ -95,6 +95,7 @@ def test_answers_that_differ_have_different_digests() -> None:
         GIVEN.respond(0, TWO).tell(0, Peer(1), ONE),
         GIVEN.answer(0, ticket, ONE),
         GIVEN.answer(0, Ticket(Peer(1), 2), ONE),
+        GIVEN.answer(0, Ticket(Peer(1), 1, 5.0), ONE),
         GIVEN.respond(0, ONE).answer(0, ticket, ONE),
         GIVEN.answer(0, ticket),
     ]

@@ -81,13 +81,17 @@ EARLIER = Link(ClientConnection(heartbeat=1.0, limits=Limits(), now=0.0), _NEVER
 
 def _written(carry: Carry) -> bytes:
     happened, open_, there = carry
-    tickets = [[ticket.peer.connection, ticket.peer.pid, ticket.peer.uid, ticket.peer.gid, ticket.number] for ticket in open_]
+    tickets = [[ticket.peer.connection, ticket.peer.pid, ticket.peer.uid, ticket.peer.gid, ticket.number, ticket.taken] for ticket in open_]
     return json.dumps([happened, tickets, [[peer.connection, peer.pid, peer.uid, peer.gid] for peer in there]]).encode()
 
 
 def _read(content: bytes) -> Carry:
     happened, tickets, there = json.loads(content)
-    return tuple(happened), tuple(Ticket(Peer(*peer), number) for *peer, number in tickets), tuple(Peer(*peer) for peer in there)
+    return (
+        tuple(happened),
+        tuple(Ticket(Peer(*peer), number, taken) for *peer, number, taken in tickets),
+        tuple(Peer(*peer) for peer in there),
+    )
 
 
 SNAPSHOTS = Snapshots.of(_written, _read)

@@ -10,7 +10,7 @@ from returns.result import Failure, Result, Success
 
 from ipcfold import IPC, Continuation, HandlerFailed, Limits, ListenError, Message, Name, Peer
 from ipcfold.accelerator import accelerated, fast
-from ipcfold.continuation import Ticket
+from ipcfold.effects import Ticket
 from tests.shells.support import PATIENCE
 from tests.shells.wire import RECEIVED, Wire
 
@@ -57,9 +57,9 @@ def left(peer: Peer, continuation: Continuation[State], carry: State) -> Continu
 
 
 @contextmanager
-def serving(directory: Path, limits: Limits | None = None) -> Iterator[list[Result[State, ListenError[State]]]]:
+def serving(directory: Path, limits: Limits | None = None, start: State = START) -> Iterator[list[Result[State, ListenError[State]]]]:
     results = list[Result[State, ListenError[State]]]()
-    thread = threading.Thread(target=lambda: results.append(IPC(directory, limits=limits or Limits()).listen(NAME)(START, hub, left)))
+    thread = threading.Thread(target=lambda: results.append(IPC(directory, limits=limits or Limits()).listen(NAME)(start, hub, left)))
     thread.start()
     try:
         yield results
@@ -134,6 +134,22 @@ def test_a_wrong_effect_ends_the_server_with_its_carry(directory: Path) -> None:
     assert isinstance(failed, HandlerFailed)
     assert len(failed.carry[0]) == 1
     assert "is no client of this server" in str(failed)
+
+
+@pytest.mark.usefixtures("built")
+def test_a_ticket_of_a_server_before_a_restart_never_answers_the_message_with_its_number(directory: Path) -> None:
+    ipc, question = IPC(directory), Message.text("question one")
+    with serving(directory) as results, ipc.wait(NAME).unwrap() as client:
+        client.send(question, Message.text("stop"))
+    kept = results[0].unwrap()
+    with serving(directory, start=kept) as results, ipc.wait(NAME).unwrap() as client:
+        client.send(question, Message.text("answer one"))  # this process is again the first client, and this again its first message
+        assert isinstance(client.wait(), Failure)
+    failed = results[0].failure()
+    assert isinstance(failed, HandlerFailed)
+    old, new = failed.carry[1]
+    assert (old.peer, old.number) == (new.peer, new.number)
+    assert f"{old} is not open" in str(failed)
 
 
 @pytest.mark.usefixtures("built")

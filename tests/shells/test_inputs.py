@@ -14,7 +14,7 @@ from returns.result import Result, Success
 
 from ipcfold import IPC, Continuation, ListenError, Message, Name, Peer
 from ipcfold.accelerator import accelerated, fast
-from ipcfold.continuation import Came, Input, Left, Woken
+from ipcfold.inputs import Came, Input, Left, Woken
 from tests.shells.support import PATIENCE
 
 Log = tuple[Input, ...]

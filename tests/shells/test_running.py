@@ -136,3 +136,22 @@ print(IPC({str(directory)!r}).listen(Name("outer"))(1, outer), flush=True)
 def test_a_handler_that_cannot_be_called_is_refused(directory: Path, wrong: object) -> None:
     with pytest.raises(TypeError, match="a handler is wanted"):
         IPC(directory).listen(NAME).start(0, wrong)  # type: ignore[arg-type]  # what this test is about
+
+
+def test_its_own_handler_does_not_wait_for_its_result(directory: Path) -> None:
+    servers, results = list[Running[int]](), list[object]()
+
+    def ask(_: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
+        results.append(servers[0].result())
+        return continuation.stop(carry)
+
+    with IPC(directory).listen(NAME).start(0, ask) as server, IPC(directory).get(NAME).unwrap() as client:
+        servers.append(server)
+        client.send(PING)
+        assert server.result() == Success(0)
+    assert results == [Failure(TimedOut(NAME, 0.0, "the end of"))]
+
+
+def test_a_text_instead_of_a_name_is_refused(directory: Path) -> None:
+    with pytest.raises(TypeError, match="a Name is wanted"):
+        IPC(directory).listen("server").start(EMPTY, log)  # type: ignore[arg-type]  # what this test is about

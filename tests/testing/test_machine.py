@@ -1,5 +1,8 @@
 """The machine finds the shortest conversation in which a protocol goes wrong, and nothing wrong in one that is right."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import pytest
@@ -10,6 +13,8 @@ from hypothesis.stateful import invariant, run_state_machine_as_test
 from ipcfold import Continuation, Handler, Limits, Message, Peer
 from ipcfold.events import Departure
 from ipcfold.testing import Client, ProtocolMachine
+from tests.environment import PLAIN, ROOT
+from tests.testing.leases import fails, steps, unneeded
 
 C = TypeVar("C")
 
@@ -213,6 +218,21 @@ def test_a_naive_lease_is_proved_wrong_by_a_conversation_without_a_step_that_is_
         "ann sends text/plain b'unlock'",
         "ann sends text/plain b'lock'",
     ]
+
+
+def test_pytest_shows_a_conversation_without_a_step_that_is_not_needed(tmp_path: Path) -> None:
+    """As a person runs it. Two clients have the lock only if a lease ends in time, and its client comes back."""
+    tests = ["from hypothesis import settings", "from tests.testing.leases import Leases", "TestLeases = Leases.TestCase"]
+    tests.append("TestLeases.settings = settings(TestLeases.settings, max_examples=2000, database=None)")
+    (tmp_path / "test_leases.py").write_text("\n".join(tests))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", "--hypothesis-seed=3", "test_leases.py"]
+    environment = {**PLAIN, "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run(command, check=False, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 1, ran.stdout
+    script = steps(ran.stdout.splitlines())
+    assert fails(script), ran.stdout
+    assert unneeded(script) == []
+    assert "ann sends): Lock(wanted=True)" in ran.stdout
 
 
 def test_the_carry_is_checked_after_each_message() -> None:

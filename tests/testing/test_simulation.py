@@ -2,24 +2,30 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from contextvars import Context
 from math import inf, nan
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
+import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import UnsatisfiedAssumption
 from returns.result import Failure, Success
 
-from ipcfold import IPC, Continuation, HandlerFailed, Limits, Message, Outcome, cases, fold
+from ipcfold import IPC, Continuation, Handler, HandlerFailed, Limits, Message, Outcome, cases, fold
+from ipcfold.codec import Codec, TypedContinuation, typed, typed_woken
 from ipcfold.events import Connected, Departure, Disconnected, Ending, Folded, Listening, Refused, Stopping
-from ipcfold.testing import Simulation, simulate
+from ipcfold.handlers import Remembered, once, rescue, route
+from ipcfold.testing import Simulation, encoded, simulate
 from ipcfold.testing.plugin import serving
 from ipcfold.testing.script import Close, Connect, Elapse, Hold, Kill, Release, Send, Shutdown, Step, Write
 from ipcfold.testing.strategies import Scripted, broken_frames, chunks, handlers, messages, scripts
+
+C = TypeVar("C")
 
 History = tuple[tuple[int, Message], ...]
 EMPTY: History = ()
@@ -305,3 +311,70 @@ def test_a_client_that_keeps_more_responses_than_its_limit_is_gone() -> None:
     one_by_one = simulate(answer, 0, [Send("ann", ONE)] * 9, limits=Limits(unread=1000))
     assert one_by_one.clients["ann"].departure is None
     assert len(one_by_one.clients["ann"].responses) == 9
+
+
+@attrs.frozen
+class Resize:
+    path: str
+    width: int
+
+
+RESIZES, WIDTHS = Codec(Resize), Codec(int)
+CAT = RESIZES.encode(Resize("cat.jpg", 320)).unwrap()
+
+
+def largest(resize: Resize, continuation: TypedContinuation[int, int], width: int) -> TypedContinuation[int, int]:
+    told = continuation.tell(width, continuation.peer, resize.width).wake(width, continuation.now + 1.0)
+    return told.respond(max(width, resize.width), width)
+
+
+def shown(simulation: Simulation[C]) -> list[str]:
+    return [line[19:] for line in simulation.transcript if " connects" not in line]
+
+
+@pytest.mark.parametrize(
+    "combined",
+    [
+        lambda handler: handler,
+        lambda handler: rescue(handler, ONE),
+        lambda handler: rescue(route({"application/json": handler}, handler), ONE),
+    ],
+)
+def test_a_transcript_shows_the_values_of_typed_messages(combined: Callable[[Handler[int]], Handler[int]]) -> None:
+    woken = typed_woken(WIDTHS, lambda given, carry: given.tell(carry, ann, 7))
+    ann = simulate(typed(RESIZES, largest, responses=WIDTHS), 0, [Send("ann", ONE)]).clients["ann"].peer
+    simulation = simulate(combined(typed(RESIZES, largest, responses=WIDTHS)), 0, [Send("ann", CAT, ONE), Elapse(1.0)], woken=woken)
+    undecoded = "text/plain b'the message does not decode as application/json (it is text/plai'... (108 bytes)"
+    assert shown(simulation) == [
+        "sends Resize(path='cat.jpg', width=320), text/plain b'one'",
+        "folds Resize(path='cat.jpg', width=320) of ann, responds 0, tells ann 320, sets its alarm to 1: the carry is 320",
+        f"folds text/plain b'one' of ann, responds {undecoded}: the carry is 320",
+        "gets 320",
+        "gets 0",
+        f"gets {undecoded}",
+        "folds an alarm, tells ann 7: the carry is 320",
+        "gets 7",
+        "went on by 1 s",
+    ]
+
+
+def test_a_transcript_shows_values_by_the_codecs_that_it_is_given() -> None:
+    def count(message: Message, given: Continuation[int], carry: int) -> Continuation[int]:
+        return given.respond(carry + len(message.content), WIDTHS.encode(carry).unwrap())
+
+    simulation = simulate(once(count), Remembered(0), [Send("ann", CAT, ONE)], codecs=[RESIZES, WIDTHS])
+    assert shown(simulation)[0] == "sends Resize(path='cat.jpg', width=320), text/plain b'one'"
+    assert shown(simulation)[-2:] == ["gets 0", "gets 33"]
+
+
+def test_a_failing_example_shows_the_values_that_were_drawn() -> None:
+    @settings(database=None, derandomize=True, phases=[Phase.generate, Phase.shrink])
+    @given(scripts(encoded(RESIZES, st.builds(Resize, st.just("cat.jpg"), st.integers(0, 4000)))))
+    def wrong(script: list[Step]) -> None:
+        assert simulate(typed(RESIZES, largest, responses=WIDTHS), 0, script, woken=lambda given, _: given).carry < 1000
+
+    with pytest.raises(AssertionError) as raised:
+        wrong()
+    example = "".join("".join(raised.value.__notes__).split())
+    assert "Send('ann',encode(Resize('cat.jpg',1000)))" in example
+    assert "sendsResize(path='cat.jpg',width=1000)" in example

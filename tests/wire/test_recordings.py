@@ -42,16 +42,17 @@ def test_every_recording_is_there() -> None:
 
 @CUTTINGS
 @RECORDINGS
-def test_our_server_answers_the_recorded_client(recording: Recording, cutting: Cutting) -> None:
-    core = ServerCore(0, name=Name("recorded"), heartbeat=1.0, limits=Limits(), timeout=None, now=0.0)
+@pytest.mark.parametrize("more", [False, True], ids=["", "left and woken"])
+def test_our_server_answers_the_recorded_client(recording: Recording, cutting: Cutting, more: bool) -> None:  # noqa: FBT001 - a parameter
+    core = ServerCore(0, name=Name("recorded"), heartbeat=1.0, limits=Limits(), timeout=None, now=0.0, left=more, woken=more)
     end = core.connect(Peer(1), 0.0)
     assert end is not None
     sent = written(end)
 
     def fold() -> bytes:
         while (asked := core.turn(0.0, 0.0)[0]) is not None:
-            assert isinstance(asked[0], Message)
-            core.answered(handle(asked[0], asked[1], asked[1].carry), 0.0, 0.0)
+            what, given = asked
+            core.answered(handle(what, given, given.carry) if isinstance(what, Message) else given, 0.0, 0.0)
         return written(end)
 
     for piece in client_pieces(recording, cutting):
@@ -62,6 +63,8 @@ def test_our_server_answers_the_recorded_client(recording: Recording, cutting: C
         else:
             end.end()
         sent += fold()
+    core.disconnect(end)
+    sent += fold()
     assert sent == recording.sent_by("server")
     assert end.over
     assert core.result() == Success(recording.carry)

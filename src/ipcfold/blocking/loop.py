@@ -194,7 +194,10 @@ class Loop(Generic[C]):
         """Ask the handler for a burst of messages. A burst lasts at least as long as the work on the sockets before it."""
         engine, handler, flusher, mark = self._engine, self._handler, self._flusher, self._mark
         now, owing = monotonic(), False
-        until = now + max(_BURST, now - engine.woken, 0.0 if engine.logged is None else engine.logged.paid)
+        worked = now - engine.woken
+        if engine.logged is not None and engine.logged.paid > worked:
+            worked = engine.logged.paid
+        until = now + (worked if worked > _BURST else _BURST)  # noqa: FURB136 - to call `max` costs more
         while asked is not None and now < until:
             what, continuation = asked
             lent = owing and flusher.lend()

@@ -2,51 +2,54 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 from collections.abc import Callable
 from pathlib import Path
 from threading import Condition, Thread, get_ident
 from types import TracebackType
-from typing import Final, Generic, TypeVar, final
+from typing import TYPE_CHECKING, Generic, TypeVar, final
 
 from returns.result import Failure, Result, Success
 
 from ipcfold.errors import ListenError, SystemFailure, TimedOut, UsedAfterFork
+from ipcfold.local.exits import AtExit
 from ipcfold.local.release import Ending
 from ipcfold.peer import Name
 from ipcfold.result import cases
 
-C = TypeVar("C")
+if TYPE_CHECKING:
+    pass  # clients never need it
 
-_AT_EXIT: Final = 1.0  # seconds in addition to the draining: a handler that is stuck must not keep the interpreter
+C = TypeVar("C")
 
 
 @final
 class Running(Generic[C]):
     """A server on a thread of its own. As a context manager it stops the server at the end, and waits for it."""
 
-    __slots__ = ("_changed", "_drain", "_engine", "_listens", "_name", "_owner", "_result", "_thread")
+    __slots__ = ("_at_exit", "_changed", "_engine", "_listens", "_misused", "_name", "_owner", "_result", "_thread")
 
     def __init__(self, name: Name, drain: float, serve: Callable[[Callable[[Ending], object]], Result[C, ListenError[C]]]) -> None:
         """`Server.start` makes these."""
         self._name = name
-        self._drain = drain
         self._owner = os.getpid()
         self._changed = Condition()
         self._engine: Ending | None = None
         self._listens = False
         self._result: Result[C, ListenError[C]] | None = None
+        self._misused: TypeError | None = None
         self._thread = Thread(target=self._run, args=(serve,), name=f"ipcfold server {name}", daemon=True)
+        self._at_exit = AtExit(drain)
         try:
             self._thread.start()
         except (RuntimeError, MemoryError) as error:
             reason, advice = str(error) or "there is no memory left", "check this user's limits"
             self._result = Failure(SystemFailure("start a thread for", Path(str(name)), reason, advice))
             return
-        atexit.register(self._exit)
         with self._changed:
             self._changed.wait_for(lambda: self._listens or self._result is not None)
+        if self._misused is not None:
+            raise self._misused
 
     @property
     def name(self) -> Name:
@@ -60,16 +63,21 @@ class Running(Generic[C]):
 
     def stop(self) -> None:
         """End the server in good order, as a signal does, without waiting for its end. Any thread may call this, also its handler."""
-        with self._changed:
-            if self._engine is not None and os.getpid() == self._owner:
-                self._engine.end()
+        if os.getpid() == self._owner:  # first, because a forked child may inherit the lock locked
+            with self._changed:
+                if self._engine is not None:
+                    self._engine.end()
 
     def result(self, timeout: float | None = None) -> Result[C, ListenError[C] | TimedOut]:
-        """The result of the server, once it has ended; `timeout` in seconds, `None` for as long as it takes."""
+        """The result of the server, once it has ended; `timeout` in seconds, `None` for as long as it takes.
+
+        The thread that serves, which is that of the handler, never waits.
+        """
         if os.getpid() != self._owner:
             return Failure(UsedAfterFork(self._name, self._owner))
         with self._changed:
-            self._changed.wait_for(lambda: self._result is not None, timeout)
+            if get_ident() != self._thread.ident:  # the handler, which would wait for itself
+                self._changed.wait_for(lambda: self._result is not None, timeout)
             result = self._result
         if result is None:
             return Failure(TimedOut(self._name, timeout or 0.0, "the end of"))
@@ -90,20 +98,21 @@ class Running(Generic[C]):
         result: Result[C, ListenError[C]] | None = None
         try:
             result = serve(self._begun)
-        finally:  # in a forked child an exception of the handler comes through
-            with self._changed:
-                self._engine, self._result = None, result
-                self._changed.notify_all()
+        except BaseException as error:
+            if os.getpid() != self._owner:  # an exception of the handler in a forked child
+                raise
+            self._misused = error if isinstance(error, TypeError) else None
+            reason, advice = str(error) or "there is no memory left", "check this user's limits"
+            result = Failure(SystemFailure("serve as", Path(str(self._name)), reason, advice))
+        finally:
             if os.getpid() == self._owner:
-                atexit.unregister(self._exit)
+                with self._changed:
+                    self._engine, self._result = None, result
+                    self._changed.notify_all()
+                self._at_exit.over()
 
     def _begun(self, engine: Ending) -> None:
+        self._at_exit.begin(engine.end)
         with self._changed:
             self._engine, self._listens = engine, True
             self._changed.notify_all()
-
-    def _exit(self) -> None:
-        """End the server before the interpreter ends."""
-        if get_ident() != self._thread.ident:
-            self.stop()
-            self.result(self._drain + _AT_EXIT)

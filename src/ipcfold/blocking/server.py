@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import current_thread, main_thread
 from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeVar, final
 
@@ -13,7 +14,9 @@ from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
 from ipcfold.blocking.client import probe
+from ipcfold.blocking.running import Running
 from ipcfold.continuation import Handler, Leaving, Waking
+from ipcfold.core.functions import Handlers
 from ipcfold.errors import (
     HandlerFailed,
     ListenError,
@@ -30,17 +33,19 @@ from ipcfold.limits import Limits
 from ipcfold.local.claim import Claim
 from ipcfold.local.credentials import own_user, same_user
 from ipcfold.local.directory import prepared, socket_path
+from ipcfold.local.exits import AtExit, Exits
 from ipcfold.local.names import reached
+from ipcfold.local.passed import passed
 from ipcfold.local.patched import original
-from ipcfold.local.release import Ending, surely
+from ipcfold.local.release import surely
 from ipcfold.peer import Name, Trust
 from ipcfold.result import cases, flat_map
 
 if TYPE_CHECKING:
-    from ipcfold.blocking.running import Running
-    from ipcfold.core.functions import Handlers
     from ipcfold.events import Observer  # a tenth of the time to import this library, and few observe
+    from ipcfold.local.engine import Engine
     from ipcfold.local.logged import Opening  # few servers have a log
+    from ipcfold.local.standby import Standby  # few servers stand by
     from ipcfold.log.journal import Log  # few servers have a log
     from ipcfold.log.snapshots import Snapshots
 
@@ -84,10 +89,29 @@ class Server:
 
         Folding ends with a `stop` of the handler, one of the signals, or the timeout; then every client is asked
         to close and has `limits.drain` seconds to confirm. Departures are still folded, and alarms are not.
-        """
-        from ipcfold.core.functions import Handlers  # noqa: PLC0415 - see below
 
-        return self.serve(carry, Handlers(handler, left, woken), lambda _: None, snapshots)
+        On another thread than the main one it also ends in good order when Ctrl-C or an exit has interrupted the main
+        thread and Python waits for this thread, and before the interpreter ends.
+        """
+        handlers = Handlers(handler, left, woken)
+        at_exit = AtExit(self.limits.drain)
+
+        def begun(engine: Engine[C]) -> None:
+            if current_thread() is main_thread():
+                engine.speak()
+            else:
+                engine.duty = Exits()
+                at_exit.begin(engine.end)
+
+        def waits(standby: Standby[C]) -> None:
+            if current_thread() is not main_thread():
+                standby.duty = Exits()
+                at_exit.begin(standby.end)
+
+        try:
+            return self.serve(carry, handlers, begun, snapshots, waits)
+        finally:
+            at_exit.over()
 
     def start(
         self,
@@ -112,17 +136,19 @@ class Server:
         >>> server.result()
         <Success: 1>
         """
-        from ipcfold.blocking.running import Running  # noqa: PLC0415 - see below
-        from ipcfold.core.functions import Handlers  # noqa: PLC0415 - see below
-
         handlers = Handlers(handler, left, woken)
-        return Running(self.name, self.limits.drain, lambda begun: self.serve(carry, handlers, begun, snapshots))
+        return Running(self.name, self.limits.drain, lambda begun: self.serve(carry, handlers, begun, snapshots, begun))
 
     def serve(
-        self, carry: C, handlers: Handlers[C], begun: Callable[[Ending], object], snapshots: Snapshots[C] | None = None
+        self,
+        carry: C,
+        handlers: Handlers[C],
+        begun: Callable[[Engine[C]], object],
+        snapshots: Snapshots[C] | None = None,
+        waits: Callable[[Standby[C]], object] = lambda _: None,
     ) -> Result[C, ListenError[C]]:
-        """Serve, and call `begun` when clients can connect, or when the server stands by."""
-        return flow(self._opening(carry, handlers, snapshots), flat_map(partial(self._placed, carry, handlers, begun)))
+        """Serve, and call `begun` when clients can connect, and `waits` before that if the server stands by."""
+        return flow(self._opening(carry, handlers, snapshots), flat_map(partial(self._placed, carry, handlers, begun, waits)))
 
     def _opening(self, carry: C, handlers: Handlers[C], snapshots: Snapshots[C] | None) -> Result[Opening[C] | None, LogFailed[C]]:
         """What to do with the log, if there is one."""
@@ -142,18 +168,23 @@ class Server:
         return Success(Opening(log, recovery, snapshots))
 
     def _placed(
-        self, carry: C, handlers: Handlers[C], begun: Callable[[Ending], object], opening: Opening[C] | None
+        self,
+        carry: C,
+        handlers: Handlers[C],
+        begun: Callable[[Engine[C]], object],
+        waits: Callable[[Standby[C]], object],
+        opening: Opening[C] | None,
     ) -> Result[C, ListenError[C]]:
         return flow(
             prepared(self.directory, self.trust),
             flat_map(partial(socket_path, self.name)),
             flat_map(partial(original, "listen at")),
-            flat_map(partial(self._claim, begun, opening)),
+            flat_map(partial(self._claim, waits, opening)),
             flat_map(partial(self._claimed, carry, handlers, begun, opening)),
         )
 
     def _claim(
-        self, begun: Callable[[Ending], object], opening: Opening[C] | None, path: Path
+        self, waits: Callable[[Standby[C]], object], opening: Opening[C] | None, path: Path
     ) -> Result[Claim, NameTaken | SystemFailure | LogEnded[C]]:
         """The name, at once or once it is free."""
         if not self.standby:
@@ -167,19 +198,27 @@ class Server:
             standby = Standby(self.name, path, opening)
         except OSError as error:
             return Failure(SystemFailure("stand by for", path, error.strerror or str(error)))
-        begun(standby)
+        waits(standby)
         return standby.claim(self.signals)
 
     def _claimed(
-        self, carry: C, handlers: Handlers[C], begun: Callable[[Ending], object], opening: Opening[C] | None, claim: Claim
+        self, carry: C, handlers: Handlers[C], begun: Callable[[Engine[C]], object], opening: Opening[C] | None, claim: Claim
     ) -> Result[C, ListenError[C]]:
         try:
-            return flow(self._unshared(claim), flat_map(partial(self._run, carry, handlers, begun, opening)))
+            return flow(self._free(claim), flat_map(partial(self._run, carry, handlers, begun, opening)))
         finally:
             try:
                 surely(claim.release)
             except MemoryError:  # for the call itself
                 surely(claim.release)
+
+    def _free(self, claim: Claim) -> Result[Claim, NameTaken | SystemFailure]:
+        """The claim, with the socket that a service manager passed for it, if there is one."""
+        match cases(passed(self.name, claim.path)):
+            case Success(found):
+                return self._unshared(claim) if found is None else Success(claim.adopt(found))
+            case Failure(error):
+                return Failure(error)
 
     def _unshared(self, claim: Claim) -> Result[Claim, NameTaken | SystemFailure]:
         """The claim, unless a server that uses no lock file listens at the path."""
@@ -195,7 +234,7 @@ class Server:
                 return Failure(NameTaken(self.name, claim.path, 0))
 
     def _run(
-        self, carry: C, handlers: Handlers[C], begun: Callable[[Ending], object], opening: Opening[C] | None, claim: Claim
+        self, carry: C, handlers: Handlers[C], begun: Callable[[Engine[C]], object], opening: Opening[C] | None, claim: Claim
     ) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure | LogEnded[C]]:
         try:
             # Clients never need these modules, and importing them takes a quarter of the time to import this library.

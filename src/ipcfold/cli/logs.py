@@ -22,9 +22,10 @@ from ipcfold.cli.output import Json, complained, note, say, say_json
 from ipcfold.cli.parameters import AsJson, Ipc, MaybeCount
 from ipcfold.cli.printable import shown
 from ipcfold.cli.status import Complaint, Misused, Status
-from ipcfold.continuation import Came, Continuation, Left, Woken
+from ipcfold.continuation import Continuation
 from ipcfold.core.functions import Handlers
 from ipcfold.errors import LogCorrupt, LogError, LogUnusable, ReplayDiverged
+from ipcfold.inputs import Came, Left, Woken
 from ipcfold.limits import Limits
 from ipcfold.local.claim import holder_of
 from ipcfold.log.entry import Adopted, Began, DamagedError, Ended, Entry, decode

@@ -15,6 +15,7 @@ import attrs
 from returns.result import Failure, Result, Success
 from typing_extensions import TypeForm
 
+from ipcfold.cause import shown
 from ipcfold.codec.given import Format, Given
 from ipcfold.codec.misfit import MisfitError, text_of
 from ipcfold.codec.strict.hooks import Strict
@@ -166,6 +167,18 @@ class Codec(Generic[T]):
         except Exception as error:  # noqa: BLE001 - validators may raise anything, too
             return Failure(Undecodable(message, wanted, _shortened(self._coding.reason(error))))
         return Success(value)
+
+    def shown(self, message: Message) -> str | None:
+        """The text of the message's value, as a transcript of `ipcfold.testing` shows it; `None` if the message does not decode.
+
+        >>> Codec(list[int]).shown(Message.of("application/json", "[1,2]").unwrap())
+        '[1, 2]'
+        """
+        match cases(self.decode(message)):
+            case Success(value):
+                return _shortened(shown(value))
+            case Failure():
+                return None
 
 
 def encoded(codec: Codec[T], values: Iterable[T]) -> Result[tuple[Message, ...], Unencodable]:

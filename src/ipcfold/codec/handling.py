@@ -10,20 +10,9 @@ import attrs
 from returns.result import Failure, Success
 
 from ipcfold.codec.coding import Codec, Undecodable, encoded
-from ipcfold.continuation import (
-    Answer,
-    Continuation,
-    Defer,
-    Effect,
-    Effects,
-    Handler,
-    Leaving,
-    Outcome,
-    Tell,
-    Ticket,
-    Wake,
-    Waking,
-)
+from ipcfold.continuation import Continuation, Handler, Leaving, Outcome, Waking
+from ipcfold.effects import Answer, Defer, Effect, Effects, Tell, Ticket, Wake
+from ipcfold.handlers import Shown, showing
 from ipcfold.message import Message
 from ipcfold.peer import NOBODY, Peer
 from ipcfold.result import cases
@@ -83,7 +72,7 @@ class TypedContinuation(Generic[C, R]):
     @property
     def ticket(self) -> Ticket:
         """See `Continuation.ticket`."""
-        return Ticket(self.peer, self.number)
+        return Ticket(self.peer, self.number, self.now)
 
     def respond(self, carry: C, *values: R) -> TypedContinuation[C, R]:
         """Send these values to the client, after the earlier responses."""
@@ -163,7 +152,7 @@ def typed(
                     return continuation.respond(carry, Message.text(str(error)))
                 return _written(answers, undecodable(error, start, carry))
 
-    return handle
+    return showing(handle, Shown((codec,), (answers,)))
 
 
 def typed_left(codec: Codec[R], left: Callable[[Peer, TypedContinuation[C, R], C], TypedContinuation[C, R]]) -> Leaving[C]:
@@ -173,7 +162,7 @@ def typed_left(codec: Codec[R], left: Callable[[Peer, TypedContinuation[C, R], C
         start: TypedContinuation[C, R] = _start(continuation)
         return _written(codec, left(peer, start, carry))
 
-    return leave
+    return showing(leave, Shown(sent=(codec,)))
 
 
 def typed_woken(codec: Codec[R], woken: Callable[[TypedContinuation[C, R], C], TypedContinuation[C, R]]) -> Waking[C]:
@@ -183,7 +172,7 @@ def typed_woken(codec: Codec[R], woken: Callable[[TypedContinuation[C, R], C], T
         start: TypedContinuation[C, R] = _start(continuation)
         return _written(codec, woken(start, carry))
 
-    return wake
+    return showing(wake, Shown(sent=(codec,)))
 
 
 def _start(continuation: Continuation[C]) -> TypedContinuation[C, R]:

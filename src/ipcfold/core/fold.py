@@ -16,23 +16,12 @@ from typing import Final, Generic, TypeAlias, TypeVar, final
 import attrs
 from returns.result import Failure, Result, Success
 
-from ipcfold.continuation import (
-    Answer,
-    Continuation,
-    Defer,
-    Effect,
-    Effects,
-    Left,
-    Outcome,
-    Rescued,
-    Tell,
-    Ticket,
-    Wake,
-    Woken,
-)
+from ipcfold.continuation import Continuation, Outcome, continued
 from ipcfold.core.members import Members
+from ipcfold.effects import Answer, Defer, Effect, Effects, Rescued, Tell, Ticket, Wake
 from ipcfold.errors import HandlerFailed
 from ipcfold.events import Ending, Event, Folded, Stopping
+from ipcfold.inputs import Left, Woken
 from ipcfold.message import Message
 from ipcfold.peer import Name, Peer
 
@@ -173,10 +162,35 @@ class Fold(Generic[C, P]):
 
     def ask(self, now: float = 0.0) -> Ask[C] | None:
         """The input for the handler, if there is one. It stays the same until it is answered. `now`: by the steady clock."""
-        if self.asked is None:
-            time = now + self._offset
-            self.asked = self.alarm(time) if now >= self.rings else self.take(time)
-        return self.asked
+        asked = self.asked
+        if asked is not None:
+            return asked
+        time = now + self._offset
+        if now >= self.rings:
+            self.asked = asked = self.alarm(time)
+            return asked
+        if time > self._time:
+            self._time = time
+        else:
+            time = self._time
+        waiting = self.waiting
+        while waiting:
+            peer, message, number = waiting.popleft()
+            if message is not None:  # the usual case
+                if self.stopped:
+                    continue
+                self.asked = asked = message, continued(self._carry, (), _CONTINUE, peer, (time, number, None))
+                return asked
+            self._members.leave(peer)
+            if self._failed:
+                continue
+            departed = Left(time, peer), Continuation(self._carry, (), _CONTINUE, peer, time)
+            if self._left:
+                self.asked = departed
+                return departed
+            if self._record is not None:
+                self._record(departed[0], departed[1], departed[1])
+        return None
 
     def alarm(self, time: float) -> Ask[C] | None:
         """Ring the alarm at this time, in seconds since the epoch, if one is set."""
@@ -187,24 +201,11 @@ class Fold(Generic[C, P]):
         return Woken(time), Continuation(self._carry, now=time)
 
     def take(self, time: float) -> Ask[C] | None:
-        """Take the next message or departure at this time, in seconds since the epoch."""
-        self._time = max(self._time, time)
-        time = self._time
-        while self.waiting:
-            peer, message, number = self.waiting.popleft()
-            if message is not None:
-                if not self.stopped:
-                    return message, Continuation(self._carry, (), _CONTINUE, peer, time, number)
-                continue
-            self._members.leave(peer)
-            if self._failed:
-                continue
-            what, given = Left(time, peer), Continuation(self._carry, (), _CONTINUE, peer, time)
-            if self._left:
-                return what, given
-            if self._record is not None:
-                self._record(what, given, given)
-        return None
+        """Take the next message or departure at this time, in seconds since the epoch, even if an alarm is set for an earlier one."""
+        rings, self.rings = self.rings, inf
+        asked = self.ask(time - self._offset)
+        self.rings = rings
+        return asked
 
     def answered(self, answer: Continuation[C], now: float, since: float) -> P | None:
         """Take the handler's answer, and return its prepared responses; `None` if the answer is not valid.
@@ -215,7 +216,7 @@ class Fold(Generic[C, P]):
         if asked is None:  # the handler was interrupted meanwhile
             return None
         try:
-            prepared = self._judged(answer, *asked)
+            prepared = self._judged(answer, asked[0], asked[1])
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - an invalid answer can raise anything, as the handler can
@@ -227,7 +228,7 @@ class Fold(Generic[C, P]):
         self.asked = None
         self._carry = answer.carry
         what = asked[0]
-        if isinstance(what, Message):
+        if type(what) is Message:
             self.deadline = now + self._timeout
             if self._observed:
                 took, effects = now - since, answer.effects
@@ -256,7 +257,9 @@ class Fold(Generic[C, P]):
             raise TypeError(f"the outcome must be an Outcome, not {kind}: use continue_(...), close(...) or stop(...)")
         if type(what) is Woken and (responses or answer.outcome is Outcome.CLOSE):
             raise TypeError("an alarm has no client to respond to or to close")
-        effects: object = answer._effects  # noqa: SLF001 - users see them as a tuple
+        if answer._given is given._given:  # noqa: SLF001 - the usual case: it was only passed on
+            return self._prepare(responses)
+        effects: object = answer._given[2]  # noqa: SLF001 - users see them as a tuple
         if effects is None:
             return self._prepare(responses)
         if type(effects) is not Effects:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import final
 
-from ipcfold.continuation import Ticket
+from ipcfold.effects import Ticket
 from ipcfold.peer import Peer
 
 
@@ -22,7 +22,7 @@ class Members:
     def __init__(self) -> None:
         self._peers = dict[int, Peer]()
         self._most = 0  # the largest number of a connection
-        self._open = dict[int, set[int]]()  # the numbers of the messages whose answer is open
+        self._open = dict[int, set[Ticket]]()  # of each client
 
     @property
     def peers(self) -> tuple[Peer, ...]:
@@ -37,8 +37,7 @@ class Members:
     @property
     def open(self) -> tuple[Ticket, ...]:
         """The messages whose answer is open."""
-        peers = self._peers
-        return tuple(Ticket(peers[connection], number) for connection, numbers in sorted(self._open.items()) for number in sorted(numbers))
+        return tuple(ticket for _, tickets in sorted(self._open.items()) for ticket in sorted(tickets, key=lambda each: each.number))
 
     def restore(self, peers: Iterable[Peer], most: int, tickets: Iterable[Ticket]) -> None:
         """Take over what another one had."""
@@ -61,11 +60,11 @@ class Members:
     def defer(self, ticket: Ticket) -> None:
         """Open an answer."""
         if ticket.peer.connection in self._peers:
-            self._open.setdefault(ticket.peer.connection, set()).add(ticket.number)
+            self._open.setdefault(ticket.peer.connection, set()).add(ticket)
 
     def close(self, ticket: Ticket) -> None:
         """Note that an answer is given."""
-        self._open.get(ticket.peer.connection, set()).discard(ticket.number)
+        self._open.get(ticket.peer.connection, set()).discard(ticket)
 
     def has(self, peer: object) -> bool:
         """Whether this client is still there. Raises for what never was a client."""
@@ -87,6 +86,6 @@ class Members:
             raise TypeError(f"only a Ticket can be answered, not {type(ticket).__name__}: use the ticket of a continuation")
         if not self.has(ticket.peer):
             return False
-        if ticket in closed or not (ticket == deferred or ticket.number in self._open.get(ticket.peer.connection, ())):
+        if ticket in closed or not (ticket == deferred or ticket in self._open.get(ticket.peer.connection, ())):
             raise TypeError(f"{ticket} is not open: answer a message that was deferred, and answer it once")
         return True

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from math import inf
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from returns.result import Result
 
-from ipcfold.continuation import Came, Continuation, Effect, Effects, Handler, Input, Leaving, Left, Outcome, Waking, Woken
+from ipcfold.continuation import Continuation, Handler, Leaving, Outcome, Waking
 from ipcfold.core.wire import Encoder
 from ipcfold.errors import HandlerFailed
 from ipcfold.limits import Limits
 from ipcfold.message import Message
 from ipcfold.peer import NOBODY, Name, Peer
+
+if TYPE_CHECKING:
+    from ipcfold.effects import Effect
+    from ipcfold.inputs import Input
 
 C = TypeVar("C")
 
@@ -52,7 +56,9 @@ def fold(
     (2, [b'pong', b'pong'])
     """
     from ipcfold.core.fold import Fold  # noqa: PLC0415 - a client never folds, and the events take a tenth of the time to import this library
-    from ipcfold.core.functions import Handlers  # noqa: PLC0415 - imports the same
+    from ipcfold.core.functions import Handlers  # noqa: PLC0415 - as above
+    from ipcfold.effects import Effects  # noqa: PLC0415 - as above
+    from ipcfold.inputs import Came, Left, Woken  # noqa: PLC0415 - as above
 
     handlers, encoder = Handlers(handler, left, woken), Encoder(limits or Limits())
     folding = Fold(

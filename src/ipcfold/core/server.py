@@ -170,7 +170,8 @@ class ServerCore(Generic[C]):
         """
         fold, shared = self._fold, self.shared
         if heard < now:
-            shared.paused += now - max(heard, self._accounted)
+            accounted = self._accounted
+            shared.paused += now - (heard if heard > accounted else accounted)  # noqa: FURB136 - to call `max` costs more
         self._accounted = now
         changed = shared.changed
         if self._behind:
@@ -194,7 +195,8 @@ class ServerCore(Generic[C]):
                 due = -inf  # more than one turn handles
         if fold.asked is None and fold.deadline < due:
             due = fold.deadline
-        due = min(due, fold.rings)
+        if fold.rings < due:  # noqa: PLR1730 - to call `min` costs more
+            due = fold.rings
         if self._attention or beaten:
             attention = (*self._attention.values(), *(beaten or _NONE))
             self._attention.clear()

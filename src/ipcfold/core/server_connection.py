@@ -72,6 +72,7 @@ class ServerConnection:
         "_row",
         "_shared",
         "_since",
+        "_unasked",
         "behind",
         "due",
         "fault",
@@ -115,6 +116,7 @@ class ServerConnection:
         self._heartbeat = _PERIODS * heartbeat
         self._limits = limits
         self._since = now  # when the state or the silence began
+        self._unasked = 0  # how many bytes of `tell` were not written at the last one, at most
         self.due = inf
         """When the server looks at this connection next; the core sets it."""
         self.outbox.add(Signal.START.frame)
@@ -288,12 +290,17 @@ class ServerConnection:
         return self.next(now)
 
     def tell(self, frames: list[bytes], most: int, now: float) -> None:
-        """Send these frames, which answer no message now. A peer with more than `most` unread bytes is dropped instead."""
+        """Send these frames, which answer no message now. A peer that has more than `most` bytes of such frames to read is dropped instead.
+
+        Responses that wait for the peer do not count: it asked for them, and may be reading them.
+        """
         if self._row[_TOLD][1] is not _TELL:
             return
-        if self.outbox.size > most:
-            self.abort(f"it has not read {self.outbox.size} bytes of what it was told (limits.unsent)", now)
+        before = min(self._unasked, self.outbox.size)
+        if before > most:
+            self.abort(f"it has not read {before} bytes of what it was told (limits.unsent)", now)
         else:
+            self._unasked = before + sum(map(len, frames))
             self.outbox.extend(frames)
 
     def revoke(self, size: int) -> None:

@@ -21,7 +21,7 @@ from ipcfold.accelerator import accelerate
 from ipcfold.core.buffers import Large, Memory, fresh
 from ipcfold.errors import MessageTooLarge, ReservedMessage
 from ipcfold.limits import Limits
-from ipcfold.message import TEXT_PLAIN, MediaType, Message
+from ipcfold.message import TEXT_PLAIN, MediaType, Message, message_of
 
 _TYPE_LENGTH: Final = Struct(">H")
 _CONTENT_LENGTH: Final = Struct(">I")
@@ -321,7 +321,7 @@ class Decoder:
                 at, needed = at + len(frame_of_likely), _SHORTEST
                 found.append(likely)
                 continue
-            known, marked = usual is not None and data.startswith(header, at), False
+            known = usual is not None and data.startswith(header, at)
             type_end = at + header_size if known else at + 2 + (data[at] << 8) + data[at + 1]
             content_start = type_end + 4
             if end < content_start:
@@ -339,7 +339,7 @@ class Decoder:
                 if type_end - at > _TYPICAL_TYPE:
                     most = max(len(found) + 1, most - _COSTLY)
                 marked = self._learn(data[at:type_end])
-                usual, header, header_size = self._usual, self._header, len(self._header)
+                usual, header, header_size = None if marked else self._usual, self._header, len(self._header)
             if end <= content_end:
                 self.large = Large(size, data[content_start:], self._memory)
                 at, needed = end, 1
@@ -348,8 +348,8 @@ class Decoder:
             else:
                 content = data[content_start:content_end]
                 at, needed = content_end + 1, _SHORTEST
-                if usual is not None and not marked and size <= limit and (size > _LONGEST_SIGNAL or content not in _SIGNALS):
-                    found.append(Message(usual, content))
+                if usual is not None and size <= limit and (size > _LONGEST_SIGNAL or content not in _SIGNALS):
+                    found.append(message_of(usual, content))
                 else:
                     found.append(self._frame(content))
         if at == end or self._broken is not None:  # all bytes are decoded; an idle connection must not keep its last frame in memory

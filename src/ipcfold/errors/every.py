@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar, final
+from typing import TYPE_CHECKING, Generic, TypeVar, final
 
 import attrs
 
 from ipcfold.cause import Cause, shown
-from ipcfold.continuation import Left, Woken
 from ipcfold.message import Message
 from ipcfold.peer import Name
+
+if TYPE_CHECKING:
+    from ipcfold.inputs import Left, Woken  # clients use none
 
 C_co = TypeVar("C_co", covariant=True)
 

@@ -93,7 +93,7 @@ class ConnectionDropped(Cause):
         return (
             f"the server {str(self.name)!r} dropped this connection, and process {self.pid} still has the name: a message (the largest "
             f"sent has {self.largest} bytes) is over limits.message there, or was under way for longer than limits.frame, or this end "
-            "did not read for as long; the server logs which"
+            "did not read for as long, or did not read what it was told (limits.unsent); the server logs which"
         )
 
 

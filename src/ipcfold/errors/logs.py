@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeAlias, TypeVar, final
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, final
 
 import attrs
 
 from ipcfold.cause import Cause, shown
-from ipcfold.continuation import Left, Woken
 from ipcfold.message import Message
+
+if TYPE_CHECKING:
+    from ipcfold.inputs import Left, Woken  # few programs name them
 
 C_co = TypeVar("C_co", covariant=True)
 

@@ -80,6 +80,8 @@ class Claim:
         self._place: tuple[int, int] | None = None
         self._mode = 0o600
         self._published: tuple[int, int] | None = None
+        self._passed: socket.socket | None = None  # until it is published
+        self._stays = False  # whether the published socket belongs to a service manager
         _claims.add(self)
         self._hold_directory()
 
@@ -102,12 +104,19 @@ class Claim:
             except LockError as error:
                 return Failure(SystemFailure(error.action, lock_path, error.reason))
 
+    def adopt(self, passed: socket.socket) -> Claim:
+        """Publish this socket, which a service manager has bound at the path. Its file stays there afterwards."""
+        self._passed = passed
+        return self
+
     def publish(self, mode: int) -> Result[socket.socket, SystemFailure]:
         """A listening socket under the name. It replaces the socket of a dead server."""
         self._mode = mode
         try:
             if not self._is_mine():
                 raise OSError(errno.EPERM, "a process that holds the name forked this one")  # noqa: TRY301 - it is one more failure of these steps
+            if self._passed is not None:
+                return Success(self._adopted(self._passed))
             for left in (self.path, self.path.with_suffix(".bind")):  # version 0.1.0 bound a socket there, and renamed it
                 if is_socket(left):
                     os.unlink(left)
@@ -116,6 +125,15 @@ class Claim:
             return Success(self._bound())
         except OSError as error:
             return Failure(SystemFailure("listen at", self.path, error.strerror or str(error)))
+
+    def _adopted(self, passed: socket.socket) -> socket.socket:
+        status = os.lstat(self.path)
+        with suppress(OSError):  # it belongs to another user, such as root; the directory and the credentials keep others out
+            _set_mode(self.path, self._mode)
+        passed.listen(_BACKLOG)  # from now on the peer credentials that clients see are those of this process
+        passed.setblocking(False)
+        self._passed, self._published, self._stays = None, _identity(status), True
+        return passed
 
     def _bound(self) -> socket.socket:
         """A listening socket that is bound at the path. Nothing may exist at the path before."""
@@ -137,7 +155,7 @@ class Claim:
                 with suppress(OSError):
                     os.unlink(self.path)
             raise
-        self._published = _identity(status)
+        self._published, self._stays = _identity(status), False
         return listener
 
     def withdraw(self) -> None:
@@ -145,7 +163,7 @@ class Claim:
         if self._published is None or not self._is_mine():
             return
         with suppress(OSError):  # the socket or its directory is gone already
-            if _identity(os.lstat(self.path)) == self._published:
+            if not self._stays and _identity(os.lstat(self.path)) == self._published:
                 os.unlink(self.path)
         self._published = None
 
@@ -226,7 +244,9 @@ class Claim:
         return here == self._place
 
     def forked(self) -> None:
-        """Close the descriptor of the directory. A forked child would otherwise keep the lock."""
+        """Close the descriptor of the directory, and a socket that is not published. A forked child would otherwise keep the lock."""
+        if self._passed is not None:
+            shut(self._passed)
         if self._directory is not None:
             _close(self._directory)
             self._directory = None

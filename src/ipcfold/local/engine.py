@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from math import inf
 from threading import get_ident
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, final
@@ -29,8 +30,10 @@ from ipcfold.errors import HandlerFailed, LogEnded, SystemFailure
 from ipcfold.events import Ending, Observer
 from ipcfold.local.claim import Claim
 from ipcfold.local.credentials import peer_of, trusted
+from ipcfold.local.duty import Duty
 from ipcfold.local.listener import Listener
 from ipcfold.local.log import Log, tell
+from ipcfold.local.notices import Notices, manager
 from ipcfold.local.poller import Poller
 from ipcfold.local.release import surely
 from ipcfold.local.signals import Wakeup
@@ -42,6 +45,9 @@ if TYPE_CHECKING:
     from ipcfold.local.logged import Logged  # few servers have a log
 
 C = TypeVar("C")
+
+_CLOCK: Final = 0.1
+"""Seconds after which to look again whether somebody has set the clock. To look for each message costs more than to add."""
 
 running: Final[set[Engine[Any]]] = set()  # Any: of whatever carry
 """The engines of this process."""
@@ -151,6 +157,7 @@ class Engine(Generic[C]):
     __slots__ = (
         "_accepted",
         "_claim",
+        "_clocked",
         "_core",
         "_ending",
         "_heard",
@@ -166,6 +173,7 @@ class Engine(Generic[C]):
         "_trust",
         "answered",
         "burst",
+        "duty",
         "forked",
         "listens",
         "logged",
@@ -190,6 +198,7 @@ class Engine(Generic[C]):
         self._accepted = 0
         self._heard = monotonic()
         core.clock(time() - self._heard)
+        self._clocked = -inf  # when to look at the clock again
         self._rotation = self._heard
         self._rotated = 0  # events since then
         self._ending = False
@@ -199,6 +208,8 @@ class Engine(Generic[C]):
         """Called once, when clients can connect."""
         self.logged: Logged[C] | None = None
         """The log of the server, if it has one."""
+        self.duty: Duty | None = None
+        """What to do from time to time beside serving."""
         self.thread = get_ident()
         """The thread that serves."""
         self.forked = False  # a flag, because the kernel reuses process ids
@@ -271,8 +282,14 @@ class Engine(Generic[C]):
                 return None
         elif listener is not None and listener.deadline < due:
             due = listener.deadline
+        duty = self.duty
+        if duty is not None and duty.deadline < due:
+            due = duty.deadline
         # A process that was stopped (SIGSTOP) may find its deadlines passed. It reads what has arrived before it judges who is late.
-        happened = self._poll(min(max(0.0, due - now), longest))
+        seconds = due - now
+        if seconds > longest:  # noqa: PLR1730 - calls of `min` and `max` for each message cost more than these comparisons
+            seconds = longest
+        happened = self._poll(seconds if seconds > 0.0 else 0.0)  # noqa: FURB136 - as above
         ready = len(happened) if self.burst is None else self.burst.ready
         if not ready:
             happened = self._poller.poll(0.0)
@@ -280,7 +297,9 @@ class Engine(Generic[C]):
         if self.inherited():  # a signal handler forked meanwhile
             raise ForkedError
         now = self.woken = monotonic()
-        core.clock(time() - now)
+        if now >= self._clocked:
+            core.clock(time() - now)
+            self._clocked = now + _CLOCK
         for thing, events in happened:
             if isinstance(thing, ClientSocket):
                 thing.happened(events, self._transports, now)
@@ -292,6 +311,8 @@ class Engine(Generic[C]):
             self._heard, self._rotated = now, 0
         else:
             self._rotate(ready, now)
+        if duty is not None and duty.deadline <= now and duty.tick(now):
+            self._ending = True
         if core.accepting:
             if self._ending:
                 core.shutdown(now)
@@ -365,6 +386,15 @@ class Engine(Generic[C]):
         """Log that the server ends because of this, which came from the system or from other code that ran on its thread."""
         surely(lambda: self._log.broken(error))
 
+    def speak(self) -> None:
+        """Tell the service manager of this process, if there is one, that it is ready, and from now on that it lives."""
+        found = manager()
+        if found is not None:
+            try:
+                self.duty = Notices(found, self._log.unnotified)
+            except OSError as error:
+                self._log.unnotified("READY=1", error)
+
     def ended(self, ending: Ending) -> None:
         """Tell the observer what it was not told, because the server closed everything at once."""
         surely(lambda: self._core.broken(ending), self._tell)
@@ -386,7 +416,8 @@ class Engine(Generic[C]):
     def _copies(self) -> tuple[Callable[[], None], ...]:
         """How to close this process's copies of the sockets."""
         listener = () if self._listener is None else (self._listener.abandon,)
-        return (self._transports.abandon, *listener, self._poller.close)
+        duty = () if self.duty is None else (self.duty.close,)
+        return (self._transports.abandon, *listener, self._poller.close, *duty)
 
     def _rotate(self, events: int, now: float) -> None:
         """Note since when all that had arrived is read, though there may be more. Nobody is late whose bytes are still there."""
@@ -423,6 +454,9 @@ class Engine(Generic[C]):
             self._listener.close()
 
     def _tell(self) -> None:
+        if self.duty is not None:
+            for event in self._core.events:
+                self.duty.see(event)
         tell(self._core.events, self._log, self._observe)
         if self.observed and self.inherited():  # the observer is the user's code
             raise ForkedError

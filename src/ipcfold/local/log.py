@@ -194,6 +194,11 @@ class Log:
         text = "%s serves on, and has put back what another process removed: %s"
         self._writer.write(logging.WARNING, text, self._name, what)
 
+    def unnotified(self, line: str, error: OSError) -> None:
+        """The service manager could not be told this."""
+        text = "%s serves on, but the socket that NOTIFY_SOCKET names did not take %s: %s"
+        self._repeat(f"failures to tell the service manager {line}", logging.WARNING, text, self._name, line, error)
+
     def failed(self, event: Event, error: BaseException) -> None:
         """The observer of the program raised this."""
         kind = type(event).__name__

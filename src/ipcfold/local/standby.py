@@ -7,6 +7,7 @@ import select
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import monotonic
 from typing import Final, Generic, TypeVar, final
 
 from returns.maybe import Nothing
@@ -14,6 +15,7 @@ from returns.result import Failure, Result, Success
 
 from ipcfold.errors import LogEnded, NameTaken, SystemFailure
 from ipcfold.local.claim import Claim, holder_of
+from ipcfold.local.duty import Duty
 from ipcfold.local.logged import Opening
 from ipcfold.local.signals import Wakeup, handled
 from ipcfold.log.journal import Reading
@@ -37,6 +39,8 @@ class Standby(Generic[C]):
         self._reader: Reading | None = None
         self._ended = False
         self._wakeup = Wakeup()
+        self.duty: Duty | None = None
+        """What to do from time to time beside waiting."""
 
     def end(self) -> None:
         """Wait no longer; any thread may call this."""
@@ -73,6 +77,8 @@ class Standby(Generic[C]):
                             return Failure(error)
                         continue  # another one was quicker
             self._rest(holder.value_or(0))
+            if self.duty is not None and self.duty.deadline <= (now := monotonic()) and self.duty.tick(now):
+                self.end()
 
     def _followed(self, opening: Opening[C]) -> LogEnded[C] | None:
         """Fold what the server that serves has committed."""

@@ -17,10 +17,12 @@ from typing import Any, Final, final
 
 import attrs
 
-from ipcfold.continuation import Answer, Came, Continuation, Defer, Effect, Left, Outcome, Rescued, Tell, Ticket, Wake, Woken
+from ipcfold.continuation import Continuation, Outcome
 from ipcfold.core.fold import FoldState
 from ipcfold.core.wire import encode as frame_of
+from ipcfold.effects import Answer, Defer, Effect, Rescued, Tell, Ticket, Wake
 from ipcfold.events import Ending
+from ipcfold.inputs import Came, Left, Woken
 from ipcfold.message import TEXT_PLAIN, MediaType, Message
 from ipcfold.peer import Peer
 
@@ -121,7 +123,7 @@ def _effects(effects: Iterable[Effect]) -> Iterable[bytes]:
                 yield b"tell" + _peer(peer) + _PLACE.pack(after)
                 yield from map(frame_of, messages)
             case Answer(ticket, messages, after):
-                yield b"answer" + _peer(ticket.peer) + _PLACE.pack(ticket.number) + _PLACE.pack(after)
+                yield b"answer" + _peer(ticket.peer) + _PLACE.pack(ticket.number) + _TIME.pack(ticket.taken) + _PLACE.pack(after)
                 yield from map(frame_of, messages)
             case Rescued():
                 pass  # nobody gets it, and its text may differ each time
@@ -222,7 +224,7 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
         "alarm": state.alarm,
         "most": state.most,
         "peers": [attrs.astuple(peer) for peer in state.peers],
-        "open": [[*attrs.astuple(ticket.peer), ticket.number] for ticket in state.open],
+        "open": [[*attrs.astuple(ticket.peer), ticket.number, ticket.taken] for ticket in state.open],
     }
     head = json.dumps(known).encode()
     return _SIZE.pack(len(head)) + head + frame_of(snapshot.carry)
@@ -234,7 +236,7 @@ def decode_snapshot(record: bytes) -> Snapshot:
         start = _SIZE.size + _SIZE.unpack_from(record)[0]
         known = json.loads(record[_SIZE.size : start])
         peers = tuple(Peer(*peer) for peer in known["peers"])
-        tickets = tuple(Ticket(Peer(*peer), number) for *peer, number in known["open"])
+        tickets = tuple(Ticket(Peer(*peer), number, taken) for *peer, number, taken in known["open"])
         state = FoldState(known["time"], known["alarm"], known["most"], peers, tickets)
         return Snapshot(known["at"], _message(record, start), state)
     except (ValueError, KeyError, TypeError, StructError) as error:

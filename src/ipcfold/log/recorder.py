@@ -7,10 +7,11 @@ from typing import Any, Generic, TypeVar, final
 
 from returns.result import Failure, Success
 
-from ipcfold.continuation import Continuation, Left, Woken
+from ipcfold.continuation import Continuation
 from ipcfold.core.fold import Fold
 from ipcfold.errors import LogError, LogFailed
 from ipcfold.events import Ending
+from ipcfold.inputs import Left, Woken
 from ipcfold.log.entry import Adopted, Began, Ended, Entry, Snapshot, encode, encode_snapshot, folded
 from ipcfold.log.journal import Journal
 from ipcfold.log.recovery import Recovered

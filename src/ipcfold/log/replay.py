@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar, final
 
-from ipcfold.continuation import Came, Continuation, Left, Woken
+from ipcfold.continuation import Continuation
 from ipcfold.core.fold import Ask, Fold, FoldState
 from ipcfold.core.functions import Handlers
 from ipcfold.core.wire import Encoder
 from ipcfold.errors import ReplayDiverged
+from ipcfold.inputs import Came, Left, Woken
 from ipcfold.limits import Limits
 from ipcfold.log.entry import Adopted, Began, Ended, Entry, Snapshot, digest
 from ipcfold.message import Message

@@ -22,15 +22,17 @@ from __future__ import annotations
 
 import sys
 from abc import abstractmethod
-from collections.abc import Callable
-from typing import Final, Generic, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Final, Generic, TypeVar, final
 
-from hypothesis import note
+import attrs
+from hypothesis import Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 from returns.result import Failure, Success
 
 from ipcfold.continuation import Continuation, Handler
+from ipcfold.handlers import Shows
 from ipcfold.limits import Limits
 from ipcfold.message import Message
 from ipcfold.peer import Peer
@@ -51,6 +53,26 @@ _TROUBLE: Final[dict[str, Callable[[str], Step]]] = {
     "dies": Kill,
     "dies in the middle of a frame": lambda name: Kill(name, 9),
 }
+_TROUBLES: Final = [  # Each as often as it stands here. Most mistakes need time, and clients that are still there.
+    *("half a second passes",) * 2,
+    *("more than a minute passes",) * 4,
+    *("is held", "is released") * 2,
+    *("closes", "dies", "dies in the middle of a frame"),
+]
+
+
+@final
+@attrs.frozen(repr=False)
+class _Drawn:
+    """A message that Hypothesis shows as the transcript does."""
+
+    message: Message
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
+
+
 _clients: Final = st.runner().flatmap(lambda machine: st.integers(0, machine.most - 1))
 
 
@@ -63,6 +85,14 @@ class ProtocolMachine(RuleBasedStateMachine, Generic[C]):
     """The largest number of clients at once."""
     epoch: float = 0.0
     """`Continuation.now` at the beginning, in seconds since the epoch."""
+    codecs: Sequence[Shows] = ()
+    """Show the values of messages, as those of `simulate`."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        # To explain takes longer than to shrink, and Hypothesis shows no explanation of what a state machine draws.
+        usual = cls.TestCase.settings
+        cls.TestCase.settings = settings(usual, phases=[phase for phase in usual.phases if phase is not Phase.explain])
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +101,15 @@ class ProtocolMachine(RuleBasedStateMachine, Generic[C]):
         left = None if type(self).left is ProtocolMachine.left else self.left
         woken = None if type(self).woken is ProtocolMachine.woken else self.woken
         self._player = ScriptPlayer(
-            handler, carry, limits=self.limits, heartbeat=_RARELY, left=left, woken=woken, epoch=self.epoch, folded=self.check
+            handler,
+            carry,
+            limits=self.limits,
+            heartbeat=_RARELY,
+            left=left,
+            woken=woken,
+            epoch=self.epoch,
+            codecs=self.codecs,
+            folded=self.check,
         )
 
     # A subclass defines these methods.
@@ -126,9 +164,10 @@ class ProtocolMachine(RuleBasedStateMachine, Generic[C]):
             self._play(Connect(name))
         allowed = self.messages(self._player.client(name))
         if not allowed.is_empty:
-            self._play(Send(name, data.draw(allowed, label=f"{name} sends")))
+            drawn = data.draw(allowed.map(lambda message: _Drawn(message, self._player.asked(message))), label=f"{name} sends")
+            self._play(Send(name, drawn.message))
 
-    @rule(client=_clients, what=st.sampled_from(list(_TROUBLE)))
+    @rule(client=_clients, what=st.sampled_from(_TROUBLES))
     def trouble(self, client: int, what: str) -> None:
         """Something happens to a client, or time passes. A held client can be released after its death."""
         name, step = self._names.get(client, ""), _TROUBLE[what]

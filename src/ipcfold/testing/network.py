@@ -14,7 +14,7 @@ from typing import Final, Generic, TypeVar, final
 from hypothesis.errors import HypothesisException
 from returns.result import Failure, Result, Success
 
-from ipcfold.continuation import Continuation, Handler, Leaving, Left, Waking, Woken
+from ipcfold.continuation import Continuation, Handler, Leaving, Waking
 from ipcfold.core.client_connection import ClientConnection
 from ipcfold.core.functions import Handlers
 from ipcfold.core.server import ServerCore, Turn
@@ -23,6 +23,7 @@ from ipcfold.core.transports import READ, Transports
 from ipcfold.core.wire import RefusedError
 from ipcfold.errors import HandlerFailed, MessageTooLarge, ReservedMessage
 from ipcfold.events import Event
+from ipcfold.inputs import Left, Woken
 from ipcfold.limits import Limits
 from ipcfold.message import Message
 from ipcfold.peer import Name, Peer

@@ -9,25 +9,13 @@ from typing import Final, Generic, TypeVar, final
 import attrs
 from returns.result import Failure, Result, Success
 
-from ipcfold.continuation import (
-    Answer,
-    Continuation,
-    Defer,
-    Effect,
-    Handler,
-    Leaving,
-    Left,
-    Outcome,
-    Rescued,
-    Tell,
-    Ticket,
-    Wake,
-    Waking,
-    Woken,
-)
+from ipcfold.continuation import Continuation, Handler, Leaving, Outcome, Waking
 from ipcfold.core.protocol import ClientState
+from ipcfold.effects import Answer, Defer, Effect, Rescued, Tell, Ticket, Wake
 from ipcfold.errors import HandlerFailed
 from ipcfold.events import Connected, Departure, Disconnected, Event, Folded, Listening, Observer, Refused, Stopping
+from ipcfold.handlers import Shown, Shows
+from ipcfold.inputs import Left, Woken
 from ipcfold.limits import Limits
 from ipcfold.message import Message, shortened
 from ipcfold.peer import Peer
@@ -94,9 +82,13 @@ class ScriptPlayer(Generic[C]):
         woken: Waking[C] | None = None,
         epoch: float = 0.0,
         observe: Observer = lambda _: None,
+        codecs: Iterable[Shows] = (),
         folded: Callable[[C], object] = lambda _: None,
     ) -> None:
         """The parameters are those of `simulate`. `folded` gets the carry after each input."""
+        known, found = tuple(codecs), Shown.of(handler, left, woken)
+        self._codecs = Shown((*known, *found.asked, *found.sent), (*reversed(known), *found.sent, *found.asked))
+        self._texts = dict[tuple[Message, tuple[Shows, ...]], str]()  # to decode takes long, and many messages are equal
         self._observe = observe
         self._folded = folded
         self._numbers = dict[str, int]()
@@ -210,7 +202,7 @@ class ScriptPlayer(Generic[C]):
                 before = len(link.said)
                 match cases(network.send(number, *messages)):
                     case Success():
-                        self._say(name, f"sends {_all_shown(link.said[before:]) or 'nothing'}")
+                        self._say(name, f"sends {', '.join(map(self.asked, link.said[before:])) or 'nothing'}")
                     case Failure(refused):
                         self._say(name, f"cannot send: {refused}")
                 network.client_writes(number)
@@ -250,9 +242,9 @@ class ScriptPlayer(Generic[C]):
             case Refused(peer=peer, reason=reason):
                 self._say(_SERVER, f"turns {self._names[peer.connection]} away: {reason}")
             case Folded(peer=peer, message=message, responses=responses, outcome=outcome, effects=effects):
-                responded = f", responds {_all_shown(responses)}" if responses else ""
+                responded = f", responds {self._sent(responses)}" if responses else ""
                 decided = "" if outcome is Outcome.CONTINUE else f", says {outcome.value}"
-                told = f"{_shown(message)} of {self._names[peer.connection]}{responded}{self._effects(effects)}{decided}"
+                told = f"{self.asked(message)} of {self._names[peer.connection]}{responded}{self._effects(effects)}{decided}"
                 self._say(_SERVER, f"folds {told}: the carry is {_brief.repr(self.carry)}")
                 self._folded(self.carry)
             case Disconnected(peer=peer, departure=departure, reason=reason):
@@ -288,13 +280,28 @@ class ScriptPlayer(Generic[C]):
                 case Defer():
                     shown.append("defers the answer")
                 case Tell(peer, messages):
-                    shown.append(f"tells {self._names.get(peer.connection, peer)} {_all_shown(messages)}")
-                case Answer(Ticket(peer, number), messages):
-                    shown.append(f"answers message {number} of {self._names.get(peer.connection, peer)} with {_all_shown(messages)}")
+                    shown.append(f"tells {self._names.get(peer.connection, peer)} {self._sent(messages)}")
+                case Answer(Ticket(peer=peer, number=number), messages):
+                    shown.append(f"answers message {number} of {self._names.get(peer.connection, peer)} with {self._sent(messages)}")
         return "".join(f", {each}" for each in shown)
 
     def _heard(self, number: int, response: Message) -> None:
-        self._say(self._names[number], f"gets {_shown(response)}")
+        self._say(self._names[number], f"gets {self._sent([response])}")
+
+    def asked(self, message: Message) -> str:
+        """How the transcript shows a message of a client."""
+        return self._shown(message, self._codecs.asked)
+
+    def _sent(self, messages: Iterable[Message]) -> str:
+        return ", ".join(self._shown(message, self._codecs.sent) for message in messages)
+
+    def _shown(self, message: Message, codecs: tuple[Shows, ...]) -> str:
+        text = self._texts.get((message, codecs))
+        if text is None:
+            values = (codec.shown(message) for codec in codecs)
+            text = next((value for value in values if value is not None), f"{message.media_type} {shortened(message.content)}")
+            self._texts[message, codecs] = text
+        return text
 
     def _say(self, who: str, what: str) -> None:
         self._happened.append((self._network.now, who, what))
@@ -307,14 +314,6 @@ def last_carry(result: Result[C, HandlerFailed[C]]) -> C:
             return carry
         case Failure(failed):
             return failed.carry
-
-
-def _shown(message: Message) -> str:
-    return f"{message.media_type} {shortened(message.content)}"
-
-
-def _all_shown(messages: Iterable[Message]) -> str:
-    return ", ".join(map(_shown, messages))
 
 
 def _departure(link: Link) -> Departure | None:

@@ -7,9 +7,10 @@ from typing import TypeAlias, TypeVar
 
 from returns.result import Failure, Result, Success
 
-from ipcfold.continuation import Came, Handler, Leaving, Left, Waking, Woken
+from ipcfold.continuation import Handler, Leaving, Waking
 from ipcfold.core.functions import Handlers
 from ipcfold.errors import LogCorrupt, LogEnded, LogError, LogFailed
+from ipcfold.inputs import Came, Left, Woken
 from ipcfold.limits import Limits
 from ipcfold.log.entry import DamagedError, Entry, decode
 from ipcfold.log.journal import Log

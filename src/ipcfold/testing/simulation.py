@@ -39,6 +39,7 @@ from returns.result import Result
 from ipcfold.continuation import Handler, Leaving, Outcome, Waking
 from ipcfold.errors import HandlerFailed
 from ipcfold.events import Event, Observer
+from ipcfold.handlers import Shows
 from ipcfold.limits import Limits
 from ipcfold.testing.player import Client, ScriptPlayer, last_carry
 from ipcfold.testing.script import Step
@@ -88,6 +89,7 @@ def simulate(
     woken: Waking[C] | None = None,
     epoch: float = 0.0,
     observe: Observer = lambda _: None,
+    codecs: Iterable[Shows] = (),
 ) -> Simulation[C]:
     """Play this script with a server of this carry and handler, and return the result for the server and each client.
 
@@ -99,6 +101,8 @@ def simulate(
     - `left` and `woken` are those of a server.
     - `epoch`: `Continuation.now` at the beginning, in seconds since the epoch. `Elapse` moves it, and rings alarms.
     - `observe` is that of `IPC`.
+    - `codecs` show the values of messages in the transcript: first those of the clients, then those of the server. A handler that
+      `ipcfold.codec.typed` made needs none.
     """
     player = ScriptPlayer(
         handler,
@@ -111,6 +115,7 @@ def simulate(
         woken=woken,
         epoch=epoch,
         observe=observe,
+        codecs=codecs,
     )
     for step in script:
         player.play(step)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from string import ascii_letters, digits
-from typing import Final, final
+from typing import Final, Protocol, TypeVar, final
 
 import attrs
 from hypothesis import strategies as st
 from returns.maybe import Nothing
+from returns.result import Result
 
 from ipcfold.continuation import Continuation, Outcome
 from ipcfold.core.wire import Signal, encode, refusal
@@ -16,6 +17,9 @@ from ipcfold.limits import Limits
 from ipcfold.message import MediaType, Message
 from ipcfold.peer import Name
 from ipcfold.testing.script import Close, Connect, Elapse, Hold, Kill, Release, Send, Step, Write
+
+T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
 
 _TOKEN_CHARACTERS: Final = "!#$%&'*+-.^_`|~" + digits + ascii_letters
 _SIGNALS: Final = [signal.content for signal in Signal]
@@ -51,6 +55,21 @@ def messages() -> st.SearchStrategy[Message]:
         st.builds(Message.octets, contents),
         st.text(max_size=40).map(Message.text),
     ).filter(lambda message: refusal(message, Limits()) == Nothing)
+
+
+class Encodes(Protocol[T_contra]):
+    """Encodes values, as a codec does."""
+
+    def encode(self, value: T_contra, /) -> Result[Message, object]: ...
+
+
+def encoded(codec: Encodes[T], values: st.SearchStrategy[T]) -> st.SearchStrategy[Message]:
+    """Messages of these values. A failing example shows the values."""
+
+    def encode(value: T) -> Message:
+        return codec.encode(value).unwrap()
+
+    return st.builds(encode, values)
 
 
 def frames() -> st.SearchStrategy[bytes]:
@@ -142,7 +161,8 @@ def scripts(
     never ends the server: append a `Shutdown` for that.
     """
     client = st.sampled_from(list(clients))
-    send = st.builds(lambda who, what: Send(who, *what), client, st.lists(messages() if said is None else said, min_size=1, max_size=3))
+    what = messages() if said is None else said
+    send = st.one_of(*(st.builds(Send, client, *[what] * count) for count in (1, 2, 3)))
     trouble = st.one_of(
         st.builds(Connect, client),
         st.builds(Hold, client),
