@@ -77,10 +77,10 @@
     X("ipcfold.local.engine", Engine, NULL, Engine)
 #define SERVER_SLOTS(X) \
     X(Loop, _engine) X(Loop, _flusher) X(Loop, _handler) X(Loop, _interruptible) X(Flusher, _asleep) X(Flusher, _busy) X(Flusher, _calls) \
-    X(Flusher, failure) X(Engine, _core) X(Engine, _heard) X(Engine, _owner) X(Engine, _ending) X(Engine, _rotated) X(Engine, forked) \
+    X(Flusher, failure) X(Engine, _core) X(Engine, _heard) X(Engine, _owner) X(Engine, _ending) X(Engine, _rotated) X(Engine, forked) X(Engine, logged) \
     X(ClientSocket, _end) X(ClientSocket, interest) X(ServerCore, _accounted) X(ServerCore, _encoder) \
     X(ServerCore, _fold) X(ServerCore, shared) X(Shared, paused) X(Fold, _carry) X(Fold, _timeout) X(Fold, asked) X(Fold, deadline) \
-    X(Fold, stopped) X(Fold, waiting) X(Fold, _offset) X(Fold, _time) X(Fold, rings) X(ServerConnection, _begun) \
+    X(Fold, stopped) X(Fold, waiting) X(Fold, _offset) X(Fold, _time) X(Fold, _record) X(Fold, rings) X(ServerConnection, _begun) \
     X(ServerConnection, _decoder) X(ServerConnection, _frames) X(ServerConnection, _since) X(ServerConnection, behind) \
     X(ServerConnection, hearing) X(ServerConnection, number) X(ServerConnection, outbox) X(ServerConnection, peer) \
     X(ServerConnection, state) X(ServerConnection, told) X(ServerConnection, waiting)
@@ -739,6 +739,7 @@ static PyObject *ask(PyObject *Py_UNUSED(python), PyObject *const *args, Py_ssiz
 typedef struct {
     PyObject_HEAD
     PyObject *end; /* borrowed; the connection of that client while it is served */
+    PyObject *holder; /* borrowed; the core of a server with a log, which takes what must wait for a commit; otherwise NULL */
     char *in, *out;
     Py_ssize_t size, room; /* of `out`: bytes that wait, and memory */
     int socket, ready; /* how many events the last wait returned */
@@ -780,6 +781,10 @@ static int put_moment(Burst *self, PyObject **place, double now)
 static int write_out(Burst *self)
 {
     Py_ssize_t size = self->size;
+    if (size && self->holder) { /* Python commits the log before it writes */
+        self->size = 0;
+        return called(PyObject_CallMethod(self->holder, "hold", "Oy#", self->end, self->out, size)) ? 0 : -1;
+    }
     ssize_t written = size ? send(self->socket, self->out, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
     self->size = 0;
     if (written == size)
@@ -840,7 +845,7 @@ static int can_fold(PyObject *engine, PyObject *end)
 }
 
 /* Lend the socket to the flusher for a call of the handler, if answers wait. Returns 1 if it is lent, -1 after an exception. */
-static int lend(Burst *self, PyObject *flusher)
+static int lend(Burst *self, PyObject *engine, PyObject *flusher)
 {
     if (!self->size)
         return 0;
@@ -849,6 +854,8 @@ static int lend(Burst *self, PyObject *flusher)
     PyObject *lent = PyObject_CallMethodNoArgs(flusher, n_lend);
     int result = lent ? lent == Py_True : -1;
     Py_XDECREF(lent);
+    if (!result && self->holder)
+        return called(PyObject_CallMethod(engine, "flush", NULL)) ? 0 : -1;
     return !result && write_out(self) < 0 ? -1 : result;
 }
 
@@ -864,7 +871,7 @@ static PyObject *asked(Burst *self, PyObject *loop, PyObject *message, PyObject 
 {
     PyObject *engine = AT(loop, Loop, _engine), *flusher = AT(loop, Loop, _flusher), *type, *value, *traceback;
     PyObject *args[] = {message, continuation, carry};
-    int lent = lend(self, flusher);
+    int lent = lend(self, engine, flusher);
     if (lent < 0)
         return NULL;
     put_ref(&AT(loop, Loop, _interruptible), Py_True);
@@ -906,9 +913,10 @@ static int told(Burst *self, PyObject *loop)
     return result;
 }
 
-/* Keep a plain answer: the next carry, the acknowledgement and the responses. Returns 0 if Python has to judge it. */
+/* Keep a plain answer: the next carry, the acknowledgement and the responses. Returns 0 if Python has to judge it, -1 after an exception. */
 static int keep(Burst *self, PyObject *core, PyObject *end, PyObject *given, PyObject *answer, double now)
 {
+    PyObject *asked, *args[3];
     PyObject *fold = AT(core, ServerCore, _fold), *encoder = AT(core, ServerCore, _encoder), *responses;
     if (!IS(answer, Continuation) || AT(answer, Continuation, peer) != AT(end, ServerConnection, peer) ||
         AT(answer, Continuation, outcome) != CONTINUE || !AT(answer, Continuation, carry) || AT(answer, Continuation, _given) != given ||
@@ -921,6 +929,12 @@ static int keep(Burst *self, PyObject *core, PyObject *end, PyObject *given, PyO
     if ((count && !size) || !make_room(self, signal + size) ||
         (isfinite(timeout) && !put_time(&AT(fold, Fold, deadline), now + timeout)))
         return 0;
+    if (self->holder && AT(fold, Fold, _record) != Py_None) { /* the message, its continuation, and the answer */
+        asked = AT(fold, Fold, asked);
+        args[0] = PyTuple_GET_ITEM(asked, 0), args[1] = PyTuple_GET_ITEM(asked, 1), args[2] = answer;
+        if (!called(PyObject_Vectorcall(AT(fold, Fold, _record), args, 3, NULL)))
+            return -1; /* nobody knows whether the log has it */
+    }
     memcpy(self->out + self->size, PyBytes_AS_STRING(ACKNOWLEDGEMENT), (size_t)signal);
     write_frames(self->out + self->size + signal, &PyTuple_GET_ITEM(responses, 0), count, encoder);
     self->size += signal + size;
@@ -938,19 +952,19 @@ static int fold_one(Burst *self, PyObject *loop, PyObject *end, const char *cont
     PyObject *message = new_message(AT(decoder, Decoder, _usual), content, size);
     PyObject *given = message ? new_given(AT(fold, Fold, _time), &AT(end, ServerConnection, number)) : NULL;
     PyObject *continuation = given ? new_continuation(carry, EMPTY, CONTINUE, AT(end, ServerConnection, peer), given) : NULL;
-    int failed = 0, result = 0;
+    int failed = 0, result = 0, kept = 0;
     if (continuation && (pair = PyTuple_Pack(2, message, continuation))) {
         put(&AT(fold, Fold, asked), pair);
         answer = asked(self, loop, message, continuation, carry, &failed);
         *now = monotonic();
     }
-    if (answer && keep(self, core, end, given, answer, *now)) {
+    if (answer && (kept = keep(self, core, end, given, answer, *now)) > 0) {
         result = 1;
         *more = PyObject_Size(AT(fold, Fold, waiting)) != 0; /* the flusher may have found something */
     } else if (failed) {
         *more = 1;
         result = told(self, loop);
-    } else if (answer) {
+    } else if (answer && !kept) {
         PyErr_Clear(); /* of memory; Python needs less, or tells this client */
         *more = 1;
         self->spread |= IS(answer, Continuation) && AT(answer, Continuation, _given) != given;
@@ -1059,6 +1073,7 @@ static PyObject *wait_for_events(PyObject *burst, PyObject *const *args, Py_ssiz
     PyObject *loop = args[0], *engine = AT(loop, Loop, _engine), *others = PyList_New(0);
     int poller = (int)number(args[1]), ready = 0, more = 0;
     self->spread = 0;
+    self->holder = AT(engine, Engine, logged) == Py_None ? NULL : AT(engine, Engine, _core);
     double now = monotonic(), until = now + PyFloat_AsDouble(args[3]);
     while (others && !more) {
         int pause = (int)ceil(1000 * fmax(0.0, until - now)), plain = 1, known = 0;

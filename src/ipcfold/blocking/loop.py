@@ -69,7 +69,7 @@ class Loop(Generic[C]):
         self._served = False  # whether clients could connect
         self._raised: BaseException | None = None  # by the handler in a forked child
         self._interruptible = False  # whether the handler runs: nothing else can be interrupted without harm
-        if accelerate and engine.logged is None:
+        if accelerate:
             engine.accelerate(self)
 
     def serve(

@@ -145,6 +145,12 @@ class ServerCore(Generic[C]):
         self._unsure = {}
         self._fold.begin(now, record)
 
+    def hold(self, end: ServerConnection, data: bytes) -> None:
+        """Write these bytes to this client once the log has what they tell of."""
+        if self._unsure is not None:
+            self._unsure.setdefault(end.peer.connection, (end, end.outbox.size))
+        end.owe(data)
+
     def committed(self) -> None:
         """Note that the log has all that was recorded."""
         if self._unsure:

@@ -296,6 +296,8 @@ class Engine(Generic[C]):
             ready = len(happened)
         if self.inherited():  # a signal handler forked meanwhile
             raise ForkedError
+        if self.burst is not None and self.logged is not None:
+            self.logged.commit()  # of what was folded while waiting
         now = self.woken = monotonic()
         if now >= self._clocked:
             core.clock(time() - now)

@@ -62,9 +62,9 @@ class Recorder(Generic[C]):
 
     def record(self, what: Message | Left | Woken, given: Continuation[C], answer: Continuation[C]) -> None:
         """Add an input and its answer."""
+        at = self.at + 1  # before it is added, because the memory may not suffice
         self._append(folded(what, given, answer))
-        self.at += 1
-        self.pending = True
+        self.at, self.pending = at, True
 
     def _note(self, what: Adopted | Began | Ended) -> None:
         self._append(encode(Entry(what)))
