@@ -33,6 +33,7 @@
 #define PLAIN 65536   /* bytes; a larger content or answer is left to Python */
 #define BATCH 1048576 /* bytes; the same for a batch of messages */
 #define STACK 16384   /* bytes; the same for a client, whose buffers are on the stack */
+#define HELD 524288   /* bytes; the answers that wait for one commit of a log, for one client */
 #define EVENTS 256    /* of one wait, as `AT_ONCE` in local/stream.py */
 #define BURST 0.001   /* seconds of folding for all clients that are ready at once, as `_BURST` in blocking/loop.py */
 #define SHARE 0.0001  /* seconds; each of them gets at least this much */
@@ -74,16 +75,17 @@
     X("ipcfold.core.server", ServerCore, NULL, ServerCore) X("ipcfold.core.server_connection", Shared, NULL, Shared) \
     X("ipcfold.core.server_connection", ServerConnection, NULL, ServerConnection) \
     X("ipcfold.local.engine", ClientSocket, NULL, ClientSocket) X("ipcfold.local.engine", ForkedError, NULL, ForkedError) \
-    X("ipcfold.local.engine", Engine, NULL, Engine)
+    X("ipcfold.local.engine", Engine, NULL, Engine) X("ipcfold.peer", Peer, NULL, Peer)
 #define SERVER_SLOTS(X) \
     X(Loop, _engine) X(Loop, _flusher) X(Loop, _handler) X(Loop, _interruptible) X(Flusher, _asleep) X(Flusher, _busy) X(Flusher, _calls) \
     X(Flusher, failure) X(Engine, _core) X(Engine, _heard) X(Engine, _owner) X(Engine, _ending) X(Engine, _rotated) X(Engine, forked) X(Engine, logged) \
     X(ClientSocket, _end) X(ClientSocket, interest) X(ServerCore, _accounted) X(ServerCore, _encoder) \
     X(ServerCore, _fold) X(ServerCore, shared) X(Shared, paused) X(Fold, _carry) X(Fold, _timeout) X(Fold, asked) X(Fold, deadline) \
-    X(Fold, stopped) X(Fold, waiting) X(Fold, _offset) X(Fold, _time) X(Fold, _record) X(Fold, rings) X(ServerConnection, _begun) \
+    X(Fold, stopped) X(Fold, waiting) X(Fold, _offset) X(Fold, _time) X(Fold, rings) X(ServerConnection, _begun) \
     X(ServerConnection, _decoder) X(ServerConnection, _frames) X(ServerConnection, _since) X(ServerConnection, behind) \
     X(ServerConnection, hearing) X(ServerConnection, number) X(ServerConnection, outbox) X(ServerConnection, peer) \
-    X(ServerConnection, state) X(ServerConnection, told) X(ServerConnection, waiting)
+    X(ServerConnection, state) X(ServerConnection, told) X(ServerConnection, waiting) \
+    X(Peer, connection) X(Peer, pid) X(Peer, uid) X(Peer, gid)
 
 #define DECLARE_SLOT(type, slot) static Py_ssize_t type##_##slot;
 #define DECLARE(module, name, attribute, variable) static PyObject *variable;
@@ -740,6 +742,8 @@ typedef struct {
     PyObject_HEAD
     PyObject *end; /* borrowed; the connection of that client while it is served */
     PyObject *holder; /* borrowed; the core of a server with a log, which takes what must wait for a commit; otherwise NULL */
+    char *records;
+    Py_ssize_t recorded, records_size, records_room; /* how many records, their bytes, and memory */
     char *in, *out;
     Py_ssize_t size, room; /* of `out`: bytes that wait, and memory */
     int socket, ready; /* how many events the last wait returned */
@@ -752,7 +756,7 @@ typedef struct {
 static PyObject *new_burst(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(named))
 {
     Burst *self = (Burst *)type->tp_alloc(type, 0);
-    if (self && knows_server() && (self->in = PyMem_Malloc(3 * PLAIN)))
+    if (self && knows_server() && (self->in = PyMem_Malloc(4 * PLAIN)))
         return (PyObject *)self;
     if (self && !PyErr_Occurred())
         PyErr_NoMemory();
@@ -765,6 +769,7 @@ static void free_burst(PyObject *self)
     Py_XDECREF(((Burst *)self)->moment);
     PyMem_Free(((Burst *)self)->in);
     PyMem_Free(((Burst *)self)->out);
+    PyMem_Free(((Burst *)self)->records);
     Py_TYPE(self)->tp_free(self);
 }
 
@@ -782,8 +787,11 @@ static int write_out(Burst *self)
 {
     Py_ssize_t size = self->size;
     if (size && self->holder) { /* Python commits the log before it writes */
-        self->size = 0;
-        return called(PyObject_CallMethod(self->holder, "hold", "Oy#", self->end, self->out, size)) ? 0 : -1;
+        Py_ssize_t records_size = self->records_size, recorded = self->recorded;
+        self->size = self->records_size = self->recorded = 0;
+        return called(PyObject_CallMethod(self->holder, "hold", "Oy#y#n", self->end, self->out, size, self->records, records_size, recorded))
+                   ? 0
+                   : -1;
     }
     ssize_t written = size ? send(self->socket, self->out, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
     self->size = 0;
@@ -830,6 +838,86 @@ static int make_room(Burst *self, Py_ssize_t size)
         self->room = self->size + size + PLAIN;
     }
     return 1;
+}
+
+/* ---- the log: the records of `log/entry.py`, each after its size, as `log/sqlite.py` joins them */
+
+static uint32_t crcs[8][256];
+
+static void begin_crc(void)
+{
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t crc = i;
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc & 1 ? crc >> 1 ^ 0xEDB88320u : crc >> 1;
+        crcs[0][i] = crc;
+    }
+    for (uint32_t i = 0; i < 256; i++)
+        for (int table = 1; table < 8; table++)
+            crcs[table][i] = crcs[table - 1][i] >> 8 ^ crcs[0][crcs[table - 1][i] & 0xFF];
+}
+
+/* `binascii.crc32`, eight bytes at once. */
+static uint32_t crc32_of(const unsigned char *at, Py_ssize_t size, uint32_t before)
+{
+    uint32_t crc = ~before;
+    for (; size >= 8; size -= 8, at += 8) {
+        crc ^= (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+        crc = crcs[7][crc & 0xFF] ^ crcs[6][crc >> 8 & 0xFF] ^ crcs[5][crc >> 16 & 0xFF] ^ crcs[4][crc >> 24] ^ crcs[3][at[4]] ^
+              crcs[2][at[5]] ^ crcs[1][at[6]] ^ crcs[0][at[7]];
+    }
+    for (; size > 0; size--, at++)
+        crc = crc >> 8 ^ crcs[0][(crc ^ *at) & 0xFF];
+    return ~crc;
+}
+
+static char *put_big(char *at, uint64_t value, int size)
+{
+    for (int i = size - 1; i >= 0; i--, value >>= 8)
+        at[i] = (char)(value & 0xFF);
+    return at + size;
+}
+
+static char *put_integer(char *at, PyObject *value) { return put_big(at, (uint64_t)PyLong_AsLongLong(value), 8); }
+
+static PyObject *header_of(PyObject *end) { return AT(AT(end, ServerConnection, _decoder), Decoder, _header); }
+
+#define HEAD (4 + 57) /* the size of the record, and what is before the frame */
+
+static int make_room_for_record(Burst *self, PyObject *end, Py_ssize_t length)
+{
+    Py_ssize_t size = HEAD + PyBytes_GET_SIZE(header_of(end)) + 4 + length + 1;
+    if (self->records_size + size > self->records_room) {
+        char *more = PyMem_Realloc(self->records, (size_t)(self->records_size + size + PLAIN));
+        if (!more)
+            return 0;
+        self->records = more;
+        self->records_room = self->records_size + size + PLAIN;
+    }
+    return 1;
+}
+
+/* Add the record of a message of this client, and of its plain answer, which has these frames. There is room for it. */
+static void record(Burst *self, PyObject *end, PyObject *given, const char *content, Py_ssize_t length, const char *frames, Py_ssize_t size)
+{
+    PyObject *peer = AT(end, ServerConnection, peer), *header = header_of(end);
+    Py_ssize_t whole = HEAD - 4 + PyBytes_GET_SIZE(header) + 4 + length + 1;
+    uint32_t crc = crc32_of((const unsigned char *)frames, size, crc32_of((const unsigned char *)"continue", 8, 0));
+    double now = PyFloat_AsDouble(PyTuple_GET_ITEM(given, 0));
+    uint64_t bits;
+    char *at = put_big(self->records + self->records_size, (uint64_t)whole, 4);
+    memcpy(&bits, &now, 8);
+    *at++ = 1; /* `_IS_CAME` */
+    at = put_big(put_big(at, bits, 8), (uint64_t)size << 32 | crc, 8);
+    at = put_integer(put_integer(put_integer(put_integer(at, AT(peer, Peer, connection)), AT(peer, Peer, pid)), AT(peer, Peer, uid)),
+                     AT(peer, Peer, gid));
+    at = put_integer(at, AT(end, ServerConnection, number));
+    memcpy(at, PyBytes_AS_STRING(header), (size_t)PyBytes_GET_SIZE(header));
+    at = put_big(at + PyBytes_GET_SIZE(header), (uint64_t)length, 4);
+    memcpy(at, content, (size_t)length);
+    at[length] = (char)0xCE;
+    self->records_size += whole + 4;
+    self->recorded++;
 }
 
 /* Whether the next message of this client is the next one to fold, and nothing of it waits in Python. */
@@ -913,10 +1001,10 @@ static int told(Burst *self, PyObject *loop)
     return result;
 }
 
-/* Keep a plain answer: the next carry, the acknowledgement and the responses. Returns 0 if Python has to judge it, -1 after an exception. */
-static int keep(Burst *self, PyObject *core, PyObject *end, PyObject *given, PyObject *answer, double now)
+/* Keep a plain answer: the next carry, the acknowledgement and the responses. Returns 0 if Python has to judge it. */
+static int keep(Burst *self, PyObject *core, PyObject *end, PyObject *given, PyObject *answer, const char *content, Py_ssize_t length,
+                double now)
 {
-    PyObject *asked, *args[3];
     PyObject *fold = AT(core, ServerCore, _fold), *encoder = AT(core, ServerCore, _encoder), *responses;
     if (!IS(answer, Continuation) || AT(answer, Continuation, peer) != AT(end, ServerConnection, peer) ||
         AT(answer, Continuation, outcome) != CONTINUE || !AT(answer, Continuation, carry) || AT(answer, Continuation, _given) != given ||
@@ -925,18 +1013,16 @@ static int keep(Burst *self, PyObject *core, PyObject *end, PyObject *given, PyO
         return 0;
     Py_ssize_t count = PyTuple_GET_SIZE(responses), signal = PyBytes_GET_SIZE(ACKNOWLEDGEMENT);
     Py_ssize_t size = count ? frames_size(&PyTuple_GET_ITEM(responses, 0), count, encoder, PLAIN) : 0;
+    if (self->holder && !make_room_for_record(self, end, length))
+        return 0;
     double timeout = seconds(AT(fold, Fold, _timeout));
     if ((count && !size) || !make_room(self, signal + size) ||
         (isfinite(timeout) && !put_time(&AT(fold, Fold, deadline), now + timeout)))
         return 0;
-    if (self->holder && AT(fold, Fold, _record) != Py_None) { /* the message, its continuation, and the answer */
-        asked = AT(fold, Fold, asked);
-        args[0] = PyTuple_GET_ITEM(asked, 0), args[1] = PyTuple_GET_ITEM(asked, 1), args[2] = answer;
-        if (!called(PyObject_Vectorcall(AT(fold, Fold, _record), args, 3, NULL)))
-            return -1; /* nobody knows whether the log has it */
-    }
     memcpy(self->out + self->size, PyBytes_AS_STRING(ACKNOWLEDGEMENT), (size_t)signal);
     write_frames(self->out + self->size + signal, &PyTuple_GET_ITEM(responses, 0), count, encoder);
+    if (self->holder)
+        record(self, end, given, content, length, self->out + self->size + signal, size);
     self->size += signal + size;
     put_ref(&AT(fold, Fold, asked), Py_None);
     put_ref(&AT(fold, Fold, _carry), AT(answer, Continuation, carry));
@@ -952,19 +1038,19 @@ static int fold_one(Burst *self, PyObject *loop, PyObject *end, const char *cont
     PyObject *message = new_message(AT(decoder, Decoder, _usual), content, size);
     PyObject *given = message ? new_given(AT(fold, Fold, _time), &AT(end, ServerConnection, number)) : NULL;
     PyObject *continuation = given ? new_continuation(carry, EMPTY, CONTINUE, AT(end, ServerConnection, peer), given) : NULL;
-    int failed = 0, result = 0, kept = 0;
+    int failed = 0, result = 0;
     if (continuation && (pair = PyTuple_Pack(2, message, continuation))) {
         put(&AT(fold, Fold, asked), pair);
         answer = asked(self, loop, message, continuation, carry, &failed);
         *now = monotonic();
     }
-    if (answer && (kept = keep(self, core, end, given, answer, *now)) > 0) {
+    if (answer && keep(self, core, end, given, answer, content, size, *now)) {
         result = 1;
         *more = PyObject_Size(AT(fold, Fold, waiting)) != 0; /* the flusher may have found something */
     } else if (failed) {
         *more = 1;
         result = told(self, loop);
-    } else if (answer && !kept) {
+    } else if (answer) {
         PyErr_Clear(); /* of memory; Python needs less, or tells this client */
         *more = 1;
         self->spread |= IS(answer, Continuation) && AT(answer, Continuation, _given) != given;
@@ -988,12 +1074,13 @@ static int serve(Burst *self, PyObject *loop, PyObject *client, int socket, doub
     const char *content;
     Py_ssize_t size, length, had;
     PyObject *fold = AT(AT(engine, Engine, _core), ServerCore, _fold);
+    Py_ssize_t most = self->holder ? HELD : PLAIN;
     int stop = 0, going = 1;
     if (!can_fold(engine, end) || *now >= seconds(AT(fold, Fold, rings)))
         return 0;
     self->socket = socket;
     had = waiting_bytes(decoder);
-    ssize_t got = recv(self->socket, self->in + had, PLAIN, MSG_DONTWAIT);
+    ssize_t got = recv(self->socket, self->in + had, self->holder ? 2 * PLAIN : PLAIN, MSG_DONTWAIT);
     if (got <= 0) /* Python reads again, and gets the same end or failure */
         return 0;
     const char *at = self->in, *last = at + had + got;
@@ -1009,10 +1096,12 @@ static int serve(Burst *self, PyObject *loop, PyObject *client, int socket, doub
             put_ref(&AT(end, ServerConnection, _begun), Py_None); /* a frame that began earlier is whole */
         }
         at += size;
-        going = fold_one(self, loop, end, content, length, now, &stop) && (self->size <= PLAIN || settle(self, engine, &stop));
+        going = fold_one(self, loop, end, content, length, now, &stop) && (self->size <= most || settle(self, engine, &stop));
     }
     going = going && settle(self, engine, &stop);
     PyErr_Fetch(&type, &value, &traceback); /* what follows an interrupted message is kept, because its client is still asked to close */
+    if (!going && self->holder && self->size && !in_child(self, engine) && write_out(self) < 0)
+        PyErr_Clear(); /* the log gets what is folded, whatever was raised */
     if (at < last && (going || !in_child(self, engine))) {
         stop = 1;
         at += at == self->in ? had : 0; /* if nothing is taken, the decoder still has the beginning */
@@ -1119,7 +1208,7 @@ static PyObject *wait_for_events(PyObject *burst, PyObject *const *args, Py_ssiz
             Py_CLEAR(others);
     }
     if (!others)
-        self->size = 0;
+        self->size = self->records_size = self->recorded = 0;
     self->ready = ready < 0 ? 0 : ready;
     return others;
 }
@@ -1286,6 +1375,7 @@ static int start(PyObject *module)
         return -1;
     }
     known_values = known_frames = known_client = known_server = 0;
+    begin_crc();
 #define NAME(name) (n_##name = PyUnicode_InternFromString(#name))
     n_failed = PyUnicode_InternFromString("_failed");
     EMPTY = PyTuple_New(0), NO_BYTES = PyBytes_FromStringAndSize(NULL, 0), SHORTEST = PyLong_FromLong(7), ZERO = PyLong_FromLong(0);

@@ -97,6 +97,9 @@ class FailingJournal:
     def append(self, record: bytes) -> None:
         self.journal.append(record)
 
+    def extend(self, data: bytes, count: int) -> None:
+        self.journal.extend(data, count)
+
     def commit(self) -> Result[None, LogError]:
         self.log.left -= 1
         return Failure(self.log.error) if self.log.left < 0 else self.journal.commit()

@@ -8,6 +8,7 @@ message does not depend on the number of connections.
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Callable
 from math import inf
 from typing import Final, Generic, TypeAlias, TypeVar, final
 
@@ -55,6 +56,7 @@ class ServerCore(Generic[C]):
         "_early",
         "_encoder",
         "_ends",
+        "_extend",
         "_fold",
         "_heartbeat",
         "_limits",
@@ -119,6 +121,7 @@ class ServerCore(Generic[C]):
         self._behind: dict[int, ServerConnection] = {}
         self._deadlines = Deadlines()
         self._early = _EARLY * heartbeat
+        self._extend: Callable[[bytes, int], object] = lambda _, __: None
         self._unsure: dict[int, tuple[ServerConnection, int]] | None = (
             None  # with a log: who has got what is not committed, and behind what
         )
@@ -137,16 +140,19 @@ class ServerCore(Generic[C]):
         """Its fold."""
         return self._fold
 
-    def log(self, record: Record[C], now: float) -> None:
+    def log(self, record: Record[C], now: float, extend: Callable[[bytes, int], object] = lambda _, __: None) -> None:
         """Fold with a log, whose carry the fold has. `record` gets each input that is folded. See `Fold.begin`.
+
+        `extend` gets records that the accelerator has made, as bytes, and their number.
 
         The shell writes nothing that was added since the last call of `committed`.
         """
-        self._unsure = {}
+        self._unsure, self._extend = {}, extend
         self._fold.begin(now, record)
 
-    def hold(self, end: ServerConnection, data: bytes) -> None:
-        """Write these bytes to this client once the log has what they tell of."""
+    def hold(self, end: ServerConnection, data: bytes, records: bytes, count: int) -> None:
+        """Write these bytes to this client once the log has what they tell of: so many records."""
+        self._extend(records, count)
         if self._unsure is not None:
             self._unsure.setdefault(end.peer.connection, (end, end.outbox.size))
         end.owe(data)

@@ -90,7 +90,7 @@ class Logged(Generic[C]):
         core.fold.restore(recovered.carry, recovered.state)
         self.warnings += recovered.warnings
         recorder = self._recorder = Recorder(journal, core.fold, snapshots, recovered, self.warnings.append)
-        core.log(recorder.record, monotonic())
+        core.log(recorder.record, monotonic(), recorder.extend)
         recorder.begin(max(time(), recovered.state.time), adopted=recovered.adopted)
         refused = recorder.commit()
         if refused is not None:

@@ -215,6 +215,23 @@ def _media_type(text: bytes) -> MediaType:
     return TEXT_PLAIN if media_type == TEXT_PLAIN else media_type
 
 
+def sized(record: bytes) -> bytes:
+    """The record after its size."""
+    return _SIZE.pack(len(record)) + record
+
+
+def split(data: bytes, count: int) -> tuple[bytes, ...]:
+    """So many records, each of which stands after its size. Raises a `DamagedError` for other bytes."""
+    records, at = list[bytes](), 0
+    while at < len(data):
+        start = at + _SIZE.size
+        at = start + (_SIZE.unpack_from(data, at)[0] if start <= len(data) else len(data))
+        records.append(data[start:at])
+    if len(records) != count or at != len(data):
+        raise DamagedError("its records are damaged")
+    return tuple(records)
+
+
 def encode_snapshot(snapshot: Snapshot) -> bytes:
     """The bytes of a snapshot."""
     state = snapshot.state

@@ -37,6 +37,9 @@ class Journal(Reading, Protocol):
     def append(self, record: bytes) -> None:
         """Add a record. It counts once it is committed."""
 
+    def extend(self, data: bytes, count: int) -> None:
+        """Add so many records, each after its size as `entry.split` wants them. A log may keep these bytes as they are."""
+
     def commit(self) -> Result[None, LogError]:
         """Make all that was appended durable, and all of it or nothing. After a failure nothing may be appended any more."""
 

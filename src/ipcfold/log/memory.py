@@ -10,6 +10,7 @@ from typing import final
 from returns.result import Failure, Result, Success
 
 from ipcfold.errors import LogError, LogTaken
+from ipcfold.log.entry import split
 
 
 @final
@@ -113,6 +114,10 @@ class MemoryJournal(MemoryReader):
     def append(self, record: bytes) -> None:
         """See `Journal`."""
         self._appended.append(record)
+
+    def extend(self, data: bytes, count: int) -> None:
+        """See `Journal`."""
+        self._appended += split(data, count)
 
     def commit(self) -> Result[None, LogError]:
         """See `Journal`."""

@@ -66,6 +66,12 @@ class Recorder(Generic[C]):
         self._append(folded(what, given, answer))
         self.at, self.pending = at, True
 
+    def extend(self, data: bytes, count: int) -> None:
+        """Add so many records, each after its size."""
+        at = self.at + count
+        self._journal.extend(data, count)
+        self.at, self.pending = at, True
+
     def _note(self, what: Adopted | Began | Ended) -> None:
         self._append(encode(Entry(what)))
         self.at += 1
