@@ -141,7 +141,11 @@ def _prepared(database: sqlite3.Connection, path: Path, *, readonly: bool) -> Lo
     if database.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
         return LogUnusable(place, "SQLite cannot keep a write-ahead log there", "use a file on a local disk")
     # Fewer checkpoints: each writes what it moves a second time, and waits for the disk twice.
-    for pragma in ("synchronous = FULL", "wal_autocheckpoint = 4000", *(("fullfsync = ON", "checkpoint_fullfsync = ON") if sys.platform == "darwin" else ())):
+    for pragma in (
+        "synchronous = FULL",
+        "wal_autocheckpoint = 4000",
+        *(("fullfsync = ON", "checkpoint_fullfsync = ON") if sys.platform == "darwin" else ()),
+    ):
         database.execute(f"PRAGMA {pragma}")
     if not tables:
         database.execute("BEGIN IMMEDIATE")
