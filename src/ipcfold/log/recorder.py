@@ -26,7 +26,7 @@ C = TypeVar("C")
 class Recorder(Generic[C]):
     """Writes what a fold folds to a log."""
 
-    __slots__ = ("_append", "_carry", "_fold", "_journal", "_kept", "_last", "_snapshots", "_warn", "at", "failure", "pending")
+    __slots__ = ("_append", "_carry", "_fold", "_journal", "_kept", "_last", "_snapshots", "_warn", "failure", "pending")
 
     def __init__(
         self,
@@ -45,8 +45,6 @@ class Recorder(Generic[C]):
         self._carry = recovered.carry  # the last one that is in the log
         self._kept = recovered.kept  # the entries before the last snapshot, if there is one
         self._last = recovered.kept or 0  # the same for the last attempt
-        self.at = recovered.at
-        """The number of entries, with those that are not committed."""
         self.pending = False
         """Whether something is not committed."""
         self.failure: LogFailed[C] | None = None
@@ -54,7 +52,7 @@ class Recorder(Generic[C]):
 
     def begin(self, now: float, *, adopted: bool) -> None:
         """Note that a server starts, at that time in seconds since the epoch; `adopted`: with a handler that answers differently."""
-        if self.at == 0:
+        if self._journal.count == 0:
             self.snapshot()  # a later server begins with this carry, whatever it is given
         if adopted:
             self._note(Adopted(now))
@@ -62,20 +60,17 @@ class Recorder(Generic[C]):
 
     def record(self, what: Message | Left | Woken, given: Continuation[C], answer: Continuation[C]) -> None:
         """Add an input and its answer."""
-        at = self.at + 1  # before it is added, because the memory may not suffice
+        self.pending = True  # first, because the memory may not suffice, or code of the program may raise
         self._append(folded(what, given, answer))
-        self.at, self.pending = at, True
 
     def extend(self, data: bytes, count: int) -> None:
         """Add so many records, each after its size."""
-        at = self.at + count
+        self.pending = True
         self._journal.extend(data, count)
-        self.at, self.pending = at, True
 
     def _note(self, what: Adopted | Began | Ended) -> None:
-        self._append(encode(Entry(what)))
-        self.at += 1
         self.pending = True
+        self._append(encode(Entry(what)))
 
     def commit(self) -> LogError | None:
         """Make everything durable that was recorded. Returns the failure, if there is one; then the fold is to end with `failure`."""
@@ -94,7 +89,7 @@ class Recorder(Generic[C]):
     def due(self) -> bool:
         """Whether to take a snapshot, now that everything is committed."""
         snapshots = self._snapshots
-        return snapshots is not None and self.at - self._last >= snapshots.every
+        return snapshots is not None and self._journal.count - self._last >= snapshots.every
 
     def snapshot(self) -> LogError | None:
         """Keep the carry, if everything is committed. Returns the failure of the log, if there is one."""
@@ -103,18 +98,18 @@ class Recorder(Generic[C]):
             return None
         match cases(snapshots.coder.encode(self._fold.carry)):
             case Failure(reason):
-                self._last = self.at  # it is tried again after as many entries
+                self._last = self._journal.count  # it is tried again after as many entries
                 self._warn(f"the carry does not encode, so the log gets no snapshot of it: {reason}")
                 return None
             case Success(message):
-                record = encode_snapshot(Snapshot(self.at, message, state))
+                record = encode_snapshot(Snapshot(self._journal.count, message, state))
         keep = self._kept or 0 if snapshots.history is History.DROPPED else 0
-        match cases(self._journal.snapshot(self.at, record, keep)):
+        match cases(self._journal.snapshot(self._journal.count, record, keep)):
             case Failure(error):
                 self.failure = LogFailed(self._carry, error)
                 return error
             case Success():
-                self._kept = self._last = self.at
+                self._kept = self._last = self._journal.count
                 return None
 
     def end(self, now: float, ending: Ending) -> LogError | None:
@@ -122,4 +117,5 @@ class Recorder(Generic[C]):
         if self.failure is not None:
             return None
         self._note(Ended(now, ending))
-        return self.commit() or self.snapshot()
+        # After a failure of other code, the log may have an entry more than the carry.
+        return self.commit() or (None if ending is Ending.BROKEN else self.snapshot())

@@ -261,10 +261,10 @@ class SQLiteJournal:
         self._reader = SQLiteReader(place, database)
         self._lock = lock
         self._epoch = epoch
-        self.count = count
-        """See `Journal`."""
-        self._pieces = list[bytes]()  # what is not committed
-        self._records = 0  # in them
+        # How many records are committed, and the others: some bytes, and how many records they are. It is one value, because an
+        # exception of the program, from a signal handler, may come between any two steps.
+        self._state: tuple[int, list[tuple[bytes, int]]] = count, []
+        self._tried = 0  # how many of those the last commit was to write, if it was interrupted
         self.first = first
         """See `Journal`."""
 
@@ -291,31 +291,50 @@ class SQLiteJournal:
         """See `Journal`."""
         return self._reader.snapshots()
 
+    @property
+    def count(self) -> int:
+        """See `Journal`."""
+        return self._state[0]
+
     def append(self, record: bytes) -> None:
         """See `Journal`."""
-        self._pieces.append(sized(record))
-        self._records += 1
+        self._state[1].append((sized(record), 1))
 
     def extend(self, data: bytes, count: int) -> None:
         """See `Journal`."""
-        self._pieces.append(data)
-        self._records += count
+        self._state[1].append((data, count))
 
     def commit(self) -> Result[None, LogError]:
         """See `Journal`."""
-        count, database = self._records, self._database
+        database = self._database
         if database is None:
             return Failure(LogUnusable(self._place, "it is closed"))
-        data = b"".join(self._pieces)
         try:
-            written = database.execute(_INSERT, (self.count, count, crc32(data), data, self._epoch)).rowcount
+            if self._tried:
+                self._settle(database)
+            before, pieces = self._state
+            count = sum(number for _, number in pieces)
+            if not count:
+                return Success(None)
+            data = b"".join([piece for piece, _ in pieces])
+            self._tried = len(pieces)
+            written = database.execute(_INSERT, (before, count, crc32(data), data, self._epoch)).rowcount
         except sqlite3.Error as error:
             return Failure(_error(self._place, error, self.count))
         if written != 1:
             return Failure(LogTaken(self._place))
-        self.count += count
-        self._pieces, self._records = [], 0
+        self._state = before + count, []
+        self._tried = 0
         return Success(None)
+
+    def _settle(self, database: sqlite3.Connection) -> None:
+        """Find out whether a commit that was interrupted has been made."""
+        before, pieces = self._state
+        count = sum(number for _, number in pieces[: self._tried])
+        (end,) = database.execute("SELECT max(first + count) FROM burst").fetchone()
+        if end == before + count:
+            self._state = before + count, pieces[self._tried :]
+        self._tried = 0
 
     def snapshot(self, at: int, record: bytes, keep: int) -> Result[None, LogError]:
         """See `Journal`. Of the snapshots it keeps the newest two and that of the beginning."""
@@ -332,7 +351,7 @@ class SQLiteJournal:
                 database.execute(f"DELETE FROM snapshot WHERE at < ? OR (at > 0 AND at NOT IN ({newest}))", (keep,))  # noqa: S608 - constants
                 database.execute("DELETE FROM burst WHERE first + count <= ?", (keep,))
                 database.execute("COMMIT")
-            except sqlite3.Error:
+            except BaseException:
                 if database.in_transaction:
                     database.execute("ROLLBACK")
                 raise
