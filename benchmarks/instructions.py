@@ -38,6 +38,7 @@ from ipcfold.core.wire import Signal, encode
 BUDGETS: Final = Path(__file__).with_name("instructions.json")
 PEER: Final = "multiprocessing.connection"
 _SLACK: Final = 1.05
+_AGAIN: Final = 2  # times; a change that costs more does so each time
 _PATIENCE: Final = 300.0  # seconds, to end a run that hangs
 _SOURCE: Final = Path(__file__).with_name("counted.c")
 _ROOT: Final = Path(__file__).parents[1]
@@ -51,6 +52,16 @@ Counts = dict[str, int]
 def over(counts: Mapping[str, int], budgets: Mapping[str, int]) -> list[str]:
     """What takes more instructions than its budget and a twentieth of it. What has no budget may take any number."""
     return [what for what, count in counts.items() if what in budgets and count > _SLACK * budgets[what]]
+
+
+def lasting(excess: list[str], count: Callable[[], Counts], budgets: Mapping[str, int]) -> list[str]:
+    """What stays over its budget when it is counted again. Where a thread of the server starts late, some messages take another path."""
+    for _ in range(_AGAIN):
+        if not excess:
+            break
+        again = over(count(), budgets)
+        excess = [what for what in excess if what in again]
+    return excess
 
 
 def build_of_python() -> str:
@@ -228,7 +239,7 @@ def _main() -> None:
         path.write_text(json.dumps({**stored, build: {**budgets, **counts, **counted_peer()}}, indent=2) + "\n")
     elif not budgets:
         print("There is no budget for this build of Python, so nothing is compared.")  # noqa: T201 - as above
-    elif excess := over(counts, budgets):
+    elif excess := lasting(over(counts, budgets), partial(counted, wanted.ends or _ENDS), budgets):
         raise SystemExit(f"over budget: {'; '.join(excess)}")
 
 

@@ -162,7 +162,7 @@ def count(message: Message, continuation: Continuation[int], counter: int) -> Co
 
 
 def _frames(data: bytes) -> Iterator[Frame]:
-    decoder = Decoder(_LIMITS.message)
+    decoder = Decoder(_LIMITS.message, marks=True)
     decoder.feed(data)
     while isinstance(frame := decoder.next(), Signal | Message):
         yield frame

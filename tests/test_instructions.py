@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from benchmarks.instructions import build_of_python, obstacle, over
+from benchmarks.instructions import build_of_python, lasting, obstacle, over
 from benchmarks.page import PAGE, page
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,6 +36,13 @@ def test_what_is_over_its_budget_by_more_than_a_twentieth_is_named(counted: dict
     assert over(counted, {}) == []
     assert over(counted, counted) == []
     assert set(over(counted, budgets)) == {what for what, count in counted.items() if count * 20 > budgets.get(what, count) * 21}
+
+
+@given(counts, counts, st.lists(counts, min_size=2, max_size=2))
+def test_what_is_over_its_budget_each_time_stays_so(first: dict[str, int], budgets: dict[str, int], others: list[dict[str, int]]) -> None:
+    each = [set(over(counted, budgets)) for counted in (first, *others)]
+    left = iter(others)
+    assert set(lasting(over(first, budgets), lambda: next(left), budgets)) == set.intersection(*each)
 
 
 @counting

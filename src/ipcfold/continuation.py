@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, final
+from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar, final
 
 import attrs
 
 from ipcfold.accelerator import accelerate
+from ipcfold.draft import draft_of
 from ipcfold.message import Message
 from ipcfold.peer import NOBODY, Peer
 
@@ -179,23 +180,23 @@ class Continuation(Generic[C]):
         return continued(carry, self.responses, self.outcome, self.peer, (now, number, Effects(effects, effect)))
 
 
+_Draft: Final = draft_of(Continuation)
 _set_carry = vars(Continuation)["carry"].__set__
 _set_responses = vars(Continuation)["responses"].__set__
 _set_outcome = vars(Continuation)["outcome"].__set__
 _set_peer = vars(Continuation)["peer"].__set__
 _set_given = vars(Continuation)["_given"].__set__
-_new = object.__new__
 
 
 def continued(carry: C, responses: tuple[Message, ...], outcome: Outcome, peer: Peer, given: Given) -> Continuation[C]:
     """A continuation. Each message needs two of them, and to call the class costs more."""
-    made: Continuation[C] = _new(Continuation)
-    _set_carry(made, carry)
-    _set_responses(made, responses)
-    _set_outcome(made, outcome)
-    _set_peer(made, peer)
-    _set_given(made, given)
-    return made
+    made = _Draft()
+    made.carry, made.responses = carry, responses
+    made.outcome, made.peer = outcome, peer
+    made._given = given  # noqa: SLF001 - it is of the same class
+    made.__class__ = Continuation
+    continuation: Continuation[C] = made
+    return continuation
 
 
 Handler: TypeAlias = Callable[[Message, Continuation[C], C], Continuation[C]]

@@ -21,6 +21,7 @@ from returns.result import Failure, Result, Success
 
 from ipcfold.accelerator import accelerate
 from ipcfold.cause import Cause
+from ipcfold.draft import draft_of
 
 _TCHARS = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _QUOTED = r'"(?:[\t !#-\[\]-~]++|(?:\\[\t -~])++)*+"'  # possessive, because backtracking state takes 200 times the memory of the text
@@ -233,15 +234,16 @@ class Message:
         return self.media_type.parameter(_IDENTITY).map(lambda key: unquote(key, errors="surrogatepass"))
 
 
+def message_of(media_type: MediaType, content: bytes) -> Message:
+    """A message that arrived, whose content is exactly `bytes`. To call the class costs more."""
+    made = _Draft()
+    made.media_type, made.content = media_type, content
+    made.__class__ = Message
+    message: Message = made
+    return message
+
+
+_Draft: Final = draft_of(Message)
 _IDENTITY: Final = "id"
 _set_media_type = vars(Message)["media_type"].__set__
 _set_content = vars(Message)["content"].__set__
-_new = object.__new__
-
-
-def message_of(media_type: MediaType, content: bytes) -> Message:
-    """A message that arrived. To call the class costs more."""
-    made: Message = _new(Message)
-    _set_media_type(made, media_type)
-    _set_content(made, content)
-    return made

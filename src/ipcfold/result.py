@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast, overload
+from typing import Any, Final, TypeVar, cast, overload
 
 from returns.maybe import Maybe
 from returns.result import Failure, Result, Success
+
+from ipcfold.draft import draft_of
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -43,3 +45,15 @@ def cases(result: Result[A, E]) -> Success[A] | Failure[E]:
     no name
     """
     return cast("Success[A] | Failure[E]", result)  # cast: every Result is one of the two, but the class does not declare that
+
+
+def success(value: A) -> Success[A]:
+    """`Success(value)`, made faster."""
+    made = _Draft()
+    made._inner_value = value  # noqa: SLF001 - the only slot of `returns`, which `Success.__init__` sets
+    made.__class__ = Success
+    result: Success[A] = made
+    return result
+
+
+_Draft: Final = draft_of(Success)

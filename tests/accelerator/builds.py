@@ -1,4 +1,4 @@
-"""A server that is driven by hand, with the accelerator or without it, and the handler that both run."""
+"""A server that is driven by hand, in one of three builds, and the handler that all of them run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Final
 from returns.result import Result
 
 from ipcfold import Continuation, HandlerFailed, Limits, Message, Name
+from ipcfold.accelerator import accelerated, fast
 from ipcfold.blocking.loop import Loop
 from ipcfold.core.server import ServerCore
 from ipcfold.core.server_connection import ServerConnection
@@ -76,7 +77,8 @@ def handler(message: Message, continuation: Continuation[int], carry: int) -> ob
 class Build:
     """One server; each step runs until nothing is left to do."""
 
-    def __init__(self, directory: Path, *, accelerate: bool, handler: Callable[..., object] = handler) -> None:
+    def __init__(self, directory: Path, *, accelerate: bool, compiled: bool = True, handler: Callable[..., object] = handler) -> None:
+        """`accelerate`: whether to fold plain messages in few calls; `compiled`: whether the accelerator does that, where it is built."""
         self.path = directory / f"{NAME}.sock"
         self._claim = Claim.of(NAME, self.path).unwrap()
         self.core = ServerCore(
@@ -84,7 +86,12 @@ class Build:
         )
         self.engine = Engine(self.core, self._claim, same_user, Log(NAME), None)
         # The handler is as wrong as one that no type checker has seen, so its type is a lie.
-        self._loop = Loop(NAME, self._claim, self.engine, handler, accelerate=accelerate)  # type: ignore[arg-type]
+        before = accelerated and fast.enable(compiled)
+        try:
+            self._loop = Loop(NAME, self._claim, self.engine, handler, accelerate=accelerate)  # type: ignore[arg-type]
+        finally:
+            if accelerated:
+                fast.enable(before)
         self.engine.listen(3600.0, self._claim.publish(0o600).unwrap()).unwrap()
         self._clients: list[socket.socket] = []
 

@@ -1,4 +1,7 @@
-"""The accelerator and the Python core do the same with the same bytes in the same cuts: valid, broken and hostile ones."""
+"""The accelerator, the common path in Python and the classes of the core do the same with the same bytes in the same cuts.
+
+The bytes are valid, broken and hostile.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +26,9 @@ from ipcfold.message import TEXT_PLAIN
 from ipcfold.testing import messages
 from tests.accelerator.builds import LIMITS, Build
 
-pytestmark = pytest.mark.skipif(not accelerated, reason="the accelerator is not built, so there is nothing to compare")
+compiled = pytest.mark.skipif(not accelerated, reason="the accelerator is not built, so there is nothing to compare")
 
+_KINDS: Final = (*(["compiled"] if accelerated else []), "common path", "classes")
 _ANSWERED: Final = st.sampled_from([b"", b"e", b"n", b"m", b"t", b"u", b"g", b"d", b"v", b"e" * 3000]) | st.binary(max_size=40).map(
     lambda content: b"e" + content
 )
@@ -56,6 +60,7 @@ _REQUESTS: Final = st.lists(st.integers(0, 19).flatmap(lambda odd: _TALK if odd 
 """What clients send. Most of it ends neither the connection nor the server, since nothing is compared after that."""
 
 
+@compiled
 @given(st.lists(_CONTENTS.map(lambda content: Message(TEXT_PLAIN, content)) | messages(), max_size=6))
 @example([])
 def test_both_encoders_write_the_same(batch: list[Message]) -> None:
@@ -72,6 +77,7 @@ def test_both_encoders_write_the_same(batch: list[Message]) -> None:
     assert fast[1] == python[1] or not isinstance(fast[0], bytes)
 
 
+@compiled
 @given(
     st.builds(
         Continuation,
@@ -90,6 +96,7 @@ def test_both_answer_the_same(continuation: Continuation[int], responses: list[M
     assert continuation.respond(1, *responses) == respond(continuation, 1, *responses)
 
 
+@compiled
 @given(
     _STREAMS,
     st.lists(st.integers(0, 300), max_size=20),
@@ -106,14 +113,14 @@ def test_both_clients_take_the_same(stream: bytes, cuts: list[int], sent: int, d
         connection.send(connection.encode((Message.text("ping"),) * sent), sent)
         for number in disowned:
             connection.disown(number)
-    for piece in _cut(stream, cuts):
+    for piece in cut(stream, cuts):
         fast.receive(piece)
         receive(python, piece)
-        assert _facts(fast) == _facts(python)
+        assert facts(fast) == facts(python)
 
 
 class Servers(RuleBasedStateMachine):
-    """Two servers with the same clients, which send the same bytes. Others follow them when they have ended."""
+    """Servers of all builds with the same clients, which send the same bytes. Others follow them when they have ended."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,7 +131,7 @@ class Servers(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         directory = _made(Path(self._directory.name) / "servers")
-        self._builds = [Build(_made(directory / kind), accelerate=kind == "fast") for kind in ("fast", "python")]
+        self._builds = [Build(_made(directory / kind), accelerate=kind != "classes", compiled=kind == "compiled") for kind in _KINDS]
         self._clients = []
         self.connect()
 
@@ -148,7 +155,7 @@ class Servers(RuleBasedStateMachine):
     @rule(data=_REQUESTS, cuts=st.lists(st.integers(0, 300), max_size=6), client=st.integers(0, 2))
     def send(self, data: bytes, cuts: list[int], client: int) -> None:
         number = self._writing(client)
-        for piece in _cut(data, cuts):
+        for piece in cut(data, cuts):
             self._send(number, piece)
 
     @precondition(lambda self: any(self._clients))
@@ -185,10 +192,9 @@ class Servers(RuleBasedStateMachine):
             self._same()
 
     def _same(self) -> None:
-        fast, python = (build.settle() for build in self._builds)
-        assert fast == python
-        assert self._builds[0].facts() == self._builds[1].facts()
-        assert _comparable(self._builds[0].result()) == _comparable(self._builds[1].result())
+        first, *others = [(build.settle(), build.facts(), comparable(build.result())) for build in self._builds]
+        for other in others:
+            assert other == first
 
     def _close(self) -> None:
         for build in self._builds:
@@ -213,7 +219,7 @@ def _made(directory: Path) -> Path:
     return directory
 
 
-def _cut(data: bytes, sizes: list[int]) -> list[bytes]:
+def cut(data: bytes, sizes: list[int]) -> list[bytes]:
     pieces = []
     for size in sizes:
         pieces.append(data[:size])
@@ -221,7 +227,7 @@ def _cut(data: bytes, sizes: list[int]) -> list[bytes]:
     return [piece for piece in (*pieces, data) if piece]
 
 
-def _facts(connection: ClientConnection) -> object:
+def facts(connection: ClientConnection) -> object:
     """Everything that can be known of a connection; of the decoder, the bytes that wait."""
     own = {
         slot: getattr(connection, slot)
@@ -238,7 +244,7 @@ def _joined(contents: list[bytes]) -> bytes:
     return b"".join(encode(Message(TEXT_PLAIN, content)) for content in contents)
 
 
-def _comparable(result: Result[int, HandlerFailed[int]]) -> object:
+def comparable(result: Result[int, HandlerFailed[int]]) -> object:
     match result:
         case Failure(failed):
             return failed.carry, failed.message, type(failed.error), str(failed.error)

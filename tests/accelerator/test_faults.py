@@ -28,7 +28,9 @@ starving = pytest.mark.skipif(
     sys.version_info >= (3, 12), reason="CPython 3.12.1 and 3.13.0 themselves crash where a generator gets no memory"
 )
 
-BOTH = pytest.mark.parametrize("accelerate", [True, False])
+BUILDS = pytest.mark.parametrize(
+    ("accelerate", "compiled"), [(True, True), (True, False), (False, False)], ids=["compiled", "common path", "classes"]
+)
 
 
 def talking(server: Build) -> Build:
@@ -40,9 +42,9 @@ def talking(server: Build) -> Build:
     return server
 
 
-@BOTH
-def test_a_heartbeat_in_two_halves_ends_the_time_of_its_frame(directory: Path, *, accelerate: bool) -> None:
-    server = talking(Build(directory, accelerate=accelerate))
+@BUILDS
+def test_a_heartbeat_in_two_halves_ends_the_time_of_its_frame(directory: Path, *, accelerate: bool, compiled: bool) -> None:
+    server = talking(Build(directory, accelerate=accelerate, compiled=compiled))
     server.send(0, Signal.HEARTBEAT.frame[:9])
     server.settle()
     begun = server.facts()
@@ -53,10 +55,10 @@ def test_a_heartbeat_in_two_halves_ends_the_time_of_its_frame(directory: Path, *
     server.close()
 
 
-@BOTH
-def test_what_follows_an_interrupted_message_is_kept(directory: Path, *, accelerate: bool) -> None:
+@BUILDS
+def test_what_follows_an_interrupted_message_is_kept(directory: Path, *, accelerate: bool, compiled: bool) -> None:
     """The rest of a frame must not look like the beginning of one."""
-    server = talking(Build(directory, accelerate=accelerate))
+    server = talking(Build(directory, accelerate=accelerate, compiled=compiled))
     end, ping = server.end(), encode(PING)
     server.send(0, encode(Message.text("k")) + ping[:7])
     assert server.settle() == [Signal.CLOSE.frame]
@@ -67,7 +69,8 @@ def test_what_follows_an_interrupted_message_is_kept(directory: Path, *, acceler
 
 
 @linux
-def test_the_time_of_a_wait_is_not_the_time_of_a_handler(directory: Path) -> None:
+@pytest.mark.parametrize("compiled", [True, False])
+def test_the_time_of_a_wait_is_not_the_time_of_a_handler(directory: Path, *, compiled: bool) -> None:
     """Answers that are written while the handler runs do not prolong the time for a frame by the time without any message."""
     written = list[float]()
     paused = list[float]()
@@ -82,7 +85,7 @@ def test_the_time_of_a_wait_is_not_the_time_of_a_handler(directory: Path) -> Non
         return continuation.respond(carry + 1, message)
 
     wrote = list[float]()
-    server = talking(Build(directory, accelerate=True, handler=slow))
+    server = talking(Build(directory, accelerate=True, compiled=compiled, handler=slow))
 
     def write() -> None:
         wrote.append(monotonic())

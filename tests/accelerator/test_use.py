@@ -6,11 +6,12 @@ import gc
 import sys
 import tracemalloc
 from pathlib import Path
+from weakref import ref
 
 import pytest
 from returns.result import Success
 
-from ipcfold import IPC, Continuation, Message, Process, accelerated
+from ipcfold import IPC, Continuation, Message, Name, Process, accelerated
 from ipcfold.core.protocol import ClientState
 from ipcfold.core.wire import Signal, encode
 from ipcfold.message import TEXT_PLAIN
@@ -63,6 +64,36 @@ def test_a_server_folds_plain_messages_without_python_in_whatever_cuts(directory
         server.settle()
     assert server.folded >= len(stream)  # at least one in each turn, however long the handler takes
     server.close()
+
+
+def test_what_a_handler_keeps_stays_as_it_is_and_nothing_else_is_kept(ipc: IPC) -> None:
+    """The memory of a continuation that nobody has any more serves the next message."""
+
+    class Value:
+        pass
+
+    values, handed, watched = [], [], []
+
+    def keep(message: Message, continuation: Continuation[Value], carry: Value) -> Continuation[Value]:
+        next_carry = Value()
+        answer = continuation.respond(next_carry, message)
+        values.append(ref(next_carry))
+        watched.append(ref(continuation if len(values) % 3 else answer))
+        if not len(values) % 5:
+            handed.append((continuation, carry, answer, next_carry, message, len(values)))
+        return answer
+
+    name = Name("keeper")
+    with ipc.listen(name).start(Value(), keep), ipc.wait(name).unwrap() as process:
+        messages = [Message.text(f"{number}") for number in range(1, 41)]
+        assert process.send(*messages) == Success(process)
+        for continuation, carry, answer, next_carry, message, number in handed:
+            assert (continuation.carry, continuation.responses, continuation.number) == (carry, (), number)
+            assert (answer.carry, answer.responses, answer.number) == (next_carry, (message,), number)
+        kept = {number for *_, number in handed} | {number - 1 for *_, number in handed} | {len(messages)}
+        assert {number for number, value in enumerate(values, 1) if value() is not None} == kept
+        # The first message teaches the decoder the media type, so Python folds it, and a frame of Python still has it.
+        assert {number for number, made in enumerate(watched, 1) if made() is not None} - {1} == {number for *_, number in handed}
 
 
 def test_an_observer_hears_of_every_message() -> None:

@@ -101,6 +101,22 @@ def test_an_alarm_rings_without_any_message_and_never_early(directory: Path) -> 
 
 
 @pytest.mark.usefixtures("built")
+def test_an_alarm_in_the_past_rings_at_once(directory: Path) -> None:
+    def stop(continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
+        return continuation.stop((*carry, Woken(continuation.now)))
+
+    with serving(directory, stop) as results, IPC(directory).wait(NAME).unwrap() as client:
+        client.send(Message.text("in -5"), ONE)
+        client.wait()
+        client.wait()  # until the server ends
+    (result,) = results
+    first, alarm, *_ = result.unwrap()
+    assert isinstance(first, Came)
+    assert isinstance(alarm, Woken)
+    assert first.now <= alarm.now
+
+
+@pytest.mark.usefixtures("built")
 def test_an_alarm_rings_while_clients_never_stop_sending(directory: Path) -> None:
     def stop(continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
         return continuation.stop((*carry, Woken(continuation.now)))

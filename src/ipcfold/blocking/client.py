@@ -21,6 +21,7 @@ from returns.result import Failure, Result, Success
 
 from ipcfold.accelerator import accelerate
 from ipcfold.blocking.driver import Driver
+from ipcfold.core.plain import answer
 from ipcfold.core.verbs import Sent, Steps, Verbs
 from ipcfold.errors import (
     AskError,
@@ -40,14 +41,16 @@ from ipcfold.limits import Limits
 from ipcfold.local.claim import is_fresh, is_socket
 from ipcfold.local.credentials import peer_of, trusted
 from ipcfold.local.directory import reachable
+from ipcfold.local.forks import process_id
 from ipcfold.local.names import Probe, loss
 from ipcfold.local.patched import original
 from ipcfold.local.stream import LONGEST_SLEEP, shut
 from ipcfold.message import Message
 from ipcfold.peer import Name, Peer, Trust
-from ipcfold.result import cases
+from ipcfold.result import cases, success
 
 T = TypeVar("T")
+U = TypeVar("U")
 E = TypeVar("E")
 
 _connections: Final[WeakSet[Process]] = WeakSet()
@@ -116,14 +119,14 @@ class Process:
 
         Responses that arrive meanwhile are kept for `wait`.
         """
-        return self._alone(lambda: self._sent(self._verbs.send(messages)))
+        return self._alone(self._send, messages)
 
     @accelerate("wait")
     def wait(self, timeout: float | None = None) -> Result[Message, ReceiveError]:
         """The next response or told message, in the order they were sent; `timeout` in seconds, `None` for as long as it takes."""
         if self._user is _nobody and not self._inherited() and (response := self._driver.connection.response()) is not None:
-            return Success(response)  # the usual case: it arrived together with the acknowledgement
-        return self._alone(lambda: self._driver.run(self._verbs.wait(timeout, _deadline(timeout))))
+            return success(response)  # the usual case: it arrived together with the acknowledgement
+        return self._alone(self._wait, timeout)
 
     @accelerate("ask")
     def ask(self, message: Message, timeout: float | None = None) -> Result[Message, AskError]:
@@ -133,11 +136,11 @@ class Process:
         An `Ended` means that the server folded the message and sent no response. The `acknowledged` of a `TimedOut` says whether
         the message is known to be folded.
         """
-        return self._alone(lambda: self._driver.run(self._verbs.ask(message, timeout, _deadline(timeout))))
+        return self._alone(self._ask, (message, timeout))
 
     def close(self) -> Result[None, CloseError]:
         """Ask the server to close, and wait for its confirmation for at most `limits.drain` seconds. A second call does nothing."""
-        return self._alone(self._close)
+        return self._alone(self._close, None)
 
     def __enter__(self) -> Process:
         return self
@@ -164,30 +167,30 @@ class Process:
 
     def _inherited(self) -> bool:
         """Whether the parent of this process made the connection. A fork by a library in C runs no hooks, so the process id counts, too."""
-        if not self._forked and os.getpid() != self._owner:
+        if not self._forked and process_id() != self._owner:
             self.abandon()
         return self._forked
 
-    def _alone(self, use: Callable[[], Result[T, E]]) -> Result[T, E | UsedAfterFork | InUse]:
+    def _alone(self, use: Callable[[U], Result[T, E]], argument: U) -> Result[T, E | UsedAfterFork | InUse]:
         """The result of a use. During it, neither another thread nor a signal handler can use the connection."""
         if self._inherited():
             return Failure(UsedAfterFork(self._name, self._owner))
         user = _User()
         with self._guard:
-            if self._user() is not None:
+            if self._user is not _nobody and self._user() is not None:
                 return Failure(InUse(self._name))
             self._user = ref(user)
         try:
-            return self._used(use)
+            return self._used(use, argument)
         finally:
             self._user = _nobody
 
-    def _used(self, use: Callable[[], Result[T, E]]) -> Result[T, E | UsedAfterFork]:
+    def _used(self, use: Callable[[U], Result[T, E]], argument: U) -> Result[T, E | UsedAfterFork]:
         driver = self._driver
         try:
             if not driver.idle:
                 driver.mend()
-            result = use()
+            result = use(argument)
             driver.idle = True
         except (OSError, ValueError):  # of a socket that was closed
             if not self._inherited():
@@ -196,21 +199,49 @@ class Process:
             return Failure(UsedAfterFork(self._name, self._owner))
         return result
 
+    def _send(self, messages: tuple[Message, ...]) -> Result[Process, SendError]:
+        connection = self._driver.connection
+        before = connection.sent
+        if len(messages) != 1 or not self._driver.exchange(messages[0], None):
+            return self._sent(self._verbs.send(messages))
+        if connection.acknowledged > before:
+            return success(self)
+        return self._sent(self._verbs.acknowledged(before, 1))
+
+    def _wait(self, timeout: float | None) -> Result[Message, ReceiveError]:
+        return self._driver.run(self._verbs.wait(timeout, _deadline(timeout)))
+
+    def _ask(self, asked: tuple[Message, float | None]) -> Result[Message, AskError]:
+        (message, timeout), connection = asked, self._driver.connection
+        deadline = _deadline(timeout)
+        number = connection.sent + 1
+        try:
+            sent = self._driver.exchange(message, deadline)
+        except BaseException:
+            if connection.sent >= number:
+                connection.disown(number)  # nobody waits for its response
+            raise
+        if not sent:
+            return self._driver.run(self._verbs.ask(message, timeout, deadline))
+        if (response := answer(connection, number)) is not None:
+            return success(response)
+        return self._driver.run(self._verbs.answered(number, timeout, deadline))
+
     # The accelerator calls these when it cannot finish a verb that it has begun. It uses the connection meanwhile.
 
     def _go_on_sending(self, before: int, count: int) -> Result[Process, SendError]:
-        return self._go_on(lambda: self._sent(self._verbs.acknowledged(before, count)))
+        return self._go_on(lambda _: self._sent(self._verbs.acknowledged(before, count)))
 
     def _go_on_waiting(self, timeout: float | None, deadline: float | None) -> Result[Message, ReceiveError]:
-        return self._go_on(lambda: self._driver.run(self._verbs.wait(timeout, deadline)))
+        return self._go_on(lambda _: self._driver.run(self._verbs.wait(timeout, deadline)))
 
     def _go_on_asking(self, number: int, timeout: float | None, deadline: float | None) -> Result[Message, AskError]:
-        return self._go_on(lambda: self._driver.run(self._verbs.answered(number, timeout, deadline)))
+        return self._go_on(lambda _: self._driver.run(self._verbs.answered(number, timeout, deadline)))
 
-    def _go_on(self, use: Callable[[], Result[T, E]]) -> Result[T, E | UsedAfterFork]:
+    def _go_on(self, use: Callable[[None], Result[T, E]]) -> Result[T, E | UsedAfterFork]:
         if self._inherited():  # a signal handler forked, and its child came back into the verb
             return Failure(UsedAfterFork(self._name, self._owner))
-        return self._used(use)
+        return self._used(use, None)
 
     def _sent(self, steps: Steps[Sent]) -> Result[Process, SendError]:
         match cases(self._driver.run(steps)):
@@ -219,7 +250,7 @@ class Process:
             case Failure(error):
                 return Failure(error)
 
-    def _close(self) -> Result[None, CloseError]:
+    def _close(self, _: None) -> Result[None, CloseError]:
         closed = self._driver.run(self._verbs.close(monotonic()))
         shut(self._driver.stream)
         return closed

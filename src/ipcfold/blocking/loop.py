@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from time import monotonic
-from typing import TYPE_CHECKING, Final, Generic, TypeVar, final
+from time import monotonic, time
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, final
 
 from returns.curry import partial
 from returns.pipeline import flow
@@ -16,14 +16,15 @@ from ipcfold.blocking.flusher import Flusher
 from ipcfold.continuation import Handler
 from ipcfold.core.fold import Ask
 from ipcfold.core.functions import Handlers
+from ipcfold.core.transports import READ
 from ipcfold.errors import HandlerFailed, LogEnded, SystemFailure, UsedAfterFork
 from ipcfold.events import Ending
 from ipcfold.local.claim import Claim
-from ipcfold.local.engine import Engine, ForkedError
+from ipcfold.local.engine import ClientSocket, Engine, ForkedError
 from ipcfold.local.forks import wiped_by_fork
 from ipcfold.local.release import surely
 from ipcfold.local.signals import handled
-from ipcfold.local.stream import LONGEST_SLEEP
+from ipcfold.local.stream import AT_ONCE, LONGEST_SLEEP
 from ipcfold.message import Message
 from ipcfold.peer import Name
 from ipcfold.result import cases, flat_map
@@ -70,7 +71,7 @@ class Loop(Generic[C]):
         self._raised: BaseException | None = None  # by the handler in a forked child
         self._interruptible = False  # whether the handler runs: nothing else can be interrupted without harm
         if accelerate:
-            engine.accelerate(self)
+            engine.accelerate(self, self.wait)
 
     def serve(
         self, signals: Iterable[int], mode: int, period: float
@@ -189,6 +190,62 @@ class Loop(Generic[C]):
                 self._flusher.take_back()  # if the interrupt came before that was done
                 asked = None
                 engine.interrupted()
+
+    def wait(self, seconds: float) -> list[tuple[Any, int]]:  # Any: what the poller of the engine watches
+        """Wait for events for so many seconds, and fold the plain messages among them, until there is anything else to do.
+
+        Each of them is all that its client has sent, and its answer is written before the next one. So no answer waits while the
+        handler runs. Returns the other events.
+        """
+        engine, handler, mark = self._engine, self._handler, self._mark
+        poll, core = engine.poll, engine.core
+        heard: float | None = None
+        now = monotonic()
+        until = now + seconds
+        going = True
+        while going:
+            happened, count = poll(until - now if now < until else 0.0), 0
+            woken = now = monotonic()
+            going = len(happened) > 0 and now < until
+            for thing, events in happened:  # what is not of a client is handled before anything is folded
+                if events != READ or type(thing) is not ClientSocket:
+                    going = False
+            if not going:
+                break
+            last = now + _BURST
+            for client, _ in happened:
+                if count and now >= last:
+                    break
+                asked = client.begin(core, now, time())
+                if asked is None:
+                    count += client.told  # then it is read
+                    going = False
+                    break
+                count += 1
+                message, continuation = asked
+                self._interruptible = True
+                try:
+                    continuation = handler(message, continuation, continuation.carry)
+                except BaseException as error:  # noqa: BLE001 - as in `fold`
+                    self._interruptible = going = False
+                    self._failed(error)
+                    break
+                finally:
+                    self._interruptible = False
+                if engine.forked or not mark[0]:
+                    raise ForkedError
+                now = monotonic()
+                written = client.keep(core, continuation, now)
+                if not written:
+                    if written is None:
+                        engine.answered(continuation, now, now)
+                    going = False
+                    break
+            if count == len(happened):
+                heard = woken
+                going = going and count < AT_ONCE
+        engine.served(len(happened), heard)
+        return happened[count:]
 
     def fold(self, asked: Ask[C] | None) -> None:
         """Ask the handler for a burst of messages. A burst lasts at least as long as the work on the sockets before it."""

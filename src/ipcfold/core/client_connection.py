@@ -156,7 +156,11 @@ class ClientConnection:
 
     def response(self) -> Message | None:
         """The next response, if one has arrived."""
-        return self._taken(0)[0] if self._responses else None
+        if not self._responses:
+            return None
+        entry = self._responses.popleft()  # without a call of `_taken`, because each message needs one
+        self._unread -= entry[2]
+        return entry[1]
 
     def next(self) -> tuple[Message, int] | None:
         """The next response, if one has arrived, and the number of the message that it answers: 0 for none."""

@@ -176,6 +176,11 @@ class ServerConnection:
             self.told = True
             self._shared.changed.append(self)
 
+    @property
+    def growing(self) -> bool:
+        """Whether a large content arrives."""
+        return self._decoder.large is not None
+
     def room(self) -> memoryview | None:
         """The memory to read the next bytes into, instead of `receive`, while a large content arrives; then call `filled`."""
         return None if self._decoder.large is None else self._decoder.room()

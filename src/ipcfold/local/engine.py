@@ -23,6 +23,7 @@ from returns.result import Failure, Result, Success
 from ipcfold.accelerator import accelerated, fast
 from ipcfold.continuation import Continuation
 from ipcfold.core.fold import Ask
+from ipcfold.core.plain import begun, kept
 from ipcfold.core.server import ServerCore
 from ipcfold.core.server_connection import ServerConnection
 from ipcfold.core.transports import READ, WRITE, Transports
@@ -127,6 +128,50 @@ class ClientSocket:
                 return
             end.abort("there is no memory left for what it sends", now)
 
+    def begin(self, core: ServerCore[C], now: float, time: float) -> Ask[C] | None:
+        """Read, and begin with the message, if it is plain and all that came; see `plain.begun`. Otherwise, what came is handled later."""
+        end = self._end
+        if end.waiting or end.behind or end.growing:
+            return None
+        try:
+            data = self._stream.recv(READ_SIZE)
+            asked = begun(core, end, data, now, time)
+            if asked is None and data:
+                end.receive(data, now)
+        except ConnectionResetError:  # the system tells it once
+            self._lose()
+            return None
+        except OSError:
+            return None
+        except MemoryError:
+            pass  # as above
+        else:
+            return asked
+        end.abort("there is no memory left for what it sends", now)
+        return None
+
+    def keep(self, core: ServerCore[C], answer: Continuation[C], now: float) -> bool | None:
+        """Take the answer to the message that has begun, and write it, if it is plain; see `plain.kept`.
+
+        Returns whether all of it is written; `None` if it is not taken.
+        """
+        data = kept(core, self._end, answer, now)
+        if data is None:
+            return None
+        try:
+            written = self._stream.send(data, SEND_FLAGS)
+        except OSError:
+            written = 0  # to write it again fails again
+        if written == len(data):
+            return True
+        self._end.owe(data[written:])
+        return False
+
+    @property
+    def told(self) -> bool:
+        """Whether the core has events of this connection to handle."""
+        return self._end.told
+
     def _read(self, end: ServerConnection, now: float) -> None:
         room = end.room()
         try:
@@ -167,17 +212,20 @@ class Engine(Generic[C]):
         "_owner",
         "_poll",
         "_poller",
+        "_ready",
         "_rotated",
         "_rotation",
         "_transports",
         "_trust",
         "answered",
         "burst",
+        "core",
         "duty",
         "forked",
         "listens",
         "logged",
         "observed",
+        "poll",
         "thread",
         "wakeup",
         "woken",
@@ -185,7 +233,7 @@ class Engine(Generic[C]):
 
     def __init__(self, core: ServerCore[C], claim: Claim, trust: Trust, log: Log, observe: Observer | None) -> None:
         """Raises `OSError` if the system has no descriptors left."""
-        self._core = core
+        self._core = self.core = core
         self._claim = claim
         self._trust = trust
         self._log = log
@@ -216,7 +264,10 @@ class Engine(Generic[C]):
         """Whether this process is a forked child of the server."""
         self._owner = os.getpid()
         self._poller = Poller[object]()
-        self._poll = self._poller.poll
+        self.poll: Callable[[float], list[tuple[Any, int]]] = self._poller.poll  # Any: whatever the poller watches
+        """Waits for events for so many seconds."""
+        self._poll: Callable[[float], list[tuple[Any, int]]] = self.poll  # Any: as above
+        self._ready = 0  # events of the last wait, if it has told
         self.burst: fast.Burst | None = None
         """It folds plain messages in C; `None` if the accelerator is not used."""
         self._transports = Transports(core, self._withdraw)
@@ -248,11 +299,24 @@ class Engine(Generic[C]):
         self.listens()
         return Success(None)
 
-    def accelerate(self, loop: object) -> None:
-        """Fold plain messages while waiting for events, where the accelerator is built. It calls the handler of this loop."""
-        if accelerated and sys.platform == "linux" and fast.is_enabled() and not self.observed:
+    def accelerate(self, loop: object, wait: Callable[[float], list[tuple[Any, int]]]) -> None:  # Any: as of the poller
+        """Fold plain messages while waiting for events. The accelerator calls the handler of this loop.
+
+        Where it is not built, `wait` does the same, unless the server has a log.
+        """
+        if self.observed:
+            return
+        if self.logged is None:  # `wait` writes each answer at once
+            self._poll = wait
+        if accelerated and sys.platform == "linux" and fast.is_enabled():
             self.burst = fast.Burst()
             self._poll = partial(self.burst.wait, loop, self._poller.descriptor, self._poller.things)
+
+    def served(self, ready: int, heard: float | None) -> None:
+        """Note of the last wait how many events it gave, and since when all that had arrived is read, if it is."""
+        self._ready = ready
+        if heard is not None:
+            self._heard, self._rotated = heard, 0
 
     def fileno(self) -> int:
         """The descriptor that is readable when a turn has something to do."""
@@ -289,8 +353,9 @@ class Engine(Generic[C]):
         seconds = due - now
         if seconds > longest:  # noqa: PLR1730 - calls of `min` and `max` for each message cost more than these comparisons
             seconds = longest
+        self._ready = 0
         happened = self._poll(seconds if seconds > 0.0 else 0.0)  # noqa: FURB136 - as above
-        ready = len(happened) if self.burst is None else self.burst.ready
+        ready = max(len(happened), self._ready if self.burst is None else self.burst.ready)
         if not ready:
             happened = self._poller.poll(0.0)
             ready = len(happened)

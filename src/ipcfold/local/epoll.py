@@ -49,8 +49,11 @@ class Epoll(Generic[T]):
 
     def poll(self, seconds: float) -> list[tuple[T, int]]:
         """See `Portable`."""
-        things = self.things
-        return [(things[descriptor], events) for descriptor, events in self._epoll.poll(seconds, AT_ONCE)]
+        happened, things = self._epoll.poll(seconds, AT_ONCE), self.things
+        if len(happened) != 1:
+            return [(things[descriptor], events) for descriptor, events in happened]
+        ((descriptor, events),) = happened  # the usual case, without the cost of a comprehension
+        return [(things[descriptor], events)]
 
     def close(self) -> None:
         """See `Portable`."""
