@@ -108,6 +108,17 @@ def test_a_log_whose_entries_were_all_dropped_goes_on_behind_them(tmp_path: Path
         assert replayed(journal, 2) == [b"3"]
 
 
+def test_a_log_that_adopts_is_the_same_log_and_a_child_of_its_owner_leaves_it_alone(tmp_path: Path) -> None:
+    for log in logs(tmp_path):
+        adopting = log.adopting()
+        assert (log.adopts, adopting.adopts, adopting.place) == (False, True, log.place)
+        journal = adopting.open().unwrap()
+        assert isinstance(log.open().failure(), LogTaken)
+        journal.append(b"1")
+        journal.abandon()
+        journal.close()
+
+
 def test_a_log_has_one_owner_in_a_process(tmp_path: Path) -> None:
     for log in logs(tmp_path):
         journal = log.open().unwrap()
