@@ -1,9 +1,9 @@
-/* The common path of both ends: read, decode, make the message, call the handler, encode, write.
+/* The common path of both ends: connect, read, decode, make the message, call the handler, encode, write, close.
 
    Each function here stands before a function in Python, which is the specification. It takes what is common: whole plain
-   messages of the usual media type, acknowledgements, plain answers. It leaves everything else, untouched, to the function
-   in Python: any other signal, a large content, a broken frame, a limit, a failure of the system. The values are those of
-   Python; their slots are read and written by offset. The GIL is held throughout, except while a socket is waited for.
+   messages, acknowledgements, plain answers, the usual beginning and end of a connection. It leaves everything else, untouched,
+   to the function in Python: any other signal, a large content, a broken frame, a limit, a failure of the system. The values are
+   those of Python; their slots are read and written by offset. The GIL is held throughout, except while a socket is waited for.
 
    A quarter of this file is the client, a quarter the server, and a seventh each the module, the names and slots of the library, and
    messages and frames. Both ends are long because they hand over to Python at each step where something is not common, in a state
@@ -24,6 +24,8 @@
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/epoll.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #endif
 
 #ifndef MSG_NOSIGNAL
@@ -32,9 +34,11 @@
 
 #define PLAIN 65536   /* bytes; a larger content or answer is left to Python */
 #define BATCH 1048576 /* bytes; the same for a batch of messages */
+#define TYPICAL 128   /* bytes of a media type and its length, as `_TYPICAL_TYPE` in core/wire.py */
 #define STACK 16384   /* bytes; the same for a client, whose buffers are on the stack */
 #define HELD 524288   /* bytes; the answers that wait for one commit of a log, for one client */
 #define EVENTS 256    /* of one wait, as `AT_ONCE` in local/stream.py */
+#define ACCEPTED 64   /* clients at once, as `_ACCEPTED_AT_ONCE` in local/listener.py */
 #define BURST 0.001   /* seconds of folding for all clients that are ready at once, as `_BURST` in blocking/loop.py */
 #define SHARE 0.0001  /* seconds; each of them gets at least this much */
 #define CLOCK 0.1     /* seconds, as `_CLOCK` in local/engine.py */
@@ -43,7 +47,8 @@
 
 #define VALUES(X) \
     X("ipcfold.continuation", Continuation, NULL, Continuation) X("ipcfold.continuation", Outcome, "CONTINUE", CONTINUE) \
-    X("ipcfold.message", Message, NULL, Message) X("returns.result", Success, NULL, Success)
+    X("ipcfold.message", MediaType, NULL, MediaType) X("ipcfold.message", Message, NULL, Message) \
+    X("returns.result", Success, NULL, Success)
 #define VALUE_SLOTS(X) \
     X(Message, media_type) X(Message, content) X(Success, _inner_value) X(Continuation, carry) X(Continuation, responses) \
     X(Continuation, outcome) X(Continuation, peer) X(Continuation, _given)
@@ -51,15 +56,24 @@
 #define FRAMES(X) \
     X("ipcfold.core.buffers", Outbox, NULL, Outbox) X("ipcfold.core.wire", Encoder, NULL, Encoder) \
     X("ipcfold.core.wire", ACKNOWLEDGEMENT, NULL, ACKNOWLEDGEMENT) X("ipcfold.core.wire", Decoder, NULL, Decoder) \
-    X("ipcfold.limits", Limits, NULL, Limits)
+    X("ipcfold.core.wire", GREETING, NULL, GREETING) X("ipcfold.core.wire", ACCEPTANCE, NULL, ACCEPTANCE) \
+    X("ipcfold.core.wire", FAREWELL, NULL, FAREWELL) X("ipcfold.core.wire", CONFIRMATION, NULL, CONFIRMATION) \
+    X("ipcfold.core.wire", RefusedError, NULL, RefusedError) X("ipcfold.limits", Limits, NULL, Limits)
 #define FRAME_SLOTS(X) \
-    X(Encoder, _limit) X(Encoder, _media_type) X(Encoder, _beginning) X(Encoder, largest) X(Decoder, _data) X(Decoder, _at) \
-    X(Decoder, _needed) X(Decoder, large) X(Decoder, _broken) X(Decoder, _usual) X(Decoder, _header) X(Decoder, _limit) \
+    X(Encoder, _limit) X(Encoder, _media_type) X(Encoder, _beginning) X(Encoder, largest) X(Decoder, _media_type) X(Decoder, _data) \
+    X(Decoder, _at) X(Decoder, _needed) X(Decoder, large) X(Decoder, _broken) X(Decoder, _usual) X(Decoder, _header) X(Decoder, _limit) \
     X(Decoder, buffered) X(Decoder, fresh) X(Outbox, size) X(Limits, unread)
 
 #define CLIENT(X) \
-    X("ipcfold.blocking.client", Process, NULL, Process) X("ipcfold.blocking.client", _nobody, NULL, nobody) \
-    X("ipcfold.blocking.client", _somebody, NULL, somebody) X("ipcfold.blocking.driver", Driver, NULL, Driver) \
+    X("collections", deque, NULL, deque) X("ipcfold.blocking.client", Process, NULL, Process) \
+    X("ipcfold.blocking.client", _nobody, NULL, nobody) X("ipcfold.blocking.client", _somebody, NULL, somebody) \
+    X("ipcfold.blocking.client", process_of, NULL, process_of) X("ipcfold.blocking.client", socket, NULL, sockets) \
+    X("ipcfold.blocking.driver", Driver, NULL, Driver) X("ipcfold.blocking.ipc", IPC, NULL, IPC) \
+    X("ipcfold.core.protocol", CLIENT_ROWS, NULL, CLIENT_ROWS) X("ipcfold.core.protocol", ClientState, "CLOSING", CLIENT_CLOSING) \
+    X("ipcfold.core.protocol", ClientState, "CLOSED", CLIENT_CLOSED) X("ipcfold.core.verbs", Verbs, NULL, Verbs) \
+    X("ipcfold.local.credentials", is_known, NULL, is_known) X("ipcfold.local.credentials", same_user, NULL, same_user) \
+    X("ipcfold.local.directory", addressed, NULL, addressed) X("ipcfold.local.patched", is_original, NULL, is_original) \
+    X("ipcfold.peer", Name, NULL, Name) X("ipcfold.peer", Peer, NULL, Peer) X("socket", SocketType, "close", close_socket) \
     X("ipcfold.core.client_connection", ClientConnection, NULL, ClientConnection) \
     X("ipcfold.core.client_connection", _OVERHEAD, NULL, OVERHEAD) X("ipcfold.core.protocol", ClientState, "TALKING", CLIENT_TALKING)
 #define CLIENT_SLOTS(X) \
@@ -67,25 +81,33 @@
     X(Driver, connection) X(Driver, idle) X(Driver, stream) X(ClientConnection, _decoder) X(ClientConnection, _disowned) \
     X(ClientConnection, _encoder) X(ClientConnection, _heartbeat) X(ClientConnection, _limits) X(ClientConnection, _responses) \
     X(ClientConnection, _spoke) X(ClientConnection, _unread) X(ClientConnection, _weightless) X(ClientConnection, acknowledged) \
-    X(ClientConnection, deadline) X(ClientConnection, outbox) X(ClientConnection, sent) X(ClientConnection, state)
+    X(ClientConnection, deadline) X(ClientConnection, outbox) X(ClientConnection, sent) X(ClientConnection, state) \
+    X(ClientConnection, _row) X(ClientConnection, open) X(IPC, directory) X(IPC, heartbeat) X(IPC, limits) X(IPC, trust) \
+    X(Limits, drain) X(Name, value) X(Peer, connection) X(Peer, pid) X(Peer, uid) X(Peer, gid) X(Process, _verbs) X(Verbs, closed)
 
 #define SERVER(X) \
     X("ipcfold.blocking.flusher", Flusher, NULL, Flusher) X("ipcfold.blocking.loop", Loop, NULL, Loop) \
-    X("ipcfold.core.fold", Fold, NULL, Fold) X("ipcfold.core.protocol", ServerState, "TALKING", SERVER_TALKING) \
-    X("ipcfold.core.server", ServerCore, NULL, ServerCore) X("ipcfold.core.server_connection", Shared, NULL, Shared) \
-    X("ipcfold.core.server_connection", ServerConnection, NULL, ServerConnection) \
+    X("ipcfold.core.fold", Fold, NULL, Fold) X("ipcfold.core.protocol", SERVER_ROWS, NULL, SERVER_ROWS) \
+    X("ipcfold.core.protocol", ServerState, "GREETED", SERVER_GREETED) X("ipcfold.core.protocol", ServerState, "OVER", SERVER_OVER) \
+    X("ipcfold.core.protocol", ServerState, "TALKING", SERVER_TALKING) X("ipcfold.core.server", ServerCore, NULL, ServerCore) \
+    X("ipcfold.core.server_connection", Shared, NULL, Shared) X("ipcfold.core.transports", Transports, NULL, Transports) \
+    X("ipcfold.core.server_connection", ServerConnection, NULL, ServerConnection) X("ipcfold.core.wire", Signal, "CLOSE", CLOSE) \
     X("ipcfold.local.engine", ClientSocket, NULL, ClientSocket) X("ipcfold.local.engine", ForkedError, NULL, ForkedError) \
-    X("ipcfold.local.engine", Engine, NULL, Engine) X("ipcfold.peer", Peer, NULL, Peer)
+    X("ipcfold.local.engine", Engine, NULL, Engine) X("ipcfold.local.listener", Listener, NULL, Listener)
 #define SERVER_SLOTS(X) \
     X(Loop, _engine) X(Loop, _flusher) X(Loop, _handler) X(Loop, _interruptible) X(Flusher, _asleep) X(Flusher, _busy) X(Flusher, _calls) \
-    X(Flusher, failure) X(Engine, _core) X(Engine, _heard) X(Engine, _owner) X(Engine, _ending) X(Engine, _rotated) X(Engine, forked) X(Engine, logged) \
-    X(ClientSocket, _end) X(ClientSocket, interest) X(ServerCore, _accounted) X(ServerCore, _encoder) \
-    X(ServerCore, _fold) X(ServerCore, shared) X(Shared, paused) X(Fold, _carry) X(Fold, _timeout) X(Fold, asked) X(Fold, deadline) \
-    X(Fold, stopped) X(Fold, waiting) X(Fold, _offset) X(Fold, _time) X(Fold, rings) X(ServerConnection, _begun) \
-    X(ServerConnection, _decoder) X(ServerConnection, _frames) X(ServerConnection, _since) X(ServerConnection, behind) \
-    X(ServerConnection, hearing) X(ServerConnection, number) X(ServerConnection, outbox) X(ServerConnection, peer) \
-    X(ServerConnection, state) X(ServerConnection, told) X(ServerConnection, waiting) \
-    X(Peer, connection) X(Peer, pid) X(Peer, uid) X(Peer, gid)
+    X(Flusher, failure) X(Engine, _accepted) X(Engine, _core) X(Engine, _heard) X(Engine, _log) X(Engine, _owner) X(Engine, _ending) \
+    X(Engine, _poller) X(Engine, _rotated) X(Engine, _transports) X(Engine, _trust) X(Engine, forked) X(Engine, logged) X(Listener, _accept_at) \
+    X(Listener, _before) X(Listener, _listener) X(Listener, _short) X(ClientSocket, _end) X(ClientSocket, _log) X(ClientSocket, _lost) \
+    X(ClientSocket, _poller) X(ClientSocket, _stream) X(ClientSocket, _wide) X(ClientSocket, interest) X(Transports, _transports) \
+    X(ServerCore, _accounted) X(ServerCore, _attention) X(ServerCore, _encoder) X(ServerCore, _ends) X(ServerCore, _fold) \
+    X(ServerCore, _limits) X(ServerCore, _user) X(ServerCore, accepting) X(ServerCore, shared) X(Shared, paused) X(Fold, _carry) \
+    X(Fold, _left) X(Fold, _members) X(Fold, _timeout) X(Fold, asked) X(Fold, deadline) X(Fold, stopped) X(Fold, waiting) \
+    X(Fold, _offset) X(Fold, _time) X(Fold, rings) X(ServerConnection, _begun) X(ServerConnection, _decoder) \
+    X(ServerConnection, _ended_by) X(ServerConnection, _frames) X(ServerConnection, _heartbeat) X(ServerConnection, _row) \
+    X(ServerConnection, _since) X(ServerConnection, behind) X(ServerConnection, due) X(ServerConnection, hearing) \
+    X(ServerConnection, moved) X(ServerConnection, number) X(ServerConnection, outbox) X(ServerConnection, peer) \
+    X(ServerConnection, state) X(ServerConnection, told) X(ServerConnection, waiting) X(Limits, connections)
 
 #define DECLARE_SLOT(type, slot) static Py_ssize_t type##_##slot;
 #define DECLARE(module, name, attribute, variable) static PyObject *variable;
@@ -129,10 +151,11 @@ static int find(PyObject **variable, const char *module, const char *name, const
 KNOWS(values, 1, VALUES, VALUE_SLOTS)
 KNOWS(frames, knows_values(), FRAMES, FRAME_SLOTS)
 KNOWS(client, knows_frames(), CLIENT, CLIENT_SLOTS)
-KNOWS(server, knows_frames(), SERVER, SERVER_SLOTS)
+KNOWS(server, knows_client(), SERVER, SERVER_SLOTS)
 
 static PyObject *EMPTY, *NO_BYTES, *SHORTEST, *ZERO; /* (), b"", 7 as `_SHORTEST` in core/wire.py, 0 */
-static PyObject *n_acquire, *n_append, *n_failed, *n_lend, *n_popleft, *n_release, *n_take_back;
+static PyObject *n__begin, *n__weigh, *n_acquire, *n_append, *n_clear, *n_depart, *n_failed, *n_join, *n_leave, *n_lend, *n_popleft;
+static PyObject *n_release, *n_socket, *n_take_back;
 
 static inline void put(PyObject **place, PyObject *value /* stolen */)
 {
@@ -250,8 +273,10 @@ static int spared;
 static PyObject *new_continuation(PyObject *carry, PyObject *responses, PyObject *outcome, PyObject *peer, PyObject *given)
 {
     PyTypeObject *type = (PyTypeObject *)Continuation;
-    PyObject *made = spared ? spares[--spared] : type->tp_alloc(type, 0);
-    if (!made)
+    PyObject *made = spared ? spares[--spared] : NULL;
+    if (made && Py_TYPE(made) != type) /* the library was imported afresh */
+        Py_CLEAR(made);
+    if (!made && !(made = type->tp_alloc(type, 0)))
         return NULL;
     put_ref(&AT(made, Continuation, carry), carry);
     put_ref(&AT(made, Continuation, responses), responses);
@@ -335,6 +360,22 @@ static Py_ssize_t frame_size(PyObject *message, PyObject *encoder)
     return PyBytes_GET_SIZE(AT(encoder, Encoder, _beginning)) + 4 + size + 1;
 }
 
+/* Make the media type of this message that of the encoder, as it is with the first message of most connections. Returns whether it raised
+   nothing. */
+static int begin_type(PyObject *message, PyObject *encoder)
+{
+    PyObject *media_type = IS(message, Message) ? AT(message, Message, media_type) : NULL;
+    if (!media_type || media_type == AT(encoder, Encoder, _media_type) || !IS(media_type, MediaType) ||
+        !AT(message, Message, content) || !PyBytes_CheckExact(AT(message, Message, content)))
+        return 1;
+    if (called(PyObject_CallMethodOneArg(encoder, n__begin, message)))
+        return 1;
+    if (!PyErr_ExceptionMatches(RefusedError))
+        return 0;
+    PyErr_Clear(); /* Python refuses it again, and says so */
+    return 1;
+}
+
 /* The size of the frames of these messages; 0 if one is not plain, or if they are more than `most` bytes. */
 static Py_ssize_t frames_size(PyObject *const *messages, Py_ssize_t count, PyObject *encoder, Py_ssize_t most)
 {
@@ -382,6 +423,24 @@ static PyObject *encode(PyObject *Py_UNUSED(python), PyObject *const *args, Py_s
     write_frames(PyBytes_AS_STRING(frames), messages, many, args[0]);
     PyList_SET_ITEM(pieces, 0, frames);
     return pieces;
+}
+
+/* Learn the media type of the whole frame that begins here, if it is short and another one. Returns 1 if it can be used then, 0 if not, -1
+   after an exception. */
+static int learn(const char *at, const char *end, PyObject *decoder)
+{
+    PyObject *header = AT(decoder, Decoder, _header);
+    const unsigned char *type = (const unsigned char *)at;
+    Py_ssize_t size = end - at < 2 ? 0 : 2 + (type[0] << 8 | type[1]);
+    if (!size || size > TYPICAL || end - at < size + 5 ||
+        (size == PyBytes_GET_SIZE(header) && !memcmp(at, PyBytes_AS_STRING(header), (size_t)size)))
+        return 0;
+    const unsigned char *length = type + size;
+    if (end - at <= size + 4 + ((Py_ssize_t)length[0] << 24 | length[1] << 16 | length[2] << 8 | length[3]))
+        return 0;
+    PyObject *marked = PyObject_CallMethod(decoder, "_learn", "y#", at, size);
+    Py_XDECREF(marked);
+    return !marked ? -1 : marked == Py_False && AT(decoder, Decoder, _usual) != Py_None;
 }
 
 /* The size of the plain message that begins here and is whole, and its content; 0 if there is none. */
@@ -507,9 +566,23 @@ static const char *take(PyObject *connection, const char *at, const char *end, P
             at += signal;
             continue;
         }
-        if (usual != AT(connection, ClientConnection, _weightless) || !(size = plain(at, end, decoder, &content, &length)) ||
-            unread + length + overhead > most)
+        if (!(size = plain(at, end, decoder, &content, &length))) {
+            int learned = learn(at, end, decoder);
+            failed = learned < 0;
+            if (learned <= 0 || !(size = plain(at, end, decoder, &content, &length)))
+                break;
+            usual = AT(decoder, Decoder, _usual);
+        }
+        if (unread + length + overhead > most)
             break;
+        if (usual != AT(connection, ClientConnection, _weightless)) {
+            PyObject *weight = PyObject_CallMethodOneArg(connection, n__weigh, usual);
+            int weightless = weight && is_zero(weight);
+            failed = !weight;
+            Py_XDECREF(weight);
+            if (!weightless)
+                break;
+        }
         PyObject *message = new_message(usual, content, length);
         if (message && answer && !*answer && (wanted < 0 || acknowledged == wanted))
             *answer = message;
@@ -624,6 +697,16 @@ static int begin(Use *use, PyObject *process, double deadline)
     return 0;
 }
 
+/* The size of the frames of these messages; 0 if Python has to send them, or with an exception. Then the use is over. */
+static Py_ssize_t plain_size(PyObject *process, PyObject *const *messages, Py_ssize_t count)
+{
+    PyObject *encoder = AT(connection_of(process), ClientConnection, _encoder);
+    Py_ssize_t size = begin_type(messages[0], encoder) ? frames_size(messages, count, encoder, STACK) : 0;
+    if (!size)
+        end_use(process, NULL);
+    return size;
+}
+
 /* Write these messages. Returns 1, 0 if Python has to write the rest, -1 after an exception. */
 static int speak(Use *use, PyObject *const *messages, Py_ssize_t count, Py_ssize_t size, Py_ssize_t last)
 {
@@ -654,8 +737,8 @@ static PyObject *send_(PyObject *Py_UNUSED(python), PyObject *const *args, Py_ss
     PyObject *connection = connection_of(args[0]);
     if (names || count < 2 || !connection)
         return NULL;
-    Py_ssize_t size = frames_size(args + 1, count - 1, AT(connection, ClientConnection, _encoder), STACK);
-    if (!size || !begin(&use, args[0], INFINITY))
+    Py_ssize_t size = begin(&use, args[0], INFINITY) ? plain_size(args[0], args + 1, count - 1) : 0;
+    if (!size)
         return NULL;
     Py_ssize_t before = number(AT(connection, ClientConnection, sent)), last = before + count - 1;
     int going = speak(&use, args + 1, count - 1, size, last);
@@ -664,6 +747,14 @@ static PyObject *send_(PyObject *Py_UNUSED(python), PyObject *const *args, Py_ss
     if (!going)
         return end_use(args[0], PyObject_CallMethod(args[0], "_go_on_sending", "nn", before, count - 1));
     return end_use(args[0], going > 0 ? new_success(args[0]) : NULL);
+}
+
+/* A number of seconds; NaN if Python has to look at it. */
+static double seconds_of(PyObject *value)
+{
+    double seconds = PyFloat_CheckExact(value) || PyLong_CheckExact(value) ? PyFloat_AsDouble(value) : NAN;
+    PyErr_Clear(); /* of a number that is too large */
+    return seconds >= 0 && seconds < 1e9 ? seconds : NAN;
 }
 
 /* The time at which this timeout in seconds is over; NaN if Python has to look at it. */
@@ -742,9 +833,9 @@ static PyObject *ask(PyObject *Py_UNUSED(python), PyObject *const *args, Py_ssiz
     PyObject *connection = connection_of(args[0]);
     if (!timeout || !connection)
         return NULL;
-    Py_ssize_t size = frames_size(args + 1, 1, AT(connection, ClientConnection, _encoder), STACK);
     double deadline = deadline_of(timeout);
-    if (!size || isnan(deadline) || !begin(&use, args[0], deadline))
+    Py_ssize_t size = !isnan(deadline) && begin(&use, args[0], deadline) ? plain_size(args[0], args + 1, 1) : 0;
+    if (!size)
         return NULL;
     use.wanted = number(AT(connection, ClientConnection, sent)) + 1;
     int going = speak(&use, args + 1, 1, size, use.wanted);
@@ -752,6 +843,306 @@ static PyObject *ask(PyObject *Py_UNUSED(python), PyObject *const *args, Py_ssiz
         going = hear(&use, 1);
     return finish(&use, going, timeout);
 }
+
+/* ---- a client's connection begins and ends */
+
+/* Whether each connection has its own object of this kind. */
+static int is_part(PyObject *of)
+{
+    return IS(of, Driver) || IS(of, ClientConnection) || IS(of, Encoder) || IS(of, Decoder) || IS(of, Outbox);
+}
+
+/* A copy of a part of a connection to which nothing has happened: its own parts and empty containers are copied, the rest is shared. */
+static PyObject *copy(PyObject *of)
+{
+    PyTypeObject *type = Py_TYPE(of);
+    PyObject *made = type->tp_alloc(type, 0);
+    for (PyMemberDef *slot = type->tp_members; made && slot->name; slot++) {
+        PyObject *value = *(PyObject **)((char *)of + slot->offset), **to = (PyObject **)((char *)made + slot->offset);
+        if (is_part(value))
+            *to = copy(value);
+        else if ((PyDict_CheckExact(value) || PyList_CheckExact(value) || PySet_CheckExact(value) || IS(value, deque)) &&
+                 !PyObject_IsTrue(value))
+            *to = PyObject_CallNoArgs((PyObject *)Py_TYPE(value));
+        else
+            *to = Py_NewRef(value);
+        if (!*to)
+            Py_CLEAR(made);
+    }
+    return made;
+}
+
+/* Begin with the media type that this connection has used last, because the next one usually has it, too. */
+static void remember(PyObject *pattern, PyObject *encoder, PyObject *decoder)
+{
+    if (encoder) {
+        put_ref(&AT(pattern, Encoder, _media_type), AT(encoder, Encoder, _media_type));
+        put_ref(&AT(pattern, Encoder, _beginning), AT(encoder, Encoder, _beginning));
+    } else if (AT(decoder, Decoder, _usual) != Py_None) {
+        put_ref(&AT(pattern, Decoder, _media_type), AT(decoder, Decoder, _usual));
+        put_ref(&AT(pattern, Decoder, _usual), AT(decoder, Decoder, _usual));
+        put_ref(&AT(pattern, Decoder, _header), AT(decoder, Decoder, _header));
+    }
+}
+
+/* Close the socket, as `shut` in local/stream.py does. Nothing runs in between, so that nothing raises. */
+static void shut(PyObject *stream)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    if (!called(PyObject_CallOneArg(close_socket, stream)))
+        PyErr_Clear();
+    PyErr_Restore(type, value, traceback);
+}
+
+static void drop(PyObject *stream)
+{
+    shut(stream);
+    Py_DECREF(stream);
+}
+
+/* Wait for this frame alone. Returns 1 if it has come, 0 if Python has to go on, -1 after an exception. */
+static int expect(Use *use, PyObject *frame)
+{
+    char data[512];
+    ssize_t got = -1;
+    double left = fmax(0.0, use->deadline - monotonic()), silence = PyFloat_AsDouble(AT(use->connection, ClientConnection, _heartbeat));
+    int failure, ready = 1, limited = left < 0.99 * silence; /* otherwise the receive timeout of the socket ends the wait early enough */
+    struct pollfd readable = {use->socket, POLLIN, 0};
+    Py_BEGIN_ALLOW_THREADS
+    if (limited)
+        ready = poll(&readable, 1, (int)ceil(1000 * left));
+    if (ready > 0)
+        got = recv(use->socket, data, sizeof data, limited ? MSG_DONTWAIT : 0);
+    failure = ready && got < 0 ? errno : 0;
+    Py_END_ALLOW_THREADS
+    if (got > 0 && got == PyBytes_GET_SIZE(frame) && !memcmp(data, PyBytes_AS_STRING(frame), (size_t)got))
+        return 1;
+    if (got <= 0)
+        return failure == EINTR && PyErr_CheckSignals() ? -1 : 0;
+    put_ref(&AT(use->driver, Driver, idle), Py_False);
+    return stepped(use, PyObject_CallMethod(use->driver, "arrived", "y#", data, (Py_ssize_t)got)) ? 0 : -1;
+}
+
+static PyObject *pattern; /* of connections like the last one */
+
+/* Go to this state, and write its frame. Returns 1, 0 if Python has to write the rest, -1 after an exception. */
+static int say(Use *use, PyObject *state, PyObject *frame)
+{
+    PyObject *connection = use->connection;
+    Py_ssize_t size = PyBytes_GET_SIZE(frame);
+    put_ref(&AT(connection, ClientConnection, state), state);
+    put_ref(&AT(connection, ClientConnection, _row), PyDict_GetItem(CLIENT_ROWS, state));
+    ssize_t written = size ? send(use->socket, PyBytes_AS_STRING(frame), (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
+    if (written == size)
+        return 1;
+    written = written < 0 ? 0 : written; /* Python tries again, and gets the same failure */
+    put_ref(&AT(use->driver, Driver, idle), Py_False);
+    PyObject *outbox = AT(connection, ClientConnection, outbox);
+    return stepped(use, PyObject_CallMethod(outbox, "add", "y#", PyBytes_AS_STRING(frame) + written, size - written)) ? 0 : -1;
+}
+
+/* `Process.close()` */
+static PyObject *close_(PyObject *Py_UNUSED(python), PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    Use use;
+    PyObject *connection = connection_of(args[0]), *result = NULL;
+    if (names || count != 1 || !connection)
+        return NULL;
+    PyObject *verbs = AT(args[0], Process, _verbs);
+    double drain = seconds_of(AT(AT(connection, ClientConnection, _limits), Limits, drain));
+    if (AT(verbs, Verbs, closed) != Py_False || isnan(drain) || !begin(&use, args[0], monotonic() + drain))
+        return NULL;
+    int going = called(PyObject_CallMethodNoArgs(AT(connection, ClientConnection, _responses), n_clear)) ? 1 : -1;
+    if (going > 0)
+        going = say(&use, CLIENT_CLOSING, FAREWELL);
+    if (going > 0)
+        going = expect(&use, CONFIRMATION);
+    if (going > 0) {
+        say(&use, CLIENT_CLOSED, NO_BYTES);
+        put_ref(&AT(connection, ClientConnection, open), Py_False);
+        put_ref(&AT(verbs, Verbs, closed), Py_True);
+        shut(AT(use.driver, Driver, stream));
+        result = new_success(Py_None);
+        if (pattern && IS(pattern, Driver)) {
+            PyObject *next = AT(pattern, Driver, connection);
+            remember(AT(next, ClientConnection, _encoder), AT(connection, ClientConnection, _encoder), NULL);
+            remember(AT(next, ClientConnection, _decoder), NULL, AT(connection, ClientConnection, _decoder));
+            put_ref(&AT(next, ClientConnection, _weightless), AT(connection, ClientConnection, _weightless));
+        }
+    } else if (!going)
+        result = PyObject_CallMethod(args[0], "_go_on_closing", "d", use.deadline);
+    return end_use(args[0], result);
+}
+
+#ifdef __linux__
+/* The process at the other end; NULL if the system does not know it, or with an exception. */
+static PyObject *new_peer(Py_ssize_t connection, int socket)
+{
+    struct ucred known;
+    socklen_t size = sizeof known;
+    PyTypeObject *type = (PyTypeObject *)Peer;
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &known, &size))
+        return NULL;
+    PyObject *made = type->tp_alloc(type, 0);
+    if (made && put_number(&AT(made, Peer, connection), connection) && put_number(&AT(made, Peer, pid), known.pid) &&
+        put_number(&AT(made, Peer, uid), known.uid) && put_number(&AT(made, Peer, gid), known.gid))
+        return made;
+    Py_XDECREF(made);
+    return NULL;
+}
+
+/* The socket of Python for this descriptor of a client, which is closed if there is an exception. */
+static PyObject *new_stream(int descriptor)
+{
+    PyObject *type = PyObject_GetAttr(sockets, n_socket);
+    PyObject *made = type ? PyObject_CallFunction(type, "iiii", AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, descriptor) : NULL;
+    Py_XDECREF(type);
+    if (!made)
+        close(descriptor);
+    return made;
+}
+
+/* Connect to this path. Returns 1, or 0 if Python has to try, or has to say what is wrong. */
+static int reach(int descriptor, const char *path, double heartbeat)
+{
+    struct sockaddr_un address = {AF_UNIX, {0}};
+    struct stat status;
+    long long silence = llround(1e6 * fmax(1e-6, fmin(heartbeat, 3600.0))); /* as `_timeval` in blocking/client.py */
+    struct timeval timeout = {silence / 1000000, silence % 1000000};
+    memcpy(address.sun_path, path, strlen(path));
+    return !lstat(address.sun_path, &status) && S_ISSOCK(status.st_mode) &&
+           !connect(descriptor, (struct sockaddr *)&address, sizeof address) &&
+           !setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+}
+
+/* A stream to the server at this path. Returns NULL if Python has to try, or with an exception. */
+static PyObject *new_stream_to(PyObject *path, double heartbeat)
+{
+    const char *text = PyBytes_AS_STRING(path);
+    if (strlen(text) != (size_t)PyBytes_GET_SIZE(path) || strlen(text) >= sizeof ((struct sockaddr_un *)NULL)->sun_path)
+        return NULL;
+    /* Nothing waits with the GIL held. Where the backlog is full, Python waits. */
+    PyObject *type = PyObject_GetAttr(sockets, n_socket);
+    PyObject *stream = type ? PyObject_CallFunction(type, "ii", AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK) : NULL;
+    Py_XDECREF(type);
+    if (stream && (PySys_Audit("socket.connect", "Oy", stream, text) || !reach(PyObject_AsFileDescriptor(stream), text, heartbeat) ||
+                   !called(PyObject_CallMethod(stream, "settimeout", "O", Py_None)))) {
+        drop(stream);
+        stream = NULL;
+    }
+    if (!stream && PyErr_ExceptionMatches(PyExc_OSError))
+        PyErr_Clear();
+    return stream;
+}
+
+/* What moves the bytes of a new connection. */
+static PyObject *new_driver(PyObject *stream, PyObject *heartbeat, PyObject *limits)
+{
+    PyObject *connection = pattern && IS(pattern, Driver) ? AT(pattern, Driver, connection) : NULL;
+    if (!connection || AT(connection, ClientConnection, _heartbeat) != heartbeat || AT(connection, ClientConnection, _limits) != limits)
+        Py_XSETREF(pattern, PyObject_CallFunctionObjArgs(Driver, Py_None, heartbeat, limits, NULL));
+    PyObject *made = pattern ? copy(pattern) : NULL;
+    if (made) {
+        put_ref(&AT(made, Driver, stream), stream);
+        if (!put_time(&AT(AT(made, Driver, connection), ClientConnection, deadline), monotonic() + seconds_of(heartbeat)))
+            Py_CLEAR(made);
+    }
+    return made;
+}
+
+/* `Process.greeted`, for the usual greeting. */
+static PyObject *greet(PyObject *process, PyObject *path, PyObject *timeout, double deadline)
+{
+    Use use = {process, AT(process, Process, _driver), NULL, -1, deadline, -1, NULL};
+    use.connection = AT(use.driver, Driver, connection);
+    use.socket = PyObject_AsFileDescriptor(AT(use.driver, Driver, stream));
+    int going = use.socket < 0 ? -1 : expect(&use, GREETING);
+    if (going > 0 && AT(process, Process, _forked) == Py_False && number(AT(process, Process, _owner)) == process_id())
+        return say(&use, CLIENT_TALKING, ACCEPTANCE) < 0 ? NULL : new_success(process);
+    return going < 0 ? NULL : PyObject_CallMethod(process, "greeted", "OOd", path, timeout, deadline);
+}
+
+/* Connect to the server at this path, which is also there in bytes. Returns NULL if Python has to try, or with an exception. */
+static PyObject *connect_to(PyObject *name, PyObject *path, PyObject *address, PyObject *heartbeat, PyObject *limits, PyObject *timeout)
+{
+    double deadline = monotonic() + seconds_of(timeout);
+    if (isnan(seconds_of(heartbeat)) || isnan(deadline))
+        return NULL;
+    PyObject *usable = PyObject_CallNoArgs(is_original), *result = NULL;
+    PyObject *stream = usable == Py_True ? new_stream_to(address, seconds_of(heartbeat)) : NULL;
+    Py_XDECREF(usable);
+    if (!stream)
+        return NULL;
+    PyObject *peer = new_peer(0, PyObject_AsFileDescriptor(stream)), *trusted = peer ? PyObject_CallOneArg(same_user, peer) : NULL;
+    PyObject *driver = trusted == Py_True ? new_driver(stream, heartbeat, limits) : NULL;
+    PyObject *process = driver ? PyObject_CallFunctionObjArgs(process_of, name, path, peer, driver, limits, NULL) : NULL;
+    Py_XDECREF(peer), Py_XDECREF(trusted), Py_XDECREF(driver);
+    if (!process) {
+        drop(stream);
+        return NULL;
+    }
+    Py_DECREF(stream); /* the process closes it */
+    result = greet(process, path, timeout, deadline);
+    Py_DECREF(process);
+    return result;
+}
+
+/* `connected(name, path, heartbeat=, limits=, trust=, timeout=)` */
+static PyObject *connect_(PyObject *Py_UNUSED(python), PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    static const char *const NAMES[] = {"heartbeat", "limits", "trust", "timeout"};
+    PyObject *address, *result = NULL;
+    if (count != 2 || !names || PyTuple_GET_SIZE(names) != 4)
+        return NULL;
+    for (Py_ssize_t i = 0; i < 4; i++)
+        if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, i), NAMES[i]))
+            return NULL;
+    if (args[4] == same_user && PyUnicode_FSConverter(args[1], &address)) {
+        result = connect_to(args[0], args[1], address, args[2], args[3], args[5]);
+        Py_DECREF(address);
+    }
+    return result;
+}
+
+/* Whether the directory of the sockets is one that only this user can use. */
+static int is_private(const char *directory)
+{
+    struct stat status;
+    if (lstat(directory, &status) || !S_ISDIR(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & 0777) != 0700)
+        return 0;
+    PyObject *user = PyLong_FromLong(status.st_uid), *known = user ? PyObject_CallOneArg(is_known, user) : NULL;
+    Py_XDECREF(user);
+    Py_XDECREF(known);
+    return known == Py_True;
+}
+
+/* `IPC._connected(name, timeout)`, for a directory that the program has named */
+static PyObject *find_(PyObject *Py_UNUSED(python), PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    PyObject *result = NULL;
+    if (names || count != 3 || !IS(args[1], Name) || AT(args[0], IPC, trust) != same_user || AT(args[0], IPC, directory) == Py_None)
+        return NULL;
+    PyObject *text = PyOS_FSPath(AT(args[0], IPC, directory));
+    PyObject *found = text ? PyObject_CallFunctionObjArgs(addressed, text, AT(args[1], Name, value), NULL) : NULL;
+    if (found && found != Py_None && is_private(PyBytes_AS_STRING(PyTuple_GET_ITEM(found, 1))))
+        result = connect_to(args[1], PyTuple_GET_ITEM(found, 0), PyTuple_GET_ITEM(found, 2), AT(args[0], IPC, heartbeat),
+                            AT(args[0], IPC, limits), args[2]);
+    else if (PyErr_ExceptionMatches(PyExc_ValueError))
+        PyErr_Clear(); /* of a path that cannot be encoded; Python says so */
+    Py_XDECREF(text);
+    Py_XDECREF(found);
+    return result;
+}
+#else
+static PyObject *nothing(PyObject *Py_UNUSED(python), PyObject *const *Py_UNUSED(args), Py_ssize_t Py_UNUSED(count),
+                         PyObject *Py_UNUSED(names))
+{
+    return NULL;
+}
+#define connect_ nothing
+#define find_ nothing
+#endif
 
 /* ---- the server */
 
@@ -766,9 +1157,11 @@ typedef struct {
     Py_ssize_t size, room; /* of `out`: bytes that wait, and memory */
     int socket, ready; /* how many events the last wait returned */
     PyObject *moment; /* the time that was put into a slot last, because several slots get the same */
+    PyObject *pattern; /* of a connection that is greeted */
     double clocked; /* when to look at the clock again; 0 in a new one */
+    double due; /* when to look at new connections */
     int spread; /* whether an answer had effects: they may concern other clients, so Python looks at all of them before it goes on */
-    Py_ssize_t folded;
+    Py_ssize_t folded, admitted, parted;
 } Burst;
 
 static PyObject *new_burst(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(named))
@@ -788,6 +1181,7 @@ static void free_burst(PyObject *self)
     PyMem_Free(((Burst *)self)->in);
     PyMem_Free(((Burst *)self)->out);
     PyMem_Free(((Burst *)self)->records);
+    Py_XDECREF(((Burst *)self)->pattern);
     Py_TYPE(self)->tp_free(self);
 }
 
@@ -944,9 +1338,10 @@ static int can_fold(PyObject *engine, PyObject *end)
     PyObject *fold = AT(AT(engine, Engine, _core), ServerCore, _fold);
     return AT(engine, Engine, _ending) == Py_False && AT(fold, Fold, stopped) == Py_False &&
            AT(fold, Fold, asked) == Py_None && !PyObject_Size(AT(fold, Fold, waiting)) &&
-           AT(end, ServerConnection, state) == SERVER_TALKING && AT(end, ServerConnection, waiting) == Py_False &&
-           AT(end, ServerConnection, behind) == Py_False && AT(end, ServerConnection, told) == Py_False &&
-           AT(end, ServerConnection, hearing) == Py_True && !PyObject_Size(AT(end, ServerConnection, _frames)) &&
+           (AT(end, ServerConnection, state) == SERVER_TALKING || AT(end, ServerConnection, state) == SERVER_GREETED) &&
+           AT(end, ServerConnection, waiting) == Py_False && AT(end, ServerConnection, behind) == Py_False &&
+           AT(end, ServerConnection, told) == Py_False && AT(end, ServerConnection, hearing) == Py_True &&
+           !PyObject_Size(AT(end, ServerConnection, _frames)) &&
            is_zero(AT(AT(end, ServerConnection, outbox), Outbox, size)) && at_frames(AT(end, ServerConnection, _decoder));
 }
 
@@ -1030,6 +1425,8 @@ static int keep(Burst *self, PyObject *core, PyObject *end, PyObject *given, PyO
         AT(end, ServerConnection, state) != SERVER_TALKING || !is_zero(AT(AT(end, ServerConnection, outbox), Outbox, size)))
         return 0;
     Py_ssize_t count = PyTuple_GET_SIZE(responses), signal = PyBytes_GET_SIZE(ACKNOWLEDGEMENT);
+    if (count && !begin_type(PyTuple_GET_ITEM(responses, 0), encoder))
+        return 0;
     Py_ssize_t size = count ? frames_size(&PyTuple_GET_ITEM(responses, 0), count, encoder, PLAIN) : 0;
     if (self->holder && !make_room_for_record(self, end, length))
         return 0;
@@ -1085,9 +1482,196 @@ static int fold_one(Burst *self, PyObject *loop, PyObject *end, const char *cont
     return result;
 }
 
+#ifdef __linux__
+/* ---- connections begin and end */
+
+/* Look at this connection when it is due, or at this earlier time. Returns whether it raised nothing. */
+static int watch(Burst *self, PyObject *engine, PyObject *end, double early)
+{
+    int result = called(PyObject_CallMethod(AT(engine, Engine, _core), "_watch", "Od", end, early));
+    self->due = fmin(self->due, result ? PyFloat_AsDouble(AT(end, ServerConnection, due)) : INFINITY);
+    return result;
+}
+
+/* Whether nobody is told of connections. An observer keeps the whole engine from being accelerated. */
+static int is_quiet(PyObject *engine)
+{
+    PyObject *wanted = PyObject_CallMethod(AT(engine, Engine, _log), "wants", "i", 10); /* logging.DEBUG */
+    Py_XDECREF(wanted);
+    PyErr_Clear(); /* of a logger of the program; Python asks again */
+    return wanted == Py_False;
+}
+
+static void move_end(PyObject *end, PyObject *state)
+{
+    put_ref(&AT(end, ServerConnection, state), state);
+    put_ref(&AT(end, ServerConnection, _row), PyDict_GetItem(SERVER_ROWS, state));
+}
+
+/* Add a client, as `Engine._admit` does. Returns 1, 0 if Python has to look after it, -1 after an exception. */
+static int admit(Burst *self, PyObject *engine, PyObject *stream, int descriptor, PyObject *peer, int poller, PyObject *things, double now)
+{
+    PyObject *core = AT(engine, Engine, _core), *transports = AT(AT(engine, Engine, _transports), Transports, _transports);
+    PyObject *number = AT(peer, Peer, connection), *key = PyLong_FromLong(descriptor), *end = NULL;
+    PyTypeObject *type = (PyTypeObject *)ClientSocket;
+    PyObject *client = key ? type->tp_alloc(type, 0) : NULL;
+    struct epoll_event event = {EPOLLIN, {.fd = descriptor}};
+    Py_ssize_t size = PyBytes_GET_SIZE(GREETING);
+    int added = client && (self->pattern || (self->pattern = PyObject_CallMethod(core, "greeted", NULL))) && (end = copy(self->pattern)) &&
+                put_moment(self, &AT(end, ServerConnection, _since), now);
+    if (added) {
+        put_ref(&AT(end, ServerConnection, peer), peer);
+        AT(client, ClientSocket, _stream) = Py_NewRef(stream);
+        AT(client, ClientSocket, _end) = Py_NewRef(end);
+        AT(client, ClientSocket, _poller) = Py_NewRef(AT(engine, Engine, _poller));
+        AT(client, ClientSocket, _log) = Py_NewRef(AT(engine, Engine, _log));
+        AT(client, ClientSocket, _lost) = Py_NewRef(Py_False);
+        AT(client, ClientSocket, _wide) = Py_NewRef(Py_False);
+        AT(client, ClientSocket, interest) = Py_NewRef(ZERO);
+        added = !PyDict_SetItem(AT(core, ServerCore, _ends), number, end) && !PyDict_SetItem(transports, number, client) &&
+                /* early enough for the first heartbeat, so that an acceptance needs no other time */
+                watch(self, engine, end, now + PyFloat_AsDouble(AT(end, ServerConnection, _heartbeat))) &&
+                called(PyObject_CallMethodOneArg(AT(core, ServerCore, _fold), n_join, peer));
+    }
+    if (added && !epoll_ctl(poller, EPOLL_CTL_ADD, descriptor, &event))
+        added = !PyDict_SetItem(things, key, client) && put_number(&AT(client, ClientSocket, interest), EPOLLIN);
+    else if (added) /* Python tries again, and drops this client */
+        added = !PyDict_SetItem(AT(core, ServerCore, _attention), number, end);
+    if (added) {
+        self->end = end;
+        self->socket = descriptor;
+        added = make_room(self, size) ? 1 : (PyErr_NoMemory(), 0);
+    }
+    if (added) {
+        memcpy(self->out, PyBytes_AS_STRING(GREETING), (size_t)size);
+        self->size = size;
+        PyObject *holder = self->holder;
+        self->holder = NULL; /* a greeting tells of nothing that a log has */
+        added = write_out(self) + 1;
+        self->holder = holder;
+    }
+    self->end = NULL;
+    if (added == 2 && is_zero(AT(client, ClientSocket, interest)))
+        added = 1;
+    Py_XDECREF(key), Py_XDECREF(client), Py_XDECREF(end);
+    return added - 1;
+}
+
+/* Accept the clients in the backlog. Returns 1, 0 if Python has to, -1 after an exception; `more` says that Python has to look at what has
+   changed. */
+static int accept_clients(Burst *self, PyObject *engine, PyObject *listener, int poller, PyObject *things, double now, int *more)
+{
+    PyObject *core = AT(engine, Engine, _core), *fold = AT(core, ServerCore, _fold), *user = AT(core, ServerCore, _user);
+    PyObject *limits = AT(core, ServerCore, _limits);
+    int door, descriptor, going = 1;
+    if (AT(engine, Engine, _trust) != same_user || number(user) != (Py_ssize_t)geteuid() || AT(engine, Engine, _ending) != Py_False ||
+        AT(core, ServerCore, accepting) != Py_True || AT(fold, Fold, stopped) != Py_False || AT(listener, Listener, _before) != Py_None ||
+        AT(listener, Listener, _accept_at) != Py_None || AT(listener, Listener, _short) != Py_False || !is_quiet(engine) ||
+        (door = PyObject_AsFileDescriptor(AT(listener, Listener, _listener))) < 0)
+        return PyErr_Occurred() ? -1 : 0;
+    for (int i = 0; i < ACCEPTED && going > 0; i++) {
+        if (PyDict_Size(AT(core, ServerCore, _ends)) >= limit(AT(limits, Limits, connections)))
+            return 0;
+        if ((descriptor = accept4(door, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) < 0)
+            return errno == EAGAIN || errno == ECONNABORTED; /* Python sees any other failure again */
+        PyObject *stream = new_stream(descriptor), *peer;
+        if (!stream && PyErr_ExceptionMatches(PyExc_OSError)) {
+            PyErr_Clear(); /* the system refuses to prepare this client's socket, which is closed */
+            continue;
+        }
+        if (!stream)
+            return -1;
+        peer = new_peer(number(AT(engine, Engine, _accepted)) + 1, descriptor);
+        if (peer && number(AT(peer, Peer, uid)) == number(user) && !in_child(self, engine)) {
+            put_ref(&AT(engine, Engine, _accepted), AT(peer, Peer, connection));
+            going = admit(self, engine, stream, descriptor, peer, poller, things, now);
+            *more |= !going;
+            going = going < 0 ? -1 : 1;
+            self->admitted++;
+        } else if (!PyErr_Occurred()) {
+            *more = 1;
+            going = called(PyObject_CallMethod(engine, "_admit", "Od", stream, now)) ? 1 : -1;
+        } else
+            going = -1;
+        Py_XDECREF(peer);
+        Py_DECREF(stream);
+    }
+    return going;
+}
+
+/* Note that the client has accepted the greeting. */
+static int accepted(Burst *self, PyObject *engine, PyObject *end, double now)
+{
+    double due = now + PyFloat_AsDouble(AT(end, ServerConnection, _heartbeat));
+    move_end(end, SERVER_TALKING);
+    return due >= PyFloat_AsDouble(AT(end, ServerConnection, due)) || watch(self, engine, end, due);
+}
+
+/* Whether these bytes ask to close, and nobody is told of it. An alarm that is due comes before the departure. */
+static int is_farewell(PyObject *engine, PyObject *end, const char *at, const char *last, double now)
+{
+    PyObject *peer = AT(end, ServerConnection, peer), *fold = AT(AT(engine, Engine, _core), ServerCore, _fold);
+    return last - at == PyBytes_GET_SIZE(FAREWELL) && !memcmp(at, PyBytes_AS_STRING(FAREWELL), (size_t)(last - at)) &&
+           AT(end, ServerConnection, state) == SERVER_TALKING && now < seconds(AT(fold, Fold, rings)) &&
+           number(AT(peer, Peer, uid)) == number(AT(AT(engine, Engine, _core), ServerCore, _user)) && is_quiet(engine);
+}
+
+/* Note that the client is gone, as `Fold.depart` does. Nothing waits before its departure, so if nobody is told of it, it is taken at
+   once, as `Fold.ask` does. Returns whether it raised nothing. */
+static int depart(PyObject *fold, PyObject *peer, int *more)
+{
+    if (AT(fold, Fold, _left) == Py_False)
+        return called(PyObject_CallMethodOneArg(AT(fold, Fold, _members), n_leave, peer));
+    *more = 1;
+    return called(PyObject_CallMethodOneArg(fold, n_depart, peer));
+}
+
+static int forget(PyObject *dict, PyObject *key)
+{
+    return !PyDict_DelItem(dict, key) || (PyErr_ExceptionMatches(PyExc_KeyError) && (PyErr_Clear(), 1));
+}
+
+/* Confirm the end of the connection, and close it. Returns whether it raised nothing. */
+static int part(Burst *self, PyObject *engine, PyObject *client, int poller, PyObject *things, double now, int *more)
+{
+    PyObject *core = AT(engine, Engine, _core), *end = self->end, *number = AT(AT(end, ServerConnection, peer), Peer, connection);
+    Py_ssize_t size = PyBytes_GET_SIZE(CONFIRMATION);
+    int rest = 0;
+    if (!make_room(self, size))
+        return PyErr_NoMemory(), 0;
+    memcpy(self->out + self->size, PyBytes_AS_STRING(CONFIRMATION), (size_t)size);
+    self->size += size;
+    if (!put_moment(self, &AT(end, ServerConnection, _since), now))
+        return 0;
+    move_end(end, SERVER_OVER);
+    put_ref(&AT(end, ServerConnection, hearing), Py_False);
+    put_ref(&AT(end, ServerConnection, moved), Py_True);
+    put_ref(&AT(end, ServerConnection, _ended_by), CLOSE);
+    if (!settle(self, engine, &rest))
+        return 0;
+    *more |= rest;
+    if (rest)
+        return 1; /* Python writes the rest, and closes */
+    PyObject *key = PyLong_FromLong(self->socket);
+    epoll_ctl(poller, EPOLL_CTL_DEL, self->socket, NULL); /* a child that was started meanwhile may keep the socket open */
+    put_ref(&AT(client, ClientSocket, interest), ZERO);
+    int parted = key && put_time(&AT(end, ServerConnection, due), -INFINITY) && forget(things, key) &&
+                 forget(AT(AT(engine, Engine, _transports), Transports, _transports), number) &&
+                 forget(AT(core, ServerCore, _attention), number) && forget(AT(core, ServerCore, _ends), number) &&
+                 depart(AT(core, ServerCore, _fold), AT(end, ServerConnection, peer), more);
+    shut(AT(client, ClientSocket, _stream));
+    self->parted++;
+    if (self->pattern)
+        remember(AT(self->pattern, ServerConnection, _decoder), NULL, AT(end, ServerConnection, _decoder));
+    Py_XDECREF(key);
+    return parted;
+}
+#endif
+
 /* Fold what a client has sent to this socket, for at most `share` seconds; the socket of a client that talks is open. Returns 1, 0 if
    Python has to look at the event, -1 after an exception. */
-static int serve(Burst *self, PyObject *loop, PyObject *client, int socket, double *now, double share, int *more)
+static int serve(Burst *self, PyObject *loop, PyObject *client, int socket, int poller, PyObject *things, double *now, double share,
+                 int *more)
 {
     PyObject *engine = AT(loop, Loop, _engine), *end = AT(client, ClientSocket, _end), *decoder = AT(end, ServerConnection, _decoder);
     PyObject *type, *value, *traceback;
@@ -1106,11 +1690,24 @@ static int serve(Burst *self, PyObject *loop, PyObject *client, int socket, doub
     const char *at = self->in, *last = at + had + got;
     double until = *now + share;
     copy_waiting(decoder, self->in);
-    if (!put_moment(self, &AT(end, ServerConnection, _since), *now))
+    int greeted = AT(end, ServerConnection, state) == SERVER_GREETED;
+    if (greeted && !had && got >= PyBytes_GET_SIZE(ACCEPTANCE) &&
+        !memcmp(at, PyBytes_AS_STRING(ACCEPTANCE), (size_t)PyBytes_GET_SIZE(ACCEPTANCE))) {
+        at += PyBytes_GET_SIZE(ACCEPTANCE);
+        greeted = 0;
+        if (!accepted(self, engine, end, *now))
+            return -1;
+    }
+    if (!greeted && !put_moment(self, &AT(end, ServerConnection, _since), *now))
         return -1;
     self->end = end;
-    while (!stop && going && (at == self->in || (*now < until && *now < seconds(AT(fold, Fold, rings)))) &&
-           (size = plain(at, last, decoder, &content, &length))) {
+    while (!stop && going && !greeted && (at == self->in || (*now < until && *now < seconds(AT(fold, Fold, rings))))) {
+        int learned = 0;
+        if (!(size = plain(at, last, decoder, &content, &length)) && (learned = learn(at, last, decoder)) > 0)
+            size = plain(at, last, decoder, &content, &length);
+        going = learned >= 0;
+        if (!size)
+            break;
         if (at == self->in) {
             drop_waiting(decoder);
             put_ref(&AT(end, ServerConnection, _begun), Py_None); /* a frame that began earlier is whole */
@@ -1118,7 +1715,11 @@ static int serve(Burst *self, PyObject *loop, PyObject *client, int socket, doub
         at += size;
         going = fold_one(self, loop, end, content, length, now, &stop) && (self->size <= most || settle(self, engine, &stop));
     }
-    going = going && settle(self, engine, &stop);
+    if (at < last && !stop && going && (at > self->in || !had) && is_farewell(engine, end, at, last, *now)) {
+        at = last;
+        going = part(self, engine, client, poller, things, *now, &stop);
+    } else
+        going = going && settle(self, engine, &stop);
     PyErr_Fetch(&type, &value, &traceback); /* what follows an interrupted message is kept, because its client is still asked to close */
     if (!going && self->holder && self->size && !in_child(self, engine) && write_out(self) < 0)
         PyErr_Clear(); /* the log gets what is folded, whatever was raised */
@@ -1195,6 +1796,7 @@ static PyObject *wait_for_events(PyObject *burst, PyObject *const *args, Py_ssiz
             Py_CLEAR(others);
             break;
         }
+        self->due = INFINITY;
         double heard = now = monotonic(), share = fmax(SHARE, BURST / fmax(1, ready));
         if (!set_clock(self, AT(engine, Engine, _core), now)) {
             Py_CLEAR(others);
@@ -1205,14 +1807,19 @@ static PyObject *wait_for_events(PyObject *burst, PyObject *const *args, Py_ssiz
         if (ready > 0 && !put_moment(self, &AT(AT(engine, Engine, _core), ServerCore, _accounted), now))
             Py_CLEAR(others);
         for (; others && known < ready && (things[known] = watched(args[2], events[known].data.fd)); known++)
-            plain = plain && IS(things[known], ClientSocket) && events[known].events == EPOLLIN &&
-                    number(AT(things[known], ClientSocket, interest)) == 1;
+            plain = plain && events[known].events == EPOLLIN &&
+                    (IS(things[known], Listener) ||
+                     (IS(things[known], ClientSocket) && number(AT(things[known], ClientSocket, interest)) == EPOLLIN));
         if (known < ready)
             Py_CLEAR(others);
+        for (int i = 0; plain && others && i < known; i++)
+            if (IS(things[i], Listener) && (plain = accept_clients(self, engine, things[i], poller, args[2], now, &more)) < 0)
+                Py_CLEAR(others);
         /* Python handles what is not plain before anything is folded: it accepts clients, and sees signals. */
         for (int i = 0; i < known; i++) {
-            int fast = plain && others && !self->spread;
-            int served = fast ? serve(self, loop, things[i], events[i].data.fd, &now, share, &more) : 0;
+            int served = plain && others && IS(things[i], Listener);
+            if (plain && others && !served && !self->spread)
+                served = serve(self, loop, things[i], events[i].data.fd, poller, args[2], &now, share, &more);
             if (!served && others) {
                 PyObject *other = Py_BuildValue("(OI)", things[i], events[i].events);
                 more = 1;
@@ -1224,6 +1831,7 @@ static PyObject *wait_for_events(PyObject *burst, PyObject *const *args, Py_ssiz
                 Py_CLEAR(others);
             Py_DECREF(things[i]);
         }
+        until = fmin(until, self->due);
         if (others && ready > 0 && ready < EVENTS && !account(self, engine, heard, now))
             Py_CLEAR(others);
     }
@@ -1249,6 +1857,7 @@ static const struct Fast {
     {"encode", encode, knows_frames, &Encoder},
     {"receive", receive, knows_client, &ClientConnection}, {"send", send_, knows_client, &Process},
     {"wait", wait_, knows_client, &Process}, {"ask", ask, knows_client, &Process},
+    {"connect", connect_, knows_client, &Name}, {"find", find_, knows_client, &IPC}, {"close", close_, knows_client, &Process},
 };
 
 /* A function in C before one in Python. If the first returns NULL without an exception, the second is called. */
@@ -1342,6 +1951,8 @@ static PyMethodDef BURST_METHODS[] = {
 
 static PyMemberDef BURST_MEMBERS[] = {
     {"folded", T_PYSSIZET, offsetof(Burst, folded), READONLY, "The number of messages folded."},
+    {"admitted", T_PYSSIZET, offsetof(Burst, admitted), READONLY, "The number of clients let in."},
+    {"parted", T_PYSSIZET, offsetof(Burst, parted), READONLY, "The number of connections closed."},
     {"ready", T_INT, offsetof(Burst, ready), READONLY, "The number of events that the last wait returned."},
     {NULL},
 };
@@ -1399,7 +2010,8 @@ static int start(PyObject *module)
 #define NAME(name) (n_##name = PyUnicode_InternFromString(#name))
     n_failed = PyUnicode_InternFromString("_failed");
     EMPTY = PyTuple_New(0), NO_BYTES = PyBytes_FromStringAndSize(NULL, 0), SHORTEST = PyLong_FromLong(7), ZERO = PyLong_FromLong(0);
-    if (!NAME(acquire) || !NAME(append) || !NAME(lend) || !NAME(popleft) || !NAME(release) || !NAME(take_back) || !n_failed ||
+    if (!NAME(_begin) || !NAME(_weigh) || !NAME(acquire) || !NAME(append) || !NAME(clear) || !NAME(depart) || !NAME(join) ||
+        !NAME(leave) || !NAME(lend) || !NAME(popleft) || !NAME(release) || !NAME(socket) || !NAME(take_back) || !n_failed ||
         !EMPTY || !NO_BYTES || !SHORTEST || !ZERO || PyType_Ready(&PairType) || PyModule_AddType(module, &BurstType))
         return -1;
     return 0;

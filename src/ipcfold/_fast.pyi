@@ -5,7 +5,9 @@ _F = TypeVar("_F", bound=Callable[..., Any])  # Any: a function of any signature
 
 @final
 class Burst:
+    admitted: int
     folded: int
+    parted: int
     ready: int
     def flush(self) -> None: ...
     def wait(self, loop: object, poller: int, things: dict[int, object], seconds: float, /) -> list[tuple[Any, int]]: ...

@@ -10,11 +10,13 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
+import attrs
 from returns.result import Result
 
-from ipcfold import Continuation, HandlerFailed, Limits, Message, Name
+from ipcfold import Continuation, HandlerFailed, Limits, Message, Name, Peer
 from ipcfold.accelerator import accelerated, fast
 from ipcfold.blocking.loop import Loop
+from ipcfold.core.functions import Handlers
 from ipcfold.core.server import ServerCore
 from ipcfold.core.server_connection import ServerConnection
 from ipcfold.local.claim import Claim
@@ -66,6 +68,8 @@ def handler(message: Message, continuation: Continuation[int], carry: int) -> ob
             return continuation.defer(carry).answer(carry, continuation.ticket, message)
         case b"v":
             return continuation.respond(carry, Message.text(str(continuation.number))).tell(carry, continuation.peer, message)
+        case b"y":
+            return to_earlier(continuation, carry, message).respond(carry, message)
         case b"w":
             return continuation.tell(carry, Continuation(carry).peer, message)
         case b"b":
@@ -74,21 +78,52 @@ def handler(message: Message, continuation: Continuation[int], carry: int) -> ob
             return continuation.respond(carry, message)
 
 
+def left(peer: Peer, continuation: Continuation[int], carry: int) -> Continuation[int]:
+    return to_earlier(continuation, carry + 1000, Message.text(f"{peer.connection} is gone"))
+
+
+def to_earlier(continuation: Continuation[int], carry: int, message: Message) -> Continuation[int]:
+    """Tell all clients that came before this one, also those that are gone."""
+    for connection in range(1, continuation.peer.connection):
+        continuation = continuation.tell(carry, attrs.evolve(continuation.peer, connection=connection), message)
+    return continuation.continue_(carry)
+
+
 class Build:
     """One server; each step runs until nothing is left to do."""
 
-    def __init__(self, directory: Path, *, accelerate: bool, compiled: bool = True, handler: Callable[..., object] = handler) -> None:
-        """`accelerate`: whether to fold plain messages in few calls; `compiled`: whether the accelerator does that, where it is built."""
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        accelerate: bool,
+        compiled: bool = True,
+        handler: Callable[..., object] = handler,
+        departures: bool = False,
+    ) -> None:
+        """`accelerate`: whether to fold plain messages in few calls; `compiled`: whether the accelerator does that, where it is built.
+
+        `departures`: whether to fold departures, too.
+        """
         self.path = directory / f"{NAME}.sock"
         self._claim = Claim.of(NAME, self.path).unwrap()
         self.core = ServerCore(
-            0, name=NAME, heartbeat=HEARTBEAT, limits=LIMITS, timeout=None, now=monotonic(), user=own_user(), observed=False
+            0,
+            name=NAME,
+            heartbeat=HEARTBEAT,
+            limits=LIMITS,
+            timeout=None,
+            now=monotonic(),
+            user=own_user(),
+            observed=False,
+            left=departures,
         )
         self.engine = Engine(self.core, self._claim, same_user, Log(NAME), None)
         # The handler is as wrong as one that no type checker has seen, so its type is a lie.
+        handlers: Handlers[int] = Handlers(handler, left if departures else None)  # type: ignore[arg-type]
         before = accelerated and fast.enable(compiled)
         try:
-            self._loop = Loop(NAME, self._claim, self.engine, handler, accelerate=accelerate)  # type: ignore[arg-type]
+            self._loop = Loop(NAME, self._claim, self.engine, handlers, accelerate=accelerate)
         finally:
             if accelerated:
                 fast.enable(before)
@@ -142,6 +177,16 @@ class Build:
         burst = self.engine.burst
         return 0 if burst is None else burst.folded
 
+    @property
+    def admitted(self) -> int:
+        """How many clients the accelerator has let in."""
+        return 0 if self.engine.burst is None else self.engine.burst.admitted
+
+    @property
+    def parted(self) -> int:
+        """How many connections it has closed."""
+        return 0 if self.engine.burst is None else self.engine.burst.parted
+
     def close(self) -> None:
         folded["here"] += self.folded
         for client in self._clients:
@@ -163,6 +208,12 @@ class Build:
             own = end.state, end._begun is None, end.waiting, end.behind, end.hearing, end.told, end.fault  # noqa: SLF001 - as above
             facts.append((number, own, end.outbox.size, decoder.buffered, decoder.fresh, decoder._data[decoder._at :]))  # noqa: SLF001
         return facts
+
+    def members(self) -> object:
+        """Who is there for the fold, and what waits for it."""
+        fold = self.core._fold  # noqa: SLF001 - compared in full
+        members = fold._members  # noqa: SLF001 - as above
+        return members._peers, members._most, members._open, list(fold.waiting)  # noqa: SLF001 - as above
 
     def _turn(self) -> bool:
         try:

@@ -29,7 +29,7 @@ from tests.accelerator.builds import LIMITS, Build
 compiled = pytest.mark.skipif(not accelerated, reason="the accelerator is not built, so there is nothing to compare")
 
 _KINDS: Final = (*(["compiled"] if accelerated else []), "common path", "classes")
-_ANSWERED: Final = st.sampled_from([b"", b"e", b"n", b"m", b"t", b"u", b"g", b"d", b"v", b"e" * 3000]) | st.binary(max_size=40).map(
+_ANSWERED: Final = st.sampled_from([b"", b"e", b"n", b"m", b"t", b"u", b"g", b"d", b"v", b"y", b"e" * 3000]) | st.binary(max_size=40).map(
     lambda content: b"e" + content
 )
 _CONTENTS: Final = (
@@ -128,28 +128,31 @@ class Servers(RuleBasedStateMachine):
         self._builds: list[Build] = []
         self._clients: list[bool] = []  # whether a client still writes
 
-    @initialize()
-    def start(self) -> None:
+    @initialize(departures=st.booleans())
+    def start(self, *, departures: bool) -> None:
         directory = _made(Path(self._directory.name) / "servers")
-        self._builds = [Build(_made(directory / kind), accelerate=kind != "classes", compiled=kind == "compiled") for kind in _KINDS]
+        self._builds = [
+            Build(_made(directory / kind), accelerate=kind != "classes", compiled=kind == "compiled", departures=departures)
+            for kind in _KINDS
+        ]
         self._clients = []
         self.connect()
 
     @precondition(lambda self: self._builds[0].engine.over)
-    @rule()
-    def start_again(self) -> None:
+    @rule(departures=st.booleans())
+    def start_again(self, *, departures: bool) -> None:
         self._close()
-        self.start()
+        self.start(departures=departures)
 
     @precondition(lambda self: sum(self._clients) < 3)
-    @rule()
-    def connect(self) -> None:
+    @rule(said=st.just(Signal.START_OK.frame) | _REQUESTS.map(Signal.START_OK.frame.__add__) | _STREAMS)
+    def connect(self, said: bytes = Signal.START_OK.frame) -> None:
         connected = {build.connect() for build in self._builds}
         assert len(connected) == 1
         if connected == {True}:
             self._clients.append(True)
             self._same()
-            self._send(len(self._clients) - 1, Signal.START_OK.frame)
+            self._send(len(self._clients) - 1, said)
 
     @precondition(lambda self: any(self._clients))
     @rule(data=_REQUESTS, cuts=st.lists(st.integers(0, 300), max_size=6), client=st.integers(0, 2))
@@ -173,6 +176,14 @@ class Servers(RuleBasedStateMachine):
             build.leave(number)
         self._same()
 
+    @precondition(lambda self: sum(self._clients) > 1)
+    @rule(client=st.integers(0, 2), before=st.sampled_from([b"", b"e", b"y", b"d"]))
+    def close(self, client: int, before: bytes) -> None:
+        """Ask to close, maybe together with a message."""
+        number = self._writing(client)
+        self._send(number, (_joined([before]) if before else b"") + Signal.CLOSE.frame)
+        self._clients[number] = False
+
     @precondition(lambda self: not self._builds[0].core.accepting and any(self._clients))
     @rule()
     def all_leave(self) -> None:
@@ -192,7 +203,7 @@ class Servers(RuleBasedStateMachine):
             self._same()
 
     def _same(self) -> None:
-        first, *others = [(build.settle(), build.facts(), comparable(build.result())) for build in self._builds]
+        first, *others = [(build.settle(), build.facts(), build.members(), comparable(build.result())) for build in self._builds]
         for other in others:
             assert other == first
 

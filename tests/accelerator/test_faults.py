@@ -202,15 +202,15 @@ def use():
         thread.start()
         print(ipc.wait(server).unwrap().ask(ipcfold.Message.text("ping")).unwrap().content, flush=True)
         thread.join()
-use()
+use(), use()
 for name in [name for name in sys.modules if name.split(".")[0] == "ipcfold"]:
     del sys.modules[name]
-use()
+use(), use()
 """
 
 
 def test_the_library_may_be_imported_afresh() -> None:
-    assert python("-c", REIMPORTED).stdout == "b'ping'\n" * 2
+    assert python("-c", REIMPORTED).stdout == "b'ping'\n" * 4
 
 
 @starving

@@ -22,7 +22,7 @@ from returns.result import Failure, Result, Success
 from ipcfold.accelerator import accelerate
 from ipcfold.blocking.driver import Driver
 from ipcfold.core.plain import answer
-from ipcfold.core.verbs import Sent, Steps, Verbs
+from ipcfold.core.verbs import Closed, Sent, Steps, Verbs
 from ipcfold.errors import (
     AskError,
     CloseError,
@@ -138,6 +138,7 @@ class Process:
         """
         return self._alone(self._ask, (message, timeout))
 
+    @accelerate("close")
     def close(self) -> Result[None, CloseError]:
         """Ask the server to close, and wait for its confirmation for at most `limits.drain` seconds. A second call does nothing."""
         return self._alone(self._close, None)
@@ -150,7 +151,8 @@ class Process:
 
     def __del__(self) -> None:
         # After a pipeline that returns a response, no code is left that could close. The server then sees the stream end.
-        shut(self._driver.stream)
+        if self._driver.stream.fileno() >= 0:
+            shut(self._driver.stream)
 
     def __repr__(self) -> str:
         return f"<Process {self._name} pid={self._peer.pid}{' closed' if self.closed else ''}>"
@@ -164,6 +166,26 @@ class Process:
         """Close this process's copy of the socket without a signal to the server. A forked child calls this."""
         self._forked = True
         shut(self._driver.stream)
+
+    def greeted(self, path: Path, timeout: float, deadline: float) -> Result[Process, ConnectError]:
+        """Wait for the greeting of the server, and accept it. `connected` calls this once, before anybody else has the connection."""
+        driver = self._driver
+        try:
+            greeted = driver.run(self._verbs.greet(timeout, deadline))
+        except (OSError, ValueError):  # of a socket that was closed
+            if not self._inherited():
+                raise
+            return _forked_before(path)
+        if self._inherited():  # by a signal handler, whose child came back
+            return _forked_before(path)
+        match cases(greeted):
+            case Success():
+                driver.write()  # the acceptance leaves now, because a client may take long until its first message
+                driver.idle = True
+                return Success(self)
+            case Failure(failure):
+                shut(driver.stream)
+                return Failure(failure)
 
     def _inherited(self) -> bool:
         """Whether the parent of this process made the connection. A fork by a library in C runs no hooks, so the process id counts, too."""
@@ -238,6 +260,9 @@ class Process:
     def _go_on_asking(self, number: int, timeout: float | None, deadline: float | None) -> Result[Message, AskError]:
         return self._go_on(lambda _: self._driver.run(self._verbs.answered(number, timeout, deadline)))
 
+    def _go_on_closing(self, deadline: float) -> Result[None, CloseError]:
+        return self._go_on(lambda _: self._closed(self._verbs.confirmed(deadline)))
+
     def _go_on(self, use: Callable[[None], Result[T, E]]) -> Result[T, E | UsedAfterFork]:
         if self._inherited():  # a signal handler forked, and its child came back into the verb
             return Failure(UsedAfterFork(self._name, self._owner))
@@ -251,11 +276,15 @@ class Process:
                 return Failure(error)
 
     def _close(self, _: None) -> Result[None, CloseError]:
-        closed = self._driver.run(self._verbs.close(monotonic()))
+        return self._closed(self._verbs.close(monotonic()))
+
+    def _closed(self, steps: Steps[Closed]) -> Result[None, CloseError]:
+        closed = self._driver.run(steps)
         shut(self._driver.stream)
         return closed
 
 
+@accelerate("connect")
 def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust: Trust, timeout: float) -> Result[Process, ConnectError]:
     """A connection to the server at this path that has greeted within `timeout` seconds."""
     match cases(original("connect to", path)):
@@ -298,32 +327,24 @@ def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust
             return Failure(NoServer(name, path))
         return Failure(SystemFailure("connect to", path, error.strerror or str(error)))
     accepted = trusted(trust, peer)
-    forked = Failure(SystemFailure("connect to", path, "this process was forked from one that connected: connect again in this one"))
     if os.getpid() != owner:  # the predicate is the user's code
         shut(stream)
-        return forked
+        return _forked_before(path)
     if not accepted:
         shut(stream)
         return Failure(PeerUntrusted(name, peer))
-    driver = Driver(stream, heartbeat, limits)
-    verbs = Verbs(name, driver.connection, limits, lambda: loss(name, path, peer, driver.connection.largest))
-    try:
-        greeted = driver.run(verbs.greet(timeout, deadline))
-    except (OSError, ValueError):  # of a socket that was closed
-        if os.getpid() == owner:
-            raise
-        return forked
-    match cases(greeted):
-        case Success() if os.getpid() == owner:
-            driver.write()  # the acceptance leaves now, because a client may take long until its first message
-            driver.idle = True
-            return Success(Process(name, peer, driver, verbs))
-        case Failure(failure) if os.getpid() == owner:
-            shut(stream)
-            return Failure(failure)
-        case _:  # a signal handler forked this process
-            shut(stream)
-            return forked
+    return process_of(name, path, peer, Driver(stream, heartbeat, limits), limits).greeted(path, timeout, deadline)
+
+
+def process_of(name: Name, path: Path, peer: Peer, driver: Driver, limits: Limits) -> Process:
+    """A connection to the server at this path, which has not greeted yet."""
+    connection = driver.connection
+    return Process(name, peer, driver, Verbs(name, connection, limits, lambda: loss(name, path, peer, connection.largest)))
+
+
+def _forked_before(path: Path) -> Failure[SystemFailure]:
+    """The error in a child that was forked while its parent connected."""
+    return Failure(SystemFailure("connect to", path, "this process was forked from one that connected: connect again in this one"))
 
 
 def _timeval(seconds: float) -> bytes:

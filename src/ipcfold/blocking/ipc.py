@@ -11,11 +11,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, final
 
 import attrs
-from returns.curry import partial
 from returns.maybe import Nothing
-from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
+from ipcfold.accelerator import accelerate
 from ipcfold.blocking.client import Process, connected, probe
 from ipcfold.blocking.server import Server
 from ipcfold.core.verbs import Attempts, Pause, Standing
@@ -27,7 +26,7 @@ from ipcfold.local.names import Probe, listener, listening
 from ipcfold.local.signals import catchable
 from ipcfold.local.watch import Watch, standing_at
 from ipcfold.peer import Name, Peer, Trust
-from ipcfold.result import cases, flat_map
+from ipcfold.result import cases
 
 if TYPE_CHECKING:
     from ipcfold.blocking.steady import Steady
@@ -37,8 +36,12 @@ if TYPE_CHECKING:
 DEFAULT_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
+_LIMITS: Final = Limits()
+_PATH: Final = type(Path())  # of this system
+
+
 def _path(directory: str | os.PathLike[str] | None) -> Path | None:
-    return None if directory is None else Path(directory)
+    return directory if directory is None or type(directory) is _PATH else Path(directory)
 
 
 @final
@@ -63,7 +66,7 @@ class IPC:
 
     directory: Path | None = attrs.field(default=None, converter=_path)
     heartbeat: float = attrs.field(default=1.0, kw_only=True, validator=attrs.validators.gt(0))
-    limits: Limits = attrs.field(factory=Limits, kw_only=True, validator=attrs.validators.instance_of(Limits))
+    limits: Limits = attrs.field(default=_LIMITS, kw_only=True, validator=attrs.validators.instance_of(Limits))
     trust: Trust = attrs.field(default=same_user, kw_only=True, validator=attrs.validators.is_callable())
     observe: Observer | None = attrs.field(default=None, kw_only=True, validator=attrs.validators.optional(attrs.validators.is_callable()))
 
@@ -88,23 +91,30 @@ class IPC:
 
         If the server is full or ends during the attempt, `wait` tries again.
         """
-        attempts = Attempts(name, timeout, self.limits.handshake, monotonic())
-        watch = Watch()
+        attempts = Attempts(name, timeout, self.limits.handshake, now := monotonic())
+        attempt = self._connected(name, attempts.timeout(now))
+        return attempt if isinstance(attempt, Success) else self._wait(name, attempts, attempt)
+
+    def _wait(self, name: Name, attempts: Attempts, attempt: Result[Process, ConnectError]) -> Result[Process, ConnectError]:
+        """Try again after this attempt, before which nothing was looked at."""
+        watch, standing, looked = Watch(), None, False
         try:
             while True:
-                # Looked at before the attempt: a server that appears between the two is then a change, which ends the rest.
-                standing = self._path(name).map(standing_at).value_or(None)
-                attempt = self._connected(name, attempts.timeout(monotonic()))
                 match cases(attempt):
                     case Success():
                         watch.leave()
                         return attempt
+                    case Failure(NoServer()) if not looked:
+                        looked = True
                     case Failure(error):
                         match cases(attempts.failed(error, standing, monotonic())):
                             case Success(pause):
                                 _rest(pause, error, standing, watch)
                             case Failure(final):
                                 return Failure(final)
+                # Looked at before the attempt: a server that appears between the two is then a change, which ends the rest.
+                standing = self._path(name).map(standing_at).value_or(None)
+                attempt = self._connected(name, attempts.timeout(monotonic()))
         finally:
             watch.close()
 
@@ -152,13 +162,19 @@ class IPC:
         return probe(self.heartbeat, self.limits, self.trust)
 
     def _path(self, name: Name) -> Result[Path, DirectoryUnusable | PathTooLong]:
-        return flow(located(self.directory, self.trust), flat_map(partial(socket_path, name)))
+        match cases(located(self.directory, self.trust)):
+            case Success(directory):
+                return socket_path(name, directory)
+            case Failure(unusable):
+                return Failure(unusable)
 
+    @accelerate("find")
     def _connected(self, name: Name, timeout: float) -> Result[Process, ConnectError]:
-        return flow(
-            self._path(name),
-            flat_map(partial(connected, name, heartbeat=self.heartbeat, limits=self.limits, trust=self.trust, timeout=timeout)),
-        )
+        match cases(self._path(name)):
+            case Success(path):
+                return connected(name, path, heartbeat=self.heartbeat, limits=self.limits, trust=self.trust, timeout=timeout)
+            case Failure(unusable):
+                return Failure(unusable)
 
 
 def _rest(pause: Pause, error: ConnectError, standing: Standing | None, watch: Watch) -> None:

@@ -24,7 +24,7 @@ from ipcfold.errors import HandlerFailed
 from ipcfold.events import Connected, Disconnected, Ending, Event, Listening, Refused
 from ipcfold.limits import Limits
 from ipcfold.message import Message
-from ipcfold.peer import Name, Peer
+from ipcfold.peer import NOBODY, Name, Peer
 
 C = TypeVar("C")
 
@@ -242,6 +242,13 @@ class ServerCore(Generic[C]):
         self.events.append(Connected(self._name, peer))
         return end
 
+    def greeted(self) -> ServerConnection:
+        """A pattern of a connection whose greeting is written. The accelerator copies it for each client."""
+        end = ServerConnection(NOBODY, heartbeat=self._heartbeat, limits=self._limits, now=-inf, shared=self.shared)
+        end.outbox.sent(end.outbox.size)
+        end.moved = False
+        return end
+
     def refuse(self, peer: Peer, reason: str) -> None:
         """Note that a client may not connect."""
         self.events.append(Refused(self._name, peer, reason))
@@ -390,7 +397,7 @@ class ServerCore(Generic[C]):
             self._close_all(now)
         return beaten
 
-    def _watch(self, end: ServerConnection) -> None:
-        """Note the deadline of this connection."""
-        self._deadlines.put(end, end.deadline)
+    def _watch(self, end: ServerConnection, early: float = inf) -> None:
+        """Note the deadline of this connection, or an earlier time to look at it, which then serves for a later deadline, too."""
+        self._deadlines.put(end, min(end.deadline, early))
         self._deadlines.tidy(self._ends.values(), len(self._ends))

@@ -40,6 +40,8 @@ class Transport(Protocol):
 class Transports(Generic[C]):
     """The transports of a server's connections."""
 
+    __slots__ = ("_core", "_transports", "_withdraw")
+
     def __init__(self, core: ServerCore[C], withdraw: Callable[[], object] = lambda: None) -> None:
         """`withdraw` gives the server's name up, before a client is asked to close. It may be called again."""
         self._core = core

@@ -186,9 +186,13 @@ class Verbs:
         """Ask the server to close, and wait for its confirmation for at most `limits.drain` seconds."""
         if self.closed:
             return Success(None)
+        self._connection.close()
+        return (yield from self.confirmed(now + self._limits.drain))
+
+    def confirmed(self, deadline: float) -> Steps[Closed]:
+        """Wait for the confirmation of the server until the deadline."""
         connection = self._connection
-        connection.close()
-        yield from _while(lambda: connection.open, now + self._limits.drain)
+        yield from _while(lambda: connection.open, deadline)
         self.closed = True
         if connection.open:
             return Failure(TimedOut(self._name, self._limits.drain, "the confirmation to close of"))

@@ -99,6 +99,10 @@ class Signal(Enum):
 
 _FRAMES: Final = {signal: encode(Message(TEXT_PLAIN, signal.value)) for signal in Signal}
 ACKNOWLEDGEMENT: Final = Signal.RECEIVED.frame
+GREETING: Final = Signal.START.frame
+ACCEPTANCE: Final = Signal.START_OK.frame
+FAREWELL: Final = Signal.CLOSE.frame
+CONFIRMATION: Final = Signal.CLOSE_OK.frame
 _SIGNALS: Final = {signal.content: signal for signal in Signal}
 _LONGEST_SIGNAL: Final = max(map(len, _SIGNALS))
 _PLAIN: Final = str(TEXT_PLAIN).encode("ascii")

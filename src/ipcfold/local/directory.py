@@ -22,6 +22,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, final
 
@@ -51,7 +52,7 @@ class Place:
 def place(directory: Path | None) -> Result[Place, DirectoryUnusable]:
     """The directory that the program named, or else the default one, as an absolute path."""
     found = _default() if directory is None else Success(Place(directory, "the program names it"))
-    return found.bind(_absolute)
+    return found.bind(lambda found: _absolute(found.path).map(lambda path: attrs.evolve(found, path=path)))
 
 
 def _default() -> Result[Place, DirectoryUnusable]:
@@ -119,18 +120,26 @@ def _of_host(state: Path, reason: str) -> Result[Place, DirectoryUnusable]:
     return Success(Place(state / f"ipcfold-{node.replace('/', '_').strip('.') or 'host'}", reason))
 
 
-def _absolute(found: Place) -> Result[Place, DirectoryUnusable]:
+def _absolute(path: Path) -> Result[Path, DirectoryUnusable]:
     try:
-        return Success(attrs.evolve(found, path=Path(os.path.abspath(found.path))))
+        text = os.fspath(path)
+        return Success(_normal(text) if os.path.isabs(text) else Path(os.path.abspath(text)))
     except FileNotFoundError:
-        return Failure(DirectoryUnusable(found.path, "the working directory, where it would be, does not exist; name an absolute path"))
+        return Failure(DirectoryUnusable(path, "the working directory, where it would be, does not exist; name an absolute path"))
     except (OSError, ValueError) as error:
-        return Failure(DirectoryUnusable(found.path, f"{_reason(error)}; name a directory that this user can reach"))
+        return Failure(DirectoryUnusable(path, f"{_reason(error)}; name a directory that this user can reach"))
+
+
+@lru_cache(maxsize=64)  # each attempt to connect needs it, and a program uses few directories
+def _normal(path: str) -> Path:
+    """This absolute path without the parts that name no file of their own. No look at the file system is needed."""
+    return Path(os.path.abspath(path))
 
 
 def located(directory: Path | None, trust: Trust) -> Result[Path, DirectoryUnusable]:
     """The absolute path of the directory with the sockets, if it is safe to use."""
-    return place(directory).bind(lambda found: _located(found.path, directory, trust))
+    path = place(None).map(lambda found: found.path) if directory is None else _absolute(directory)
+    return path.bind(lambda path: _located(path, directory, trust))
 
 
 def _located(path: Path, named: Path | None, trust: Trust) -> Result[Path, DirectoryUnusable]:
@@ -220,10 +229,30 @@ def socket_path(name: Name, directory: Path) -> Result[Path, PathTooLong]:
     """The path of the name's socket, unless it is too long for the system."""
     if not isinstance(name, Name):  # a plain string could lead out of the directory
         raise TypeError(f"a Name is wanted, not {name!r:.80}")
-    path = directory / f"{name}.sock"
-    if len(os.fsencode(path)) <= LONGEST_PATH or (len(path.name) <= _LONGEST_FILE and os.path.isdir(_DESCRIPTORS)):
+    path, length = _path_in(directory, name.value)
+    if length <= LONGEST_PATH or (len(path.name) <= _LONGEST_FILE and os.path.isdir(_DESCRIPTORS)):
         return Success(path)
     return Failure(PathTooLong(path, LONGEST_PATH))
+
+
+@lru_cache(maxsize=256)  # as above
+def _path_in(directory: Path, name: str) -> tuple[Path, int]:
+    """The path of the name's socket, and its length in bytes."""
+    path = directory / f"{name}.sock"
+    return path, len(os.fsencode(path))
+
+
+@lru_cache(maxsize=256)  # as above
+def addressed(directory: str, name: str) -> tuple[Path, bytes, bytes] | None:
+    """The path of the name's socket, and the directory and the path as the system takes them; `None` for a relative or long one.
+
+    The accelerator asks.
+    """
+    if not os.path.isabs(directory):
+        return None
+    where = _normal(directory)
+    path, length = _path_in(where, name)
+    return (path, os.fsencode(where), os.fsencode(path)) if length <= LONGEST_PATH else None
 
 
 @contextmanager

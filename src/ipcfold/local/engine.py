@@ -496,24 +496,28 @@ class Engine(Generic[C]):
 
     def _accept(self, listener: Listener, now: float) -> None:
         for stream in listener.accepted(now):
-            self._accepted += 1
-            try:
-                peer = peer_of(stream, self._accepted)
-                stream.setblocking(False)
-            except OSError:
-                shut(stream)
-                continue
-            accepted = trusted(self._trust, peer)
-            if self.inherited():
-                shut(stream)
-                raise ForkedError
-            if not accepted:
-                self._core.refuse(peer, "it is not trusted (trust)")
-                shut(stream)
-            elif (end := self._core.connect(peer, now)) is None:
-                shut(stream)
-            else:
-                self._transports.add(end, ClientSocket(stream, end, self._poller, self._log))
+            self._admit(stream, now)
+
+    def _admit(self, stream: socket.socket, now: float) -> None:
+        """Let this client in, or refuse it."""
+        self._accepted += 1
+        try:
+            peer = peer_of(stream, self._accepted)
+            stream.setblocking(False)
+        except OSError:
+            shut(stream)
+            return
+        accepted = trusted(self._trust, peer)
+        if self.inherited():
+            shut(stream)
+            raise ForkedError
+        if not accepted:
+            self._core.refuse(peer, "it is not trusted (trust)")
+            shut(stream)
+        elif (end := self._core.connect(peer, now)) is None:
+            shut(stream)
+        else:
+            self._transports.add(end, ClientSocket(stream, end, self._poller, self._log))
 
     def _withdraw(self) -> None:
         """Give the name up, so that a client that is asked to close finds it gone."""

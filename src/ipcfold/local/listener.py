@@ -21,6 +21,20 @@ _ACCEPT_AGAIN: Final = 0.1  # seconds; the pause after the system had no descrip
 class Listener:
     """The published name of a server, and the socket that listens there."""
 
+    __slots__ = (
+        "_accept_at",
+        "_before",
+        "_claim",
+        "_damage",
+        "_listener",
+        "_log",
+        "_look_at",
+        "_period",
+        "_poller",
+        "_short",
+        "deadline",
+    )
+
     def __init__(self, log: Log, claim: Claim, listener: socket.socket, poller: Poller[object], period: float, now: float) -> None:
         """`period`: seconds between two checks that the socket is still in its place. Raises `OSError` if it cannot be watched."""
         self._claim = claim

@@ -137,6 +137,8 @@ class Log:
     def __init__(self, name: Name) -> None:
         self._name = name
         self._writer = Writer()
+        self.wants: Final = logger().isEnabledFor
+        """Whether the logger wants records of a level."""
         self._ending = False
         self._repeated: dict[str, Repeated] = {}
 

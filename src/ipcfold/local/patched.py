@@ -9,6 +9,7 @@ from __future__ import annotations
 import select
 import socket
 import threading
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -22,8 +23,20 @@ _ADVICE: Final = "use ipcfold in another process, or patch with socket=False, se
 
 def original(action: str, path: Path) -> Result[Path, SystemFailure]:
     """The path, if this process has the sockets, the `select` and the threads of Python."""
-    for part, there in (("sockets", socket.socket), ("select", select.select), ("threads", threading.get_ident)):
-        package = str(there.__module__).partition(".")[0]
+    patched = _patched(socket.socket, select.select, threading.get_ident)
+    return Failure(SystemFailure(action, path, f"{patched} of this process", _ADVICE)) if patched else Success(path)
+
+
+def is_original() -> bool:
+    """Whether nothing is replaced. The accelerator asks."""
+    return not _patched(socket.socket, select.select, threading.get_ident)
+
+
+@lru_cache(maxsize=4)  # each attempt to connect asks
+def _patched(*parts: object) -> str:
+    """The package that has replaced one of these parts, and which one; empty if they are those of Python."""
+    for part, there in zip(("sockets", "select", "threads"), parts, strict=True):
+        package = str(getattr(there, "__module__", "")).partition(".")[0]
         if package in _PATCHING:
-            return Failure(SystemFailure(action, path, f"{package} has replaced the {part} of this process", _ADVICE))
-    return Success(path)
+            return f"{package} has replaced the {part}"
+    return ""
