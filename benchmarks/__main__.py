@@ -20,7 +20,7 @@ from benchmarks.plan import QUICK, Plan
 from benchmarks.report import printed, printed_curve, written
 from benchmarks.results import Curve, Parameters, Report, Table
 from benchmarks.system import allow_many_files, machine
-from benchmarks.workloads import bulk, clients, connect, idle_connections, idle_server, imported, pipelined, round_trip, told, wait
+from benchmarks.workloads import bulk, clients, connect, idle_connections, idle_server, imported, pipelined, round_trip, tasks, told, wait
 from benchmarks.workloads.rounds import Field
 
 Workload: TypeAlias = Callable[[Field, Plan, Path], Iterator[Table]]
@@ -31,6 +31,7 @@ WORKLOADS: Final[dict[str, Workload]] = {
     "pipelined": pipelined.measured,
     "bulk": bulk.measured,
     "clients": clients.measured,
+    "tasks": tasks.measured,
     "told": told.measured,
     "idle-connections": idle_connections.measured,
     "connect": connect.measured,

@@ -50,12 +50,12 @@ Counts = dict[str, int]
 
 
 def over(counts: Mapping[str, int], budgets: Mapping[str, int]) -> list[str]:
-    """What takes more instructions than its budget and a twentieth of it. What has no budget may take any number."""
+    """The counts that are more than 1.05 of their budgets. A count without a budget may have any size."""
     return [what for what, count in counts.items() if what in budgets and count > _SLACK * budgets[what]]
 
 
 def lasting(excess: list[str], count: Callable[[], Counts], budgets: Mapping[str, int]) -> list[str]:
-    """What stays over its budget when it is counted again. Where a thread of the server starts late, some messages take another path."""
+    """The counts that stay over their budgets when they are made again. A thread that starts late puts some messages on another path."""
     for _ in range(_AGAIN):
         if not excess:
             break
@@ -65,7 +65,7 @@ def lasting(excess: list[str], count: Callable[[], Counts], budgets: Mapping[str
 
 
 def build_of_python() -> str:
-    """What a budget holds for: another compiler, or other optimizations, make other counts."""
+    """The build of Python that a budget holds for: another compiler, or other optimizations, make other counts."""
     version = ".".join(platform.python_version_tuple()[:2])
     profiled = "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
     return f"CPython {version} on {platform.machine()}, {platform.python_compiler()}, {'with' if profiled else 'without'} PGO"

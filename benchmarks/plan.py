@@ -21,6 +21,7 @@ class Plan:
     large: int = 64 * 2**20
     clients: int = 200
     subscribers: int = 1000
+    tasks: int = 100
     beside: int = 10_000
     """Idle connections beside a round trip, and beside a connection."""
     idle: int = 10_000
@@ -30,5 +31,7 @@ class Plan:
     quick: bool = False
 
 
-QUICK = Plan(rounds=1, seconds=0.01, batch=100, large=2**20, clients=20, subscribers=20, beside=50, idle=50, watched=0.5, quick=True)
+QUICK = Plan(
+    rounds=1, seconds=0.01, batch=100, large=2**20, clients=20, subscribers=20, tasks=10, beside=50, idle=50, watched=0.5, quick=True
+)
 """A look at everything, to see that it works; its figures mean nothing."""

@@ -21,6 +21,8 @@ collect_ignore = [
     "typesafety/wrong.py",
     "typesafety/pipelines.py",  # the same, for every checker
     "typesafety/pipelines_wrong.py",
+    "typesafety/pipelines_aio.py",
+    "typesafety/pipelines_aio_wrong.py",
     "fuzz/engine.py",  # a process of its own, which needs what tests do not
 ]
 

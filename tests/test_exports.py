@@ -19,6 +19,7 @@ PUBLIC = {
         Ended ConnectError SendError ReceiveError AskError CloseError ListenError
     """,
     "ipcfold.pointfree": "flat_map send wait ask close",
+    "ipcfold.aio": "IPC Process Server Pipeline pipeline Handler Leaving Waking send wait ask close",
     "ipcfold.events": "Event Observer Listening Connected Refused Folded Disconnected Stopping Departure Ending",
     "ipcfold.handlers": "rescue once route Remembered",
     "ipcfold.log": """
@@ -75,7 +76,10 @@ def test_a_name_that_the_package_does_not_have_is_an_attribute_error() -> None:
         getattr(importlib.import_module("ipcfold"), "Nobody")  # noqa: B009 - a checker refuses the attribute
 
 
-@pytest.mark.parametrize("left_out", ["logging", "ipcfold.blocking", "ipcfold.blocking.loop", "ipcfold.events", "ipcfold.log", "cattrs"])
+@pytest.mark.parametrize(
+    "left_out",
+    ["logging", "asyncio", "ipcfold.aio", "ipcfold.blocking", "ipcfold.blocking.loop", "ipcfold.events", "ipcfold.log", "cattrs"],
+)
 def test_a_module_that_only_some_need_is_not_imported(left_out: str) -> None:
     python("-c", f"import sys, ipcfold; sys.exit({left_out!r} in sys.modules)")
 

@@ -11,7 +11,7 @@ import ipcfold
 ROOT = Path(ipcfold.__file__).parent
 VALUES = {"cause", "draft", "errors", "message", "peer", "limits", "continuation", "inputs", "effects", "result", "chain", "events"}
 BUILD = {"accelerator", "_fast"}  # which asks the environment, once, how the library was built
-SHELLS = {"blocking"}
+SHELLS = {"aio", "blocking"}
 EFFECTS = {"socket", "select", "selectors", "signal", "threading", "time", "os", "logging", "asyncio", "subprocess"}
 
 

@@ -49,6 +49,7 @@ PEERS: Final = (
     Peer("raw", "raw blocking socket"),
     Peer("raw_epoll", "raw behind epoll"),
     Peer("ipcfold", "ipcfold"),
+    Peer("ipcfold_aio", "ipcfold.aio", "uvloop", "uvloop"),
     Peer("multiprocessing_connection", "multiprocessing.connection"),
     Peer("asyncio_streams", "asyncio streams"),
     Peer("uvloop", "uvloop", "uvloop", "uvloop"),

@@ -6,7 +6,7 @@ from asyncio import AbstractEventLoop, new_event_loop
 from collections.abc import Callable
 from typing import Final, final
 
-from benchmarks.peers.streams import AcknowledgingStreams, Streams
+from benchmarks.peers.streams import AcknowledgingStreams, StreamPerTask, Streams
 
 
 @final
@@ -33,4 +33,16 @@ class AcknowledgingAsyncioStreams(AcknowledgingStreams):
         return new_event_loop
 
 
-CONTESTANTS: Final = (AsyncioStreams(), AcknowledgingAsyncioStreams())
+@final
+class AsyncioStreamPerTask(StreamPerTask):
+    """A stream for each task."""
+
+    title = "asyncio streams, one for each task"
+
+    @property
+    def loop(self) -> Callable[[], AbstractEventLoop]:
+        """Its own."""
+        return new_event_loop
+
+
+CONTESTANTS: Final = (AsyncioStreams(), AsyncioStreamPerTask(), AcknowledgingAsyncioStreams())

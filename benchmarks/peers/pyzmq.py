@@ -298,7 +298,7 @@ class CountedPushPull(PushPull):
         return CountedPushClient(address)
 
 
-# What a SUB socket writes: the greeting of ZMTP 3.1 without security, its kind, and that it wants every message.
+# A SUB socket writes this: the greeting of ZMTP 3.1 without security, its kind, and the wish for every message.
 _GREETING: Final = b"\xff" + (1).to_bytes(8) + b"\x7f\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
 _READY: Final = b"\x05READY\x0bSocket-Type" + (3).to_bytes(4) + b"SUB"
 _SUBSCRIPTION: Final = bytes([4, len(_READY)]) + _READY + b"\x04\x0a\x09SUBSCRIBE"

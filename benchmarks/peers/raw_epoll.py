@@ -135,7 +135,7 @@ _SUBSCRIBE: Final = b"subscribe"
 
 @final
 class Told(_Epoll):
-    """What a client sends is written to all subscribers, without frames. A subscriber that does not read ends the server."""
+    """Write all that a client sends to all subscribers, without frames. A subscriber that does not read ends the server."""
 
     title = "raw behind epoll, a write to each"
     enters = frozenset({"told"})

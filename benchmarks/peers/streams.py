@@ -126,6 +126,51 @@ class AcknowledgedStreamClient(StreamClient):
         return acknowledged(await super()._answers(reader, 2 * count))
 
 
+@final
+class ManyStreams(Client):
+    """Tasks of one loop, each with a stream of its own."""
+
+    def __init__(self, runner: Runner, address: str) -> None:
+        self._runner = runner
+        self._address = address
+        self._streams: list[tuple[StreamReader, StreamWriter]] = []
+        self._runner.run(self._open(1))
+
+    def trip(self, content: bytes) -> Answer:
+        """There and back, over the first of them."""
+        return self._runner.run(_exchanged(*self._streams[0], content))
+
+    def batches(self, contents: Sequence[bytes], count: int) -> float:
+        """A task and a stream for each content, all in one run of the loop."""
+        return self._runner.run(self._batches(contents, count))
+
+    def close(self) -> None:
+        """End the connections and the loop."""
+        for _, writer in self._streams:
+            writer.close()
+        self._runner.close()
+
+    async def _open(self, count: int) -> None:
+        while len(self._streams) < count:
+            self._streams.append(await asyncio.open_unix_connection(self._address, limit=_LIMIT))
+
+    async def _batches(self, contents: Sequence[bytes], count: int) -> float:
+        async def work(reader: StreamReader, writer: StreamWriter, content: bytes) -> None:
+            for _ in range(count):
+                check(await _exchanged(reader, writer, content), content)
+
+        await self._open(len(contents))
+        began = perf_counter()
+        await asyncio.gather(*(work(*stream, content) for stream, content in zip(self._streams, contents, strict=False)))
+        return perf_counter() - began
+
+
+async def _exchanged(reader: StreamReader, writer: StreamWriter, content: bytes) -> bytes:
+    write(writer, content)
+    await writer.drain()
+    return await read(reader)
+
+
 class Streams(Contestant):
     """Streams in some loop."""
 
@@ -150,6 +195,16 @@ class Streams(Contestant):
         """All of them in one loop, as a program would."""
         with Runner(loop_factory=self.loop) as runner:
             return runner.run(visits(address, content, count))
+
+
+class StreamPerTask(Streams):
+    """A stream for each task."""
+
+    enters = frozenset({"tasks"})
+
+    def connect(self, address: str) -> Client:
+        """Clients in one loop."""
+        return ManyStreams(Runner(loop_factory=self.loop), address)
 
 
 class AcknowledgingStreams(Streams):

@@ -18,7 +18,7 @@ import uvloop
 
 from benchmarks.contestant import Answer, Client, Contestant, Standing, WrongAnswer, acknowledged, check
 from benchmarks.peers.framing import WIRE, Frames, acknowledging, joined
-from benchmarks.peers.streams import AcknowledgingStreams, Streams
+from benchmarks.peers.streams import AcknowledgingStreams, StreamPerTask, Streams
 
 
 @final
@@ -30,6 +30,18 @@ class UvloopStreams(Streams):
     @property
     def loop(self) -> Callable[[], AbstractEventLoop]:
         """Its own."""
+        return uvloop.new_event_loop
+
+
+@final
+class UvloopStreamPerTask(StreamPerTask):
+    """A stream for each task."""
+
+    title = "uvloop streams, one for each task"
+
+    @property
+    def loop(self) -> Callable[[], AbstractEventLoop]:
+        """That of uvloop."""
         return uvloop.new_event_loop
 
 
@@ -217,4 +229,4 @@ class AcknowledgingUvloopProtocol(Contestant):
         return AcknowledgedProtocolClient(address)
 
 
-CONTESTANTS: Final = (UvloopStreams(), AcknowledgingUvloopStreams(), UvloopProtocol(), AcknowledgingUvloopProtocol())
+CONTESTANTS: Final = (UvloopStreams(), UvloopStreamPerTask(), AcknowledgingUvloopStreams(), UvloopProtocol(), AcknowledgingUvloopProtocol())

@@ -20,6 +20,7 @@ _REASONS: Final = {
     "idle-connections": _MANY,
     "idle-server": _MANY,
     "acknowledged": "a call returns once: it has no acknowledgement beside its answer",
+    "tasks": "no tasks of an event loop",
     "told": "it has no row for subscribers",
     "wait": "only the `wait` of ipcfold is measured",
     "import": "only the import of ipcfold is measured",

@@ -86,7 +86,7 @@
     X(Limits, drain) X(Name, value) X(Peer, connection) X(Peer, pid) X(Peer, uid) X(Peer, gid) X(Process, _verbs) X(Verbs, closed)
 
 #define SERVER(X) \
-    X("ipcfold.blocking.flusher", Flusher, NULL, Flusher) X("ipcfold.blocking.loop", Loop, NULL, Loop) \
+    X("ipcfold.local.flusher", Flusher, NULL, Flusher) X("ipcfold.local.calling", Calling, NULL, Loop) \
     X("ipcfold.core.fold", Fold, NULL, Fold) X("ipcfold.core.protocol", SERVER_ROWS, NULL, SERVER_ROWS) \
     X("ipcfold.core.protocol", ServerState, "GREETED", SERVER_GREETED) X("ipcfold.core.protocol", ServerState, "OVER", SERVER_OVER) \
     X("ipcfold.core.protocol", ServerState, "TALKING", SERVER_TALKING) X("ipcfold.core.server", ServerCore, NULL, ServerCore) \
@@ -1775,7 +1775,7 @@ static PyObject *wait_for_events(PyObject *burst, PyObject *const *args, Py_ssiz
 {
     struct epoll_event events[EVENTS];
     PyObject *things[EVENTS];
-    if (count != 4 || !IS(args[0], Loop) || !PyDict_CheckExact(args[2])) {
+    if (count != 4 || !PyObject_TypeCheck(args[0], (PyTypeObject *)Loop) || !PyDict_CheckExact(args[2])) {
         PyErr_SetString(PyExc_TypeError, "a loop, a descriptor, a dict and seconds are wanted");
         return NULL;
     }

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from returns.result import Failure, Success
 
 from ipcfold import Continuation, HandlerFailed, Message, Outcome, Peer, fold
-from ipcfold.effects import Wake
+from ipcfold.core.members import Members
+from ipcfold.effects import Ticket, Wake
 from ipcfold.events import Connected, Disconnected
 from ipcfold.inputs import Came, Input, Left, Woken
 from ipcfold.testing import Elapse, Send, Shutdown, Simulation, Step, scripts, simulate
@@ -209,3 +210,23 @@ def test_what_cannot_be_called_is_refused(arguments: tuple[object, object, objec
 def test_a_closed_client_has_left() -> None:
     carry = played([Send("ann", ONE), Close("ann")]).carry
     assert [type(each) for each in carry] == [Came, Left]
+
+
+def test_an_answer_to_a_departure_that_is_not_valid_is_a_failure() -> None:
+    def wrong(_: Peer, continuation: Continuation[int], carry: int) -> Continuation[int]:
+        return continuation.wake(carry, 5.0)  # without `woken`
+
+    simulation = simulate(lambda _, continuation, carry: continuation.continue_(carry), 0, [Connect("ann"), Kill("ann")], left=wrong)
+    match simulation.result:
+        case Failure(HandlerFailed(0, Left(), TypeError())):
+            pass
+        case other:
+            pytest.fail(f"{other}")
+
+
+def test_nobody_waits_for_the_answer_to_a_client_that_is_gone() -> None:
+    members = Members()
+    members.join(ANN)
+    members.leave(ANN)
+    members.defer(Ticket(ANN, 1))
+    assert not members.takes(Ticket(ANN, 1), set(), None)

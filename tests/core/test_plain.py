@@ -271,3 +271,57 @@ def test_a_message_without_attributes_is_not_plain() -> None:
     before = facts(connection)
     assert sent(connection, Message.__new__(Message), 0.0) is None
     assert facts(connection) == before
+
+
+@pytest.mark.parametrize("content", [b"e" * 20_000, Signal.HEARTBEAT.content])
+def test_a_large_content_and_a_signal_are_not_plain(content: bytes) -> None:
+    server = _talking()
+    end = server.core._ends[1]  # noqa: SLF001 - the end of the only client
+    assert begun(server.core, end, encode(Message(TEXT_PLAIN, content)), 0.0, 0.0) is None
+
+
+def test_a_response_behind_half_a_frame_is_not_plain() -> None:
+    connection = ClientConnection(heartbeat=10.0, limits=LIMITS, now=0.0)
+    connection.receive(Signal.START.frame)
+    connection.outbox.sent(connection.outbox.size)
+    response = encode(Message.text("e"))
+    for _ in range(2):
+        assert sent(connection, Message.text("x"), 0.0) is not None
+    connection.receive(ACKNOWLEDGEMENT + response + response[:5])
+    assert not heard(connection, ACKNOWLEDGEMENT + response)
+
+
+def test_an_answer_without_attributes_or_without_a_question_is_not_plain() -> None:
+    server = _talking()
+    end = server.core._ends[1]  # noqa: SLF001 - as above
+    assert kept(server.core, end, Continuation(0), 0.0) is None
+    assert begun(server.core, end, encode(Message.text("e")), 0.0, 0.0) is not None
+    assert kept(server.core, end, Continuation.__new__(Continuation), 0.0) is None
+
+
+def test_a_message_that_is_not_of_bytes_is_not_plain() -> None:
+    connection = ClientConnection(heartbeat=1.0, limits=LIMITS, now=0.0)
+    connection.receive(Signal.START.frame)
+    connection.outbox.sent(connection.outbox.size)
+    wrong = Message(TEXT_PLAIN, bytearray(b"x"))  # type: ignore[arg-type]  # as a program without type checks may
+    assert sent(connection, wrong, 0.0) is None
+
+
+def test_what_is_not_written_of_a_message_is_queued() -> None:
+    connection = ClientConnection(heartbeat=1.0, limits=LIMITS, now=0.0)
+    connection.receive(Signal.START.frame)
+    connection.outbox.sent(connection.outbox.size)
+    connection.wrote(b"frame", 2)
+    assert (connection.sent, bytes(connection.outbox.head())) == (1, b"ame")
+    connection.outbox.sent(3)
+    connection.wrote(b"frame", 5)
+    assert (connection.sent, connection.outbox.size) == (2, 0)
+
+
+def _talking() -> Server:
+    """A server with one client, which has sent a message of plain text."""
+    server = Server(plain=True)
+    server.connect()
+    server.receive(0, Signal.START_OK.frame)
+    server.receive(0, encode(Message.text("e")))
+    return server

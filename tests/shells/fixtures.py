@@ -25,9 +25,9 @@ def client(directory: Path, server: ServerProcess) -> Iterator[Wire]:
 
 
 @pytest.fixture
-def process(directory: Path, server: ServerProcess) -> Iterator[Process]:
-    """A connection to the server."""
-    with IPC(directory).get(NAME).unwrap() as process:
+def process(request: pytest.FixtureRequest, directory: Path, server: ServerProcess) -> Iterator[Process]:
+    """A connection to the server, of the shell that is tested."""
+    with getattr(request.cls, "ipc", IPC)(directory).get(NAME).unwrap() as process:
         yield process
 
 

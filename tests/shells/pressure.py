@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from returns.result import Failure, Success
 
-from ipcfold import IPC, ConnectionDropped, Limits, Message, Process, ProtocolBroken, Unacknowledged
+from ipcfold import ConnectionDropped, Limits, Message, Process, ProtocolBroken, Unacknowledged
 from tests.shells.children import Child
 from tests.shells.contract import Contract
 from tests.shells.handlers import MEBIBYTE
@@ -166,7 +166,7 @@ class BackpressureContract(Contract):
     def test_a_message_over_the_server_s_limit_is_told_on_both_ends(self, directory: Path) -> None:
         small, large = Message.text("quiet"), Message.text("x" * 5000)
         with self.running(directory, "message=1000") as server:
-            process = IPC(directory).get(NAME).unwrap()
+            process = self.ipc(directory).get(NAME).unwrap()
             failed = process.send(small, small, large, small).failure()
             assert failed == Unacknowledged(2, 4, ConnectionDropped(NAME, server.pid, 5000))
             assert "5000 bytes" in str(failed)
@@ -180,7 +180,7 @@ class BackpressureContract(Contract):
         said = ["hold", "large 500000", *["quiet"] * 100, "close"]  # the socket has no room for the acknowledgements behind that response
 
         def send(_: object) -> object:
-            return IPC(directory).get(NAME).unwrap().send(*map(Message.text, said)).failure()
+            return self.ipc(directory).get(NAME).unwrap().send(*map(Message.text, said)).failure()
 
         with self.running(directory, "frame=0.2", heard=True) as server, Child(send) as client:
             assert server.record().endswith("it read nothing of what waited for it for 0.2 s (limits.frame)")
@@ -192,7 +192,7 @@ class BackpressureContract(Contract):
             assert server.stop() == said
 
     def test_a_response_over_the_client_s_limit_is_told_on_both_ends(self, directory: Path, server: ServerProcess) -> None:
-        process = IPC(directory, limits=Limits(message=1000)).get(NAME).unwrap()
+        process = self.ipc(directory, limits=Limits(message=1000)).get(NAME).unwrap()
         failed = process.ask(Message.text("much 9")).failure()
         assert failed == ProtocolBroken(NAME, f"a content of {2**20} bytes is over the limit of 1000")
         with Wire.talking(directory) as other:  # its turn comes after the end of the first is seen
@@ -212,7 +212,7 @@ class HandlerContract(Contract):
             pytest.param("exit", "SystemExit(3)", id="calls sys.exit"),
             pytest.param("recurse", "RecursionError", id="recurses too deep"),
             pytest.param("nothing", "the handler returned NoneType, not a Continuation", id="returns no continuation"),
-            pytest.param("async", "the handler returned coroutine, not a Continuation", id="is a coroutine"),
+            pytest.param("async", "not a Continuation", id="is a coroutine of nothing"),
             pytest.param(
                 "stale", "the handler returned a Continuation that is not of this client", id="returns one made for another client"
             ),

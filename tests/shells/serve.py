@@ -11,11 +11,11 @@ import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from returns.result import Failure, Success
+from returns.result import Failure, Result, Success
 
-from ipcfold import IPC, Handler, Limits, Name, cases
+from ipcfold import IPC, Handler, Limits, ListenError, Name, cases
 from ipcfold.local.log import logger
 from tests.shells.handlers import EMPTY, log
 
@@ -36,7 +36,18 @@ class Records(logging.Handler):
         self._tell(text)
 
 
+Serve = Callable[..., Result[C, ListenError[C]]]
+"""Serves: it gets the directory, the name, the timeout, the first carry, and the options of an `IPC` by name."""
+
+
 def main(first: C, handler: Handler[C], directory: str, name: str, *options: str) -> None:
+    def serve(directory: str, name: Name, timeout: float | None, first: C, **options: Any) -> Result[C, ListenError[C]]:
+        return IPC(directory, **options).listen(name, timeout)(first, handler)
+
+    served(serve, first, directory, name, *options)
+
+
+def served(serve: Serve[C], first: C, directory: str, name: str, *options: str) -> None:
     chosen = {key: float(value) if "." in value else int(value) for key, _, value in (option.partition("=") for option in options)}
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (int(chosen.pop("files", most)), most))
@@ -47,8 +58,9 @@ def main(first: C, handler: Handler[C], directory: str, name: str, *options: str
     logger().addHandler(records)
     logger().setLevel(logging.INFO)
     timeout = chosen.pop("timeout", None)
-    ipc = IPC(directory, heartbeat=chosen.pop("heartbeat", 1.0), limits=Limits(**chosen))  # type: ignore[arg-type]  # int or float, as given
-    match cases(ipc.listen(Name(name), timeout)(first, handler)):
+    heartbeat = chosen.pop("heartbeat", 1.0)
+    limits = Limits(**chosen)  # type: ignore[arg-type]  # int or float, as given
+    match cases(serve(directory, Name(name), timeout, first, heartbeat=heartbeat, limits=limits)):
         case Success(carry):
             answer: dict[str, object] = {"carry": carry}
         case Failure(error):

@@ -56,9 +56,9 @@ class ServerProcess:
     """A server process, which may not be up yet."""
 
     def __init__(self, directory: Path, *options: str, name: Name = NAME, program: str = SERVE, heard: bool = False) -> None:
-        """With `heard` the records of its log can be waited for."""
+        """With `heard` the records of its log can be waited for. Arguments of the program follow its name."""
         self._again = partial(ServerProcess, directory, name=name, program=program)
-        command = [sys.executable, "-m", program, str(directory), str(name), *options]
+        command = [sys.executable, "-m", *program.split(), str(directory), str(name), *options]
         heard_at = subprocess.PIPE if heard else None
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=heard_at, text=True, cwd=ROOT)
 

@@ -5,11 +5,13 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from returns.result import Success
 
 from ipcfold import IPC, ConnectionClosed, Message, TimedOut
+from tests.shells.bridge import Bridge
 from tests.shells.support import NAME, PATIENCE, running
 from tests.shells.wire import CLOSE_OK, frame, listening
 from tests.wire.recordings import Recording, Side, recordings, without_heartbeats
@@ -43,10 +45,15 @@ def replay(stream: socket.socket, recording: Recording, side: Side, size: int, b
     return without_heartbeats(heard)
 
 
+@pytest.mark.parametrize(
+    "program",
+    ["tests.shells.serve_recorded", "tests.shells.serve_aio asyncio recorded", "tests.shells.serve_aio uvloop recorded"],
+    ids=["blocking", "asyncio", "uvloop"],
+)
 @SIZES
 @RECORDINGS
-def test_our_server_answers_the_recorded_client(directory: Path, recording: Recording, size: int) -> None:
-    with running(directory, "drain=0.2", program="tests.shells.serve_recorded") as server:
+def test_our_server_answers_the_recorded_client(directory: Path, recording: Recording, size: int, program: str) -> None:
+    with running(directory, "drain=0.2", program=program) as server:
         with socket.socket(socket.AF_UNIX) as stream:
             stream.connect(str(directory / "server.sock"))
             interrupt = (lambda: server.signal(signal.SIGINT)) if recording.scenario == "sigint" else nothing
@@ -56,16 +63,20 @@ def test_our_server_answers_the_recorded_client(directory: Path, recording: Reco
         assert server.result() == {"carry": recording.carry}
 
 
+@pytest.mark.parametrize("shell", ["blocking", "asyncio", "uvloop"])
 @SIZES
 @RECORDINGS
-def test_our_client_talks_to_the_recorded_server(directory: Path, recording: Recording, size: int) -> None:
+def test_our_client_talks_to_the_recorded_server(directory: Path, recording: Recording, size: int, shell: str) -> None:
+    bridge = None if shell == "blocking" else Bridge(shell)
+    ipc: Any = IPC if bridge is None else bridge  # Any: both have these verbs
+
     def serve() -> bytes:
         with listener.accept()[0] as stream:
             return replay(stream, recording, "server", size)
 
     with listening(directory) as listener, ThreadPoolExecutor(1) as pool:
         serving = pool.submit(serve)
-        process = IPC(directory, heartbeat=0.02).get(NAME).unwrap()
+        process = ipc(directory, heartbeat=0.02).get(NAME).unwrap()
         for verb, contents in recording.script:
             match verb, contents:
                 case "send", _:
@@ -78,4 +89,6 @@ def test_our_client_talks_to_the_recorded_server(directory: Path, recording: Rec
                 case _:
                     assert process.close() == Success(None)
         del process  # the recorded client that was killed ends here
+        if bridge is not None:
+            bridge.runners.close()
         assert serving.result(PATIENCE) == recording.sent_by("client")

@@ -119,7 +119,7 @@ def test_a_keyboard_interrupt_at_any_step_of_a_server_keeps_what_it_acknowledged
         if not places:
             break
         functions.add(places[0].split()[1])
-    assert functions >= {"turn", "_accept", "accepted", "happened", "_read", "fold", "send", "watch", "close"}
+    assert functions >= {"turn", "_accept", "accepted", "_read", "fold", "send", "watch", "close"}
 
 
 def test_threads_on_one_connection_are_told_that_it_is_in_use(server: ServerProcess, process: Process, gate: Path) -> None:

@@ -249,3 +249,11 @@ def test_the_machine_finds_a_handler_that_fails() -> None:
     sent, failed, *_ = found(Failing, KeyError)
     assert sent == "ann sends text/plain b'unlock'"
     assert "ends: the handler failed with KeyError(b'unlock')" in failed
+
+
+def test_a_machine_without_functions_of_its_own_has_none_to_call() -> None:
+    machine = Counting()
+    with pytest.raises(NotImplementedError):
+        ProtocolMachine.left(machine, Peer(1, 1), Continuation(0), 0)
+    with pytest.raises(NotImplementedError):
+        ProtocolMachine.woken(machine, Continuation(0), 0)

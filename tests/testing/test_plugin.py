@@ -112,3 +112,46 @@ def test_quiet():
     )
     result.stdout.no_fnmatch_line("*not to be seen*")
     result.stdout.no_fnmatch_line("*b'another'*carry is*")
+
+
+def test_async_tests_have_the_same_fixtures_with_the_plugin_of_anyio(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+import pytest
+from ipcfold.events import Disconnected
+
+pytestmark = pytest.mark.anyio
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+async def later(message, continuation, counter):
+    return count(message, continuation, counter)
+
+async def test_serve(aio_serve, aio_ipc):
+    async with aio_serve(later, 0) as server:
+        async with await server.connect() as process:
+            assert await process.ask(Message.text("ping")) == Success(Message.text("pong"))
+        assert len(await server.until(Disconnected)) == 1
+        assert await aio_ipc.processes() == Success(frozenset({server.name}))
+        assert await server.stop() == Success(1)
+        with pytest.raises(AssertionError, match="nobody listens"):
+            await server.connect()
+    async with aio_serve(count, 0):
+        pass
+
+async def test_failing(aio_serve):
+    async with aio_serve(later, 0) as server:
+        async with await server.connect() as process:
+            await process.send(Message.text("fail"))
+
+async def test_of_a_thread(serve, aio_ipc):
+    server = serve(count, 0)
+    async with (await aio_ipc.get(server.name)).unwrap() as process:
+        assert await process.ask(Message.text("ping")) == Success(Message.text("pong"))
+""",
+    )
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["*AssertionError: the handler failed with KeyError('on purpose')*"])

@@ -1,5 +1,7 @@
 """Each checker accepts `pipelines.py`, and refuses the programs of `pipelines_wrong.py`, except those that `MISSED` lists.
 
+The same holds for the pipelines of `ipcfold.aio`, of which no checker misses anything.
+
 The checkers are in the extra `lint`, with exact versions: another version may infer something else.
 """
 
@@ -20,6 +22,7 @@ from tests.shells.support import python
 
 HERE = Path(__file__).parent
 RIGHT, WRONG = HERE / "pipelines.py", HERE / "pipelines_wrong.py"
+AIO, AIO_WRONG = HERE / "pipelines_aio.py", HERE / "pipelines_aio_wrong.py"
 PAGE = ROOT / "docs" / "how-to" / "type-checkers.md"
 
 _PLUGIN: Final = 'plugins = ["returns.contrib.mypy.returns_plugin"]'
@@ -71,12 +74,12 @@ class Program(NamedTuple):
     marks: frozenset[int]
 
 
-def programs() -> dict[str, Program]:
-    """The functions of `pipelines_wrong.py` by their names."""
-    lines = WRONG.read_text().splitlines()
+def programs(file: Path = WRONG) -> dict[str, Program]:
+    """The functions of a file of wrong programs by their names."""
+    lines = file.read_text().splitlines()
     found = dict[str, Program]()
-    for node in ast.parse(WRONG.read_text()).body:
-        if isinstance(node, ast.FunctionDef):
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             within = range(node.lineno, (node.end_lineno or 0) + 1)
             marks = frozenset(line for line in within if lines[line - 1].endswith("# refused"))
             found[node.name] = Program(ast.get_docstring(node) or "", within, marks)
@@ -93,14 +96,15 @@ def configuration(*, plugin: bool) -> str:
 
 def errors(checker: Checker, directory: Path) -> dict[str, set[int]]:
     """The lines that the checker has errors on, by file."""
-    for file in (RIGHT, WRONG):
+    files = (RIGHT, WRONG, AIO, AIO_WRONG)
+    for file in files:
         shutil.copy(file, directory)
     (directory / "pyproject.toml").write_text(configuration(plugin="plugin" in checker.name))
     environment = {**PLAIN, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}  # without it, pyright's package looks for a newer version of itself
-    command = ["-m", checker.package, *checker.options, RIGHT.name, WRONG.name]
+    command = ["-m", checker.package, *checker.options, *(file.name for file in files)]
     done = python(*command, cwd=directory, environment=environment, check=False)
     assert done.returncode == 1, done.stdout + done.stderr  # errors, and no failure of the checker's own
-    found: dict[str, set[int]] = {RIGHT.name: set(), WRONG.name: set()}
+    found: dict[str, set[int]] = {file.name: set() for file in files}
     for line in done.stdout.splitlines():
         where = re.match(checker.error, line)
         if where is not None:
@@ -116,6 +120,8 @@ def test_a_checker_accepts_what_is_right_and_refuses_what_the_table_says(checker
     assert found[RIGHT.name] == set()
     assert refused == {name for name in wrong if checker.name not in MISSED.get(name, ())}
     assert found[WRONG.name] <= {line for program in wrong.values() for line in program.marks}
+    assert found[AIO.name] == set()
+    assert found[AIO_WRONG.name] == {line for program in programs(AIO_WRONG).values() for line in program.marks}
 
 
 def test_pyrefly_finds_nothing_without_a_configuration(tmp_path: Path) -> None:

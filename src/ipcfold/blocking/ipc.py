@@ -22,7 +22,7 @@ from ipcfold.errors import ConnectError, DirectoryUnusable, LogError, NoServer, 
 from ipcfold.limits import Limits
 from ipcfold.local.credentials import same_user
 from ipcfold.local.directory import located, socket_path
-from ipcfold.local.names import Probe, listener, listening
+from ipcfold.local.names import Probe, found, listener, listening
 from ipcfold.local.signals import catchable
 from ipcfold.local.watch import Watch, standing_at
 from ipcfold.peer import Name, Peer, Trust
@@ -78,8 +78,8 @@ class IPC:
         """Whether a server listens under the name now."""
         return (
             located(self.directory, self.trust)
-            .bind(lambda directory: listener(name, directory, self._probe))
-            .map(lambda found: found is not Nothing)
+            .bind(lambda directory: found(listener(name, directory), self._probe))
+            .map(lambda peer: peer is not Nothing)
         )
 
     def get(self, name: Name) -> Result[Process, ConnectError]:
@@ -155,7 +155,7 @@ class IPC:
 
     def peers(self) -> Result[dict[Name, Peer], DirectoryUnusable]:
         """The servers that listen now, by name; for `discovery`. Of the holder of a lock only the pid is known."""
-        return located(self.directory, self.trust).bind(lambda directory: listening(directory, self._probe))
+        return located(self.directory, self.trust).bind(lambda directory: found(listening(directory), self._probe))
 
     @property
     def _probe(self) -> Probe:

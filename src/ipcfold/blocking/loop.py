@@ -6,21 +6,22 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, final
+from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 from returns.curry import partial
 from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
-from ipcfold.blocking.flusher import Flusher
 from ipcfold.continuation import Handler
 from ipcfold.core.fold import Ask
 from ipcfold.core.functions import Handlers
 from ipcfold.core.transports import READ
 from ipcfold.errors import HandlerFailed, LogEnded, SystemFailure, UsedAfterFork
 from ipcfold.events import Ending
+from ipcfold.local.calling import Calling
 from ipcfold.local.claim import Claim
 from ipcfold.local.engine import ClientSocket, Engine, ForkedError
+from ipcfold.local.flusher import Flusher
 from ipcfold.local.forks import wiped_by_fork
 from ipcfold.local.release import surely
 from ipcfold.local.signals import handled
@@ -38,16 +39,12 @@ _BURST: Final = 0.001  # seconds of folding after which the sockets are checked 
 
 
 @final
-class Loop(Generic[C]):
+class Loop(Calling[C]):
     """One run of a server."""
 
     __slots__ = (
         "_claim",
-        "_engine",
-        "_flusher",
-        "_handler",
         "_handlers",
-        "_interruptible",
         "_mark",
         "_name",
         "_owner",
@@ -60,16 +57,13 @@ class Loop(Generic[C]):
         """`accelerate`: whether to use the accelerator where it is built."""
         self._name = name
         self._claim = claim
-        self._engine = engine
         self._handlers = handlers if isinstance(handlers, Handlers) else Handlers(handlers)
-        self._handler = self._handlers.handler
+        super().__init__(engine, self._handlers.handler, Flusher(engine.flush))
         self._owner = os.getpid()
         self._mark = wiped_by_fork()
-        self._flusher = Flusher(engine.flush)
         self._signalled = False
         self._served = False  # whether clients could connect
         self._raised: BaseException | None = None  # by the handler in a forked child
-        self._interruptible = False  # whether the handler runs: nothing else can be interrupted without harm
         if accelerate:
             engine.accelerate(self, self.wait)
 

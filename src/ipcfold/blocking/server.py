@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from threading import current_thread, main_thread
-from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeVar, final
 
 import attrs
@@ -31,10 +30,10 @@ from ipcfold.errors import (
 )
 from ipcfold.limits import Limits
 from ipcfold.local.claim import Claim
-from ipcfold.local.credentials import own_user, same_user
+from ipcfold.local.credentials import same_user
 from ipcfold.local.directory import prepared, socket_path
 from ipcfold.local.exits import AtExit, Exits
-from ipcfold.local.names import reached
+from ipcfold.local.names import found, reached
 from ipcfold.local.passed import passed
 from ipcfold.local.patched import original
 from ipcfold.local.release import surely
@@ -215,15 +214,15 @@ class Server:
     def _free(self, claim: Claim) -> Result[Claim, NameTaken | SystemFailure]:
         """The claim, with the socket that a service manager passed for it, if there is one."""
         match cases(passed(self.name, claim.path)):
-            case Success(found):
-                return self._unshared(claim) if found is None else Success(claim.adopt(found))
+            case Success(socket):
+                return self._unshared(claim) if socket is None else Success(claim.adopt(socket))
             case Failure(error):
                 return Failure(error)
 
     def _unshared(self, claim: Claim) -> Result[Claim, NameTaken | SystemFailure]:
         """The claim, unless a server that uses no lock file listens at the path."""
-        found = reached(probe(self.heartbeat, self.limits, self.trust), self.name, claim.path, self.limits.handshake, _DYING)
-        match cases(found):
+        probed = found(reached(self.name, claim.path, self.limits.handshake, _DYING), probe(self.heartbeat, self.limits, self.trust))
+        match cases(probed):
             case Success(peer) | Failure(PeerUntrusted(peer=peer)):
                 return Failure(NameTaken(self.name, claim.path, peer.pid))
             case Failure(NoServer()):
@@ -239,31 +238,26 @@ class Server:
         try:
             # Clients never need these modules, and importing them takes a quarter of the time to import this library.
             from ipcfold.blocking.loop import Loop  # noqa: PLC0415 - clients never need it
-            from ipcfold.core.server import ServerCore  # noqa: PLC0415 - clients never need it
-            from ipcfold.local.engine import Engine  # noqa: PLC0415 - clients never need it
-            from ipcfold.local.log import Log as Records  # noqa: PLC0415 - clients never need it
-            from ipcfold.local.memory import KEPT  # noqa: PLC0415 - clients never need it
-
-            core = ServerCore(
-                carry,
-                name=self.name,
-                heartbeat=self.heartbeat,
-                limits=self.limits,
-                timeout=self.timeout,
-                now=monotonic(),
-                user=own_user(),
-                observed=self.observe is not None,
-                left=handlers.left is not None,
-                woken=handlers.woken is not None,
-                memory=KEPT,
-            )
-            engine = Engine(core, claim, self.trust, Records(self.name), self.observe)
-            engine.listens = partial(begun, engine)
-            if opening is not None:
-                from ipcfold.local.logged import Logged  # noqa: PLC0415 - few servers have a log
-
-                engine.logged = Logged(opening, core)
-        except OSError as error:
-            return Failure(SystemFailure("serve at", claim.path, error.strerror or str(error)))
-        mode = 0o600 if self.trust is same_user else 0o666
-        return Loop(self.name, claim, engine, handlers).serve(self.signals, mode, self.heartbeat)
+            from ipcfold.local.ready import engine_of  # noqa: PLC0415 - clients never need it
+        except OSError as unread:  # for example no descriptor is left
+            return Failure(SystemFailure("serve at", claim.path, unread.strerror or str(unread)))
+        ready = engine_of(
+            carry,
+            claim,
+            name=self.name,
+            timeout=self.timeout,
+            heartbeat=self.heartbeat,
+            limits=self.limits,
+            trust=self.trust,
+            observe=self.observe,
+            left=handlers.left is not None,
+            woken=handlers.woken is not None,
+            opening=opening,
+        )
+        match cases(ready):
+            case Success(engine):
+                engine.listens = partial(begun, engine)
+                mode = 0o600 if self.trust is same_user else 0o666
+                return Loop(self.name, claim, engine, handlers).serve(self.signals, mode, self.heartbeat)
+            case Failure(error):
+                return Failure(error)

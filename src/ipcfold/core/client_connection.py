@@ -8,7 +8,7 @@ that number, or none.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Iterator
 from typing import Final, final
 
 from ipcfold.accelerator import accelerate
@@ -149,6 +149,13 @@ class ClientConnection:
             self.outbox.extend(frames)
             self.sent += count
 
+    def wrote(self, frame: bytes, written: int) -> None:
+        """Note that so many bytes of the frame of a message were written at once, while the outbox was empty. The rest is queued."""
+        self._spoke = True
+        self.sent += 1
+        if written < len(frame):
+            self.outbox.add(frame[written:])
+
     def close(self) -> None:
         """Ask the server to close. Unread responses are dropped."""
         self._responses.clear()
@@ -177,6 +184,20 @@ class ClientConnection:
             if entry[-1] == number if len(entry) == _MARKED else entry[0] == number:
                 found = index
         return self._taken(found)[0] if found < len(responses) else None
+
+    def claimed(self, numbers: Container[int], behind: int) -> Iterator[tuple[int, Message]]:
+        """Take the responses to these messages that have arrived behind the first `behind` responses, each with its message's number.
+
+        The caller may change the numbers meanwhile.
+        """
+        index = behind
+        while index < len(self._responses):
+            entry = self._responses[index]
+            number = entry[-1] if len(entry) == _MARKED else entry[0]
+            if number in numbers:
+                yield number, self._taken(index)[0]
+            else:
+                index += 1
 
     @property
     def unread(self) -> int:

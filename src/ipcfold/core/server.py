@@ -217,6 +217,19 @@ class ServerCore(Generic[C]):
         ask = fold.ask(now) if fold.waiting or fold.asked is not None or now >= fold.rings else None
         return ask, attention, -inf if self._behind or ask is not None else due
 
+    @property
+    def idle(self) -> bool:
+        """Whether a turn before the next deadline would change nothing."""
+        fold = self._fold
+        return not (
+            self.shared.changed or self._attention or self._behind or self.events or fold.waiting or fold.asked is not None or fold.stopped
+        )
+
+    @property
+    def due(self) -> float:
+        """When the next turn is due while the handler is still working, even without an event."""
+        return -inf if self._behind else self._deadlines.next
+
     def listening(self) -> None:
         """Note that clients can connect."""
         self.events.append(Listening(self._name))

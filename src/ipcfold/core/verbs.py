@@ -125,6 +125,11 @@ class Verbs:
         connection = self._connection
         while connection.acknowledged < before + count and connection.open:
             yield None
+        return self.sent(before, count)
+
+    def sent(self, before: int, count: int) -> Sent:
+        """The result for so many messages, which follow the first `before`, once nothing more can change it."""
+        connection = self._connection
         if connection.acknowledged >= before + count:
             return Success(None)
         return Failure(Unacknowledged(max(0, connection.acknowledged - before), count, self._ended()))
@@ -139,9 +144,13 @@ class Verbs:
             if deadline is not None and now >= deadline:
                 response = connection.response()
                 break
+        return self.waited(response, timeout)
+
+    def waited(self, response: Message | None, timeout: float | None) -> Waited:
+        """The result of a wait: the response, if one came before the deadline, which was in `timeout` seconds."""
         if response is not None:
             return Success(response)
-        if connection.open:
+        if self._connection.open:
             return Failure(TimedOut(self._name, timeout or 0.0, "a response of"))
         return Failure(self._ended())
 
@@ -173,6 +182,11 @@ class Verbs:
         except GeneratorExit:  # an exception ended the wait
             connection.disown(number)
             raise
+        return self.asked(number, response, timeout)
+
+    def asked(self, number: int, response: Message | None, timeout: float | None) -> Asked:
+        """The result for the message of that number: its response, if one came before the deadline, which was in `timeout` seconds."""
+        connection = self._connection
         if response is not None:
             return Success(response)
         if connection.open:

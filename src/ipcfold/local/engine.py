@@ -172,6 +172,11 @@ class ClientSocket:
         """Whether the core has events of this connection to handle."""
         return self._end.told
 
+    def rest(self) -> None:
+        """Read nothing more until the message of this client that waits is folded. The poller would name the socket all the time."""
+        if self.interest & READ and (self._end.waiting or self._end.behind):
+            self.watch(self.interest & ~READ)
+
     def _read(self, end: ServerConnection, now: float) -> None:
         room = end.room()
         try:
@@ -204,6 +209,7 @@ class Engine(Generic[C]):
         "_claim",
         "_clocked",
         "_core",
+        "_due",
         "_ending",
         "_heard",
         "_listener",
@@ -218,6 +224,7 @@ class Engine(Generic[C]):
         "_transports",
         "_trust",
         "answered",
+        "beside",
         "burst",
         "core",
         "duty",
@@ -240,11 +247,11 @@ class Engine(Generic[C]):
         self._observe = observe
         self.observed = observe is not None
         """Whether to measure how long the handler runs."""
-        self.answered: Final = self._answered if self.observed else core.answered
-        """See `ServerCore.answered`. An observer is told between the messages."""
+        self.answered: Callable[[Continuation[C], float, float], Ask[C] | None] = self._answered if self.observed else core.answered
+        """See `ServerCore.answered`. An observer is told between the messages. A loop that awaits handlers puts its own in this place."""
         self._listener: Listener | None = None
         self._accepted = 0
-        self._heard = monotonic()
+        self._heard = self._due = monotonic()
         core.clock(time() - self._heard)
         self._clocked = -inf  # when to look at the clock again
         self._rotation = self._heard
@@ -260,6 +267,8 @@ class Engine(Generic[C]):
         """What to do from time to time beside serving."""
         self.thread = get_ident()
         """The thread that serves."""
+        self.beside = False
+        """Whether turns are taken while the handler is still working, as a handler does that an event loop awaits."""
         self.forked = False  # a flag, because the kernel reuses process ids
         """Whether this process is a forked child of the server."""
         self._owner = os.getpid()
@@ -299,14 +308,14 @@ class Engine(Generic[C]):
         self.listens()
         return Success(None)
 
-    def accelerate(self, loop: object, wait: Callable[[float], list[tuple[Any, int]]]) -> None:  # Any: as of the poller
+    def accelerate(self, loop: object, wait: Callable[[float], list[tuple[Any, int]]] | None = None) -> None:  # Any: as of the poller
         """Fold plain messages while waiting for events. The accelerator calls the handler of this loop.
 
-        Where it is not built, `wait` does the same, unless the server has a log.
+        Where it is not built, `wait` does the same, if there is one, unless the server has a log.
         """
         if self.observed:
             return
-        if self.logged is None:  # `wait` writes each answer at once
+        if wait is not None and self.logged is None:  # `wait` writes each answer at once
             self._poll = wait
         if accelerated and sys.platform == "linux" and fast.is_enabled():
             self.burst = fast.Burst()
@@ -354,7 +363,29 @@ class Engine(Generic[C]):
         if seconds > longest:  # noqa: PLR1730 - calls of `min` and `max` for each message cost more than these comparisons
             seconds = longest
         self._ready = 0
-        happened = self._poll(seconds if seconds > 0.0 else 0.0)  # noqa: FURB136 - as above
+        return self._handle(self._poll(seconds if seconds > 0.0 else 0.0))  # noqa: FURB136 - as above
+
+    def look(self, late: float) -> Ask[C] | None:
+        """Handle the events that are there, as `turn`, without waiting. An event loop calls this when it has waited for the descriptor.
+
+        `late`: how many seconds ago this was due. Nobody else is late for them.
+        """
+        if self.inherited():
+            raise ForkedError
+        core, burst = self._core, self.burst
+        core.shared.paused += late
+        self._ready = 0
+        heard = monotonic()
+        happened = self._poll(0.0)
+        if burst is not None and not happened and burst.ready and core.idle:  # the accelerator has done all that there was, as usual
+            now = self.woken = monotonic()
+            if now < self._clocked and now < self.due and not self._ending and not self.inherited():
+                return None
+        return self._handle(happened, heard)  # the accelerator has called the handler since, and read nothing that came meanwhile
+
+    def _handle(self, happened: list[tuple[Any, int]], heard: float = inf) -> Ask[C] | None:  # Any: what the poller returns
+        """Handle these events, and all that follows from them. `heard`: when they were asked for, unless that is now."""
+        core, listener, duty = self._core, self._listener, self.duty
         ready = max(len(happened), self._ready if self.burst is None else self.burst.ready)
         if not ready:
             happened = self._poller.poll(0.0)
@@ -370,12 +401,14 @@ class Engine(Generic[C]):
         for thing, events in happened:
             if isinstance(thing, ClientSocket):
                 thing.happened(events, self._transports, now)
+                if self.beside:
+                    thing.rest()
             elif isinstance(thing, Listener):
                 self._accept(thing, now)
             else:
                 self.wakeup.read()
         if ready < AT_ONCE:
-            self._heard, self._rotated = now, 0
+            self._heard, self._rotated = now if heard > now else heard, 0  # noqa: FURB136 - to call `min` costs more
         else:
             self._rotate(ready, now)
         if duty is not None and duty.deadline <= now and duty.tick(now):
@@ -387,10 +420,25 @@ class Engine(Generic[C]):
                 listener.tick(now)
         if self.forked:  # by other code that ran here, such as `trust`; a client that it accepted must not hear of two servers
             raise ForkedError
-        ask = self._transports.settle(now, self._heard)[0]
+        ask, _, self._due = self._transports.settle(now, self._heard)
         if core.events:
             self._tell()
         return ask
+
+    def settle(self) -> float:
+        """Write what is owed. Returns when the next turn is due, even without an event; infinite for never."""
+        self._due = self._transports.settle(monotonic(), self._heard)[2]
+        if self._core.events:
+            self._tell()
+        return self.due
+
+    @property
+    def due(self) -> float:
+        """The same, when nothing is owed since the last turn."""
+        due = self._core.due if self.beside else self._due  # a message that the handler has would make it due at once
+        if self._listener is not None and self._core.accepting and self._listener.deadline < due:
+            due = self._listener.deadline
+        return due if self.duty is None else min(due, self.duty.deadline)
 
     def flush(self) -> None:
         """Write what is owed. Another thread may call it while the handler runs, and then nothing else may use the engine."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from time import monotonic
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar, final
 
+import attrs
 from returns.maybe import Maybe, Nothing, Some
 from returns.result import Failure, Result, Success
 
@@ -37,11 +38,41 @@ _CONCLUSIVE: Final = frozenset(
     map(os.strerror, (errno.ENOTSOCK, errno.EPROTOTYPE))
 )  # the errors that mean that no server of this kind is there
 
+T = TypeVar("T")
+
 Probe: TypeAlias = Callable[[Name, Path, float], Result[Peer, ConnectError]]
 """Connects to the socket of a name, waits at most so many seconds for the greeting, closes, and returns the server's peer credentials."""
 
 
-def listening(directory: Path, probe: Probe) -> Result[dict[Name, Peer], DirectoryUnusable]:
+@final
+@attrs.frozen
+class Probed:
+    """A probe to make, after a pause in seconds."""
+
+    name: Name
+    path: Path
+    timeout: float
+    pause: float
+
+
+Search: TypeAlias = Generator[Probed, Result[Peer, ConnectError], T]
+"""A search for servers. It yields the probes that it needs and gets their results, so that every shell makes them in its own way."""
+
+
+def found(search: Search[T], probe: Probe) -> T:
+    """The result of a search, with probes that block."""
+    try:
+        wanted = next(search)
+        while True:
+            if wanted.pause > 0:  # the first probe waits for nothing
+                time.sleep(wanted.pause)
+            wanted = search.send(probe(wanted.name, wanted.path, wanted.timeout))
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+def listening(directory: Path) -> Search[Result[dict[Name, Peer], DirectoryUnusable]]:
     """The servers that listen now, by name. Of the holder of a lock only the pid is known."""
     try:
         files = os.listdir(directory)
@@ -50,18 +81,18 @@ def listening(directory: Path, probe: Probe) -> Result[dict[Name, Peer], Directo
     except OSError as error:
         return Failure(DirectoryUnusable(directory, f"it cannot be read: {error.strerror}"))
     names = (Name.maybe(file.removesuffix(".sock")).value_or(None) for file in files if file.endswith(".sock"))
-    found = dict[Name, Peer]()
+    servers = dict[Name, Peer]()
     for name in names:
         if name is not None:
-            match cases(listener(name, directory, probe)):
+            match cases((yield from listener(name, directory))):
                 case Failure(hidden):
                     return Failure(hidden)
                 case Success(peer):
-                    found |= {name: peer.unwrap()} if peer is not Nothing else {}
-    return Success(found)
+                    servers |= {name: peer.unwrap()} if peer is not Nothing else {}
+    return Success(servers)
 
 
-def listener(name: Name, directory: Path, probe: Probe) -> Result[Maybe[Peer], DirectoryUnusable]:
+def listener(name: Name, directory: Path) -> Search[Result[Maybe[Peer], DirectoryUnusable]]:
     """The server that listens under the name now, if any."""
     path = socket_path(name, directory).value_or(None)
     try:
@@ -72,7 +103,7 @@ def listener(name: Name, directory: Path, probe: Probe) -> Result[Maybe[Peer], D
     holder = holder_of(path)
     if holder is not Nothing:
         return Success(holder.map(lambda pid: Peer(pid=pid)))
-    match cases(reached(probe, name, path, _GLANCE, _GLANCE)):
+    match cases((yield from reached(name, path, _GLANCE, _GLANCE))):
         case Success(peer):
             return Success(Some(peer))
         case Failure(NoServer() | PeerUntrusted()):
@@ -85,14 +116,14 @@ def listener(name: Name, directory: Path, probe: Probe) -> Result[Maybe[Peer], D
             return Success(Some(Peer()))
 
 
-def reached(probe: Probe, name: Name, path: Path, timeout: float, patience: float) -> Result[Peer, ConnectError]:
+def reached(name: Name, path: Path, timeout: float, patience: float) -> Search[Result[Peer, ConnectError]]:
     """The result of a probe. A server that ends may refuse, so each refusal is followed by another probe, for `patience` seconds."""
-    deadline = monotonic() + patience
+    deadline, pause = monotonic() + patience, 0.0
     while True:
-        result = probe(name, path, timeout)
+        result = yield Probed(name, path, timeout, pause)
         match cases(result):
             case Failure(ConnectionRefused()) if monotonic() < deadline:
-                time.sleep(_GLIMPSE)
+                pause = _GLIMPSE
             case _:
                 return result
 

@@ -50,12 +50,38 @@ class Watch:
 
     def rest(self, path: Path, standing: Standing | None, until: float) -> None:
         """Block until something else than `standing` may be at the path, or until that time."""
-        place = _nearest(path.parent)
-        if (place != self._place or not self._source.opened) and self._begin(place):
+        if self.begins(path):
             return
         while (left := until - monotonic()) > 0:
-            if self._changed(min(left, LONGEST_SLEEP)) and (_nearest(path.parent) != self._place or standing_at(path) != standing):
+            if self._changed(min(left, LONGEST_SLEEP)) and self.differs(path, standing):
                 return
+
+    def begins(self, path: Path) -> bool:
+        """Watch the directory of the path, or its nearest parent; whether that is new, so that the caller must look again."""
+        place = _nearest(path.parent)
+        return (place != self._place or not self._source.opened) and self._begin(place)
+
+    def differs(self, path: Path, standing: Standing | None) -> bool:
+        """Whether something else than `standing` may be at the path."""
+        return _nearest(path.parent) != self._place or standing_at(path) != standing
+
+    @property
+    def descriptor(self) -> int | None:
+        """The descriptor that is readable after a change; `None` where nothing tells, so that the caller looks every `pause` seconds."""
+        return self._source.descriptor
+
+    @property
+    def pause(self) -> float:
+        """Seconds between two looks: for which the caller does not even watch the descriptor."""
+        return _APART if self._source.opened else _GLIMPSE
+
+    def read(self) -> None:
+        """Read the changes, once the descriptor is readable. If that fails, nothing is watched any more."""
+        try:
+            self._source.wait(0.0)
+        except OSError as error:
+            _reraise(error)
+            self._source.close()
 
     def close(self) -> None:
         """Close the descriptors, which may take 20 ms."""
@@ -152,6 +178,11 @@ if sys.platform == "linux":
                 _reraise(error)
             return True
 
+        @property
+        def descriptor(self) -> int | None:
+            """The descriptor that is readable after a change."""
+            return self.opened[0] if self.opened else None
+
         def close(self) -> None:
             """Close the descriptor. The kernel makes the caller wait until it has freed the watch."""
             self._watched = -1
@@ -185,6 +216,11 @@ else:
             """Block until the directory has changed, and return true, or for so many seconds."""
             assert self._queue is not None  # noqa: S101 - `open` comes first
             return bool(self._queue.control(None, 1, seconds))
+
+        @property
+        def descriptor(self) -> int | None:
+            """The descriptor that is readable after a change."""
+            return None if self._queue is None else self._queue.fileno()
 
         def close(self) -> None:
             """Close the descriptors."""

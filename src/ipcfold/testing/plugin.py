@@ -1,6 +1,7 @@
 """Fixtures for pytest. Your top-level `conftest.py` loads them: `pytest_plugins = ["ipcfold.testing.plugin"]`.
 
 - `ipc`: an `IPC` of its own for each test, in a temporary directory with a short path.
+- `aio_ipc`, `aio_serve`: the same for `async` tests. `async with aio_serve(handler, carry) as server:` serves in the loop of the test.
 - `serve`: starts servers on threads, and ends them with the test. The test fails if a server fails whose result it does not read.
 
 A test that fails shows the events of its servers, and the transcript of its last simulation.
@@ -14,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from tempfile import TemporaryDirectory
 from threading import Condition
 from traceback import format_stack
-from typing import Any, Final, Generic, Protocol, TypeVar, final
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar, final
 
 import attrs
 import pytest
@@ -24,6 +25,10 @@ from ipcfold import IPC, Handler, HandlerFailed, ListenError, Name, Process, Tim
 from ipcfold.continuation import Leaving, Waking
 from ipcfold.events import Connected, Disconnected, Event, Folded, Listening, Refused, Stopping
 from ipcfold.testing.simulation import kept
+
+if TYPE_CHECKING:
+    from ipcfold import aio
+    from ipcfold.testing import aio as aio_testing
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -161,6 +166,22 @@ def serve(ipc: IPC, request: pytest.FixtureRequest) -> Iterator[Serve]:
     """Starts servers at `ipc`: `serve(handler, carry)`. They end with the test."""
     with serving(ipc, request.node.stash.setdefault(_SERVERS, [])) as serve:
         yield serve
+
+
+@pytest.fixture
+def aio_ipc(ipc: IPC) -> aio.IPC:
+    """An `aio.IPC` in the directory of `ipc`."""
+    from ipcfold import aio  # noqa: PLC0415 - few tests need it
+
+    return aio.IPC(ipc.directory)
+
+
+@pytest.fixture
+def aio_serve(aio_ipc: aio.IPC) -> aio_testing.Serve:
+    """Starts servers in the loop of the test, whichever plugin runs it: `async with aio_serve(handler, carry) as server:`."""
+    from ipcfold.testing.aio import Serve  # noqa: PLC0415 - few tests need it
+
+    return Serve(aio_ipc)
 
 
 @pytest.hookimpl(wrapper=True)

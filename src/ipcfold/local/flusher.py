@@ -25,10 +25,11 @@ _IDLE: Final = 100  # periods without a call, after which the thread sleeps unti
 class Flusher:
     """A thread that may use the sockets of a server while the handler runs, and only then."""
 
-    __slots__ = ("_asleep", "_bell", "_busy", "_calls", "_deliver", "_ended", "_owner", "_sockets", "_worker", "failure")
+    __slots__ = ("_asleep", "_bell", "_busy", "_calls", "_deliver", "_ended", "_owner", "_sockets", "_threaded", "_worker", "failure")
 
-    def __init__(self, deliver: Callable[[], None]) -> None:
-        """`deliver` writes the acknowledgements and responses that wait."""
+    def __init__(self, deliver: Callable[[], None], *, threaded: bool = True) -> None:
+        """`deliver` writes the acknowledgements and responses that wait. If it is not `threaded`, there is never a thread to lend to."""
+        self._threaded = threaded
         self._deliver = deliver
         self._calls = 0  # odd while the sockets are lent
         # The thread sets `_busy` before it checks that the sockets are still lent. The server takes the sockets back before
@@ -70,7 +71,7 @@ class Flusher:
             self._bell.release()
 
     def _woken(self) -> bool:
-        if self._worker.runs or (self._worker.start() and self._worker.runs):
+        if self._threaded and (self._worker.runs or (self._worker.start() and self._worker.runs)):
             self._ring()
             return True
         self._calls += 1

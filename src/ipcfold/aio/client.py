@@ -1,0 +1,310 @@
+"""A connection to a server, for the tasks of an event loop: how to open one, and its verbs. Each verb returns a `Result`."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+from typing import Final, NoReturn, final
+
+from returns.result import Failure, Result, Success
+
+from ipcfold.aio.channel import Channel, Waiting
+from ipcfold.core.verbs import Verbs
+from ipcfold.core.wire import RefusedError
+from ipcfold.errors import (
+    AskError,
+    CloseError,
+    ConnectError,
+    InUse,
+    NoServer,
+    PeerUntrusted,
+    ProcessClosed,
+    ReceiveError,
+    SendError,
+    SystemFailure,
+    TimedOut,
+    UsedAfterFork,
+)
+from ipcfold.limits import Limits
+from ipcfold.local.claim import is_fresh, is_socket
+from ipcfold.local.credentials import peer_of, trusted
+from ipcfold.local.directory import reachable
+from ipcfold.local.names import loss
+from ipcfold.local.patched import original
+from ipcfold.local.stream import shut
+from ipcfold.message import Message
+from ipcfold.peer import Name, Peer, Trust
+from ipcfold.result import cases
+
+_PAUSE: Final = 0.001  # seconds between two attempts to connect while the backlog is full, of which the kernel tells nothing
+_LONGEST_PAUSE: Final = 0.032  # seconds; the same, while it stays full
+
+
+@final
+class Process:
+    """A connection to a server process: send messages, wait for responses, close.
+
+    Any number of tasks of one event loop may use it at once. Each gets its own answers. In another loop or thread, and in a forked
+    process, its verbs return an error. With `async with`, it closes the connection at the end.
+
+    Each verb may be cancelled at any time. The message of a cancelled verb may still be folded. Its answer is dropped, and the
+    connection goes on.
+    """
+
+    __slots__ = ("_channel", "_name", "_owner", "_peer", "_verbs")
+
+    def __init__(self, name: Name, peer: Peer, channel: Channel, verbs: Verbs) -> None:
+        """`IPC.get` and `IPC.wait` make these."""
+        self._channel = channel
+        self._verbs = verbs
+        self._name = name
+        self._peer = peer
+        self._owner = os.getpid()
+
+    @property
+    def name(self) -> Name:
+        """The name of the server."""
+        return self._name
+
+    @property
+    def peer(self) -> Peer:
+        """The server's peer credentials."""
+        return self._peer
+
+    @property
+    def closed(self) -> bool:
+        """Whether this end knows that the connection is over."""
+        channel = self._channel
+        return self._inherited() or channel.closing or not channel.connection.open
+
+    async def send(self, *messages: Message) -> Result[Process, SendError]:
+        """Send the messages at once. Success means that the server has folded every one of them.
+
+        Responses that arrive meanwhile are kept for `wait`.
+        """
+        channel, connection = self._channel, self._channel.connection
+        if (unusable := self._unusable()) is not None:
+            return Failure(unusable)
+        if channel.closing:
+            return Failure(ProcessClosed(self._name))
+        try:
+            frames = connection.encode(messages)
+        except RefusedError as error:
+            return Failure(error.refusal)
+        before, count = connection.sent, len(messages)
+        if connection.open and count:
+            channel.send(frames, count)
+        if connection.open and connection.acknowledged < before + count:
+            waiting: Waiting = channel.loop.create_future()
+            channel.exchange.send(before + count, waiting)
+            await channel.watch(waiting)
+            if channel.closing and connection.acknowledged < before + count:
+                return Failure(ProcessClosed(self._name))
+        match cases(self._verbs.sent(before, count)):
+            case Success():
+                return Success(self)
+            case Failure(ended):
+                return Failure(ended)
+
+    async def wait(self, timeout: float | None = None) -> Result[Message, ReceiveError]:
+        """The next response or told message, in the order they were sent; `timeout` in seconds, `None` for as long as it takes.
+
+        Responses that another task asked for are not among them. If several tasks wait, the one that has waited longest gets the next.
+        """
+        channel, exchange = self._channel, self._channel.exchange
+        if (unusable := self._unusable()) is not None:
+            return Failure(unusable)
+        deadline = None if timeout is None else monotonic() + timeout
+        response = exchange.take() if exchange.free else None
+        while response is None and not channel.closing and channel.connection.open:
+            waiting: Waiting = channel.loop.create_future()
+            exchange.wait(waiting)
+            try:
+                await (channel.watch(waiting) if deadline is None else channel.until(waiting, deadline))
+            except BaseException:  # the task is cancelled, so that what it was woken for is for the next one
+                exchange.leave(waiting)
+                channel.wake()
+                raise
+            if exchange.leave(waiting) or exchange.free:
+                response = exchange.take()
+            if exchange.busy:
+                channel.wake()
+            if deadline is not None and monotonic() >= deadline:
+                break
+        if response is None and channel.closing:
+            return Failure(ProcessClosed(self._name))
+        if response is None and not channel.connection.open:
+            response = exchange.take()
+        match cases(self._verbs.waited(response, timeout)):
+            case Success(message):
+                return Success(message)
+            case Failure(ended):
+                return Failure(ended)
+
+    async def ask(self, message: Message, timeout: float | None = None) -> Result[Message, AskError]:
+        """Send the message and wait for the first response to it, both within `timeout` seconds. The server may answer later.
+
+        Responses to other messages, and what the server tells, stay for `wait`. A response that comes after the timeout is dropped.
+        An `Ended` means that the server folded the message and sent no response. The `acknowledged` of a `TimedOut` says whether
+        the message is known to be folded.
+        """
+        channel, connection = self._channel, self._channel.connection
+        if (unusable := self._unusable()) is not None:
+            return Failure(unusable)
+        if channel.closing:
+            return Failure(ProcessClosed(self._name))
+        deadline = None if timeout is None else monotonic() + timeout
+        try:
+            frames = connection.encode((message,))
+        except RefusedError as error:
+            return Failure(error.refusal)
+        number = connection.sent + 1
+        response: Message | None = None
+        if connection.open:
+            channel.send(frames, 1)
+            waiting: Waiting = channel.loop.create_future()
+            channel.exchange.ask(number, waiting)
+            try:
+                response = await (channel.watch(waiting) if deadline is None else channel.until(waiting, deadline))
+            except BaseException:  # the task is cancelled, and its answer with it
+                channel.exchange.disown(number)
+                raise
+        if response is not None:
+            return Success(response)
+        if channel.closing:
+            return Failure(ProcessClosed(self._name))
+        channel.exchange.forget(number)
+        match cases(self._verbs.asked(number, None, timeout)):
+            case Success(late):
+                return Success(late)
+            case Failure(ended):
+                return Failure(ended)
+
+    async def close(self) -> Result[None, CloseError]:
+        """Ask the server to close, and wait for its confirmation for at most `limits.drain` seconds. A second call does nothing.
+
+        Verbs of other tasks that are under way end with `ProcessClosed`. A task that is cancelled here does not wait for the confirmation.
+        """
+        if (unusable := self._unusable()) is not None:
+            return Failure(unusable)
+        self._channel.begin_to_close()
+        try:
+            closed = await self._channel.run(self._verbs.close(monotonic()))
+        finally:
+            self._verbs.closed = True
+            self._channel.drop()
+        match cases(closed):
+            case Success():
+                return Success(None)
+            case Failure(error):
+                return Failure(error)
+
+    async def __aenter__(self) -> Process:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.close()
+
+    def __del__(self) -> None:
+        # After a pipeline that returns a response, no code is left that could close. The server then sees the stream end.
+        self._channel.drop()
+
+    def __repr__(self) -> str:
+        return f"<Process {self._name} pid={self._peer.pid}{' closed' if self.closed else ''}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"the connection to {str(self._name)!r} belongs to this process and cannot be pickled: connect again in the other one"
+        )
+
+    def _inherited(self) -> bool:
+        """Whether the parent of this process made the connection. A fork by a library in C runs no hooks, so the process id counts, too."""
+        if not self._channel.forked and os.getpid() != self._owner:
+            self._channel.abandon()
+        return self._channel.forked
+
+    def _unusable(self) -> UsedAfterFork | InUse | None:
+        """Why no verb can run here, if there is a reason."""
+        channel = self._channel
+        if channel.forked or os.getpid() != self._owner:
+            return UsedAfterFork(self._name, self._owner) if self._inherited() else None
+        return None if asyncio.get_running_loop() is channel.loop else InUse(self._name)
+
+
+async def connected(
+    name: Name, path: Path, *, heartbeat: float, limits: Limits, trust: Trust, timeout: float
+) -> Result[Process, ConnectError]:
+    """A connection to the server at this path that has greeted within `timeout` seconds. A task that is cancelled leaves nothing of it."""
+    match cases(original("connect to", path)):
+        case Failure(patched):
+            return Failure(patched)
+        case Success():
+            pass
+    try:
+        if not is_socket(path):
+            return Failure(NoServer(name, path))
+    except OSError as error:
+        return Failure(SystemFailure("look at", path, error.strerror or str(error)))
+    deadline = monotonic() + timeout
+    try:
+        stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    except OSError as error:
+        return Failure(SystemFailure("make a socket for", path, error.strerror or str(error)))
+    channel: Channel | None = None
+    greeted = False
+    try:
+        stream.setblocking(False)
+        match cases(await _reached(stream, name, path, timeout, deadline)):
+            case Failure(unreached):
+                return Failure(unreached)
+            case Success(peer) if not trusted(trust, peer):
+                return Failure(PeerUntrusted(name, peer))
+            case Success(peer):
+                pass
+        channel = Channel(asyncio.get_running_loop(), stream, heartbeat, limits)
+        connection = channel.connection
+        verbs = Verbs(name, connection, limits, lambda: loss(name, path, peer, connection.largest))
+        match cases(await channel.run(verbs.greet(timeout, deadline))):
+            case Success():
+                greeted = True
+                return Success(Process(name, peer, channel, verbs))
+            case Failure(ungreeted):
+                return Failure(ungreeted)
+    finally:
+        if channel is None:
+            shut(stream)
+        elif not greeted:
+            channel.drop()
+
+
+async def _reached(
+    stream: socket.socket, name: Name, path: Path, timeout: float, deadline: float
+) -> Result[Peer, NoServer | TimedOut | SystemFailure]:
+    """Connect, and return the server's peer credentials.
+
+    A full backlog is no failure: the kernel asks to try again later, and tells nothing of when.
+    """
+    pause = _PAUSE
+    while True:
+        try:
+            with reachable(path) as address:
+                stream.connect(address)
+            stream.getpeername()  # this fails if the socket is not connected
+            return Success(peer_of(stream, 0))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return Failure(NoServer(name, path))
+        except BlockingIOError:
+            left = deadline - monotonic()
+            if left <= 0:
+                return Failure(TimedOut(name, timeout, "a place in the backlog of"))
+        except OSError as error:
+            if error.errno == errno.EACCES and is_fresh(path):  # its server has bound it, and will set its mode and listen
+                return Failure(NoServer(name, path))
+            return Failure(SystemFailure("connect to", path, error.strerror or str(error)))
+        await asyncio.sleep(min(pause, left))
+        pause = min(2 * pause, _LONGEST_PAUSE)
