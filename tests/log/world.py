@@ -9,7 +9,7 @@ from returns.result import Result
 
 from ipcfold import Continuation, Message, Peer, Ticket
 from ipcfold.core.client_connection import ClientConnection
-from ipcfold.core.functions import Handlers
+from ipcfold.core.functions import Handlers, driven
 from ipcfold.core.server_connection import ServerConnection
 from ipcfold.errors import LogEnded, LogError
 from ipcfold.limits import Limits
@@ -108,9 +108,10 @@ def recover(
     adopts: bool = False,
     ends: Callable[[], bool] = lambda: False,
 ) -> Result[Recovered[Carry], LogEnded[Carry]]:
-    recovery = Recovery(place, carry, handlers, snapshots, limits, adopts=adopts)
+    left, woken = handlers.left is not None, handlers.woken is not None
+    recovery = Recovery(place, carry, snapshots, limits, left=left, woken=woken, adopts=adopts)
     recovery.ends = ends
-    return recovery.finish(journal)
+    return driven(recovery.finish(journal), lambda asked: handlers(*asked))
 
 
 def recovered(log: MemoryLog, handlers: Handlers[Carry] = HANDLERS, snapshots: Snapshots[Carry] | None = None) -> Recovered[Carry]:

@@ -18,8 +18,9 @@ from returns.result import Failure, Result, Success
 from ipcfold.aio.client import Process, connected
 from ipcfold.aio.probing import found
 from ipcfold.aio.server import Server
+from ipcfold.aio.waiting import readable
 from ipcfold.core.verbs import Attempts, Pause, Standing
-from ipcfold.errors import ConnectError, DirectoryUnusable, NoServer, PathTooLong
+from ipcfold.errors import ConnectError, DirectoryUnusable, LogError, NoServer, PathTooLong
 from ipcfold.limits import Limits
 from ipcfold.local.credentials import same_user
 from ipcfold.local.directory import located, socket_path
@@ -31,6 +32,7 @@ from ipcfold.result import cases, flat_map
 
 if TYPE_CHECKING:
     from ipcfold.events import Observer  # a tenth of the time to import this library, and few observe
+    from ipcfold.log.journal import Log  # few servers have a log
 
 T = TypeVar("T")
 
@@ -97,14 +99,25 @@ class IPC:
         finally:
             watch.leave()
 
-    def listen(self, name: Name, timeout: float | None = None, *, signals: Iterable[int] = ()) -> Server:
+    def listen(
+        self,
+        name: Name,
+        timeout: float | None = None,
+        *,
+        signals: Iterable[int] = (),
+        log: Log | Result[Log, LogError] | None = None,
+        standby: bool = False,
+    ) -> Server:
         """A server for that name, not started yet.
 
         With `timeout` the server stops, successfully, after that many seconds without a message. In the main thread the `signals` end it in
         good order; by default there are none, because they belong to the program around the server. Meanwhile they replace what the loop
         does with them. A signal that is ignored stays ignored. A number that no handler can be set for raises a `ValueError`.
+
+        `log` and `standby` are as for `ipcfold.IPC.listen`. A commit runs in the loop, which waits for the disk meanwhile.
         """
-        return Server(name, timeout, catchable(signals), self.directory, self.heartbeat, self.limits, self.trust, self.observe)
+        chosen = catchable(signals)
+        return Server(name, timeout, chosen, self.directory, self.heartbeat, self.limits, self.trust, self.observe, log, standby)
 
     def _path(self, name: Name) -> Result[Path, DirectoryUnusable | PathTooLong]:
         return flow(located(self.directory, self.trust), flat_map(partial(socket_path, name)))
@@ -130,28 +143,8 @@ async def _rest(pause: Pause, error: ConnectError, standing: Standing | None, wa
     while (left := pause.until - monotonic()) > 0:
         await asyncio.sleep(min(watch.pause, left))
         if watch.descriptor is not None:
-            if not await _readable(watch.descriptor, pause.until):
+            if not await readable(pause.until, watch.descriptor):
                 return
             watch.read()
         if watch.differs(error.path, standing):
             return
-
-
-async def _readable(descriptor: int, until: float) -> bool:
-    """Wait until the descriptor is readable; false if that time comes first."""
-    loop = asyncio.get_running_loop()
-    ready = loop.create_future()
-
-    def tell() -> None:
-        if not ready.done():
-            ready.set_result(None)
-
-    loop.add_reader(descriptor, tell)
-    try:
-        async with asyncio.timeout(max(0.0, until - monotonic())):
-            await ready
-    except TimeoutError:
-        return False
-    finally:
-        loop.remove_reader(descriptor)
-    return True

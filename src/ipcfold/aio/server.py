@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar, final
 
@@ -12,7 +13,19 @@ from returns.result import Failure, Result, Success
 
 from ipcfold.aio.functions import Functions, Handler, Leaving, Waking
 from ipcfold.aio.probing import found
-from ipcfold.errors import HandlerFailed, ListenError, NameTaken, NoServer, PeerUntrusted, SystemFailure, UsedAfterFork
+from ipcfold.aio.waiting import driven
+from ipcfold.errors import (
+    HandlerFailed,
+    ListenError,
+    LogEnded,
+    LogError,
+    LogFailed,
+    NameTaken,
+    NoServer,
+    PeerUntrusted,
+    SystemFailure,
+    UsedAfterFork,
+)
 from ipcfold.limits import Limits
 from ipcfold.local.claim import Claim
 from ipcfold.local.credentials import same_user
@@ -26,6 +39,9 @@ from ipcfold.result import cases, flat_map
 
 if TYPE_CHECKING:
     from ipcfold.events import Observer  # a tenth of the time to import this library, and few observe
+    from ipcfold.local.logged import Opening  # few servers have a log
+    from ipcfold.log.journal import Log
+    from ipcfold.log.snapshots import Snapshots
 
 C = TypeVar("C")
 
@@ -45,11 +61,19 @@ class Server:
     limits: Limits
     trust: Trust
     observe: Observer | None
+    log: Log | Result[Log, LogError] | None = None
+    standby: bool = False
 
     async def __call__(
-        self, carry: C, handler: Handler[C], left: Leaving[C] | None = None, woken: Waking[C] | None = None
+        self,
+        carry: C,
+        handler: Handler[C],
+        left: Leaving[C] | None = None,
+        woken: Waking[C] | None = None,
+        *,
+        snapshots: Snapshots[C] | None = None,
     ) -> Result[C, ListenError[C]]:
-        """Fold the handler over every message; returns the last carry, or the error. `left` and `woken` are as for `ipcfold.Server`.
+        """Fold the handler over every message; returns the last carry, or the error. The other arguments are as for `ipcfold.Server`.
 
         Each of the functions may be a plain one or an `async def`. One message is folded at a time. While a handler is awaited, the server
         goes on reading, writing, accepting and sending heartbeats. A plain function that blocks holds up the whole loop.
@@ -58,23 +82,61 @@ class Server:
         over. An `async def` handler that is awaited at that moment is cancelled: its message is not folded, and not acknowledged.
         """
         functions = Functions(handler, left, woken)
-        claimed = flow(
+        match cases(self._opening(carry, functions, snapshots)):
+            case Success(opening):
+                pass
+            case Failure(unusable):
+                return Failure(unusable)
+        placed = flow(
             prepared(self.directory, self.trust),
             flat_map(partial(socket_path, self.name)),
             flat_map(partial(original, "listen at")),
-            flat_map(partial(Claim.of, self.name)),
         )
+        match cases(placed):
+            case Success(path):
+                claimed = (
+                    await self._stood_by(functions, opening, path) if self.standby else flow(Claim.of(self.name, path), flat_map(Success))
+                )
+            case Failure(unplaced):
+                return Failure(unplaced)
         match cases(claimed):
             case Success(claim):
-                return await self._claimed(carry, functions, claim)
+                return await self._claimed(carry, functions, opening, claim)
             case Failure(error):
                 return Failure(error)
 
-    async def _claimed(self, carry: C, functions: Functions[C], claim: Claim) -> Result[C, ListenError[C]]:
+    def _opening(self, carry: C, functions: Functions[C], snapshots: Snapshots[C] | None) -> Result[Opening[C] | None, LogFailed[C]]:
+        """What to do with the log, if there is one."""
+        if self.log is None:
+            return Success(None)
+        from ipcfold.local.logged import opening  # noqa: PLC0415 - few servers have a log
+
+        left, woken = functions.left is not None, functions.woken is not None
+        return flow(opening(self.log, carry, snapshots, self.limits, left=left, woken=woken), flat_map(Success))
+
+    async def _stood_by(
+        self, functions: Functions[C], opening: Opening[C] | None, path: Path
+    ) -> Result[Claim, NameTaken | SystemFailure | LogEnded[C]]:
+        """The name, once it is free."""
+        try:
+            from ipcfold.aio.serving import handled  # noqa: PLC0415 - clients never need it
+            from ipcfold.local import ready  # noqa: F401, PLC0415 - the time to import it is not to pass when the name is free
+            from ipcfold.local.standby import Standby  # noqa: PLC0415 - few servers stand by
+
+            standby = Standby(self.name, path, opening)
+        except OSError as error:
+            return Failure(SystemFailure("stand by for", path, error.strerror or str(error)))
+        try:
+            with handled(asyncio.get_running_loop(), self.signals, standby.end):
+                return await driven(standby.steps(), functions, standby.end, standby.wakeup)
+        finally:
+            standby.wakeup.close()
+
+    async def _claimed(self, carry: C, functions: Functions[C], opening: Opening[C] | None, claim: Claim) -> Result[C, ListenError[C]]:
         try:
             match cases(await self._free(claim)):
                 case Success(own):
-                    return await self._run(carry, functions, own)
+                    return await self._run(carry, functions, opening, own)
                 case Failure(error):
                     return Failure(error)
         finally:
@@ -101,7 +163,9 @@ class Server:
             case Failure():  # a server is there but does not talk to this process: its name is not taken
                 return Failure(NameTaken(self.name, claim.path, 0))
 
-    async def _run(self, carry: C, functions: Functions[C], claim: Claim) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
+    async def _run(
+        self, carry: C, functions: Functions[C], opening: Opening[C] | None, claim: Claim
+    ) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure | LogEnded[C]]:
         # Clients never need these modules.
         from ipcfold.aio.serving import Serving  # noqa: PLC0415 - clients never need it
         from ipcfold.local.ready import engine_of  # noqa: PLC0415 - clients never need it
@@ -117,6 +181,7 @@ class Server:
             observe=self.observe,
             left=functions.left is not None,
             woken=functions.woken is not None,
+            opening=opening,
         )
         match cases(ready):
             case Success(engine):

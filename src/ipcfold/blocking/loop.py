@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from time import monotonic, time
+from time import monotonic, sleep, time
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 from returns.curry import partial
 from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
-from ipcfold.continuation import Handler
+from ipcfold.continuation import Continuation, Handler
 from ipcfold.core.fold import Ask
-from ipcfold.core.functions import Handlers
+from ipcfold.core.functions import Handlers, driven
 from ipcfold.core.transports import READ
 from ipcfold.errors import HandlerFailed, LogEnded, SystemFailure, UsedAfterFork
 from ipcfold.events import Ending
@@ -31,7 +31,7 @@ from ipcfold.peer import Name
 from ipcfold.result import cases, flat_map
 
 if TYPE_CHECKING:
-    from ipcfold.local.logged import Logged  # few servers have a log
+    from ipcfold.local.logged import Rest  # few servers have a log
 
 C = TypeVar("C")
 
@@ -85,7 +85,7 @@ class Loop(Calling[C]):
                 return Failure(UsedAfterFork(self._name, self._owner))
             if not self._served:
                 return Failure(SystemFailure("serve at", self._claim.path, "there is no memory left"))
-            return self._result()
+            return self._engine.result()
 
     def _serve(
         self, signals: Iterable[int], mode: int, period: float
@@ -96,7 +96,7 @@ class Loop(Calling[C]):
             with handled(signals, self._end, self._interrupt, engine.wakeup):
                 try:
                     listening = flow(
-                        engine.recover(self._recovered),
+                        self._recovered(),
                         flat_map(lambda _: self._claim.publish(mode)),
                         flat_map(partial(engine.listen, period)),
                     )
@@ -128,27 +128,29 @@ class Loop(Calling[C]):
         if engine.forked:
             return Failure(UsedAfterFork(self._name, self._owner))
         with suppress(MemoryError):  # what was closed has freed some
-            return self._result()
-        return self._result()
+            return flow(engine.result(), flat_map(Success))
+        return flow(engine.result(), flat_map(Success))
 
-    def _result(self) -> Result[C, HandlerFailed[C] | LogEnded[C]]:
-        """The result of the fold, or the failure of the log."""
-        logged = self._engine.logged
-        if logged is not None and logged.failure is not None:
-            return Failure(logged.failure)
-        match cases(self._engine.result()):
-            case Success(carry):
-                return Success(carry)
-            case Failure(error):
-                return Failure(error)
-
-    def _recovered(self, logged: Logged[C]) -> Result[int, LogEnded[C]]:
-        """Fold what is in the log. A signal ends that."""
+    def _recovered(self) -> Result[None, LogEnded[C]]:
+        """Go on with what is in the log, if there is one. A signal ends that."""
+        engine = self._engine
+        if engine.logged is None:
+            return Success(None)
         self._interruptible = True
         try:
-            return logged.start(lambda: self._signalled or self._engine.inherited())
+            steps = engine.logged.start(lambda: self._signalled or engine.inherited())
+            return driven(steps, self._step).map(engine.recovered)
+        except KeyboardInterrupt:  # between two steps
+            return Failure(engine.logged.interrupted)
         finally:
             self._interruptible = False
+
+    def _step(self, step: Ask[C] | Rest) -> Continuation[C] | None:
+        """Take a step of a server that starts with a log."""
+        if isinstance(step, tuple):
+            return self._handlers(*step)
+        sleep(step.seconds)
+        return None
 
     def _departures(self) -> None:
         """Fold the departures of the clients whose connections were closed at once."""

@@ -151,20 +151,12 @@ class Server:
 
     def _opening(self, carry: C, handlers: Handlers[C], snapshots: Snapshots[C] | None) -> Result[Opening[C] | None, LogFailed[C]]:
         """What to do with the log, if there is one."""
-        log = self.log
-        if isinstance(log, Result):
-            match cases(log):
-                case Success(usable):
-                    log = usable
-                case Failure(refused):
-                    return Failure(LogFailed(carry, refused))
-        if log is None:
+        if self.log is None:
             return Success(None)
-        from ipcfold.local.logged import Opening  # noqa: PLC0415 - few servers have a log
-        from ipcfold.log.recovery import Recovery  # noqa: PLC0415 - few servers have a log
+        from ipcfold.local.logged import opening  # noqa: PLC0415 - few servers have a log
 
-        recovery = Recovery(log.place, carry, handlers, snapshots, self.limits, adopts=log.adopts)
-        return Success(Opening(log, recovery, snapshots))
+        left, woken = handlers.left is not None, handlers.woken is not None
+        return flow(opening(self.log, carry, snapshots, self.limits, left=left, woken=woken), flat_map(Success))
 
     def _placed(
         self,
@@ -178,12 +170,12 @@ class Server:
             prepared(self.directory, self.trust),
             flat_map(partial(socket_path, self.name)),
             flat_map(partial(original, "listen at")),
-            flat_map(partial(self._claim, waits, opening)),
+            flat_map(partial(self._claim, handlers, waits, opening)),
             flat_map(partial(self._claimed, carry, handlers, begun, opening)),
         )
 
     def _claim(
-        self, waits: Callable[[Standby[C]], object], opening: Opening[C] | None, path: Path
+        self, handlers: Handlers[C], waits: Callable[[Standby[C]], object], opening: Opening[C] | None, path: Path
     ) -> Result[Claim, NameTaken | SystemFailure | LogEnded[C]]:
         """The name, at once or once it is free."""
         if not self.standby:
@@ -198,7 +190,7 @@ class Server:
         except OSError as error:
             return Failure(SystemFailure("stand by for", path, error.strerror or str(error)))
         waits(standby)
-        return standby.claim(self.signals)
+        return standby.claim(self.signals, lambda asked: handlers(*asked))
 
     def _claimed(
         self, carry: C, handlers: Handlers[C], begun: Callable[[Engine[C]], object], opening: Opening[C] | None, claim: Claim

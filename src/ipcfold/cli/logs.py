@@ -110,13 +110,13 @@ def replay(
     with closing(reader):
         if reader.first:
             return complained(LogUnusable(place, "its first entries were dropped", "keep them with History.KEPT to replay them"))
-        folding = Replay(place, first, handlers, Limits())
+        folding = Replay(place, first, Limits(), left=handlers.left is not None, woken=handlers.woken is not None)
         for found in _entries(place, reader, 0):
             match cases(found):
                 case Failure(damaged):
                     return complained(damaged)
                 case Success((_, entry)):
-                    raised = folding.feed(entry)
+                    raised = folding.feed(entry, handlers)
             if raised is not None:
                 return complained(raised)
             if folding.diverged is not None:

@@ -18,6 +18,7 @@ from threading import get_ident
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, final
 
+from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
 from ipcfold.accelerator import accelerated, fast
@@ -27,7 +28,7 @@ from ipcfold.core.plain import begun, kept
 from ipcfold.core.server import ServerCore
 from ipcfold.core.server_connection import ServerConnection
 from ipcfold.core.transports import READ, WRITE, Transports
-from ipcfold.errors import HandlerFailed, LogEnded, SystemFailure
+from ipcfold.errors import HandlerFailed, LogFailed, SystemFailure
 from ipcfold.events import Ending, Observer
 from ipcfold.local.claim import Claim
 from ipcfold.local.credentials import peer_of, trusted
@@ -40,7 +41,7 @@ from ipcfold.local.release import surely
 from ipcfold.local.signals import Wakeup
 from ipcfold.local.stream import AT_ONCE, LARGE, READ_SIZE, SEND_FLAGS, shut, widen
 from ipcfold.peer import Trust
-from ipcfold.result import cases
+from ipcfold.result import flat_map
 
 if TYPE_CHECKING:
     from ipcfold.local.logged import Logged  # few servers have a log
@@ -284,16 +285,9 @@ class Engine(Generic[C]):
         """What a signal or another thread ends a wait with."""
         running.add(self)
 
-    def recover(self, starts: Callable[[Logged[C]], Result[int, LogEnded[C]]]) -> Result[None, LogEnded[C]]:
-        """Go on with what is in the log, if there is one."""
-        if self.logged is None:
-            return Success(None)
-        match cases(starts(self.logged)):
-            case Success(connections):
-                self._accepted = connections  # no later client is taken for one of an earlier server
-                return Success(None)
-            case Failure(error):
-                return Failure(error)
+    def recovered(self, connections: int) -> None:
+        """Note how many connections there are in the log, so that no later client is taken for one of an earlier server."""
+        self._accepted = connections
 
     def listen(self, period: float, bound: socket.socket) -> Result[None, SystemFailure]:
         """Accept clients at this socket, and check every `period` seconds that it is in its place."""
@@ -373,6 +367,8 @@ class Engine(Generic[C]):
         if self.inherited():
             raise ForkedError
         core, burst = self._core, self.burst
+        if self.logged is not None:
+            self._commit(self.logged)
         core.shared.paused += late
         self._ready = 0
         heard = monotonic()
@@ -427,6 +423,8 @@ class Engine(Generic[C]):
 
     def settle(self) -> float:
         """Write what is owed. Returns when the next turn is due, even without an event; infinite for never."""
+        if self.logged is not None:
+            self._commit(self.logged)
         self._due = self._transports.settle(monotonic(), self._heard)[2]
         if self._core.events:
             self._tell()
@@ -483,9 +481,11 @@ class Engine(Generic[C]):
             self.fork()
         return self.forked
 
-    def result(self) -> Result[C, HandlerFailed[C]]:
-        """See `ServerCore.result`."""
-        return self._core.result()
+    def result(self) -> Result[C, HandlerFailed[C] | LogFailed[C]]:
+        """The last carry, or the failure of the log or the handler."""
+        if self.logged is not None and self.logged.failure is not None:
+            return Failure(self.logged.failure)
+        return flow(self._core.result(), flat_map(Success))
 
     def conclude(self) -> None:
         """Write the end of the server to its log, if it has one, and close the log."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from time import monotonic, sleep, time
-from typing import Final, Generic, TypeVar, final
+from collections.abc import Callable, Generator
+from time import monotonic, time
+from typing import Final, Generic, TypeAlias, TypeVar, final
 
 import attrs
 from returns.result import Failure, Result, Success
 
+from ipcfold.continuation import Continuation
+from ipcfold.core.fold import Ask
 from ipcfold.core.server import ServerCore
 from ipcfold.errors import LogEnded, LogError, LogFailed, LogTaken, LogUnusable, ReplayInterrupted
 from ipcfold.events import Ending
+from ipcfold.limits import Limits
 from ipcfold.log.journal import Journal, Log
 from ipcfold.log.recorder import Recorder
 from ipcfold.log.recovery import Recovered, Recovery
@@ -19,9 +22,23 @@ from ipcfold.log.snapshots import Snapshots
 from ipcfold.result import cases
 
 C = TypeVar("C")
+R = TypeVar("R")
 
 _DYING: Final = 1.0  # seconds; the kernel drops the locks of a killed server one after the other, that of its name first
 _PAUSE: Final = 0.001  # seconds between two attempts
+
+
+@final
+@attrs.frozen
+class Rest:
+    """Wait for so many seconds, or for the end of the process `pid`, unless that is 0."""
+
+    seconds: float
+    pid: int = 0
+
+
+Starting: TypeAlias = Generator[Ask[C] | Rest, Continuation[C] | None, R]
+"""How a server starts, step by step, in every shell: each step asks the handler for an input of the log, or is a rest."""
 
 
 @final
@@ -37,6 +54,22 @@ class Opening(Generic[C]):
     log: Log
     recovery: Recovery[C]
     snapshots: Snapshots[C] | None
+
+
+def opening(
+    given: Log | Result[Log, LogError], carry: C, snapshots: Snapshots[C] | None, limits: Limits, *, left: bool, woken: bool
+) -> Result[Opening[C], LogFailed[C]]:
+    """What to do with a log, or with what `SQLiteLog.of` has returned. `left`, `woken`: as for `Recovery`."""
+    if isinstance(given, Result):
+        match cases(given):
+            case Success(usable):
+                log = usable
+            case Failure(refused):
+                return Failure(LogFailed(carry, refused))
+    else:
+        log = given
+    recovery = Recovery(log.place, carry, snapshots, limits, left=left, woken=woken, adopts=log.adopts)
+    return Success(Opening(log, recovery, snapshots))
 
 
 @final
@@ -58,32 +91,37 @@ class Logged(Generic[C]):
         self.warnings: list[str] = []
         """What an operator should know."""
 
-    def start(self, ends: Callable[[], bool]) -> Result[int, LogEnded[C]]:
+    def start(self, ends: Callable[[], bool]) -> Starting[C, Result[int, LogEnded[C]]]:
         """Fold what is in the log. Returns the largest number of a connection in it. `ends`: whether to give up."""
         recovery = self._opening.recovery
         recovery.ends = ends
         try:
-            match cases(self._opened(ends)):
+            match cases((yield from self._opened(ends))):
                 case Failure(error):
                     return Failure(LogFailed(self._core.fold.carry, error))
                 case Success(journal):
                     self._journal = journal
-            match cases(recovery.finish(journal)):
+            match cases((yield from recovery.finish(journal))):
                 case Failure(ended):
                     return Failure(ended)
                 case Success(recovered):
                     return self._begun(journal, recovered, self._opening.snapshots)
         except KeyboardInterrupt:
-            return Failure(ReplayInterrupted(self._log.place, 0))
+            return Failure(self.interrupted)
 
-    def _opened(self, ends: Callable[[], bool]) -> Result[Journal, LogError]:
+    @property
+    def interrupted(self) -> ReplayInterrupted:
+        """The end of a start that a signal has interrupted."""
+        return ReplayInterrupted(self._log.place, self._opening.recovery.at)
+
+    def _opened(self, ends: Callable[[], bool]) -> Starting[C, Result[Journal, LogError]]:
         """The log, which a server that has just died may have for another moment."""
         until = monotonic() + _DYING
         while True:
             opened = self._log.open()
             if not isinstance(cases(opened), Failure) or not isinstance(opened.failure(), LogTaken) or monotonic() > until or ends():
                 return opened
-            sleep(_PAUSE)
+            yield Rest(_PAUSE)
 
     def _begun(self, journal: Journal, recovered: Recovered[C], snapshots: Snapshots[C] | None) -> Result[int, LogEnded[C]]:
         core = self._core

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
@@ -13,10 +13,13 @@ from typing import Final, Generic, TypeVar, final
 from returns.maybe import Nothing
 from returns.result import Failure, Result, Success
 
+from ipcfold.continuation import Continuation
+from ipcfold.core.fold import Ask
+from ipcfold.core.functions import driven
 from ipcfold.errors import LogEnded, NameTaken, SystemFailure
 from ipcfold.local.claim import Claim, holder_of
 from ipcfold.local.duty import Duty
-from ipcfold.local.logged import Opening
+from ipcfold.local.logged import Opening, Rest, Starting
 from ipcfold.local.signals import Wakeup, handled
 from ipcfold.log.journal import Reading
 from ipcfold.peer import Name
@@ -24,7 +27,7 @@ from ipcfold.result import cases
 
 C = TypeVar("C")
 
-_PERIOD: Final = 20  # milliseconds between two looks at the log, and at a name that is given up by a process that lives on
+_PERIOD: Final = 0.02  # seconds between two looks at the log, and at a name that is given up by a process that lives on
 
 
 @final
@@ -38,31 +41,40 @@ class Standby(Generic[C]):
         self._opening = opening
         self._reader: Reading | None = None
         self._ended = False
-        self._wakeup = Wakeup()
+        self.wakeup: Final = Wakeup()
+        """What ends a rest."""
         self.duty: Duty | None = None
         """What to do from time to time beside waiting."""
 
     def end(self) -> None:
         """Wait no longer; any thread may call this."""
         self._ended = True
-        self._wakeup.call()
+        self.wakeup.call()
 
-    def claim(self, signals: tuple[int, ...]) -> Result[Claim, NameTaken | SystemFailure | LogEnded[C]]:
+    def claim(
+        self, signals: tuple[int, ...], handler: Callable[[Ask[C]], Continuation[C]]
+    ) -> Result[Claim, NameTaken | SystemFailure | LogEnded[C]]:
         """The name, once it is free. One of these signals ends the wait."""
-        opening = self._opening
         try:
-            if opening is not None:
-                opening.recovery.ends = lambda: self._ended
-            with handled(signals, self.end, self.end, self._wakeup):
-                return self._claimed(opening)
+            with handled(signals, self.end, self.end, self.wakeup):
+                return driven(self.steps(), lambda step: self._rest(step) if isinstance(step, Rest) else handler(step))
+        finally:
+            self.wakeup.close()
+
+    def steps(self) -> Starting[C, Result[Claim, NameTaken | SystemFailure | LogEnded[C]]]:
+        """How to get the name, once it is free."""
+        opening = self._opening
+        if opening is not None:
+            opening.recovery.ends = lambda: self._ended
+        try:
+            return (yield from self._claimed(opening))
         finally:
             if self._reader is not None:
                 self._reader.close()
-            self._wakeup.close()
 
-    def _claimed(self, opening: Opening[C] | None) -> Result[Claim, NameTaken | SystemFailure | LogEnded[C]]:
+    def _claimed(self, opening: Opening[C] | None) -> Starting[C, Result[Claim, NameTaken | SystemFailure | LogEnded[C]]]:
         while True:
-            refused = None if opening is None else self._followed(opening)
+            refused = None if opening is None else (yield from self._followed(opening))
             holder = holder_of(self._path)
             if self._ended:
                 return Failure(NameTaken(self._name, self._path, holder.value_or(0)))
@@ -76,29 +88,28 @@ class Standby(Generic[C]):
                         if isinstance(error, SystemFailure):
                             return Failure(error)
                         continue  # another one was quicker
-            self._rest(holder.value_or(0))
+            yield Rest(_PERIOD, holder.value_or(0))
             if self.duty is not None and self.duty.deadline <= (now := monotonic()) and self.duty.tick(now):
                 self.end()
 
-    def _followed(self, opening: Opening[C]) -> LogEnded[C] | None:
+    def _followed(self, opening: Opening[C]) -> Starting[C, LogEnded[C] | None]:
         """Fold what the server that serves has committed."""
         if self._reader is None:
             self._reader = opening.log.read().value_or(None)
         # While there is no log, nothing is wrong. What is wrong with it shows when this server opens it.
-        return None if self._reader is None else opening.recovery.follow(self._reader)
+        return None if self._reader is None else (yield from opening.recovery.follow(self._reader))
 
-    def _rest(self, holder: int) -> None:
-        """Wait for the end of the process that has the name, and for a moment at most."""
+    def _rest(self, rest: Rest) -> None:
         poll = select.poll()
-        poll.register(self._wakeup.stream, select.POLLIN)
-        with _ending(holder) as descriptor:
+        poll.register(self.wakeup.stream, select.POLLIN)
+        with ending(rest.pid) as descriptor:
             if descriptor is not None:
                 poll.register(descriptor, select.POLLIN)
-            poll.poll(_PERIOD)
+            poll.poll(rest.seconds * 1000)
 
 
 @contextmanager
-def _ending(pid: int) -> Iterator[int | None]:
+def ending(pid: int) -> Iterator[int | None]:
     """A descriptor that is readable once the process has ended, where the system has one."""
     descriptor = None
     if pid not in (0, os.getpid()) and hasattr(os, "pidfd_open"):

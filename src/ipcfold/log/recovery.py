@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Generic, TypeVar, final
+from collections.abc import Callable, Generator
+from typing import Generic, TypeAlias, TypeVar, final
 
 import attrs
 from returns.result import Failure, Result, Success
 
-from ipcfold.core.fold import FoldState
-from ipcfold.core.functions import Handlers
+from ipcfold.continuation import Continuation
+from ipcfold.core.fold import Ask, FoldState
 from ipcfold.errors import LogCorrupt, LogEnded, LogFailed, LogUnusable, ReplayInterrupted
 from ipcfold.limits import Limits
 from ipcfold.log.entry import DamagedError, decode, decode_snapshot
@@ -19,6 +19,10 @@ from ipcfold.log.snapshots import Snapshots
 from ipcfold.result import cases
 
 C = TypeVar("C")
+R = TypeVar("R")
+
+Steps: TypeAlias = Generator[Ask[C], Continuation[C], R]
+"""What is done with a log, step by step: each asks the handler for an input, and is sent the answer, or is thrown what the handler raised."""
 
 
 @final
@@ -46,17 +50,19 @@ class Recovery(Generic[C]):
         self,
         place: str,
         carry: C,
-        handlers: Handlers[C],
         snapshots: Snapshots[C] | None,
         limits: Limits,
         *,
+        left: bool,
+        woken: bool,
         adopts: bool = False,
     ) -> None:
+        """`left`, `woken`: whether the server has functions for departures and alarms."""
         self.ends: Callable[[], bool] = lambda: False
         """Whether to give up."""
         self._place = place
         self._first = carry
-        self._new: Callable[[], Replay[C]] = lambda: Replay(place, carry, handlers, limits)
+        self._new: Callable[[], Replay[C]] = lambda: Replay(place, carry, limits, left=left, woken=woken)
         self._replay: Replay[C] | None = None
         self._kept: int | None = None
         self._snapshots = snapshots
@@ -68,26 +74,32 @@ class Recovery(Generic[C]):
         """The carry so far."""
         return self._first if self._replay is None else self._replay.carry
 
-    def follow(self, log: Reading) -> LogEnded[C] | None:
+    @property
+    def at(self) -> int:
+        """How many entries it knows."""
+        return 0 if self._replay is None else self._replay.at
+
+    def follow(self, log: Reading) -> Steps[C, LogEnded[C] | None]:
         """Fold what was committed since the last call. Returns what keeps a server from serving with this log."""
         replay = self._replay
         try:
             if replay is None or replay.at < log.first:  # what this has not folded yet may have been dropped
                 replay = self._new()
-                refused = self._begin(replay, log)
-                if refused is not None:
-                    return refused
+                unread = self._begin(replay, log)
+                if unread is not None:
+                    return unread
             self._replay = replay
-            return self._folded(replay, log) or (None if self._adopts else replay.diverged)
+            refused = yield from self._folded(replay, log)
+            return refused or (None if self._adopts else replay.diverged)
         except DamagedError as error:
             at, carry = (0, self._first) if replay is None else (replay.at, replay.carry)
             return LogFailed(carry, LogCorrupt(self._place, at, str(error)))
         except KeyboardInterrupt:
-            return ReplayInterrupted(self._place, 0 if replay is None else replay.at)
+            return ReplayInterrupted(self._place, self.at)
 
-    def finish(self, log: Journal) -> Result[Recovered[C], LogEnded[C]]:
+    def finish(self, log: Journal) -> Steps[C, Result[Recovered[C], LogEnded[C]]]:
         """Fold the rest, now that nobody else writes to the log."""
-        refused = self.follow(log)
+        refused = yield from self.follow(log)
         replay = self._replay
         if refused is not None or replay is None:
             return Failure(refused or ReplayInterrupted(self._place, 0))
@@ -96,16 +108,25 @@ class Recovery(Generic[C]):
         adopted = replay.diverged is not None
         return Success(Recovered(replay.carry, replay.state, replay.at, self._kept, adopted, tuple(self._warnings)))
 
-    def _folded(self, replay: Replay[C], log: Reading) -> LogEnded[C] | None:
+    def _folded(self, replay: Replay[C], log: Reading) -> Steps[C, LogEnded[C] | None]:
         for batch in log.replay(replay.at):
             match cases(batch):
                 case Failure(error):
                     return LogFailed(replay.carry, error)
                 case Success(records):
                     for record in records:
-                        ended = replay.feed(decode(record))
-                        if ended is not None:
-                            return ended
+                        asked = replay.take(decode(record))
+                        if asked is not None:
+                            try:
+                                answer = yield asked
+                            except KeyboardInterrupt:
+                                raise
+                            except BaseException as error:  # noqa: BLE001 - the handler may raise anything
+                                ended = replay.failed(error)
+                            else:
+                                ended = replay.answered(asked, answer)
+                            if ended is not None:
+                                return ended
                         if self.ends():
                             return ReplayInterrupted(self._place, replay.at)
         return None

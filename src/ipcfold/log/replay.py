@@ -24,12 +24,13 @@ _NAME = Name("replay")
 class Replay(Generic[C]):
     """A fold over the entries of a log. An answer that differs from its digest is kept in `diverged`."""
 
-    __slots__ = ("_fold", "_handlers", "_place", "answer", "at", "diverged")
+    __slots__ = ("_digest", "_fold", "_place", "answer", "at", "diverged")
 
-    def __init__(self, place: str, carry: C, handlers: Handlers[C], limits: Limits) -> None:
+    def __init__(self, place: str, carry: C, limits: Limits, *, left: bool, woken: bool) -> None:
+        """`left`, `woken`: whether the server has functions for departures and alarms."""
         encoder = Encoder(limits)
         self._place = place
-        self._handlers = handlers
+        self._digest = 0  # of the answer that was given to the input that is taken
         self._fold = Fold(
             carry,
             name=_NAME,
@@ -37,8 +38,8 @@ class Replay(Generic[C]):
             prepare=encoder.encode,
             mark=encoder.marked,
             now=0.0,
-            left=handlers.left is not None,
-            woken=handlers.woken is not None,
+            left=left,
+            woken=woken,
         )
         self.at = 0
         """The number of entries before the next one."""
@@ -62,9 +63,23 @@ class Replay(Generic[C]):
         self.at = snapshot.at
         self._fold.restore(carry, snapshot.state)
 
-    def feed(self, entry: Entry) -> ReplayDiverged[C] | None:
+    def feed(self, entry: Entry, handlers: Handlers[C]) -> ReplayDiverged[C] | None:
         """Fold the next entry. Returns the difference if the replay cannot go on, because the handler raised."""
+        asked = self.take(entry)
+        if asked is None:
+            return None
+        try:
+            answer = handlers(*asked)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the handler may raise anything
+            return self.failed(error)
+        return self.answered(asked, answer)
+
+    def take(self, entry: Entry) -> Ask[C] | None:
+        """Take the next entry. Returns the input to ask the handler for, if it has one; then `answered` or `failed` is next."""
         self.at += 1
+        self._digest = entry.digest
         fold, what = self._fold, entry.what
         asked: Ask[C] | None
         match what:
@@ -87,24 +102,27 @@ class Replay(Generic[C]):
                 asked = fold.alarm(now) if fold.rings <= now else None
                 if asked is None:
                     self._differs(what, self.carry, None)
-        return None if asked is None else self._folded(asked, entry.digest)
+        if asked is not None:
+            fold.asked, fold.sent = asked, []
+        return asked
 
-    def _folded(self, asked: Ask[C], wanted: int) -> ReplayDiverged[C] | None:
-        fold, (what, given) = self._fold, asked
-        fold.asked, fold.sent = asked, []
-        try:
-            answer = self._handlers(what, given)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001 - the handler may raise anything
-            fold.failed(error)
-        else:
-            fold.answered(answer, 0.0, 0.0)
-        if fold.failure is not None:
-            return self.diverged or ReplayDiverged(fold.failure.carry, self._place, self.at, what, fold.failure.error)
-        if digest(answer) != wanted:
-            self._differs(what, given.carry, answer)
+    def answered(self, asked: Ask[C], answer: Continuation[C]) -> ReplayDiverged[C] | None:
+        """Take the handler's answer to that input. Returns the difference if it is not valid, so that the replay cannot go on."""
+        self._fold.answered(answer, 0.0, 0.0)
+        if self._fold.failure is not None:
+            return self._ended()
+        if digest(answer) != self._digest:
+            self._differs(asked[0], asked[1].carry, answer)
         return None
+
+    def failed(self, error: BaseException) -> ReplayDiverged[C] | None:
+        """Note that the handler raised this."""
+        self._fold.failed(error)
+        return self._ended()
+
+    def _ended(self) -> ReplayDiverged[C] | None:
+        failure = self._fold.failure
+        return self.diverged or (failure and ReplayDiverged(failure.carry, self._place, self.at, failure.message, failure.error))
 
     def _differs(self, what: Message | Left | Woken, before: C, answer: Continuation[C] | None) -> None:
         if self.diverged is None:

@@ -8,7 +8,7 @@ from typing import TypeAlias, TypeVar
 from returns.result import Failure, Result, Success
 
 from ipcfold.continuation import Handler, Leaving, Waking
-from ipcfold.core.functions import Handlers
+from ipcfold.core.functions import Handlers, driven
 from ipcfold.errors import LogCorrupt, LogEnded, LogError, LogFailed
 from ipcfold.inputs import Came, Left, Woken
 from ipcfold.limits import Limits
@@ -52,9 +52,10 @@ def replayed(
             return Failure(LogFailed(carry, error))
         case Success((place, reader)):
             pass
-    recovery = Recovery(place, carry, Handlers(handler, left, woken), snapshots, limits or Limits())
+    handlers = Handlers(handler, left, woken)
+    recovery = Recovery(place, carry, snapshots, limits or Limits(), left=left is not None, woken=woken is not None)
     with closing(reader):
-        ended = recovery.follow(reader)
+        ended = driven(recovery.follow(reader), lambda asked: handlers(*asked))
     return Success(recovery.carry) if ended is None else Failure(ended)
 
 
