@@ -1200,10 +1200,10 @@ static int write_out(Burst *self)
     Py_ssize_t size = self->size;
     if (size && self->holder) { /* Python commits the log before it writes */
         Py_ssize_t records_size = self->records_size, recorded = self->recorded;
+        const char *records = self->records ? self->records : ""; /* a farewell is no record */
         self->size = self->records_size = self->recorded = 0;
-        return called(PyObject_CallMethod(self->holder, "hold", "Oy#y#n", self->end, self->out, size, self->records, records_size, recorded))
-                   ? 0
-                   : -1;
+        return called(PyObject_CallMethod(self->holder, "hold", "Oy#y#n", self->end, self->out, size, records, records_size, recorded)) ? 0
+                                                                                                                                      : -1;
     }
     ssize_t written = size ? send(self->socket, self->out, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
     self->size = 0;

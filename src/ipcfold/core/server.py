@@ -152,7 +152,8 @@ class ServerCore(Generic[C]):
 
     def hold(self, end: ServerConnection, data: bytes, records: bytes, count: int) -> None:
         """Write these bytes to this client once the log has what they tell of: so many records."""
-        self._extend(records, count)
+        if count:
+            self._extend(records, count)
         if self._unsure is not None:
             self._unsure.setdefault(end.peer.connection, (end, end.outbox.size))
         end.owe(data)

@@ -38,7 +38,7 @@ def engine_of(
     woken: bool,
     opening: Opening[C] | None = None,
 ) -> Result[Engine[C], SystemFailure]:
-    """The engine of a server that has claimed its name. `left`, `woken`: whether to ask for departures and alarms. `opening`: the log, if there is one."""
+    """The engine of a server that has claimed its name; `opening`: its log, if it has one. `left`, `woken`: see `ServerCore`."""
     core = ServerCore(
         carry,
         name=name,

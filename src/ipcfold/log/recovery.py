@@ -22,7 +22,7 @@ C = TypeVar("C")
 R = TypeVar("R")
 
 Steps: TypeAlias = Generator[Ask[C], Continuation[C], R]
-"""What is done with a log, step by step: each asks the handler for an input, and is sent the answer, or is thrown what the handler raised."""
+"""What is done with a log, step by step. Each step asks the handler for an input, and gets the answer, or what the handler raised."""
 
 
 @final
@@ -89,8 +89,7 @@ class Recovery(Generic[C]):
                 if unread is not None:
                     return unread
             self._replay = replay
-            refused = yield from self._folded(replay, log)
-            return refused or (None if self._adopts else replay.diverged)
+            return (yield from self._folded(replay, log)) or (None if self._adopts else replay.diverged)
         except DamagedError as error:
             at, carry = (0, self._first) if replay is None else (replay.at, replay.carry)
             return LogFailed(carry, LogCorrupt(self._place, at, str(error)))
