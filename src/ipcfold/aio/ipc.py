@@ -31,6 +31,7 @@ from ipcfold.peer import Name, Trust
 from ipcfold.result import cases, flat_map
 
 if TYPE_CHECKING:
+    from ipcfold.aio.steady import Steady
     from ipcfold.events import Observer  # a tenth of the time to import this library, and few observe
     from ipcfold.log.journal import Log  # few servers have a log
 
@@ -118,6 +119,15 @@ class IPC:
         """
         chosen = catchable(signals)
         return Server(name, timeout, chosen, self.directory, self.heartbeat, self.limits, self.trust, self.observe, log, standby)
+
+    def steady(self, name: Name, timeout: float | None = None) -> Steady:
+        """A client that connects again when its connection ends, and sends again what was not acknowledged.
+
+        `timeout`: how many seconds each verb waits for a server that listens, `None` for ever.
+        """
+        from ipcfold.aio.steady import Steady  # noqa: PLC0415 - few clients are
+
+        return Steady(self.wait, name, timeout)
 
     def _path(self, name: Name) -> Result[Path, DirectoryUnusable | PathTooLong]:
         return flow(located(self.directory, self.trust), flat_map(partial(socket_path, name)))

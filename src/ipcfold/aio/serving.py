@@ -112,7 +112,7 @@ class Serving(Calling[C]):
                 try:
                     listening = flow(
                         await self._recovered(),
-                        flat_map(lambda _: self._claim.publish(mode)),
+                        flat_map(lambda _: self._claim.publish(mode, engine.began)),
                         flat_map(partial(engine.listen, period)),
                     )
                     match cases(listening):

@@ -97,7 +97,7 @@ class Loop(Calling[C]):
                 try:
                     listening = flow(
                         self._recovered(),
-                        flat_map(lambda _: self._claim.publish(mode)),
+                        flat_map(lambda _: self._claim.publish(mode, engine.began)),
                         flat_map(partial(engine.listen, period)),
                     )
                     match cases(listening):

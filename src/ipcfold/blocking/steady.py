@@ -9,22 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeAlias, final
-from uuid import uuid4
+from typing import TYPE_CHECKING, final
 
+from returns.maybe import Maybe, Nothing
 from returns.result import Failure, Result, Success
 
+from ipcfold.core.steady import Steadiness, left
 from ipcfold.errors import (
     AskError,
     CloseError,
     ConnectError,
-    ConnectionClosed,
-    ConnectionDropped,
-    ConnectionLost,
-    Ended,
     ReceiveError,
     SendError,
-    TimedOut,
     Unacknowledged,
 )
 from ipcfold.message import Message
@@ -34,14 +30,9 @@ from ipcfold.result import cases
 if TYPE_CHECKING:
     from ipcfold.blocking.client import Process
 
-_DROPPED = 3  # times in a row that a server drops the connection without an acknowledgement: it does not take that message
-
-SteadyError: TypeAlias = ConnectError | AskError
-"""The errors of a `Steady`."""
-
 
 @final
-class Steady:
+class Steady(Steadiness["Process"]):
     """A client of the server of this name, whichever process that is. It connects when it is first used.
 
     >>> from tempfile import TemporaryDirectory
@@ -60,57 +51,52 @@ class Steady:
 
     def __init__(self, wait: Callable[[Name, float | None], Result[Process, ConnectError]], name: Name, timeout: float | None) -> None:
         """`IPC.steady` makes these."""
+        super().__init__(name, timeout)
         self._wait = wait
-        self._name = name
-        self._timeout = timeout
-        self._process: Process | None = None
-        self._identity = uuid4().hex
-        self._count = 0
-        self._dropped = 0
 
     @property
-    def name(self) -> Name:
-        """The name of the server."""
-        return self._name
+    def epoch(self) -> Maybe[int]:
+        """When the fold of the server began that it is connected to; see `Process.epoch`. If that changes, the server began anew."""
+        return Nothing if self._process is None else self._process.epoch
 
     def send(self, *messages: Message) -> Result[Steady, ConnectError | SendError]:
         """Send these messages; success means that every one has been folded. A message without an identity gets one."""
-        left = tuple(map(self._identified, messages))
+        unsent = tuple(map(self._identified, messages))
         while True:
             match cases(self._connected()):
-                case Failure(unreachable):
-                    return Failure(unreachable)
                 case Success(process):
                     pass
-            match cases(process.send(*left)):
+                case Failure(unreachable):
+                    return Failure(unreachable)
+            match cases(process.send(*unsent)):
                 case Success():
                     self._dropped = 0
                     return Success(self)
                 case Failure(error):
-                    if not isinstance(error, Unacknowledged) or not self._again(error.reason, error.acknowledged):
+                    acknowledged = error.acknowledged if isinstance(error, Unacknowledged) else 0
+                    if not self._tries_again(process, error, acknowledged):
                         return Failure(error)
-                    left = left[error.acknowledged :]
+                    unsent = unsent[acknowledged:]
 
     def ask(self, message: Message, timeout: float | None = None) -> Result[Message, ConnectError | AskError]:
         """Send the message, and wait for its response; `timeout` in seconds for the response. The message gets an identity.
 
         It is sent again if the connection ends before the response comes. Then `once` gives the same response again.
         """
-        message = self._identified(message)
+        identified = self._identified(message)
         until = None if timeout is None else monotonic() + timeout
         while True:
             match cases(self._connected(until)):
-                case Failure(unreachable):
-                    return Failure(unreachable)
                 case Success(process):
                     pass
-            match cases(process.ask(message, None if until is None else max(0.0, until - monotonic()))):
+                case Failure(unreachable):
+                    return Failure(unreachable)
+            match cases(process.ask(identified, left(until, monotonic()))):
                 case Success(response):
                     self._dropped = 0
                     return Success(response)
                 case Failure(error):
-                    reason = error.reason if isinstance(error, Unacknowledged) else error
-                    if not isinstance(reason, ConnectionClosed | ConnectionLost | ConnectionDropped) or not self._again(reason, 0):
+                    if not self._tries_again(process, error, 0):
                         return Failure(error)
 
     def wait(self, timeout: float | None = None) -> Result[Message, ConnectError | ReceiveError]:
@@ -121,15 +107,15 @@ class Steady:
         until = None if timeout is None else monotonic() + timeout
         while True:
             match cases(self._connected(until)):
-                case Failure(unreachable):
-                    return Failure(unreachable)
                 case Success(process):
                     pass
-            match cases(process.wait(None if until is None else max(0.0, until - monotonic()))):
+                case Failure(unreachable):
+                    return Failure(unreachable)
+            match cases(process.wait(left(until, monotonic()))):
                 case Success(message):
                     return Success(message)
                 case Failure(error):
-                    if not isinstance(error, ConnectionClosed | ConnectionLost | ConnectionDropped) or not self._again(error, 0):
+                    if not self._tries_again(process, error, 0):
                         return Failure(error)
 
     def close(self) -> Result[None, CloseError]:
@@ -143,34 +129,17 @@ class Steady:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _identified(self, message: Message) -> Message:
-        if message.identity.value_or(None) is not None:
-            return message
-        self._count += 1
-        return message.identified(f"{self._identity}-{self._count}")
-
     def _connected(self, until: float | None = None) -> Result[Process, ConnectError]:
         """The connection, or a new one."""
         if self._process is not None:
             return Success(self._process)
-        timeout = self._timeout
-        if until is not None:
-            left = max(0.0, until - monotonic())
-            timeout = left if timeout is None else min(left, timeout)
-        match cases(self._wait(self._name, timeout)):
-            case Success(process):
-                self._process = process
-                return Success(process)
-            case Failure(error):
-                return Failure(error)
+        connected = self._wait(self._name, self._patience(left(until, monotonic())))
+        self._process = connected.value_or(None)
+        return connected
 
-    def _again(self, reason: Ended | TimedOut, acknowledged: int) -> bool:
-        """Give the connection up, which has ended. Returns whether to try another one."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.close()
-        if acknowledged:
-            self._dropped = 0
-        if isinstance(reason, ConnectionDropped):
-            self._dropped += 1
-        return isinstance(reason, ConnectionClosed | ConnectionLost | ConnectionDropped) and self._dropped < _DROPPED
+    def _tries_again(self, process: Process, error: AskError, acknowledged: int) -> bool:
+        """Whether to try with another connection, after this failure. A connection that has ended is given up."""
+        again = self._again(process, error, acknowledged)
+        if process.closed:
+            self.close()
+        return again

@@ -57,6 +57,8 @@ class FoldState:
     """The clients that are there."""
     open: tuple[Ticket, ...] = ()
     """The messages whose answer is open."""
+    began: float = 0.0
+    """When its first server began; 0 if no server has."""
 
 
 @final
@@ -81,6 +83,7 @@ class Fold(Generic[C, P]):
         "_timeout",
         "_woken",
         "asked",
+        "began",
         "deadline",
         "ending",
         "failure",
@@ -132,6 +135,8 @@ class Fold(Generic[C, P]):
         self._alarm = inf  # when to ring, in seconds since the epoch
         self.rings = inf
         """The same in seconds of the steady clock: `ask` gives an alarm from then on."""
+        self.began = 0.0
+        """When its first server began, in seconds since the epoch; 0 if that is this one, which has no log."""
         self.failure: HandlerFailed[C] | None = None
         """The failure of the handler, if it has failed."""
         self._failed = False  # whether the handler or the log failed: no departure is asked for any more
@@ -368,7 +373,7 @@ class Fold(Generic[C, P]):
         if self._failed or self._skipped or not self._between:
             return None
         members, alarm = self._members, None if self._alarm == inf else self._alarm
-        return FoldState(self._time, alarm, members.most, members.peers, members.open)
+        return FoldState(self._time, alarm, members.most, members.peers, members.open, self.began)
 
     @property
     def _between(self) -> bool:
@@ -376,7 +381,7 @@ class Fold(Generic[C, P]):
 
     def restore(self, carry: C, state: FoldState) -> None:
         """Take over the carry and the state of another fold, before the first input."""
-        self._carry, self._time = carry, state.time
+        self._carry, self._time, self.began = carry, state.time, state.began
         self._alarm = inf if state.alarm is None else state.alarm
         self.clock(self._offset)
         self._members.restore(state.peers, state.most, state.open)

@@ -79,6 +79,7 @@ class Claim:
         self._directory: int | None = None  # the descriptor whose lock keeps cleaners out
         self._place: tuple[int, int] | None = None
         self._mode = 0o600
+        self._began = 0.0
         self._published: tuple[int, int] | None = None
         self._passed: socket.socket | None = None  # until it is published
         self._stays = False  # whether the published socket belongs to a service manager
@@ -109,12 +110,16 @@ class Claim:
         self._passed = passed
         return self
 
-    def publish(self, mode: int) -> Result[socket.socket, SystemFailure]:
-        """A listening socket under the name. It replaces the socket of a dead server."""
-        self._mode = mode
+    def publish(self, mode: int, began: float = 0.0) -> Result[socket.socket, SystemFailure]:
+        """A listening socket under the name. It replaces the socket of a dead server.
+
+        `began`: when the fold began, in seconds since the epoch; the lock file shows it as its time.
+        """
+        self._mode, self._began = mode, began
         try:
             if not self._is_mine():
                 raise OSError(errno.EPERM, "a process that holds the name forked this one")  # noqa: TRY301 - it is one more failure of these steps
+            self._date()
             if self._passed is not None:
                 return Success(self._adopted(self._passed))
             for left in (self.path, self.path.with_suffix(".bind")):  # version 0.1.0 bound a socket there, and renamed it
@@ -190,6 +195,7 @@ class Claim:
             if lock is None:
                 return False
             before, self._lock = self._lock, lock
+            self._date()
             _held.discard(before.identity)
             _close(before.descriptor)
             return True
@@ -220,6 +226,12 @@ class Claim:
                 _held.discard(self._lock.identity)
             _close(self._lock.descriptor)
             self.forked()
+
+    def _date(self) -> None:
+        """Show in the lock file when the fold began."""
+        moment = int(self._began * 1e9)
+        with suppress(OSError):  # another user made the file, in a directory that both may write to
+            os.utime(self._lock.descriptor, ns=(moment, moment))
 
     def _is_mine(self) -> bool:
         """Whether this process holds the lock, and not its parent."""
@@ -357,6 +369,15 @@ def holder_of(socket_path: Path) -> Maybe[int]:
 def is_held_by(pid: int, socket_path: Path) -> bool:
     """Whether this process surely holds the name. The kernel reports each process of another pid namespace as 0, so 0 equals nothing."""
     return pid > 0 and holder_of(socket_path) == Some(pid)
+
+
+def epoch_of(pid: int, socket_path: Path) -> Maybe[int]:
+    """When the fold of this process began, in nanoseconds since the epoch, if the process has the name."""
+    try:
+        began = os.lstat(socket_path.with_suffix(".lock")).st_mtime_ns
+    except OSError:
+        return Nothing
+    return Some(began) if is_held_by(pid, socket_path) else Nothing
 
 
 def is_socket(path: Path) -> bool:

@@ -285,6 +285,11 @@ class Engine(Generic[C]):
         """What a signal or another thread ends a wait with."""
         running.add(self)
 
+    @property
+    def began(self) -> float:
+        """When the fold began, in seconds since the epoch: with a log, when the first server did."""
+        return self._core.fold.began or time()
+
     def recovered(self, connections: int) -> None:
         """Note how many connections there are in the log, so that no later client is taken for one of an earlier server."""
         self._accepted = connections

@@ -242,6 +242,7 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
         "most": state.most,
         "peers": [attrs.astuple(peer) for peer in state.peers],
         "open": [[*attrs.astuple(ticket.peer), ticket.number, ticket.taken] for ticket in state.open],
+        "began": state.began,
     }
     head = json.dumps(known).encode()
     return _SIZE.pack(len(head)) + head + frame_of(snapshot.carry)
@@ -254,7 +255,7 @@ def decode_snapshot(record: bytes) -> Snapshot:
         known = json.loads(record[_SIZE.size : start])
         peers = tuple(Peer(*peer) for peer in known["peers"])
         tickets = tuple(Ticket(Peer(*peer), number, taken) for *peer, number, taken in known["open"])
-        state = FoldState(known["time"], known["alarm"], known["most"], peers, tickets)
+        state = FoldState(known["time"], known["alarm"], known["most"], peers, tickets, known["began"])
         return Snapshot(known["at"], _message(record, start), state)
     except (ValueError, KeyError, TypeError, StructError) as error:
         raise DamagedError(f"{record[:32]!r} is no snapshot") from error

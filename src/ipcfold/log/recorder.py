@@ -56,6 +56,7 @@ class Recorder(Generic[C]):
             self.snapshot()  # a later server begins with this carry, whatever it is given
         if adopted:
             self._note(Adopted(now))
+        self._fold.began = self._fold.began or now
         self._note(Began(now))
 
     def record(self, what: Message | Left | Woken, given: Continuation[C], answer: Continuation[C]) -> None:

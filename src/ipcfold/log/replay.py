@@ -83,7 +83,10 @@ class Replay(Generic[C]):
         fold, what = self._fold, entry.what
         asked: Ask[C] | None
         match what:
-            case Began() | Ended():
+            case Began(now):
+                fold.began = fold.began or now
+                return None
+            case Ended():
                 return None
             case Adopted():
                 self.diverged = None
