@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from returns.result import Failure, Result, Success
 
@@ -20,6 +20,8 @@ from ipcfold.result import cases
 from ipcfold.testing.script import Elapse, Kill, Send, Step
 
 C = TypeVar("C")
+
+_ROUNDED: Final = 1e-6  # seconds; times since the epoch are so exact, and an alarm must not ring behind the next message
 
 Logged: TypeAlias = Log | Result[Log, LogError]
 """A log, or what `SQLiteLog.of` returns."""
@@ -67,17 +69,21 @@ def inputs(log: Logged) -> Result[tuple[Came | Left | Woken, ...], LogError]:
 def recorded(log: Logged) -> Result[list[Step], LogError]:
     """A script of what the clients of a server with this log did, at the same times. `simulate` plays it, with any handler.
 
-    The clients have the numbers of their connections as names. Each of them dies where it left.
+    The clients have the numbers of their connections as names. Each of them dies where it left. The server rings its alarms itself, if the
+    `epoch` of the simulation is the time of the first input. Each rings when it is due: also one that was late, because no server ran.
     """
     return inputs(log).map(_script)
 
 
 def _script(found: tuple[Came | Left | Woken, ...]) -> list[Step]:
-    steps, now = list[Step](), found[0].now if found else 0.0
+    steps, elapsed = list[Step](), 0.0
     for each in found:
-        if each.now > now:
-            steps.append(Elapse(each.now - now))
-            now = each.now
+        seconds = each.now - found[0].now - elapsed
+        if isinstance(each, Woken):
+            seconds += _ROUNDED
+        if seconds > 0.0:
+            steps.append(Elapse(seconds))
+            elapsed += seconds
         match each:
             case Came(_, peer, message):
                 steps.append(Send(f"client {peer.connection}", message))
