@@ -1283,14 +1283,18 @@ static uint32_t crc32_of(const unsigned char *at, Py_ssize_t size, uint32_t befo
     return ~crc;
 }
 
-static char *put_big(char *at, uint64_t value, int size)
+/* Without a loop, compilers make one instruction of each. */
+static inline char *put_four(char *at, uint32_t value)
 {
-    for (int i = size - 1; i >= 0; i--, value >>= 8)
-        at[i] = (char)(value & 0xFF);
-    return at + size;
+    const unsigned char bytes[] = {(unsigned char)(value >> 24), (unsigned char)(value >> 16), (unsigned char)(value >> 8),
+                                   (unsigned char)value};
+    memcpy(at, bytes, 4);
+    return at + 4;
 }
 
-static char *put_integer(char *at, PyObject *value) { return put_big(at, (uint64_t)PyLong_AsLongLong(value), 8); }
+static inline char *put_eight(char *at, uint64_t value) { return put_four(put_four(at, (uint32_t)(value >> 32)), (uint32_t)value); }
+
+static char *put_integer(char *at, PyObject *value) { return put_eight(at, (uint64_t)PyLong_AsLongLong(value)); }
 
 static PyObject *header_of(PyObject *end) { return AT(AT(end, ServerConnection, _decoder), Decoder, _header); }
 
@@ -1317,15 +1321,15 @@ static void record(Burst *self, PyObject *end, PyObject *given, const char *cont
     uint32_t crc = crc32_of((const unsigned char *)frames, size, crc32_of((const unsigned char *)"continue", 8, 0));
     double now = PyFloat_AsDouble(PyTuple_GET_ITEM(given, 0));
     uint64_t bits;
-    char *at = put_big(self->records + self->records_size, (uint64_t)whole, 4);
+    char *at = put_four(self->records + self->records_size, (uint32_t)whole);
     memcpy(&bits, &now, 8);
     *at++ = 1; /* `_IS_CAME` */
-    at = put_big(put_big(at, bits, 8), (uint64_t)size << 32 | crc, 8);
+    at = put_eight(put_eight(at, bits), (uint64_t)size << 32 | crc);
     at = put_integer(put_integer(put_integer(put_integer(at, AT(peer, Peer, connection)), AT(peer, Peer, pid)), AT(peer, Peer, uid)),
                      AT(peer, Peer, gid));
     at = put_integer(at, AT(end, ServerConnection, number));
     memcpy(at, PyBytes_AS_STRING(header), (size_t)PyBytes_GET_SIZE(header));
-    at = put_big(at + PyBytes_GET_SIZE(header), (uint64_t)length, 4);
+    at = put_four(at + PyBytes_GET_SIZE(header), (uint32_t)length);
     memcpy(at, content, (size_t)length);
     at[length] = (char)0xCE;
     self->records_size += whole + 4;

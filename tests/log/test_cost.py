@@ -12,4 +12,6 @@ def test_the_cost_of_a_log_can_be_measured(tmp_path: Path) -> None:
         "the same as rows",
         "a round trip",
         "a start from a snapshot and 10000 entries behind it",
+        "to fold 10",
+        "from the death of a server to the first answer of the one that stood by",
     ]
