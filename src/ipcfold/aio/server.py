@@ -87,6 +87,13 @@ class Server:
                 pass
             case Failure(unusable):
                 return Failure(unusable)
+        try:
+            return await self._placed(carry, functions, opening)
+        finally:
+            if opening is not None:
+                opening.recovery.leave()
+
+    async def _placed(self, carry: C, functions: Functions[C], opening: Opening[C] | None) -> Result[C, ListenError[C]]:
         placed = flow(
             prepared(self.directory, self.trust),
             flat_map(partial(socket_path, self.name)),

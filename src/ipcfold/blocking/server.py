@@ -166,13 +166,17 @@ class Server:
         waits: Callable[[Standby[C]], object],
         opening: Opening[C] | None,
     ) -> Result[C, ListenError[C]]:
-        return flow(
-            prepared(self.directory, self.trust),
-            flat_map(partial(socket_path, self.name)),
-            flat_map(partial(original, "listen at")),
-            flat_map(partial(self._claim, handlers, waits, opening)),
-            flat_map(partial(self._claimed, carry, handlers, begun, opening)),
-        )
+        try:
+            return flow(
+                prepared(self.directory, self.trust),
+                flat_map(partial(socket_path, self.name)),
+                flat_map(partial(original, "listen at")),
+                flat_map(partial(self._claim, handlers, waits, opening)),
+                flat_map(partial(self._claimed, carry, handlers, begun, opening)),
+            )
+        finally:
+            if opening is not None:
+                opening.recovery.leave()
 
     def _claim(
         self, handlers: Handlers[C], waits: Callable[[Standby[C]], object], opening: Opening[C] | None, path: Path

@@ -101,6 +101,7 @@ class Logged(Generic[C]):
                     return Failure(LogFailed(self._core.fold.carry, error))
                 case Success(journal):
                     self._journal = journal
+            recovery.leave()
             match cases((yield from recovery.finish(journal))):
                 case Failure(ended):
                     return Failure(ended)

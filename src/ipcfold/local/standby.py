@@ -21,7 +21,6 @@ from ipcfold.local.claim import Claim, holder_of
 from ipcfold.local.duty import Duty
 from ipcfold.local.logged import Opening, Rest, Starting
 from ipcfold.local.signals import Wakeup, handled
-from ipcfold.log.journal import Reading
 from ipcfold.peer import Name
 from ipcfold.result import cases
 
@@ -39,7 +38,6 @@ class Standby(Generic[C]):
         self._name = name
         self._path = path
         self._opening = opening
-        self._reader: Reading | None = None
         self._ended = False
         self.wakeup: Final = Wakeup()
         """What ends a rest."""
@@ -66,11 +64,7 @@ class Standby(Generic[C]):
         opening = self._opening
         if opening is not None:
             opening.recovery.ends = lambda: self._ended
-        try:
-            return (yield from self._claimed(opening))
-        finally:
-            if self._reader is not None:
-                self._reader.close()
+        return (yield from self._claimed(opening))
 
     def _claimed(self, opening: Opening[C] | None) -> Starting[C, Result[Claim, NameTaken | SystemFailure | LogEnded[C]]]:
         while True:
@@ -94,12 +88,14 @@ class Standby(Generic[C]):
 
     def _followed(self, opening: Opening[C]) -> Starting[C, LogEnded[C] | None]:
         """Fold what the server that serves has committed."""
-        if self._reader is None:
-            self._reader = opening.log.read().value_or(None)
+        recovery = opening.recovery
+        if recovery.reader is None:
+            recovery.reader = opening.log.read().value_or(None)
         # While there is no log, nothing is wrong. What is wrong with it shows when this server opens it.
-        return None if self._reader is None else (yield from opening.recovery.follow(self._reader))
+        return None if recovery.reader is None else (yield from recovery.follow(recovery.reader))
 
     def _rest(self, rest: Rest) -> None:
+        """Rest, until `end` is called."""
         poll = select.poll()
         poll.register(self.wakeup.stream, select.POLLIN)
         with ending(rest.pid) as descriptor:

@@ -60,6 +60,8 @@ class Recovery(Generic[C]):
         """`left`, `woken`: whether the server has functions for departures and alarms."""
         self.ends: Callable[[], bool] = lambda: False
         """Whether to give up."""
+        self.reader: Reading | None = None
+        """What a server that stands by reads of the log, until `leave`."""
         self._place = place
         self._first = carry
         self._new: Callable[[], Replay[C]] = lambda: Replay(place, carry, limits, left=left, woken=woken)
@@ -95,6 +97,15 @@ class Recovery(Generic[C]):
             return LogFailed(carry, LogCorrupt(self._place, at, str(error)))
         except KeyboardInterrupt:
             return ReplayInterrupted(self._place, self.at)
+
+    def leave(self) -> None:
+        """Read no more beside another server.
+
+        The new owner opens the log before that: SQLite works for long when the last program that has a file open closes it.
+        """
+        if self.reader is not None:
+            self.reader.close()
+            self.reader = None
 
     def finish(self, log: Journal) -> Steps[C, Result[Recovered[C], LogEnded[C]]]:
         """Fold the rest, now that nobody else writes to the log."""
