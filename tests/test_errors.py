@@ -112,6 +112,53 @@ EXAMPLES: list[tuple[attrs.AttrsInstance, str]] = [
             "and the traceback in .error: fix the handler and start from that carry"
         ),
     ),
+    (errors.LogTaken("/log", 4711), "process 4711 writes to the log /log: end that server first, or use another log"),
+    (errors.LogTaken("/log"), "another server writes to the log /log: end that server first, or use another log"),
+    (errors.LogFull("/log", "full"), "there is no space left for the log /log (full): free some, and start the server again"),
+    (
+        errors.LogReadOnly("/log", "read-only"),
+        "the log /log cannot be written (read-only): make it and its directory writable for this user",
+    ),
+    (
+        errors.LogCorrupt("/log", 7, "a page is malformed"),
+        (
+            "the log /log is damaged behind entry 7 (a page is malformed): restore it from a backup, or move it away and start with "
+            "a new one"
+        ),
+    ),
+    (
+        errors.LogForeign("/log", "a log of version 2"),
+        "/log is a log of version 2: use the version of ipcfold that wrote it, or another path",
+    ),
+    (
+        errors.LogUnusable("/log", "disk I/O error"),
+        "the log /log cannot be used: disk I/O error; check the path, this user's permissions, and the disk",
+    ),
+    (
+        errors.LogFailed(1, errors.LogTaken("/log")),
+        (
+            "the log failed, so the server acknowledged nothing more: another server writes to the log /log: end that server first, "
+            "or use another log"
+        ),
+    ),
+    (
+        errors.ReplayDiverged(1, "/log", 7, Message.text("x")),
+        (
+            "the handler answers entry 7 of the log /log in another way than it did: it is not pure, or it was changed; "
+            "start with the handler of that time, or accept the new one from now on with log.adopting()"
+        ),
+    ),
+    (
+        errors.ReplayDiverged(1, "/log", 7, Message.text("x"), KeyError(1)),
+        (
+            "the handler raises KeyError(1) for entry 7 of the log /log, which it has folded: it is not pure, or it was changed; "
+            "start with the handler of that time, or accept the new one from now on with log.adopting()"
+        ),
+    ),
+    (
+        errors.ReplayInterrupted("/log", 7),
+        "a signal ended the replay of the log /log after entry 7: nothing is lost, start the server again",
+    ),
 ]
 
 

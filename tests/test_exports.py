@@ -15,16 +15,21 @@ PUBLIC = {
         InvalidName InvalidMediaType MessageTooLarge ReservedMessage DirectoryUnusable PathTooLong NameTaken NoServer
         PeerUntrusted ConnectionRefused TimedOut ConnectionClosed ConnectionLost ProtocolBroken UnreadExceeded ProcessClosed
         UsedAfterFork InUse Interrupted ConnectionDropped SystemFailure Unacknowledged HandlerFailed
+        LogFailed LogError LogTaken LogFull LogReadOnly LogCorrupt LogForeign LogUnusable ReplayDiverged ReplayInterrupted
         Ended ConnectError SendError ReceiveError AskError CloseError ListenError
     """,
     "ipcfold.pointfree": "flat_map send wait ask close",
     "ipcfold.aio": "IPC Process Server Pipeline pipeline Handler Leaving Waking send wait ask close",
     "ipcfold.events": "Event Observer Listening Connected Refused Folded Disconnected Stopping Departure Ending",
     "ipcfold.handlers": "rescue rescue_left rescue_woken once once_left once_woken route Remembered Open",
+    "ipcfold.log": """
+        Log Journal Reading SQLiteLog MemoryLog Snapshots History Coder Entry Began Ended Adopted Snapshot decode
+    """,
     "ipcfold.otel": "observer",
     "ipcfold.testing": """
         simulate Simulation Client Clock Step Connect Send Close Kill Write Hold Release Elapse Shutdown ProtocolMachine
         names media_types messages frames broken_frames cuts chunks handlers encoded Scripted ScriptedError Answer Fail scripts
+        replayed recorded inputs
     """,
     "ipcfold.codec": """
         Codec Format Undecodable Unencodable TypedContinuation TypedHandler TypedAsyncHandler
@@ -75,7 +80,8 @@ def test_a_name_that_the_package_does_not_have_is_an_attribute_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "left_out", ["logging", "asyncio", "ipcfold.aio", "ipcfold.blocking", "ipcfold.blocking.loop", "ipcfold.events", "cattrs"]
+    "left_out",
+    ["logging", "asyncio", "ipcfold.aio", "ipcfold.blocking", "ipcfold.blocking.loop", "ipcfold.events", "ipcfold.log", "cattrs"],
 )
 def test_a_module_that_only_some_need_is_not_imported(left_out: str) -> None:
     python("-c", f"import sys, ipcfold; sys.exit({left_out!r} in sys.modules)")

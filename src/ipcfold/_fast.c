@@ -36,6 +36,7 @@
 #define BATCH 1048576 /* bytes; the same for a batch of messages */
 #define TYPICAL 128   /* bytes of a media type and its length, as `_TYPICAL_TYPE` in core/wire.py */
 #define STACK 16384   /* bytes; the same for a client, whose buffers are on the stack */
+#define HELD 524288   /* bytes; the answers that wait for one commit of a log, for one client */
 #define EVENTS 256    /* of one wait, as `AT_ONCE` in local/stream.py */
 #define ACCEPTED 64   /* clients at once, as `_ACCEPTED_AT_ONCE` in local/listener.py */
 #define BURST 0.001   /* seconds of folding for all clients that are ready at once, as `_BURST` in blocking/loop.py */
@@ -96,7 +97,8 @@
 #define SERVER_SLOTS(X) \
     X(Loop, _engine) X(Loop, _flusher) X(Loop, _handler) X(Loop, _interruptible) X(Flusher, _asleep) X(Flusher, _busy) X(Flusher, _calls) \
     X(Flusher, failure) X(Engine, _accepted) X(Engine, _core) X(Engine, _heard) X(Engine, _log) X(Engine, _owner) X(Engine, _ending) \
-    X(Engine, _poller) X(Engine, _rotated) X(Engine, _run) X(Engine, _transports) X(Engine, _trust) X(Engine, forked) X(Listener, _accept_at) \
+    X(Engine, _poller) X(Engine, _rotated) X(Engine, _run) X(Engine, _transports) X(Engine, _trust) X(Engine, forked) X(Engine, logged) \
+    X(Listener, _accept_at) \
     X(Listener, _before) X(Listener, _listener) X(Listener, _short) X(ClientSocket, _end) X(ClientSocket, _log) X(ClientSocket, _lost) \
     X(ClientSocket, _poller) X(ClientSocket, _stream) X(ClientSocket, _wide) X(ClientSocket, interest) X(Transports, _transports) \
     X(ServerCore, _accounted) X(ServerCore, _attention) X(ServerCore, _encoder) X(ServerCore, _ends) X(ServerCore, _fold) \
@@ -1151,6 +1153,9 @@ static PyObject *nothing(PyObject *Py_UNUSED(python), PyObject *const *Py_UNUSED
 typedef struct {
     PyObject_HEAD
     PyObject *end; /* borrowed; the connection of that client while it is served */
+    PyObject *holder; /* borrowed; the core of a server with a log, which takes what must wait for a commit; otherwise NULL */
+    char *records;
+    Py_ssize_t recorded, records_size, records_room; /* how many records, their bytes, and memory */
     char *in, *out;
     Py_ssize_t size, room; /* of `out`: bytes that wait, and memory */
     int socket, ready; /* how many events the last wait returned */
@@ -1165,7 +1170,7 @@ typedef struct {
 static PyObject *new_burst(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(named))
 {
     Burst *self = (Burst *)type->tp_alloc(type, 0);
-    if (self && knows_server() && (self->in = PyMem_Malloc(3 * PLAIN)))
+    if (self && knows_server() && (self->in = PyMem_Malloc(4 * PLAIN)))
         return (PyObject *)self;
     if (self && !PyErr_Occurred())
         PyErr_NoMemory();
@@ -1178,6 +1183,7 @@ static void free_burst(PyObject *self)
     Py_XDECREF(((Burst *)self)->moment);
     PyMem_Free(((Burst *)self)->in);
     PyMem_Free(((Burst *)self)->out);
+    PyMem_Free(((Burst *)self)->records);
     Py_XDECREF(((Burst *)self)->pattern);
     Py_TYPE(self)->tp_free(self);
 }
@@ -1195,6 +1201,13 @@ static int put_moment(Burst *self, PyObject **place, double now)
 static int write_out(Burst *self)
 {
     Py_ssize_t size = self->size;
+    if (size && self->holder) { /* Python commits the log before it writes */
+        Py_ssize_t records_size = self->records_size, recorded = self->recorded;
+        const char *records = self->records ? self->records : ""; /* a farewell is no record */
+        self->size = self->records_size = self->recorded = 0;
+        return called(PyObject_CallMethod(self->holder, "hold", "Oy#y#n", self->end, self->out, size, records, records_size, recorded)) ? 0
+                                                                                                                                      : -1;
+    }
     ssize_t written = size ? send(self->socket, self->out, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
     self->size = 0;
     if (written == size)
@@ -1242,6 +1255,90 @@ static int make_room(Burst *self, Py_ssize_t size)
     return 1;
 }
 
+/* ---- the log: the records of `log/entry.py`, each after its size, as `log/sqlite.py` joins them */
+
+static uint32_t crcs[8][256];
+
+static void begin_crc(void)
+{
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t crc = i;
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc & 1 ? crc >> 1 ^ 0xEDB88320u : crc >> 1;
+        crcs[0][i] = crc;
+    }
+    for (uint32_t i = 0; i < 256; i++)
+        for (int table = 1; table < 8; table++)
+            crcs[table][i] = crcs[table - 1][i] >> 8 ^ crcs[0][crcs[table - 1][i] & 0xFF];
+}
+
+/* `binascii.crc32`, eight bytes at once. */
+static uint32_t crc32_of(const unsigned char *at, Py_ssize_t size, uint32_t before)
+{
+    uint32_t crc = ~before;
+    for (; size >= 8; size -= 8, at += 8) {
+        crc ^= (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+        crc = crcs[7][crc & 0xFF] ^ crcs[6][crc >> 8 & 0xFF] ^ crcs[5][crc >> 16 & 0xFF] ^ crcs[4][crc >> 24] ^ crcs[3][at[4]] ^
+              crcs[2][at[5]] ^ crcs[1][at[6]] ^ crcs[0][at[7]];
+    }
+    for (; size > 0; size--, at++)
+        crc = crc >> 8 ^ crcs[0][(crc ^ *at) & 0xFF];
+    return ~crc;
+}
+
+/* Without a loop, compilers make one instruction of each. */
+static inline char *put_four(char *at, uint32_t value)
+{
+    const unsigned char bytes[] = {(unsigned char)(value >> 24), (unsigned char)(value >> 16), (unsigned char)(value >> 8),
+                                   (unsigned char)value};
+    memcpy(at, bytes, 4);
+    return at + 4;
+}
+
+static inline char *put_eight(char *at, uint64_t value) { return put_four(put_four(at, (uint32_t)(value >> 32)), (uint32_t)value); }
+
+static char *put_integer(char *at, PyObject *value) { return put_eight(at, (uint64_t)PyLong_AsLongLong(value)); }
+
+static PyObject *header_of(PyObject *end) { return AT(AT(end, ServerConnection, _decoder), Decoder, _header); }
+
+#define HEAD (4 + 57) /* the size of the record, and what is before the frame */
+
+static int make_room_for_record(Burst *self, PyObject *end, Py_ssize_t length)
+{
+    Py_ssize_t size = HEAD + PyBytes_GET_SIZE(header_of(end)) + 4 + length + 1;
+    if (self->records_size + size > self->records_room) {
+        char *more = PyMem_Realloc(self->records, (size_t)(self->records_size + size + PLAIN));
+        if (!more)
+            return 0;
+        self->records = more;
+        self->records_room = self->records_size + size + PLAIN;
+    }
+    return 1;
+}
+
+/* Add the record of a message of this client, and of its plain answer, which has these frames. There is room for it. */
+static void record(Burst *self, PyObject *end, PyObject *given, const char *content, Py_ssize_t length, const char *frames, Py_ssize_t size)
+{
+    PyObject *peer = AT(end, ServerConnection, peer), *header = header_of(end);
+    Py_ssize_t whole = HEAD - 4 + PyBytes_GET_SIZE(header) + 4 + length + 1;
+    uint32_t crc = crc32_of((const unsigned char *)frames, size, crc32_of((const unsigned char *)"continue", 8, 0));
+    double now = PyFloat_AsDouble(PyTuple_GET_ITEM(given, 0));
+    uint64_t bits;
+    char *at = put_four(self->records + self->records_size, (uint32_t)whole);
+    memcpy(&bits, &now, 8);
+    *at++ = 1; /* `_IS_CAME` */
+    at = put_eight(put_eight(at, bits), (uint64_t)size << 32 | crc);
+    at = put_integer(put_integer(put_integer(put_integer(at, AT(peer, Peer, connection)), AT(peer, Peer, pid)), AT(peer, Peer, uid)),
+                     AT(peer, Peer, gid));
+    at = put_integer(at, AT(end, ServerConnection, number));
+    memcpy(at, PyBytes_AS_STRING(header), (size_t)PyBytes_GET_SIZE(header));
+    at = put_four(at + PyBytes_GET_SIZE(header), (uint32_t)length);
+    memcpy(at, content, (size_t)length);
+    at[length] = (char)0xCE;
+    self->records_size += whole + 4;
+    self->recorded++;
+}
+
 /* Whether the next message of this client is the next one to fold, and nothing of it waits in Python. */
 static int can_fold(PyObject *engine, PyObject *end)
 {
@@ -1256,7 +1353,7 @@ static int can_fold(PyObject *engine, PyObject *end)
 }
 
 /* Lend the socket to the flusher for a call of the handler, if answers wait. Returns 1 if it is lent, -1 after an exception. */
-static int lend(Burst *self, PyObject *flusher)
+static int lend(Burst *self, PyObject *engine, PyObject *flusher)
 {
     if (!self->size)
         return 0;
@@ -1265,6 +1362,8 @@ static int lend(Burst *self, PyObject *flusher)
     PyObject *lent = PyObject_CallMethodNoArgs(flusher, n_lend);
     int result = lent ? lent == Py_True : -1;
     Py_XDECREF(lent);
+    if (!result && self->holder)
+        return called(PyObject_CallMethod(engine, "flush", NULL)) ? 0 : -1;
     return !result && write_out(self) < 0 ? -1 : result;
 }
 
@@ -1280,7 +1379,7 @@ static PyObject *asked(Burst *self, PyObject *loop, PyObject *message, PyObject 
 {
     PyObject *engine = AT(loop, Loop, _engine), *flusher = AT(loop, Loop, _flusher), *type, *value, *traceback;
     PyObject *args[] = {message, continuation, carry};
-    int lent = lend(self, flusher);
+    int lent = lend(self, engine, flusher);
     if (lent < 0)
         return NULL;
     put_ref(&AT(loop, Loop, _interruptible), Py_True);
@@ -1331,7 +1430,8 @@ static int has_no_effects(PyObject *answer, PyObject *given)
 }
 
 /* Keep a plain answer: the next carry, the acknowledgement and the responses. Returns 0 if Python has to judge it. */
-static int keep(Burst *self, PyObject *core, PyObject *end, PyObject *given, PyObject *answer, double now)
+static int keep(Burst *self, PyObject *core, PyObject *end, PyObject *given, PyObject *answer, const char *content, Py_ssize_t length,
+                double now)
 {
     PyObject *fold = AT(core, ServerCore, _fold), *encoder = AT(core, ServerCore, _encoder), *responses;
     if (!IS(answer, Continuation) || AT(answer, Continuation, peer) != AT(end, ServerConnection, peer) ||
@@ -1343,12 +1443,16 @@ static int keep(Burst *self, PyObject *core, PyObject *end, PyObject *given, PyO
     if (count && !begin_type(PyTuple_GET_ITEM(responses, 0), encoder))
         return 0;
     Py_ssize_t size = count ? frames_size(&PyTuple_GET_ITEM(responses, 0), count, encoder, PLAIN) : 0;
+    if (self->holder && !make_room_for_record(self, end, length))
+        return 0;
     double timeout = seconds(AT(fold, Fold, _timeout));
     if ((count && !size) || !make_room(self, signal + size) ||
         (isfinite(timeout) && !put_time(&AT(fold, Fold, deadline), now + timeout)))
         return 0;
     memcpy(self->out + self->size, PyBytes_AS_STRING(ACKNOWLEDGEMENT), (size_t)signal);
     write_frames(self->out + self->size + signal, &PyTuple_GET_ITEM(responses, 0), count, encoder);
+    if (self->holder)
+        record(self, end, given, content, length, self->out + self->size + signal, size);
     self->size += signal + size;
     put_ref(&AT(fold, Fold, asked), Py_None);
     put_ref(&AT(fold, Fold, _carry), AT(answer, Continuation, carry));
@@ -1370,7 +1474,7 @@ static int fold_one(Burst *self, PyObject *loop, PyObject *end, const char *cont
         answer = asked(self, loop, message, continuation, carry, &failed);
         *now = monotonic();
     }
-    if (answer && keep(self, core, end, given, answer, *now)) {
+    if (answer && keep(self, core, end, given, answer, content, size, *now)) {
         result = 1;
         *more = PyObject_Size(AT(fold, Fold, waiting)) != 0; /* the flusher may have found something */
     } else if (failed) {
@@ -1456,7 +1560,10 @@ static int admit(Burst *self, PyObject *engine, PyObject *stream, int descriptor
     if (added) {
         memcpy(self->out, PyBytes_AS_STRING(GREETING), (size_t)size);
         self->size = size;
+        PyObject *holder = self->holder;
+        self->holder = NULL; /* a greeting tells of nothing that a log has */
         added = write_out(self) + 1;
+        self->holder = holder;
     }
     self->end = NULL;
     if (added == 2 && is_zero(AT(client, ClientSocket, interest)))
@@ -1586,12 +1693,13 @@ static int serve(Burst *self, PyObject *loop, PyObject *client, int socket, int 
     const char *content;
     Py_ssize_t size, length, had;
     PyObject *fold = AT(AT(engine, Engine, _core), ServerCore, _fold);
+    Py_ssize_t most = self->holder ? HELD : PLAIN;
     int stop = 0, going = 1;
     if (!can_fold(engine, end) || *now >= seconds(AT(fold, Fold, rings)))
         return 0;
     self->socket = socket;
     had = waiting_bytes(decoder);
-    ssize_t got = recv(self->socket, self->in + had, PLAIN, MSG_DONTWAIT);
+    ssize_t got = recv(self->socket, self->in + had, self->holder ? 2 * PLAIN : PLAIN, MSG_DONTWAIT);
     if (got <= 0) /* Python reads again, and gets the same end or failure */
         return 0;
     const char *at = self->in, *last = at + had + got;
@@ -1620,7 +1728,7 @@ static int serve(Burst *self, PyObject *loop, PyObject *client, int socket, int 
             put_ref(&AT(end, ServerConnection, _begun), Py_None); /* a frame that began earlier is whole */
         }
         at += size;
-        going = fold_one(self, loop, end, content, length, now, &stop) && (self->size <= PLAIN || settle(self, engine, &stop));
+        going = fold_one(self, loop, end, content, length, now, &stop) && (self->size <= most || settle(self, engine, &stop));
     }
     if (at < last && !stop && going && (at > self->in || !had) && is_farewell(engine, end, at, last, *now)) {
         at = last;
@@ -1628,6 +1736,8 @@ static int serve(Burst *self, PyObject *loop, PyObject *client, int socket, int 
     } else
         going = going && settle(self, engine, &stop);
     PyErr_Fetch(&type, &value, &traceback); /* what follows an interrupted message is kept, because its client is still asked to close */
+    if (!going && self->holder && self->size && !in_child(self, engine) && write_out(self) < 0)
+        PyErr_Clear(); /* the log gets what is folded, whatever was raised */
     if (at < last && (going || !in_child(self, engine))) {
         stop = 1;
         at += at == self->in ? had : 0; /* if nothing is taken, the decoder still has the beginning */
@@ -1688,6 +1798,7 @@ static PyObject *wait_for_events(PyObject *burst, PyObject *const *args, Py_ssiz
     PyObject *loop = args[0], *engine = AT(loop, Loop, _engine), *others = PyList_New(0);
     int poller = (int)number(args[1]), ready = 0, more = 0;
     self->spread = 0;
+    self->holder = AT(engine, Engine, logged) == Py_None ? NULL : AT(engine, Engine, _core);
     double now = monotonic(), until = now + PyFloat_AsDouble(args[3]);
     while (others && !more) {
         int pause = (int)ceil(1000 * fmax(0.0, until - now)), plain = 1, known = 0;
@@ -1740,7 +1851,7 @@ static PyObject *wait_for_events(PyObject *burst, PyObject *const *args, Py_ssiz
             Py_CLEAR(others);
     }
     if (!others)
-        self->size = 0;
+        self->size = self->records_size = self->recorded = 0;
     self->ready = ready < 0 ? 0 : ready;
     return others;
 }
@@ -1910,6 +2021,7 @@ static int start(PyObject *module)
         return -1;
     }
     known_values = known_frames = known_client = known_server = 0;
+    begin_crc();
 #define NAME(name) (n_##name = PyUnicode_InternFromString(#name))
     n_failed = PyUnicode_InternFromString("_failed");
     EMPTY = PyTuple_New(0), NO_BYTES = PyBytes_FromStringAndSize(NULL, 0), SHORTEST = PyLong_FromLong(7), ZERO = PyLong_FromLong(0);

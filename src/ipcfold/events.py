@@ -54,7 +54,7 @@ class Ending(Enum):
     INTERRUPTED = "the handler was interrupted"
     FAILED = "the handler failed"
     BROKEN = "the system, the memory or other code on the server's thread failed"
-    """The server closed everything at once, without asking its clients to close."""
+    """The server closed everything at once, without asking its clients to close. Or its log failed."""
 
 
 @final

@@ -81,7 +81,10 @@ class Peer:
     uid: int = -1
     gid: int = -1
     run: int = attrs.field(default=0, eq=False, repr=False)
-    """Which run of a server numbered the connection. So a server refuses to tell a peer of another one. Peers are compared without it."""
+    """Which run of a server numbered the connection. So a server refuses to tell a peer of another one. Peers are compared without it.
+
+    The servers that use one log, one after the other, number their connections as one run.
+    """
 
 
 NOBODY: Final = Peer()

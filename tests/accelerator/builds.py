@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 from returns.result import Result
 
-from ipcfold import Continuation, HandlerFailed, Limits, Message, Name, Peer
+from ipcfold import Continuation, HandlerFailed, Limits, LogFailed, Message, Name, Peer
 from ipcfold.accelerator import accelerated, fast
 from ipcfold.blocking.loop import Loop
 from ipcfold.core.functions import Handlers
@@ -168,7 +168,7 @@ class Build:
         """This client reads what has arrived since the last call; returns the bytes."""
         return _received(self._clients[client])
 
-    def result(self) -> Result[int, HandlerFailed[int]]:
+    def result(self) -> Result[int, HandlerFailed[int] | LogFailed[int]]:
         return self.engine.result()
 
     @property

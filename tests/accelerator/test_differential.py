@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from returns.result import Failure, Result
 
-from ipcfold import Continuation, HandlerFailed, Limits, Message, Peer
+from ipcfold import Continuation, HandlerFailed, Limits, LogFailed, Message, Peer
 from ipcfold.accelerator import accelerated
 from ipcfold.continuation import Outcome
 from ipcfold.core.client_connection import ClientConnection
@@ -255,9 +255,9 @@ def _joined(contents: list[bytes]) -> bytes:
     return b"".join(encode(Message(TEXT_PLAIN, content)) for content in contents)
 
 
-def comparable(result: Result[int, HandlerFailed[int]]) -> object:
+def comparable(result: Result[int, HandlerFailed[int] | LogFailed[int]]) -> object:
     match result:
-        case Failure(failed):
+        case Failure(HandlerFailed() as failed):
             return failed.carry, failed.message, type(failed.error), str(failed.error)
         case _:
             return result

@@ -39,6 +39,11 @@ def echo(message: Message, continuation: Continuation[int | None], carry: int | 
     return continuation.respond((carry or 0) + 1, message)
 
 
+def count(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
+    """Respond with how many messages there were."""
+    return continuation.respond(carry + 1, Message.text(f"{carry + 1} in all"))
+
+
 def five(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
     return continuation.stop(carry + 1) if carry == 4 else continuation.continue_(carry + 1)
 

@@ -21,6 +21,7 @@ import attrs
 import pytest
 
 from ipcfold import IPC, Limits, blocking, local
+from ipcfold import log as logs
 from ipcfold.local.credentials import same_user
 from ipcfold.local.log import logger
 from ipcfold.peer import Trust
@@ -31,7 +32,7 @@ from tests.shells.support import NAME, PATIENCE
 
 NOBODY = 65534
 
-SHELL = tuple(f"{path}{os.sep}" for package in (local, blocking) for path in package.__path__)
+SHELL = tuple(f"{path}{os.sep}" for package in (local, blocking, logs) for path in package.__path__)
 """The folders of the code that works with sockets and files."""
 _FAILED = 70  # the exit code of a child whose work raised
 

@@ -24,7 +24,7 @@ from typing import Final, NoReturn
 import attrs
 import cloudpickle
 
-from ipcfold import blocking, local
+from ipcfold import blocking, local, log
 
 Work = Callable[..., NoReturn]
 """What a child does: it gets its own numbers of the descriptors that were passed, and ends its process."""
@@ -133,7 +133,7 @@ def main(descriptor: int) -> None:
     """Do what is asked for until the other end is gone."""
     global _here  # noqa: PLW0603 - what `fork` does depends on the process, and so does this
     _here = True
-    for package in (local, blocking):
+    for package in (local, blocking, log):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             import_module(module.name)  # so that a child runs the same lines whichever came before it
     stream = Connection(descriptor)

@@ -12,7 +12,7 @@ from hypothesis.stateful import invariant, run_state_machine_as_test
 
 from ipcfold import Continuation, Handler, Limits, Message, Peer
 from ipcfold.events import Departure
-from ipcfold.testing import Client, ProtocolMachine
+from ipcfold.testing import Client, ProtocolMachine, Send
 from tests.environment import PLAIN, ROOT
 from tests.testing.leases import fails, steps, unneeded
 
@@ -279,3 +279,31 @@ def test_a_machine_without_functions_of_its_own_has_none_to_call() -> None:
         ProtocolMachine.left(machine, Peer(1, 1), Continuation(0), 0)
     with pytest.raises(NotImplementedError):
         ProtocolMachine.woken(machine, Continuation(0), 0)
+
+
+BOTH = [Send("ann", LOCK), Send("bob", LOCK)]
+
+
+class FromCorpus(Locks[bool]):
+    """Two clients whose requests are in a log. What one of them says next breaks a naive lock."""
+
+    corpus = ([], BOTH)
+
+    def server(self) -> tuple[bool, Handler[bool]]:
+        return False, naive
+
+
+def test_a_conversation_begins_with_the_steps_of_a_script_and_its_clients_go_on() -> None:
+    with pytest.raises(AssertionError) as failure:
+        run_state_machine_as_test(FromCorpus, settings=HARD)
+    notes = "\n".join(failure.value.__notes__)
+    assert "ann" in notes
+    machine = FromCorpus()
+    machine.resume(BOTH)
+    assert [client.name for client in machine.seen] == ["ann", "bob"]
+    assert machine.carry is True
+
+
+def test_a_machine_without_a_corpus_draws_nothing_for_one() -> None:
+    assert (Naive.corpus, Naive.begin) == ((), None)
+    assert FromCorpus.begin is not None

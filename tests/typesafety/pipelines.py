@@ -7,9 +7,9 @@ from returns.result import Failure, Result, Success
 
 from ipcfold import (
     IPC, AskError, CloseError, ConnectError, ConnectionClosed, ConnectionDropped, ConnectionLost, ConnectionRefused, Continuation,
-    DirectoryUnusable, HandlerFailed, Interrupted, InUse, InvalidMediaType, InvalidName, ListenError, MediaType, Message, MessageTooLarge,
-    Name, NameTaken, NoServer, PathTooLong, PeerUntrusted, Pipeline, Process, ProcessClosed, ProtocolBroken, ReceiveError,
-    ReservedMessage, SendError, SystemFailure, TimedOut, Unacknowledged, UnreadExceeded, UsedAfterFork, cases, pipeline,
+    DirectoryUnusable, HandlerFailed, Interrupted, InUse, InvalidMediaType, InvalidName, ListenError, LogFailed, MediaType, Message,
+    MessageTooLarge, Name, NameTaken, NoServer, PathTooLong, PeerUntrusted, Pipeline, Process, ProcessClosed, ProtocolBroken, ReceiveError, ReplayDiverged,
+    ReplayInterrupted, ReservedMessage, SendError, SystemFailure, TimedOut, Unacknowledged, UnreadExceeded, UsedAfterFork, cases, pipeline,
 )  # fmt: skip
 from ipcfold import codec as typed_verbs
 from ipcfold.codec import Codec, Undecodable, Unencodable
@@ -109,10 +109,10 @@ def carried(served: Pipeline[int, ListenError[int]]) -> int:
 
 def carry_of(error: ListenError[int]) -> int:
     match error:
-        case HandlerFailed(carry=carry):
+        case HandlerFailed(carry=carry) | LogFailed(carry=carry) | ReplayDiverged(carry=carry):
             assert_type(carry, int)
             return carry
-        case DirectoryUnusable() | PathTooLong() | NameTaken() | UsedAfterFork() | SystemFailure():
+        case DirectoryUnusable() | PathTooLong() | NameTaken() | UsedAfterFork() | SystemFailure() | ReplayInterrupted():
             return -1
 
 

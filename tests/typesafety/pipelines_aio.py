@@ -10,6 +10,7 @@ from ipcfold import (
     ReceiveError, SendError, aio,
 )  # fmt: skip
 from ipcfold.aio import ask, close, pipeline, send, wait
+from ipcfold.log import SQLiteLog
 
 ipc = aio.IPC()
 
@@ -52,6 +53,7 @@ def woken(continuation: Continuation[int], counter: int) -> Continuation[int]:
 
 async def serve(name: Name) -> Result[int, ListenError[int]]:
     assert_type(await ipc.listen(name)(0, count_at_once), Result[int, ListenError[int]])
+    assert_type(await ipc.listen(name, log=SQLiteLog.of("log"), standby=True)(0, count), Result[int, ListenError[int]])
     return await ipc.listen(name)(0, count, left, woken=woken)
 
 

@@ -10,16 +10,17 @@ from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
 from ipcfold import (
-    IPC, AskError, Came, CloseError, ConnectError, Continuation, Handler, HandlerFailed, InvalidMediaType, InvalidName, ListenError, MediaType,
-    Message, Name, Peer, Process, ReceiveError, SendError, Server, TimedOut, Woken, cases, fold,
+    IPC, AskError, Came, CloseError, ConnectError, Continuation, Handler, HandlerFailed, InvalidMediaType, InvalidName, ListenError, LogError,
+    LogFailed, MediaType, Message, Name, Peer, Process, ReceiveError, ReplayDiverged, ReplayInterrupted, SendError, Server, TimedOut, Woken, cases, fold,
 )  # fmt: skip
 from ipcfold import codec as typed_verbs
 from ipcfold.codec import Codec, TypedContinuation, Undecodable, Unencodable, typed
 from ipcfold.events import Connected, Departure, Disconnected, Event, Folded, Listening, Refused, Stopping
 from ipcfold.handlers import Remembered, once, rescue, route
+from ipcfold.log import MemoryLog, Snapshots, SQLiteLog
 from ipcfold.otel import observer
 from ipcfold.pointfree import ask, close, flat_map, send, wait
-from ipcfold.testing import Client, Elapse, Kill, ProtocolMachine, Send, Simulation, messages, simulate
+from ipcfold.testing import Client, Elapse, Kill, ProtocolMachine, Send, Simulation, messages, replayed, simulate
 from ipcfold.testing.plugin import Running, Serve
 
 
@@ -60,6 +61,16 @@ def woken(continuation: Continuation[int], counter: int) -> Continuation[int]:
 
 assert_type(IPC().listen(Name("x"))(0, count, left, woken), Result[int, ListenError[int]])
 assert_type(IPC().listen(Name("x")).start(0, count, left=left).result(1.0), Result[int, ListenError[int] | TimedOut])
+
+# A log
+
+logged = IPC().listen(Name("x"), log=SQLiteLog.of("log"), standby=True)
+assert_type(logged(0, count, snapshots=Snapshots(Codec(int))), Result[int, ListenError[int]])
+assert_type(IPC().listen(Name("x"), log=MemoryLog())(0, count), Result[int, ListenError[int]])
+assert_type(SQLiteLog.of("log").map(SQLiteLog.adopting), Result[SQLiteLog, LogError])
+assert_type(replayed(count, MemoryLog(), 0), Result[int, LogFailed[int] | ReplayDiverged[int] | ReplayInterrupted])
+assert_type(IPC().steady(Name("x")).ask(Message.text("ping")), Result[Message, ConnectError | AskError])
+assert_type(IPC().get(Name("x")).unwrap().epoch, Maybe[int])
 assert_type(fold(count, 0, [Came(0.0, Peer(1), Message.text("x")), Woken(1.0)], woken=woken), Result[Continuation[int], HandlerFailed[int]])
 assert_type(rescue(count, lambda error: Message.text(str(error))), Handler[int])
 assert_type(once(rescue(count, Message.text("no"))), Handler[Remembered[int]])

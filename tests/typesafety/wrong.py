@@ -50,6 +50,7 @@ Name("x").value = "y"  # refused: misc
 Name.of(3)  # refused: arg-type
 Message.text(b"bytes")  # refused: arg-type
 IPC().listen("x")  # refused: arg-type
+IPC().listen(Name("x"), log="tickets.log")  # refused: arg-type
 IPC().wait("x")  # refused: arg-type
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, NoReturn, final
 
+from returns.maybe import Maybe
 from returns.result import Failure, Result, Success
 
 from ipcfold.aio.channel import Channel, Waiting
@@ -30,7 +31,7 @@ from ipcfold.errors import (
     UsedAfterFork,
 )
 from ipcfold.limits import Limits
-from ipcfold.local.claim import is_fresh, is_socket
+from ipcfold.local.claim import epoch_of, is_fresh, is_socket
 from ipcfold.local.clock import SYSTEM, Clock
 from ipcfold.local.credentials import peer_of, trusted
 from ipcfold.local.directory import reachable
@@ -56,13 +57,14 @@ class Process:
     connection goes on.
     """
 
-    __slots__ = ("_channel", "_name", "_owner", "_peer", "_verbs")
+    __slots__ = ("_channel", "_name", "_owner", "_path", "_peer", "_verbs")
 
-    def __init__(self, name: Name, peer: Peer, channel: Channel, verbs: Verbs) -> None:
+    def __init__(self, name: Name, path: Path, peer: Peer, channel: Channel, verbs: Verbs) -> None:
         """`IPC.get` and `IPC.wait` make these."""
         self._channel = channel
         self._verbs = verbs
         self._name = name
+        self._path = path
         self._peer = peer
         self._owner = os.getpid()
 
@@ -75,6 +77,14 @@ class Process:
     def peer(self) -> Peer:
         """The server's peer credentials."""
         return self._peer
+
+    @property
+    def epoch(self) -> Maybe[int]:
+        """When the fold of the server began, in nanoseconds since the epoch; `Nothing` once the server is gone.
+
+        A server with a log goes on with the fold of the one before, so it has the same epoch. A server without one begins anew.
+        """
+        return epoch_of(self._peer.pid, self._path)
 
     @property
     def closed(self) -> bool:
@@ -272,7 +282,7 @@ async def connected(
         match cases(await channel.run(verbs.greet(timeout, deadline))):
             case Success():
                 greeted = True
-                return Success(Process(name, peer, channel, verbs))
+                return Success(Process(name, path, peer, channel, verbs))
             case Failure(ungreeted):
                 return Failure(ungreeted)
     finally:

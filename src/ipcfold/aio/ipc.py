@@ -17,8 +17,9 @@ from returns.result import Failure, Result, Success
 from ipcfold.aio.client import Process, connected
 from ipcfold.aio.probing import found
 from ipcfold.aio.server import Server
+from ipcfold.aio.waiting import readable
 from ipcfold.core.verbs import Attempts, Pause, Standing
-from ipcfold.errors import ConnectError, DirectoryUnusable, NoServer, PathTooLong
+from ipcfold.errors import ConnectError, DirectoryUnusable, LogError, NoServer, PathTooLong
 from ipcfold.limits import Limits
 from ipcfold.local.clock import SYSTEM, Clock
 from ipcfold.local.credentials import same_user
@@ -30,7 +31,9 @@ from ipcfold.peer import Name, Trust
 from ipcfold.result import cases, flat_map
 
 if TYPE_CHECKING:
+    from ipcfold.aio.steady import Steady
     from ipcfold.events import Observer  # a tenth of the time to import this library, and few observe
+    from ipcfold.log.journal import Log  # few servers have a log
 
 T = TypeVar("T")
 
@@ -98,14 +101,45 @@ class IPC:
         finally:
             watch.leave()
 
-    def listen(self, name: Name, timeout: float | None = None, *, signals: Iterable[int] = ()) -> Server:
+    def listen(
+        self,
+        name: Name,
+        timeout: float | None = None,
+        *,
+        signals: Iterable[int] = (),
+        log: Log | Result[Log, LogError] | None = None,
+        standby: bool = False,
+    ) -> Server:
         """A server for that name, not started yet.
 
         With `timeout` the server stops, successfully, after that many seconds without a message. In the main thread the `signals` end it in
         good order; by default there are none, because they belong to the program around the server. Meanwhile they replace what the loop
         does with them. A signal that is ignored stays ignored. A number that no handler can be set for raises a `ValueError`.
+
+        `log` and `standby` are as for `ipcfold.IPC.listen`. A commit runs in the loop, which waits for the disk meanwhile.
         """
-        return Server(name, timeout, catchable(signals), self.directory, self.heartbeat, self.limits, self.trust, self.observe, self.clock)
+        return Server(
+            name,
+            timeout,
+            catchable(signals),
+            self.directory,
+            self.heartbeat,
+            self.limits,
+            self.trust,
+            self.observe,
+            self.clock,
+            log,
+            standby,
+        )
+
+    def steady(self, name: Name, timeout: float | None = None) -> Steady:
+        """A client that connects again when its connection ends, and sends again what was not acknowledged.
+
+        `timeout`: how many seconds each verb waits for a server that listens, `None` for ever.
+        """
+        from ipcfold.aio.steady import Steady  # noqa: PLC0415 - few clients are
+
+        return Steady(self.wait, name, timeout, self.clock)
 
     def _path(self, name: Name) -> Result[Path, DirectoryUnusable | PathTooLong]:
         return flow(located(self.directory, self.trust), flat_map(partial(socket_path, name)))
@@ -126,35 +160,15 @@ class IPC:
 async def _rest(pause: Pause, error: ConnectError, standing: Standing | None, watch: Watch, clock: Clock) -> None:
     """Wait until another attempt makes sense, after this error."""
     if not (pause.watch and isinstance(error, NoServer)):
-        await _until(pause.until, clock)
+        await readable(pause.until, clock=clock)
         return
     if watch.begins(error.path):
         return
     while (left := pause.until - clock.monotonic()) > 0:
         await asyncio.sleep(min(watch.pause, left))
         if watch.descriptor is not None:
-            if not await _until(pause.until, clock, watch.descriptor):
+            if not await readable(pause.until, watch.descriptor, clock=clock):
                 return
             watch.read()
         if watch.differs(error.path, standing):
             return
-
-
-async def _until(time: float, clock: Clock, descriptor: int | None = None) -> bool:
-    """Wait until that time, or until the descriptor is readable. Returns whether it is."""
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[bool] = loop.create_future()
-
-    def tell(readable: bool) -> None:  # noqa: FBT001 - the loop gives it
-        if not ready.done():
-            ready.set_result(readable)
-
-    timer = clock.call_at(loop, time, tell, False)
-    try:
-        if descriptor is not None:
-            loop.add_reader(descriptor, tell, True)
-        return await ready
-    finally:
-        timer.cancel()
-        if descriptor is not None:
-            loop.remove_reader(descriptor)

@@ -22,9 +22,10 @@ from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
 from ipcfold.aio.functions import Functions
+from ipcfold.aio.waiting import driven
 from ipcfold.continuation import Continuation
 from ipcfold.core.fold import Ask
-from ipcfold.errors import HandlerFailed, SystemFailure, UsedAfterFork
+from ipcfold.errors import HandlerFailed, LogEnded, SystemFailure, UsedAfterFork
 from ipcfold.events import Ending
 from ipcfold.local.calling import Calling
 from ipcfold.local.claim import Claim
@@ -77,7 +78,8 @@ class Serving(Calling[C]):
         assert task is not None  # noqa: S101 - a coroutine of asyncio runs in a task
         self._name = name
         self._claim = claim
-        super().__init__(engine, functions.handler, Flusher(engine.flush, threaded=False))
+        # With a log, many messages share a commit. So a thread commits them and writes the answers if a plain function takes long.
+        super().__init__(engine, functions.handler, Flusher(engine.flush, threaded=engine.logged is not None))
         self._take = engine.answered
         engine.answered = self._taken
         engine.accelerate(self)
@@ -100,13 +102,19 @@ class Serving(Calling[C]):
         self._served = False  # whether clients could connect
         self._signalled = False
 
-    async def serve(self, signals: Iterable[int], mode: int, period: float) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
+    async def serve(
+        self, signals: Iterable[int], mode: int, period: float
+    ) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure | LogEnded[C]]:
         """Serve until the fold ends, at a socket of that mode, and check every `period` seconds that it is in its place."""
         engine = self._engine
         try:
-            with _handled(self._loop, signals, self._end):
+            with handled(self._loop, signals, self._end):
                 try:
-                    listening = flow(self._claim.publish(mode), flat_map(partial(engine.listen, period)))
+                    listening = flow(
+                        await self._recovered(),
+                        flat_map(lambda _: self._claim.publish(mode, engine.began)),
+                        flat_map(partial(engine.listen, period)),
+                    )
                     match cases(listening):
                         case Success():
                             self._served = True
@@ -135,10 +143,18 @@ class Serving(Calling[C]):
                 engine.ended(Ending.INTERRUPTED if interrupted else Ending.BROKEN)
                 await self._departures()
         finally:
-            surely(self._close, engine.wakeup.close)
+            surely(self._close, engine.wakeup.close, engine.conclude)
         if engine.forked:
             return Failure(UsedAfterFork(self._name, self._owner))
-        return engine.result()
+        return flow(engine.result(), flat_map(Success))
+
+    async def _recovered(self) -> Result[None, LogEnded[C]]:
+        """Go on with what is in the log, if there is one. A signal or a cancellation ends that."""
+        engine = self._engine
+        if engine.logged is None:
+            return Success(None)
+        steps = engine.logged.start(lambda: self._signalled or engine.inherited())
+        return (await driven(steps, self._functions, self._end)).map(engine.recovered)
 
     async def _run(self) -> None:
         """Await what the functions return, until the server has ended."""
@@ -211,7 +227,8 @@ class Serving(Calling[C]):
         try:
             asked = engine.look(engine.clock.late(self._due))
             if asked is not None and self._pending is None:
-                self._until = engine.now() + _BURST
+                paid = 0.0 if engine.logged is None else engine.logged.paid
+                self._until = engine.now() + max(_BURST, paid)
                 self._fold(asked)
                 self._rest()
             else:
@@ -225,10 +242,11 @@ class Serving(Calling[C]):
 
     def _fold(self, asked: Ask[C] | None) -> None:
         """Call the functions for a burst of inputs, until one of them returns something to await."""
-        engine, functions, owing = self._engine, self._functions, False
+        engine, functions, flusher, owing = self._engine, self._functions, self._flusher, False
         now = engine.now()
         while asked is not None and (now < self._until or not owing):
-            if owing:
+            lent = owing and flusher.lend()
+            if owing and not lent:
                 engine.flush()  # an acknowledgement must not wait for a slow function
             self._since = now
             try:
@@ -236,6 +254,11 @@ class Serving(Calling[C]):
             except BaseException as error:  # noqa: BLE001 - as for what is awaited
                 self._failed(error)
                 return
+            finally:
+                if lent and not engine.forked:
+                    flusher.take_back()
+            if flusher.failure is not None:
+                raise flusher.failure
             if engine.forked or not self._mark[0]:
                 raise ForkedError
             now = engine.now()
@@ -322,6 +345,8 @@ class Serving(Calling[C]):
                 handle.cancel()
         self._soon = self._timer = None
         self._unwatch()
+        if not self._engine.inherited():
+            surely(self._flusher.end)
         self._engine.close()
 
     def _unwatch(self) -> None:
@@ -332,7 +357,7 @@ class Serving(Calling[C]):
 
 
 @contextmanager
-def _handled(loop: asyncio.AbstractEventLoop, signals: Iterable[int], react: Callable[[], None]) -> Iterator[None]:
+def handled(loop: asyncio.AbstractEventLoop, signals: Iterable[int], react: Callable[[], None]) -> Iterator[None]:
     """Let the loop call `react` on these signals, then restore the previous handlers. Outside the main thread it does nothing."""
     previous = dict[int, Previous]()
     owner = os.getpid()

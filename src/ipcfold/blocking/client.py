@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Final, NoReturn, TypeVar, final
 from weakref import WeakSet, ref
 
+from returns.maybe import Maybe
 from returns.result import Failure, Result, Success
 
 from ipcfold.accelerator import accelerate
@@ -38,7 +39,7 @@ from ipcfold.errors import (
     UsedAfterFork,
 )
 from ipcfold.limits import Limits
-from ipcfold.local.claim import is_fresh, is_socket
+from ipcfold.local.claim import epoch_of, is_fresh, is_socket
 from ipcfold.local.credentials import peer_of, trusted
 from ipcfold.local.directory import reachable
 from ipcfold.local.forks import process_id
@@ -84,13 +85,14 @@ class Process:
     closes the connection at the end.
     """
 
-    __slots__ = ("__weakref__", "_driver", "_forked", "_guard", "_name", "_owner", "_peer", "_user", "_verbs")
+    __slots__ = ("__weakref__", "_driver", "_forked", "_guard", "_name", "_owner", "_path", "_peer", "_user", "_verbs")
 
-    def __init__(self, name: Name, peer: Peer, driver: Driver, verbs: Verbs) -> None:
+    def __init__(self, name: Name, path: Path, peer: Peer, driver: Driver, verbs: Verbs) -> None:
         """`IPC.get` and `IPC.wait` make these."""
         self._driver = driver
         self._verbs = verbs
         self._name = name
+        self._path = path
         self._peer = peer
         self._owner = os.getpid()
         self._forked = False  # a flag, because the kernel reuses process ids
@@ -107,6 +109,14 @@ class Process:
     def peer(self) -> Peer:
         """The server's peer credentials."""
         return self._peer
+
+    @property
+    def epoch(self) -> Maybe[int]:
+        """When the fold of the server began, in nanoseconds since the epoch; `Nothing` once the server is gone.
+
+        A server with a log goes on with the fold of the one before, so it has the same epoch. A server without one begins anew.
+        """
+        return epoch_of(self._peer.pid, self._path)
 
     @property
     def closed(self) -> bool:
@@ -339,7 +349,7 @@ def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust
 def process_of(name: Name, path: Path, peer: Peer, driver: Driver, limits: Limits) -> Process:
     """A connection to the server at this path, which has not greeted yet."""
     connection = driver.connection
-    return Process(name, peer, driver, Verbs(name, connection, limits, lambda: loss(name, path, peer, connection.largest)))
+    return Process(name, path, peer, driver, Verbs(name, connection, limits, lambda: loss(name, path, peer, connection.largest)))
 
 
 def _forked_before(path: Path) -> Failure[SystemFailure]:

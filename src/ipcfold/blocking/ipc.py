@@ -18,7 +18,7 @@ from ipcfold.accelerator import accelerate
 from ipcfold.blocking.client import Process, connected, probe
 from ipcfold.blocking.server import Server
 from ipcfold.core.verbs import Attempts, Pause, Standing
-from ipcfold.errors import ConnectError, DirectoryUnusable, NoServer, PathTooLong
+from ipcfold.errors import ConnectError, DirectoryUnusable, LogError, NoServer, PathTooLong
 from ipcfold.limits import Limits
 from ipcfold.local.credentials import same_user
 from ipcfold.local.directory import located, socket_path
@@ -29,7 +29,9 @@ from ipcfold.peer import Name, Peer, Trust
 from ipcfold.result import cases
 
 if TYPE_CHECKING:
+    from ipcfold.blocking.steady import Steady
     from ipcfold.events import Observer  # a tenth of the time to import this library, and few observe
+    from ipcfold.log.journal import Log
 
 DEFAULT_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -116,7 +118,24 @@ class IPC:
         finally:
             watch.close()
 
-    def listen(self, name: Name, timeout: float | None = None, *, signals: Iterable[int] = DEFAULT_SIGNALS) -> Server:
+    def steady(self, name: Name, timeout: float | None = None) -> Steady:
+        """A client that connects again when its connection ends, and sends again what was not acknowledged.
+
+        `timeout`: how many seconds each verb waits for a server that listens, `None` for ever.
+        """
+        from ipcfold.blocking.steady import Steady  # noqa: PLC0415 - few clients are
+
+        return Steady(self.wait, name, timeout)
+
+    def listen(
+        self,
+        name: Name,
+        timeout: float | None = None,
+        *,
+        signals: Iterable[int] = DEFAULT_SIGNALS,
+        log: Log | Result[Log, LogError] | None = None,
+        standby: bool = False,
+    ) -> Server:
         """A server for that name, not started yet.
 
         With `timeout` the server stops, successfully, after that many seconds without a message. In the main thread the
@@ -124,11 +143,25 @@ class IPC:
         Python, Ctrl-C also ends the server in good order: it interrupts only the handler. A signal that is ignored, as
         after `nohup`, stays ignored. A number that no handler can be set for raises a `ValueError`.
 
+        With a `log`, such as `SQLiteLog.of(path)`, the server acknowledges nothing before the log has it, and begins with the carry
+        of the log. With `standby` it follows the log while another server has the name, and takes the name once it is free.
+
         Under systemd, the server takes the socket that is passed for its path (`LISTEN_FDS`). In the main thread it tells
         systemd that it is ready, lives and stops (`NOTIFY_SOCKET`, `WATCHDOG_USEC`). It takes these variables out of the
         environment.
         """
-        return Server(name, timeout, catchable(signals), self.directory, self.heartbeat, self.limits, self.trust, self.observe)
+        return Server(
+            name,
+            timeout,
+            catchable(signals),
+            self.directory,
+            self.heartbeat,
+            self.limits,
+            self.trust,
+            self.observe,
+            log=log,
+            standby=standby,
+        )
 
     def peers(self) -> Result[dict[Name, Peer], DirectoryUnusable]:
         """The servers that listen now, by name; for `discovery`. Of the holder of a lock only the pid is known."""

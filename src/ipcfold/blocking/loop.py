@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from time import monotonic, time
-from typing import Any, Final, TypeVar, final
+from time import monotonic, sleep, time
+from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 from returns.curry import partial
 from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
-from ipcfold.continuation import Handler
+from ipcfold.continuation import Continuation, Handler
 from ipcfold.core.fold import Ask
-from ipcfold.core.functions import Handlers
+from ipcfold.core.functions import Handlers, driven
 from ipcfold.core.transports import READ
-from ipcfold.errors import HandlerFailed, SystemFailure, UsedAfterFork
+from ipcfold.errors import HandlerFailed, LogEnded, SystemFailure, UsedAfterFork
 from ipcfold.events import Ending
 from ipcfold.local.calling import Calling
 from ipcfold.local.claim import Claim
@@ -29,6 +29,9 @@ from ipcfold.local.stream import AT_ONCE, LONGEST_SLEEP
 from ipcfold.message import Message
 from ipcfold.peer import Name
 from ipcfold.result import cases, flat_map
+
+if TYPE_CHECKING:
+    from ipcfold.local.logged import Rest  # few servers have a log
 
 C = TypeVar("C")
 
@@ -64,7 +67,9 @@ class Loop(Calling[C]):
         if accelerate:
             engine.accelerate(self, self.wait)
 
-    def serve(self, signals: Iterable[int], mode: int, period: float) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
+    def serve(
+        self, signals: Iterable[int], mode: int, period: float
+    ) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure | LogEnded[C]]:
         """Serve until the fold ends, at a socket of that mode, and check every `period` seconds that it is in its place.
 
         Nothing that is raised here leaves, because the carry would be lost with it: the system may fail, memory may run
@@ -75,20 +80,26 @@ class Loop(Calling[C]):
         except MemoryError as error:  # of the last steps, which are taken once more, because the others freed some
             if error is self._raised:
                 raise
-            surely(self.close, self._engine.wakeup.close)
+            surely(self.close, self._engine.wakeup.close, self._engine.conclude)
             if self._engine.forked:
                 return Failure(UsedAfterFork(self._name, self._owner))
             if not self._served:
                 return Failure(SystemFailure("serve at", self._claim.path, "there is no memory left"))
             return self._engine.result()
 
-    def _serve(self, signals: Iterable[int], mode: int, period: float) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure]:
+    def _serve(
+        self, signals: Iterable[int], mode: int, period: float
+    ) -> Result[C, HandlerFailed[C] | UsedAfterFork | SystemFailure | LogEnded[C]]:
         engine = self._engine
         try:
             # A process that sees the socket may send a signal, so the signal handlers are installed first.
             with Handled(signals, self._end, self._interrupt, engine.wakeup):
                 try:
-                    listening = flow(self._claim.publish(mode), flat_map(partial(engine.listen, period)))
+                    listening = flow(
+                        self._recovered(),
+                        flat_map(lambda _: self._claim.publish(mode, engine.began)),
+                        flat_map(partial(engine.listen, period)),
+                    )
                     match cases(listening):
                         case Success():
                             self._served = True
@@ -113,12 +124,33 @@ class Loop(Calling[C]):
                 engine.ended(Ending.INTERRUPTED if interrupted else Ending.BROKEN)
                 self._departures()
         finally:
-            surely(self.close, engine.wakeup.close)
+            surely(self.close, engine.wakeup.close, engine.conclude)
         if engine.forked:
             return Failure(UsedAfterFork(self._name, self._owner))
         with suppress(MemoryError):  # what was closed has freed some
-            return engine.result()
-        return engine.result()
+            return flow(engine.result(), flat_map(Success))
+        return flow(engine.result(), flat_map(Success))
+
+    def _recovered(self) -> Result[None, LogEnded[C]]:
+        """Go on with what is in the log, if there is one. A signal ends that."""
+        engine = self._engine
+        if engine.logged is None:
+            return Success(None)
+        self._interruptible = True
+        try:
+            steps = engine.logged.start(lambda: self._signalled or engine.inherited())
+            return driven(steps, self._step).map(engine.recovered)
+        except KeyboardInterrupt:  # between two steps
+            return Failure(engine.logged.interrupted)
+        finally:
+            self._interruptible = False
+
+    def _step(self, step: Ask[C] | Rest) -> Continuation[C] | None:
+        """Take a step of a server that starts with a log."""
+        if isinstance(step, tuple):
+            return self._handlers(*step)
+        sleep(step.seconds)
+        return None
 
     def _departures(self) -> None:
         """Fold the departures of the clients whose connections were closed at once."""
@@ -217,6 +249,8 @@ class Loop(Calling[C]):
         clock, owing = engine.now, False
         now = clock()
         worked = now - engine.woken
+        if engine.logged is not None and engine.logged.paid > worked:
+            worked = engine.logged.paid
         until = now + (worked if worked > _BURST else _BURST)  # noqa: FURB136 - to call `max` costs more
         while asked is not None and now < until:
             what, continuation = asked

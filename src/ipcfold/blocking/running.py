@@ -8,17 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Condition, Thread, get_ident
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, TypeVar, final
+from typing import Generic, TypeVar, final
 
 from returns.result import Failure, Result, Success
 
 from ipcfold.errors import ListenError, SystemFailure, TimedOut, UsedAfterFork
 from ipcfold.local.exits import AtExit
+from ipcfold.local.release import Ending
 from ipcfold.peer import Name
 from ipcfold.result import cases
-
-if TYPE_CHECKING:
-    from ipcfold.local.engine import Engine  # clients never need it
 
 C = TypeVar("C")
 
@@ -33,12 +31,12 @@ class Running(Generic[C]):
 
     __slots__ = ("_at_exit", "_changed", "_engine", "_listens", "_misused", "_name", "_owner", "_result", "_seen", "_thread")
 
-    def __init__(self, name: Name, drain: float, serve: Callable[[Callable[[Engine[C]], object]], Result[C, ListenError[C]]]) -> None:
+    def __init__(self, name: Name, drain: float, serve: Callable[[Callable[[Ending], object]], Result[C, ListenError[C]]]) -> None:
         """`Server.start` makes these."""
         self._name = name
         self._owner = os.getpid()
         self._changed = Condition()
-        self._engine: Engine[C] | None = None
+        self._engine: Ending | None = None
         self._listens = False
         self._result: Result[C, ListenError[C]] | None = None
         self._misused: TypeError | None = None
@@ -59,7 +57,9 @@ class Running(Generic[C]):
 
     def __repr__(self) -> str:
         ended = self._result
-        state = "listens" if self.listening else "is ending" if ended is None else f"has ended with {ended}"
+        state = "is ending" if ended is None else f"has ended with {ended}"
+        if os.getpid() == self._owner and (engine := self._engine) is not None and engine.accepting is not False:
+            state = "listens" if engine.accepting else "stands by"
         return f"<Running: the server {str(self._name)!r} {state}>"
 
     @property
@@ -74,7 +74,7 @@ class Running(Generic[C]):
 
     @property
     def started(self) -> Result[Running[C], ListenError[C]]:
-        """This server, if clients could connect to it; or else why not, such as `NameTaken`.
+        """This server, if clients could connect to it, or it stands by; or else why not, such as `NameTaken`.
 
         So `start(carry, handler).started.unwrap()` raises where a program cannot go on without its server.
         """
@@ -88,7 +88,7 @@ class Running(Generic[C]):
     def listening(self) -> bool:
         """Whether clients can connect now."""
         engine = self._engine
-        return engine is not None and engine.core.accepting and os.getpid() == self._owner  # a forked child has no server
+        return engine is not None and engine.accepting is True and os.getpid() == self._owner  # a forked child has no server
 
     def stop(self) -> None:
         """End the server in good order, as a signal does, without waiting for its end. Any thread may call this, also its handler."""
@@ -139,7 +139,7 @@ class Running(Generic[C]):
             self._seen = True
             warnings.warn(f"the server {str(self._name)!r} {what}: {self._result.failure()}", RuntimeWarning, stacklevel=3)
 
-    def _run(self, serve: Callable[[Callable[[Engine[C]], object]], Result[C, ListenError[C]]]) -> None:
+    def _run(self, serve: Callable[[Callable[[Ending], object]], Result[C, ListenError[C]]]) -> None:
         result: Result[C, ListenError[C]] | None = None
         try:
             result = serve(self._begun)
@@ -156,7 +156,7 @@ class Running(Generic[C]):
                     self._changed.notify_all()
                 self._at_exit.over()
 
-    def _begun(self, engine: Engine[C]) -> None:
+    def _begun(self, engine: Ending) -> None:
         self._at_exit.begin(engine.end)
         with self._changed:
             self._engine, self._listens = engine, True

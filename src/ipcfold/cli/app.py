@@ -30,6 +30,8 @@ _COMMANDS: Final = {
     "ask": "talk:ask",
     "send": "talk:send",
     "listen": "listen:listen",
+    "log": "logs:log",
+    "replay": "logs:replay",
     "ping": "ping:ping",
     "bench": "bench:bench",
     "demo": "demo:demo",

@@ -30,7 +30,7 @@ from ipcfold.peer import Name
 from ipcfold.result import cases, flat_map
 
 if TYPE_CHECKING:
-    from ipcfold.continuation import Handler
+    from ipcfold.continuation import Continuation, Handler
 
 _GIVEN: Final = ("message", "continuation", "carry")
 _MOST: Final = 8  # functions that an error names
@@ -95,7 +95,16 @@ def literal(text: str) -> Result[object, Misused]:
 
 
 def imported(path: str) -> Result[Handler[object], Misused]:
-    """Import the function `module:name`. The working directory is searched first."""
+    """Import the function `module:name`, which handles messages. The working directory is searched first."""
+    return _found(path).bind(partial(_checked, path))
+
+
+def function(path: str) -> Result[Callable[..., Continuation[object]], Misused]:
+    """Import another function, of whatever parameters."""
+    return _found(path).bind(lambda found: Success(found) if callable(found) else Failure(Misused(f"{path} cannot be called")))
+
+
+def _found(path: str) -> Result[object, Misused]:
     module, _, name = path.partition(":")
     if module.endswith(".py"):
         return Failure(Misused(f"{path!r:.80} names a file: name its module, as in {Path(module).stem}:{name or 'HANDLER'}"))
@@ -108,7 +117,7 @@ def imported(path: str) -> Result[Handler[object], Misused]:
         raise
     except BaseException as error:  # noqa: BLE001 - importing a module runs its code, which may raise anything
         return Failure(Misused(f"the handler {path} cannot be imported: {_unimportable(module, error)}"))
-    return _function(path, found, name).bind(partial(_checked, path))
+    return _function(path, found, name)
 
 
 def _unimportable(module: str, error: BaseException) -> str:

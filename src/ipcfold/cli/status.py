@@ -22,6 +22,14 @@ from ipcfold.errors import (
     Interrupted,
     InUse,
     ListenError,
+    LogCorrupt,
+    LogError,
+    LogFailed,
+    LogForeign,
+    LogFull,
+    LogReadOnly,
+    LogTaken,
+    LogUnusable,
     MessageTooLarge,
     NameTaken,
     NoServer,
@@ -29,6 +37,8 @@ from ipcfold.errors import (
     PeerUntrusted,
     ProcessClosed,
     ProtocolBroken,
+    ReplayDiverged,
+    ReplayInterrupted,
     ReservedMessage,
     SystemFailure,
     TimedOut,
@@ -82,7 +92,7 @@ class Undecoded:
 
 
 Complaint: TypeAlias = (
-    Misused | Absent | Undecoded | InvalidName | InvalidMediaType | ConnectError | AskError | CloseError | ListenError[object]
+    Misused | Absent | Undecoded | InvalidName | InvalidMediaType | ConnectError | AskError | CloseError | ListenError[object] | LogError
 )
 """The errors of the commands."""
 
@@ -117,6 +127,7 @@ class Status(IntEnum):
     HANDLER_FAILED = 15, "the handler failed; the last good carry was printed"
     SYSTEM = 16, "the operating system refused: a file, a socket, the output"
     UNDECODED = 17, "the server responded that it cannot decode the message; the response was printed"
+    LOG = 18, "the log cannot be used, or the handler answers what is in it differently"
     INTERRUPTED = 130, "Ctrl-C; a message that was under way may be folded"
     UNHEARD = 141, "whoever read the output has gone"
     TERMINATED = 143, "SIGTERM"
@@ -155,6 +166,10 @@ def status_of(error: Complaint) -> Status:
             return Status.TOO_LARGE
         case HandlerFailed():
             return Status.HANDLER_FAILED
+        case LogFailed() | ReplayDiverged() | ReplayInterrupted():
+            return Status.LOG
+        case LogTaken() | LogFull() | LogReadOnly() | LogCorrupt() | LogForeign() | LogUnusable():
+            return Status.LOG
         case SystemFailure():
             return Status.SYSTEM
         case Undecoded():

@@ -88,6 +88,13 @@ class Outbox:
         else:
             self._head, self._fixed = b"", False
 
+    def cut(self, size: int) -> None:
+        """Keep only the first so many bytes."""
+        if size < self.size:
+            self._head = b"".join((self._head, *(self._pieces or ())))[:size]
+            self._pieces = None
+            self.size = size
+
     def mute(self) -> None:
         """Drop the queue and everything that is added later, because the peer reads no more."""
         self._muted = True

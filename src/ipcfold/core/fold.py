@@ -14,14 +14,16 @@ from collections.abc import Callable
 from math import inf
 from typing import Final, Generic, TypeAlias, TypeVar, final
 
+import attrs
 from returns.result import Failure, Result, Success
 
 from ipcfold.continuation import Continuation, Outcome, continued
+from ipcfold.core.judgement import Accepted, Sent, checked
 from ipcfold.core.members import Members
-from ipcfold.effects import Answer, Defer, Effect, Effects, Rescued, Tell, Ticket, Wake
+from ipcfold.effects import Rescued, Ticket
 from ipcfold.errors import HandlerFailed
 from ipcfold.events import Ending, Folded, Reported, Stopping, Survived
-from ipcfold.excuse import guard_of, instead, no_continuation
+from ipcfold.excuse import guard_of, instead
 from ipcfold.inputs import Left, Woken
 from ipcfold.message import Message
 from ipcfold.peer import Name, Peer
@@ -29,10 +31,6 @@ from ipcfold.peer import Name, Peer
 C = TypeVar("C")
 P = TypeVar("P")
 
-_NO_CLIENT: Final = (
-    "a client that has left gets no responses and cannot be closed: use tell for the others, and continue_(...) or stop(...)",
-    "an alarm has no client to respond to or to close: use tell, or answer for a message that was deferred",
-)
 _CONTINUE: Final = Outcome.CONTINUE
 _STOP: Final = Outcome.STOP  # a variable, because a lookup in the enumeration costs more and each message needs one
 
@@ -40,8 +38,26 @@ Ask: TypeAlias = tuple[Message | Left | Woken, Continuation[C]]
 """The command to ask the handler for its continuation of an input. It is a plain pair for speed: each message makes one."""
 
 
-Sent: TypeAlias = tuple[Peer, P, bool]
-"""What a client gets in addition to the responses to its message, and whether it is an answer that it waits for."""
+Record: TypeAlias = Callable[[Message | Left | Woken, Continuation[C], Continuation[C]], object]
+"""Takes an input, the continuation that the handler was called with, and its answer, which is valid."""
+
+
+@final
+@attrs.frozen
+class FoldState:
+    """What a fold knows in addition to its carry. Times are seconds since the epoch."""
+
+    time: float = 0.0
+    """Of the last input."""
+    alarm: float | None = None
+    most: int = 0
+    """The largest number of a connection so far."""
+    peers: tuple[Peer, ...] = ()
+    """The clients that are there."""
+    open: tuple[Ticket, ...] = ()
+    """The messages whose answer is open."""
+    began: float = 0.0
+    """When its first server began; 0 if no server has."""
 
 
 @final
@@ -51,6 +67,7 @@ class Fold(Generic[C, P]):
     __slots__ = (
         "_alarm",
         "_carry",
+        "_failed",
         "_left",
         "_mark",
         "_members",
@@ -59,16 +76,21 @@ class Fold(Generic[C, P]):
         "_offset",
         "_owed",
         "_prepare",
+        "_record",
         "_report",
+        "_skipped",
         "_time",
         "_timeless",
         "_timeout",
         "_woken",
         "asked",
+        "began",
         "deadline",
+        "ending",
         "failure",
         "instead",
         "rings",
+        "run",
         "sent",
         "stopped",
         "waiting",
@@ -103,6 +125,7 @@ class Fold(Generic[C, P]):
         self.sent: list[Sent[P]] = []
         """What the last valid answer sends in addition to its responses; the caller empties it."""
         self._report = report
+        self._record: Record[C] | None = None
         self._observed = observed
         self._carry = carry
         self._timeout = inf if timeout is None else timeout
@@ -119,19 +142,27 @@ class Fold(Generic[C, P]):
         self._alarm = inf  # when to ring, in seconds since the epoch
         self.rings = inf
         """The same in seconds of the steady clock: `ask` gives an alarm from then on."""
+        self.began = 0.0
+        """When its first server began, in seconds since the epoch; 0 if that is this one, which has no log."""
+        self.run = 0
+        """Which run numbers the connections, if that is known: with a log, all its servers are one run."""
         self.failure: HandlerFailed[C] | None = None
         """The failure of the handler, if it has failed."""
         self.instead: Continuation[C] | None = None
         """What the fold has taken instead of the last answer, if that was not valid and rescued."""
+        self._failed = False  # whether the handler or the log failed: no departure is asked for any more
+        self._skipped = False  # whether the answer to a departure or an alarm is missing
         self.asked: Ask[C] | None = None
         """The input that the handler is working on, if there is one."""
         self.stopped = False
         """Whether the fold has ended; it asks for departures only."""
+        self.ending = Ending.BROKEN
+        """Why it has ended, if it has."""
 
     def clock(self, offset: float) -> None:
         """Note what the seconds since the epoch are more than those of the steady clock. Somebody may set the first."""
         self._offset = offset
-        self.rings = self._alarm - offset
+        self.rings = inf if self.stopped else self._alarm - offset
 
     def offer(self, peer: Peer, message: Message, number: int = 0) -> None:
         """Add the peer's next message, which has this number. The caller does so only after the answer to the one before it."""
@@ -169,14 +200,19 @@ class Fold(Generic[C, P]):
                 self.asked = asked = message, continued(self._carry, (), _CONTINUE, peer, (time, number, None))
                 return asked
             self._members.leave(peer)
-            if self._left and self.failure is None:
-                self.asked = asked = Left(time, peer), Continuation(self._carry, (), _CONTINUE, peer, time)
-                return asked
+            if self._failed:
+                continue
+            departed = Left(time, peer), Continuation(self._carry, (), _CONTINUE, peer, time)
+            if self._left:
+                self.asked = departed
+                return departed
+            if self._record is not None:
+                self._record(departed[0], departed[1], departed[1])
         return None
 
     def alarm(self, time: float) -> Ask[C] | None:
         """Ring the alarm at this time, in seconds since the epoch, if one is set."""
-        if self._alarm == inf:
+        if self._alarm == inf or self.stopped:
             return None
         self._time = time = max(self._time, time, self._alarm)  # a sum of times is not exact
         self._alarm = self.rings = inf
@@ -215,6 +251,8 @@ class Fold(Generic[C, P]):
                     self.failed(error)
                     return None
                 answer = self.instead = instead(asked[1], asked[1].carry, guard.excuse, (*guard.errors, error))
+        if self._record is not None:
+            self._record(asked[0], asked[1], answer)
         self.asked = None
         self._carry = answer.carry
         what = asked[0]
@@ -234,101 +272,25 @@ class Fold(Generic[C, P]):
         return prepared
 
     def _judged(self, answer: Continuation[C], what: Message | Left | Woken, given: Continuation[C]) -> P:
-        """Check an answer and prepare its responses. The answer can be any object, so each step may raise anything.
-
-        These checks are for handlers that no type checker has seen.
-        """
-        if type(answer) is not Continuation:
-            raise no_continuation(answer)
-        if answer.peer is not given.peer and answer.peer != given.peer:
-            raise TypeError("the handler returned a Continuation that is not of this client: start from the one that it was called with")
-        responses: object = answer.responses
-        if type(responses) is not tuple:
-            raise TypeError(f"responses must be a tuple of messages, not {type(responses).__name__}: use continuation.respond(...)")
-        if type(answer.outcome) is not Outcome:
-            kind = type(answer.outcome).__name__
-            raise TypeError(f"the outcome must be an Outcome, not {kind}: use continue_(...), close(...) or stop(...)")
-        if type(what) is not Message and (responses or answer.outcome is Outcome.CLOSE):
-            raise TypeError(_NO_CLIENT[type(what) is Woken])
-        if answer._given is given._given:  # noqa: SLF001 - the usual case: it was only passed on
-            return self._prepare(responses)
-        effects: object = answer._given[2]  # noqa: SLF001 - users see them as a tuple
+        """Check an answer, prepare its responses, and take its effects over. Returns the prepared responses before these."""
+        effects = checked(answer, what, given)
         if effects is None:
-            return self._prepare(responses)
-        if type(effects) is not Effects:
-            raise TypeError(f"effects must be what the methods of a continuation make, not {type(effects).__name__}")
-        return self._accept(effects, responses, what, given)
-
-    def _accept(self, effects: Effects[Effect], responses: tuple[Message, ...], what: Message | Left | Woken, given: Continuation[C]) -> P:
-        """Check the effects of an answer, and take them over if all of them are valid. Returns the prepared responses before them.
-
-        The client of the message gets what it is told between its responses, in the order of the calls.
-        """
-        alarm: float | None = None
-        closed = set[Ticket]()
-        deferred: Ticket | None = None
-        sent, done = list[Sent[P]](), 0
-        head: P | None = None
-        messages: object = None
-        for effect in effects:
-            match effect:
-                case Wake():
-                    alarm = self._checked(effect)
-                    continue
-                case Rescued():
-                    continue
-                case Defer():
-                    if not isinstance(what, Message):
-                        raise TypeError("only the answer to a message can be deferred")
-                    deferred = given.ticket
-                    continue
-                case Tell(peer=peer):
-                    late, there = 0, self._members.has(peer)
-                case Answer(ticket=ticket):
-                    there = self._members.takes(ticket, closed, deferred)
-                    peer, late = ticket.peer, ticket.number
-                    closed.add(ticket)
-                case _:
-                    raise TypeError(f"effects must be what the methods of a continuation make, not {type(effect).__name__}")
-            if late or effect.messages != messages:  # a message is usually told to many
-                messages, prepared = None if late else effect.messages, self._mark(effect.messages, late)
-            if peer == given.peer and head is None:
-                head, done = self._prepare(responses[: effect.after]), effect.after
-            elif peer == given.peer and done < effect.after:
-                sent.append((peer, self._prepare(responses[done : effect.after]), True))
-                done = effect.after
-            if there and effect.messages:
-                sent.append((peer, prepared, late > 0))
-        if head is None:
-            head = self._prepare(responses)
-        elif done < len(responses):
-            sent.append((given.peer, self._prepare(responses[done:]), True))
-        self.sent = sent
-        if alarm is not None:
-            self._alarm = alarm
-            again = self._timeless and type(what) is Woken and alarm <= self._time
-            self.rings = inf if self.stopped or again else alarm - self._offset
-        if deferred is not None:
-            self._members.defer(deferred)
-        for ticket in closed:
+            return self._prepare(answer.responses)
+        accepted = Accepted.of(effects, answer.responses, what, given, self._members, self._prepare, self._mark, woken=self._woken)
+        self.sent = accepted.sent
+        if accepted.alarm is not None:
+            self._alarm = accepted.alarm
+            again = self._timeless and type(what) is Woken and self._alarm <= self._time
+            self.rings = inf if self.stopped or again else self._alarm - self._offset
+        if accepted.deferred is not None:
+            self._members.defer(accepted.deferred)
+        for ticket in accepted.closed:
             self._members.close(ticket)
-        return head
-
-    def _checked(self, effect: Wake) -> float:
-        """The time of the alarm; infinite for none. So an infinite time is never, as `None` is."""
-        at: object = effect.at
-        if at is None:
-            return inf
-        if not self._woken:
-            raise TypeError("wake asks for a call of woken, but the server has none: give it as server(carry, handler, woken=...)")
-        if not isinstance(at, int | float) or type(at) is bool:
-            raise TypeError(f"wake wants seconds since the epoch, or None, not {type(at).__name__}: give it continuation.now + seconds")
-        if not -inf <= at <= inf:
-            raise TypeError("wake wants seconds since the epoch, or None, not a NaN: give it continuation.now + seconds")
-        return float(at)  # raises for an integer beyond every float
+        return accepted.head
 
     def failed(self, error: BaseException) -> None:
         """The handler failed: the fold keeps the carry before this input, and ends."""
+        self._failed = True
         if self.asked is not None:
             self.failure = HandlerFailed(self._carry, self.asked[0], error)
         self.asked = None
@@ -336,6 +298,7 @@ class Fold(Generic[C, P]):
 
     def interrupted(self) -> None:
         """The handler was interrupted: the fold leaves out its input, and ends without a failure."""
+        self._skipped = self._skipped or not self._between
         self.asked = None
         self.stop(Ending.INTERRUPTED)
 
@@ -344,15 +307,66 @@ class Fold(Generic[C, P]):
         departures = [each for each in self.waiting if each[1] is None]
         self.waiting.clear()
         self.waiting.extend(departures)
-        self.deadline = self._alarm = self.rings = inf
+        self.deadline = self.rings = inf
         if not self.stopped:
-            self.stopped = True
+            self.stopped, self.ending = True, ending
             self._report(Stopping(self._name, ending))
 
     def tick(self, now: float) -> None:
         """Stop the fold if its timeout has passed. An alarm is no message."""
         if now >= self.deadline and not self.waiting and (self.asked is None or type(self.asked[0]) is Woken):
             self.stop(Ending.TIMED_OUT)
+
+    @property
+    def carry(self) -> C:
+        """The carry so far."""
+        return self._carry
+
+    @property
+    def state(self) -> FoldState | None:
+        """What it knows in addition to its carry; `None` while an input is taken whose answer is not."""
+        if self._failed or self._skipped or not self._between:
+            return None
+        members, alarm = self._members, None if self._alarm == inf else self._alarm
+        return FoldState(self._time, alarm, members.most, members.peers, members.open, self.began)
+
+    @property
+    def _between(self) -> bool:
+        return self.asked is None or isinstance(self.asked[0], Message)
+
+    def restore(self, carry: C, state: FoldState) -> None:
+        """Take over the carry and the state of another fold, before the first input."""
+        self._carry, self._time = carry, state.time
+        self._alarm = inf if state.alarm is None else state.alarm
+        self.clock(self._offset)
+        self._members.restore(state.peers, state.most, state.open)
+        self.start(state.began)
+
+    def start(self, now: float) -> None:
+        """Note that a server starts, at that time in seconds since the epoch. The first one gives the fold its run; see `Peer.run`."""
+        self.began = self.began or now
+        self.run = self._members.run = int(self.began * 1e6)
+
+    def resume(self) -> None:
+        """Go on after the end of an earlier server."""
+        self.stopped = False
+        self.clock(self._offset)
+
+    def begin(self, now: float, record: Record[C]) -> None:
+        """Go on after an earlier server. The clients that it had are gone. `now`: by the steady clock.
+
+        `record` gets each input that is folded from now on, with its answer.
+        """
+        self._record = record
+        self.deadline = now + self._timeout
+        self.resume()
+        for peer in self._members.peers:
+            self.depart(peer)
+
+    def unlogged(self, carry: C) -> None:
+        """The log failed: the fold goes back to this carry, which is in the log, and ends."""
+        self._carry, self._failed, self.asked = carry, True, None
+        self.stop(Ending.BROKEN)
 
     def result(self) -> Result[C, HandlerFailed[C]]:
         """The last carry, or the failure of the handler."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Generic, TypeVar, final
 
 from ipcfold.continuation import Continuation, Handler, Leaving, Waking
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from ipcfold.inputs import Left, Woken  # clients use none, and import this module with their shell
 
 C = TypeVar("C")
+R = TypeVar("R")
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 @final
@@ -39,3 +43,19 @@ class Handlers(Generic[C]):
         if isinstance(what, Left):
             return continuation if self.left is None else self.left(what.peer, continuation, continuation.carry)
         return continuation if self.woken is None else self.woken(continuation, continuation.carry)
+
+
+def driven(steps: Generator[S, T, R], answer: Callable[[S], T]) -> R:
+    """Take all steps, and give each what this function returns or raises."""
+    try:
+        step = next(steps)
+        while True:
+            try:
+                answered = answer(step)
+            except BaseException as error:  # noqa: BLE001 - the handler may raise anything
+                step = steps.throw(error)
+            else:
+                step = steps.send(answered)
+    except StopIteration as end:
+        result: R = end.value
+        return result

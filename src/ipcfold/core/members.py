@@ -6,6 +6,7 @@ each answer as the server did.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import final
 
 from ipcfold.effects import Ticket
@@ -16,19 +17,43 @@ from ipcfold.peer import Peer
 class Members:
     """The clients of a fold, by the numbers of their connections."""
 
-    __slots__ = ("_most", "_open", "_peers", "_run")
+    __slots__ = ("_most", "_open", "_peers", "run")
 
     def __init__(self) -> None:
         self._peers = dict[int, Peer]()
         self._most = 0  # the largest number of a connection
         self._open = dict[int, set[Ticket]]()  # of each client
-        self._run = 0  # of the server, if it is known
+        self.run = 0
+        """Of the server, if it is known."""
+
+    @property
+    def peers(self) -> tuple[Peer, ...]:
+        """The clients that are there, by the numbers of their connections."""
+        return tuple(self._peers[connection] for connection in sorted(self._peers))
+
+    @property
+    def most(self) -> int:
+        """The largest number of a connection."""
+        return self._most
+
+    @property
+    def open(self) -> tuple[Ticket, ...]:
+        """The messages whose answer is open."""
+        return tuple(ticket for _, tickets in sorted(self._open.items()) for ticket in sorted(tickets, key=lambda each: each.number))
+
+    def restore(self, peers: Iterable[Peer], most: int, tickets: Iterable[Ticket]) -> None:
+        """Take over what another one had."""
+        for peer in peers:
+            self.join(peer)
+        self._most = max(self._most, most)
+        for ticket in tickets:
+            self.defer(ticket)
 
     def join(self, peer: Peer) -> None:
         """Add a client."""
         self._peers[peer.connection] = peer
         self._most = max(self._most, peer.connection)
-        self._run = peer.run or self._run
+        self.run = peer.run or self.run
 
     def leave(self, peer: Peer) -> None:
         """Remove a client."""
@@ -71,7 +96,7 @@ class Members:
 
     def _knows(self, peer: Peer) -> bool | None:
         """Whether this client is there; `None` if it never was."""
-        if peer.run and self._run and peer.run != self._run:
+        if peer.run and self.run and peer.run != self.run:
             return None
         member = self._peers.get(peer.connection)
         if member == peer:

@@ -8,6 +8,7 @@ message does not depend on the number of connections.
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Callable
 from math import inf
 from typing import Final, Generic, TypeAlias, TypeVar, final
 
@@ -16,7 +17,8 @@ from returns.result import Result
 from ipcfold.continuation import Continuation
 from ipcfold.core.buffers import Memory, fresh
 from ipcfold.core.deadlines import Deadlines
-from ipcfold.core.fold import Ask, Fold, Sent
+from ipcfold.core.fold import Ask, Fold, Record
+from ipcfold.core.judgement import Sent
 from ipcfold.core.server_connection import ServerConnection, Shared
 from ipcfold.core.wire import Encoder
 from ipcfold.errors import HandlerFailed
@@ -55,11 +57,13 @@ class ServerCore(Generic[C]):
         "_early",
         "_encoder",
         "_ends",
+        "_extend",
         "_fold",
         "_heartbeat",
         "_limits",
         "_name",
         "_others",
+        "_unsure",
         "_user",
         "accepting",
         "events",
@@ -120,6 +124,10 @@ class ServerCore(Generic[C]):
         self._behind: dict[int, ServerConnection] = {}
         self._deadlines = Deadlines()
         self._early = _EARLY * heartbeat
+        self._extend: Callable[[bytes, int], object] = lambda _, __: None
+        self._unsure: dict[int, tuple[ServerConnection, int]] | None = (
+            None  # with a log: who has got what is not committed, and behind what
+        )
 
     @property
     def over(self) -> bool:
@@ -129,6 +137,42 @@ class ServerCore(Generic[C]):
     def clock(self, offset: float) -> None:
         """See `Fold.clock`."""
         self._fold.clock(offset)
+
+    @property
+    def fold(self) -> Fold[C, list[bytes]]:
+        """Its fold."""
+        return self._fold
+
+    def log(self, record: Record[C], now: float, extend: Callable[[bytes, int], object] = lambda _, __: None) -> None:
+        """Fold with a log, whose carry the fold has. `record` gets each input that is folded. See `Fold.begin`.
+
+        `extend` gets records that the accelerator has made, as bytes, and their number.
+
+        The shell writes nothing that was added since the last call of `committed`.
+        """
+        self._unsure, self._extend = {}, extend
+        self._fold.begin(now, record)
+
+    def hold(self, end: ServerConnection, data: bytes, records: bytes, count: int) -> None:
+        """Write these bytes to this client once the log has what they tell of: so many records."""
+        if count:
+            self._extend(records, count)
+        if self._unsure is not None:
+            self._unsure.setdefault(end.peer.connection, (end, end.outbox.size))
+        end.owe(data)
+
+    def committed(self) -> None:
+        """Note that the log has all that was recorded."""
+        if self._unsure:
+            self._unsure.clear()
+
+    def unlogged(self, carry: C, now: float) -> None:
+        """End in good order with this carry, because the log takes no more. Drop what answers to later messages would tell."""
+        for end, size in (self._unsure or {}).values():
+            end.revoke(size)
+        self._unsure = {}
+        self._fold.unlogged(carry)
+        self._close_all(now)
 
     @property
     def scheduled(self) -> int:
@@ -255,6 +299,8 @@ class ServerCore(Generic[C]):
             responses = [*responses, *self._send(told, asked[1].peer, now)]
         end = None
         if responses is not None and asked is not None and (end := self._ends.get(asked[1].peer.connection)) is not None:
+            if self._unsure is not None:
+                self._unsure.setdefault(end.peer.connection, (end, end.outbox.size))
             try:
                 message = end.reply(responses, continuation.outcome, now)
             except MemoryError:  # drop only this client
@@ -278,6 +324,8 @@ class ServerCore(Generic[C]):
             if peer == asked:
                 own += frames
             elif end is not None:
+                if self._unsure is not None:
+                    self._unsure.setdefault(peer.connection, (end, end.outbox.size))
                 try:
                     end.tell(frames, self._limits.unsent + (self._limits.message if late else 0), now)
                 except MemoryError:  # drop only this client

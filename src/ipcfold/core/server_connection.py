@@ -308,6 +308,13 @@ class ServerConnection:
             self._unasked = before + sum(map(len, frames))
             self.outbox.extend(frames)
 
+    def revoke(self, size: int) -> None:
+        """Keep only so many bytes of the outbox: the rest must not be written, because the log does not have what it tells of."""
+        if self.outbox.size > size:
+            self.outbox.cut(size)
+            if self.state is ServerState.CLOSING:  # the request was in the rest
+                self.outbox.add(Signal.CLOSE.frame)
+
     def close(self, now: float) -> None:
         """Ask the peer to close."""
         self.waiting = False

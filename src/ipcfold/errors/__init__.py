@@ -36,6 +36,18 @@ from ipcfold.errors.local import (
     SystemFailure,
     UsedAfterFork,
 )
+from ipcfold.errors.logs import (
+    LogCorrupt,
+    LogError,
+    LogFailed,
+    LogForeign,
+    LogFull,
+    LogReadOnly,
+    LogTaken,
+    LogUnusable,
+    ReplayDiverged,
+    ReplayInterrupted,
+)
 
 __all__ = [
     "AskError",
@@ -53,6 +65,15 @@ __all__ = [
     "InUse",
     "Interrupted",
     "ListenError",
+    "LogCorrupt",
+    "LogEnded",
+    "LogError",
+    "LogFailed",
+    "LogForeign",
+    "LogFull",
+    "LogReadOnly",
+    "LogTaken",
+    "LogUnusable",
     "MessageTooLarge",
     "NameTaken",
     "NoServer",
@@ -61,6 +82,8 @@ __all__ = [
     "ProcessClosed",
     "ProtocolBroken",
     "ReceiveError",
+    "ReplayDiverged",
+    "ReplayInterrupted",
     "ReservedMessage",
     "SendError",
     "SystemFailure",
@@ -113,5 +136,8 @@ AskError: TypeAlias = SendError | ReceiveError
 CloseError: TypeAlias = Ended | UsedAfterFork | InUse | TimedOut
 """The errors of `Process.close`; the connection is over in each case."""
 
-ListenError: TypeAlias = DirectoryUnusable | PathTooLong | NameTaken | UsedAfterFork | SystemFailure | HandlerFailed[C]
+LogEnded: TypeAlias = LogFailed[C] | ReplayDiverged[C] | ReplayInterrupted
+"""The errors of a server with a log, in addition to those of every server."""
+
+ListenError: TypeAlias = DirectoryUnusable | PathTooLong | NameTaken | UsedAfterFork | SystemFailure | HandlerFailed[C] | LogEnded[C]
 """The errors of a server: `ListenError[C]` for a carry of type `C`."""

@@ -39,7 +39,7 @@ _BACKLOG: Final = 4096  # the kernel limits it
 _ATTEMPTS: Final = 1000  # to lock a file that other processes lock, release and remove meanwhile
 _SETTLED: Final = 1.0  # seconds after which a server that runs has set the mode of its socket
 
-_guard: Final = threading.RLock()  # reentrant, because a signal handler may take it while its own thread holds it
+guard: Final = threading.RLock()  # reentrant, because a signal handler may take it while its own thread holds it
 _held: Final[set[tuple[int, int]]] = set()
 """The locks that this process holds or is about to take, as (device, inode)."""
 
@@ -51,11 +51,11 @@ def _forget() -> None:
     _held.clear()  # the locks are the parent's, not the child's
     for claim in list(_claims):
         claim.forked()
-    _guard.release()
+    guard.release()
 
 
 # A child that is forked while another thread holds the guard must not inherit it locked.
-os.register_at_fork(before=_guard.acquire, after_in_parent=_guard.release, after_in_child=_forget)
+os.register_at_fork(before=guard.acquire, after_in_parent=guard.release, after_in_child=_forget)
 
 
 @final
@@ -71,7 +71,7 @@ class Mended:
 class Claim:
     """A name that this process holds, until `release`."""
 
-    def __init__(self, path: Path, lock_path: Path, lock: _Lock) -> None:
+    def __init__(self, path: Path, lock_path: Path, lock: Lock) -> None:
         self.path = path
         """Where the socket is, or will be."""
         self._lock_path = lock_path
@@ -79,6 +79,7 @@ class Claim:
         self._directory: int | None = None  # the descriptor whose lock keeps cleaners out
         self._place: tuple[int, int] | None = None
         self._mode = 0o600
+        self._began = 0.0
         self._published: tuple[int, int] | None = None
         self._passed: socket.socket | None = None  # until it is published
         self._stays = False  # whether the published socket belongs to a service manager
@@ -89,19 +90,19 @@ class Claim:
     def of(cls, name: Name, socket_path: Path) -> Result[Claim, NameTaken | SystemFailure]:
         """Take the name, or return the process that has it."""
         lock_path = socket_path.with_suffix(".lock")
-        with _guard:
+        with guard:
             if _is_held(lock_path):
                 return Failure(NameTaken(name, socket_path, os.getpid()))
             try:
                 for _ in range(_ATTEMPTS):
-                    locked = _locked(lock_path)
+                    locked = take(lock_path)
                     if locked is not None:
                         _let_connect(socket_path)
                         return Success(cls(socket_path, lock_path, locked))
                 return Failure(SystemFailure("lock", lock_path, "other processes change it all the time"))
-            except _TakenError as error:
+            except TakenError as error:
                 return Failure(NameTaken(name, socket_path, error.holder))
-            except _LockError as error:
+            except LockError as error:
                 return Failure(SystemFailure(error.action, lock_path, error.reason))
 
     def adopt(self, passed: socket.socket) -> Claim:
@@ -109,12 +110,16 @@ class Claim:
         self._passed = passed
         return self
 
-    def publish(self, mode: int) -> Result[socket.socket, SystemFailure]:
-        """A listening socket under the name. It replaces the socket of a dead server."""
-        self._mode = mode
+    def publish(self, mode: int, began: float = 0.0) -> Result[socket.socket, SystemFailure]:
+        """A listening socket under the name. It replaces the socket of a dead server.
+
+        `began`: when the fold began, in seconds since the epoch; the lock file shows it as its time.
+        """
+        self._mode, self._began = mode, began
         try:
             if not self._is_mine():
                 raise OSError(errno.EPERM, "a process that holds the name forked this one")  # noqa: TRY301 - it is one more failure of these steps
+            self._date()
             if self._passed is not None:
                 return Success(self._adopted(self._passed))
             for left in (self.path, self.path.with_suffix(".bind")):  # version 0.1.0 bound a socket there, and renamed it
@@ -180,16 +185,17 @@ class Claim:
             return Mended(lock)
 
     def _mend_lock(self) -> bool:
-        with _guard:
+        with guard:
             if _is_held(self._lock_path) or not _is_lock_file(self._lock_path):  # held: by this claim, or by another thread's
                 return False
             try:
-                lock = _locked(self._lock_path)
-            except (_TakenError, _LockError):  # another server has the name, or is about to find out who has the socket
+                lock = take(self._lock_path)
+            except (TakenError, LockError):  # another server has the name, or is about to find out who has the socket
                 return False
             if lock is None:
                 return False
             before, self._lock = self._lock, lock
+            self._date()
             _held.discard(before.identity)
             _close(before.descriptor)
             return True
@@ -212,7 +218,7 @@ class Claim:
     def release(self) -> None:
         """Release the name. A forked child only closes its copy of the descriptor."""
         self.withdraw()
-        with _guard:
+        with guard:
             if self._is_mine():
                 if _is_at(self._lock.descriptor, self._lock_path) and _is_lock_file(self._lock_path):  # not a foreign file
                     with suppress(OSError):  # the next owner reuses a lock file that is left behind
@@ -220,6 +226,12 @@ class Claim:
                 _held.discard(self._lock.identity)
             _close(self._lock.descriptor)
             self.forked()
+
+    def _date(self) -> None:
+        """Show in the lock file when the fold began."""
+        moment = int(self._began * 1e9)
+        with suppress(OSError):  # another user made the file, in a directory that both may write to
+            os.utime(self._lock.descriptor, ns=(moment, moment))
 
     def _is_mine(self) -> bool:
         """Whether this process holds the lock, and not its parent."""
@@ -252,7 +264,7 @@ class Claim:
             self._directory = None
 
 
-class _TakenError(Exception):
+class TakenError(Exception):
     """Another process has the lock; `holder` is its pid, or 0 if the system does not report it."""
 
     def __init__(self, holder: int) -> None:
@@ -260,7 +272,7 @@ class _TakenError(Exception):
         self.holder = holder
 
 
-class _LockError(Exception):
+class LockError(Exception):
     """The system refused an action with the lock file."""
 
     def __init__(self, action: str, reason: str) -> None:
@@ -270,24 +282,24 @@ class _LockError(Exception):
 
 
 @attrs.frozen
-class _Lock:
+class Lock:
     """A lock file that this process has locked."""
 
     descriptor: int
     identity: tuple[int, int]
 
 
-def _locked(lock_path: Path) -> _Lock | None:
+def take(lock_path: Path) -> Lock | None:
     """Open and lock the file. Returns `None` if another process changed it or its lock meanwhile; then the caller tries again."""
     try:
         lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     except OSError as error:
-        raise _LockError("make the lock file", error.strerror or str(error)) from error
+        raise LockError("make the lock file", error.strerror or str(error)) from error
     held, locked = None, False
     try:
         status = os.fstat(lock)
         if not stat.S_ISREG(status.st_mode):
-            raise _LockError("lock", "it is no regular file; move it away")
+            raise LockError("lock", "it is no regular file; move it away")
         held = _identity(status)
         _held.add(held)  # before the lock is taken: a signal handler between the two must not open and close the file
         try:
@@ -298,16 +310,16 @@ def _locked(lock_path: Path) -> _Lock | None:
             holder = _holder(lock)
             if holder is Nothing:
                 return None  # the holder released it meanwhile
-            raise _TakenError(holder.unwrap()) from error
+            raise TakenError(holder.unwrap()) from error
         if not _is_same(lock, lock_path) or held not in _held:  # a child that a signal handler forked has cleared `_held`
             return None  # its last owner removed the file between our opening and our locking it
         if not status.st_size:
             with suppress(OSError):  # another user left the file in a directory that both may write to
                 os.fchmod(lock, 0o600)  # undo the umask: a process must open the file to see who holds the lock
-        made = _Lock(lock, held)
+        made = Lock(lock, held)
         locked = True
     except OSError as error:
-        raise _LockError("lock", error.strerror or str(error)) from error
+        raise LockError("lock", error.strerror or str(error)) from error
     else:
         return made
     finally:
@@ -317,10 +329,29 @@ def _locked(lock_path: Path) -> _Lock | None:
             _close(lock)
 
 
+def alone(lock_path: Path) -> Lock:
+    """Lock a file until `give` is called. Raises a `TakenError` or a `LockError`."""
+    with guard:
+        if _is_held(lock_path):
+            raise TakenError(os.getpid())
+        for _ in range(_ATTEMPTS):
+            lock = take(lock_path)
+            if lock is not None:
+                return lock
+    raise LockError("lock", "other processes change it all the time")
+
+
+def give(lock: Lock) -> None:
+    """Release the lock. A forked child, which does not have it, only closes its copy of the descriptor."""
+    with guard:
+        _held.discard(lock.identity)
+        _close(lock.descriptor)
+
+
 def holder_of(socket_path: Path) -> Maybe[int]:
     """The pid of the process that holds the name of this socket, if any, or 0 if the system does not report the pid."""
     lock_path = socket_path.with_suffix(".lock")
-    with _guard:
+    with guard:
         if _is_held(lock_path):
             return Some(os.getpid())
         try:
@@ -338,6 +369,15 @@ def holder_of(socket_path: Path) -> Maybe[int]:
 def is_held_by(pid: int, socket_path: Path) -> bool:
     """Whether this process surely holds the name. The kernel reports each process of another pid namespace as 0, so 0 equals nothing."""
     return pid > 0 and holder_of(socket_path) == Some(pid)
+
+
+def epoch_of(pid: int, socket_path: Path) -> Maybe[int]:
+    """When the fold of this process began, in nanoseconds since the epoch, if the process has the name."""
+    try:
+        began = os.lstat(socket_path.with_suffix(".lock")).st_mtime_ns
+    except OSError:
+        return Nothing
+    return Some(began) if is_held_by(pid, socket_path) else Nothing
 
 
 def is_socket(path: Path) -> bool:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Protocol, final
 
 import attrs
-from returns.maybe import Maybe
+from returns.maybe import Maybe, Nothing
 from returns.result import Result
 
 from ipcfold.errors import DirectoryUnusable
+from ipcfold.local.claim import epoch_of
 from ipcfold.local.connections import File, accepted, file_of
 from ipcfold.local.directory import located, socket_path
 from ipcfold.peer import Name, Peer, Trust
@@ -24,6 +25,8 @@ class ServerInfo:
 
     - `peer`: its process (pid 0 where the system does not tell) and its user.
     - `since`: when it began to listen, in seconds since the epoch.
+    - `epoch`: when its fold began, in nanoseconds since the epoch. A server with a log goes on with the fold of the one before, so it has
+      the same. A server without one begins anew, and has another. `Nothing`: it is no server of this library.
     - `connections`: how many accepted connections are open; `Nothing` where the system does not tell. This is so outside Linux, and
       if the server is in another network namespace.
     """
@@ -32,6 +35,7 @@ class ServerInfo:
     peer: Peer
     since: float
     connections: Maybe[int]
+    epoch: Maybe[int] = Nothing
 
 
 class Finder(Protocol):
@@ -68,4 +72,4 @@ def _described(name: Name, peer: Peer, directory: Path, connections: Mapping[Fil
         return
     count = connections.get(file_of(status))
     known = peer if peer.uid >= 0 else Peer(0, peer.pid, status.st_uid, status.st_gid)
-    yield ServerInfo(name, known, status.st_mtime, Maybe.from_optional(count))
+    yield ServerInfo(name, known, status.st_mtime, Maybe.from_optional(count), epoch_of(peer.pid, path))

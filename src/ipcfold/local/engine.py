@@ -16,8 +16,9 @@ from functools import partial
 from math import inf
 from threading import get_ident
 from time import monotonic
-from typing import Any, Final, Generic, TypeVar, final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, final
 
+from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
 from ipcfold.accelerator import accelerated, fast
@@ -27,7 +28,7 @@ from ipcfold.core.plain import begun, kept
 from ipcfold.core.server import ServerCore
 from ipcfold.core.server_connection import ServerConnection
 from ipcfold.core.transports import READ, WRITE, Transports
-from ipcfold.errors import HandlerFailed, SystemFailure
+from ipcfold.errors import HandlerFailed, LogFailed, SystemFailure
 from ipcfold.events import Ending, Observer
 from ipcfold.local.claim import Claim
 from ipcfold.local.clock import SYSTEM, Clock
@@ -41,6 +42,10 @@ from ipcfold.local.release import surely
 from ipcfold.local.signals import Wakeup
 from ipcfold.local.stream import AT_ONCE, LARGE, LONGEST_SLEEP, READ_SIZE, SEND_FLAGS, shut, widen
 from ipcfold.peer import Trust
+from ipcfold.result import flat_map
+
+if TYPE_CHECKING:
+    from ipcfold.local.logged import Logged  # few servers have a log
 
 C = TypeVar("C")
 
@@ -230,6 +235,7 @@ class Engine(Generic[C]):
         "duty",
         "forked",
         "listens",
+        "logged",
         "now",
         "observed",
         "poll",
@@ -265,6 +271,8 @@ class Engine(Generic[C]):
         """When the last wait was over."""
         self.listens: Callable[[], object] = lambda: None
         """Called once, when clients can connect."""
+        self.logged: Logged[C] | None = None
+        """The log of the server, if it has one."""
         self.duty: Duty | None = None
         """What to do from time to time beside serving."""
         self.thread = get_ident()
@@ -287,6 +295,23 @@ class Engine(Generic[C]):
         self._unwatch = clock.watch(self.wakeup.call)
         running.add(self)
 
+    @property
+    def accepting(self) -> bool:
+        """Whether it accepts clients."""
+        return self._core.accepting
+
+    @property
+    def began(self) -> float:
+        """When the fold began, in seconds since the epoch: with a log, when the first server did."""
+        return self._core.fold.began or self.clock.time()
+
+    def recovered(self, connections: int) -> None:
+        """Note how many connections there are in the log, so that no later client is taken for one of an earlier server.
+
+        Their numbers go on, so the run is the same, too: a client of an earlier server is gone, and not unknown.
+        """
+        self._accepted, self._run = connections, self._core.fold.run
+
     def listen(self, period: float, bound: socket.socket) -> Result[None, SystemFailure]:
         """Accept clients at this socket, and check every `period` seconds that it is in its place."""
         try:
@@ -303,11 +328,11 @@ class Engine(Generic[C]):
     def accelerate(self, loop: object, wait: Callable[[float], list[tuple[Any, int]]] | None = None) -> None:  # Any: as of the poller
         """Fold plain messages while waiting for events. The accelerator calls the handler of this loop.
 
-        Where it is not built, `wait` does the same, if there is one.
+        Where it is not built, `wait` does the same, if there is one, unless the server has a log.
         """
         if self.observed or self.clock is not SYSTEM:
             return
-        if wait is not None:
+        if wait is not None and self.logged is None:  # `wait` writes each answer at once
             self._poll = wait
         if accelerated and sys.platform == "linux" and fast.is_enabled():
             self.burst = fast.Burst()
@@ -337,6 +362,8 @@ class Engine(Generic[C]):
         if self.inherited():
             raise ForkedError
         core, listener = self._core, self._listener
+        if self.logged is not None:
+            self._commit(self.logged)
         now = self.now()
         due = self._transports.settle(now, self._heard)[2]
         if not core.accepting:
@@ -363,6 +390,8 @@ class Engine(Generic[C]):
         if self.inherited():
             raise ForkedError
         core, burst = self._core, self.burst
+        if self.logged is not None:
+            self._commit(self.logged)
         core.shared.paused += late
         self._ready = 0
         heard = self.now()
@@ -382,6 +411,8 @@ class Engine(Generic[C]):
             ready = len(happened)
         if self.inherited():  # a signal handler forked meanwhile
             raise ForkedError
+        if self.burst is not None and self.logged is not None:
+            self.logged.commit()  # of what was folded while waiting
         now = self.woken = self.now()
         if now >= self._clocked:
             core.clock(self.clock.time() - now)
@@ -415,6 +446,8 @@ class Engine(Generic[C]):
 
     def settle(self) -> float:
         """Write what is owed. Returns when the next turn is due, even without an event; infinite for never."""
+        if self.logged is not None:
+            self._commit(self.logged)
         self._due = self._transports.settle(self.now(), self._heard)[2]
         if self._core.events:
             self._tell()
@@ -432,11 +465,23 @@ class Engine(Generic[C]):
         """Write what is owed. Another thread may call it while the handler runs, and then nothing else may use the engine."""
         if self.burst is not None:
             self.burst.flush()
+        if self.logged is not None:
+            self.logged.commit()
         self._transports.settle(self.now(), self._heard)
+
+    def _commit(self, logged: Logged[C]) -> None:
+        """Make durable what was folded, before anything that follows from it is written or told."""
+        logged.commit()
+        logged.keep()
+        while logged.warnings:
+            self._log.warn(logged.warnings.pop(0))
+        if self.observed and self._core.events:
+            self._tell()
 
     def _answered(self, continuation: Continuation[C], now: float, since: float) -> Ask[C] | None:
         ask = self._core.answered(continuation, now, since)
-        self._tell()
+        if self.logged is None:
+            self._tell()
         return ask
 
     def failed(self, error: BaseException) -> None:
@@ -459,9 +504,21 @@ class Engine(Generic[C]):
             self.fork()
         return self.forked
 
-    def result(self) -> Result[C, HandlerFailed[C]]:
-        """See `ServerCore.result`."""
-        return self._core.result()
+    def result(self) -> Result[C, HandlerFailed[C] | LogFailed[C]]:
+        """The last carry, or the failure of the log or the handler."""
+        if self.logged is not None and self.logged.failure is not None:
+            return Failure(self.logged.failure)
+        return flow(self._core.result(), flat_map(Success))
+
+    def conclude(self) -> None:
+        """Write the end of the server to its log, if it has one, and close the log."""
+        logged = self.logged
+        if logged is None:
+            return
+        if self.inherited():
+            logged.abandon()
+        else:
+            surely(lambda: logged.end(self._core.fold.ending), logged.close)
 
     def broken(self, error: BaseException) -> None:
         """Log that the server ends because of this, which came from the system or from other code that ran on its thread."""
@@ -492,7 +549,7 @@ class Engine(Generic[C]):
     def fork(self) -> None:
         """Note that this process is a forked child, and close its copies of the descriptors. The parent is not affected."""
         self.forked = True
-        surely(*self._copies(), self.wakeup.close)
+        surely(*self._copies(), self.wakeup.close, *(() if self.logged is None else (self.logged.abandon,)))
 
     def _copies(self) -> tuple[Callable[[], None], ...]:
         """How to close this process's copies of the sockets."""

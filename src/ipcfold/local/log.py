@@ -188,6 +188,10 @@ class Log:
         """The system, the memory or other code on the server's thread failed, so that the server ends."""
         self._writer.write(logging.ERROR, "%s ends at once, and returns its carry, because of %r", self._name, error, error=error)
 
+    def warn(self, text: str) -> None:
+        """An operator should know this."""
+        self._writer.write(logging.WARNING, "%s serves on, but %s", self._name, text)
+
     def damaged(self, damage: str) -> None:
         """Another process changed the files of the name."""
         self._writer.write(logging.ERROR, "%s serves on, but %s", self._name, damage)

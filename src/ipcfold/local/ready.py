@@ -19,6 +19,7 @@ from ipcfold.peer import Name, Trust
 
 if TYPE_CHECKING:
     from ipcfold.events import Observer  # few observe
+    from ipcfold.local.logged import Opening  # few servers have a log
 
 C = TypeVar("C")
 
@@ -36,8 +37,9 @@ def engine_of(
     clock: Clock,
     left: bool,
     woken: bool,
+    opening: Opening[C] | None = None,
 ) -> Result[Engine[C], SystemFailure]:
-    """The engine of a server that has claimed its name. `left`, `woken`: whether to ask for departures and alarms."""
+    """The engine of a server that has claimed its name; `opening`: its log, if it has one. `left`, `woken`: see `ServerCore`."""
     core = ServerCore(
         carry,
         name=name,
@@ -52,6 +54,11 @@ def engine_of(
         memory=KEPT,
     )
     try:
-        return Success(Engine(core, claim, trust, Log(name), observe, clock))
+        engine = Engine(core, claim, trust, Log(name), observe, clock)
+        if opening is not None:
+            from ipcfold.local.logged import Logged  # noqa: PLC0415 - few servers have a log
+
+            engine.logged = Logged(opening, core, clock)
+        return Success(engine)
     except OSError as error:
         return Failure(SystemFailure("serve at", claim.path, error.strerror or str(error)))

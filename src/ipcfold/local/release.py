@@ -1,9 +1,21 @@
-"""Releases what a server holds, also where memory or the system fails."""
+"""Ends servers, and releases what they hold, also where memory or the system fails."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
+
+
+class Ending(Protocol):
+    """What can be ended from any thread: a server that serves, or that stands by."""
+
+    @property
+    def accepting(self) -> bool | None:
+        """Whether clients can connect; `None` while the server stands by."""
+
+    def end(self) -> None:
+        """End it in good order."""
 
 
 def surely(*steps: Callable[[], object]) -> None:

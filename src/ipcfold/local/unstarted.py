@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -10,7 +11,7 @@ from returns.curry import partial
 from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
-from ipcfold.errors import DirectoryUnusable, NameTaken, NoServer, PathTooLong, PeerUntrusted, SystemFailure
+from ipcfold.errors import DirectoryUnusable, LogError, LogFailed, NameTaken, NoServer, PathTooLong, PeerUntrusted, SystemFailure
 from ipcfold.limits import Limits
 from ipcfold.local.claim import Claim
 from ipcfold.local.clock import SYSTEM, Clock
@@ -25,6 +26,10 @@ from ipcfold.result import cases, flat_map
 if TYPE_CHECKING:
     from ipcfold.events import Observer  # a tenth of the time to import this library, and few observe
     from ipcfold.local.engine import Engine
+    from ipcfold.local.logged import Opening  # few servers have a log
+    from ipcfold.local.standby import Standby  # few servers stand by
+    from ipcfold.log.journal import Log
+    from ipcfold.log.snapshots import Snapshots
 
 C = TypeVar("C")
 
@@ -44,20 +49,40 @@ class Unstarted:
     trust: Trust
     observe: Observer | None
     clock: Clock = SYSTEM
+    log: Log | Result[Log, LogError] | None = None
+    standby: bool = False
 
     @property
     def mode(self) -> int:
         """The mode of the socket."""
         return 0o600 if self.trust is same_user else 0o666
 
-    def claim(self) -> Result[Claim, DirectoryUnusable | PathTooLong | NameTaken | SystemFailure]:
-        """Claim the name, by its lock."""
+    def opening(self, carry: C, snapshots: Snapshots[C] | None, *, left: bool, woken: bool) -> Result[Opening[C] | None, LogFailed[C]]:
+        """What to do with the log, if there is one. `left`, `woken`: whether the server has functions for departures and alarms."""
+        if self.log is None:
+            return Success(None)
+        from ipcfold.local.logged import opening  # noqa: PLC0415 - few servers have a log
+
+        return flow(opening(self.log, carry, snapshots, self.limits, left=left, woken=woken), flat_map(Success))
+
+    def path(self) -> Result[Path, DirectoryUnusable | PathTooLong | SystemFailure]:
+        """The path of the socket."""
         return flow(
             prepared(self.directory, self.trust),
             flat_map(partial(socket_path, self.name)),
             flat_map(partial(original, "listen at")),
-            flat_map(partial(Claim.of, self.name)),
         )
+
+    def stand_by(self, path: Path, opening: Opening[C] | None, shell: str) -> Result[Standby[C], SystemFailure]:
+        """What waits until the name is free, for a server with this log, if it has one. `shell`: the module that then serves."""
+        try:
+            for needed in ("ipcfold.local.ready", shell):  # the time to import them is not to pass when the name is free
+                import_module(needed)
+            from ipcfold.local.standby import Standby  # noqa: PLC0415 - few servers stand by
+
+            return Success(Standby(self.name, path, opening))
+        except OSError as error:
+            return Failure(SystemFailure("stand by for", path, error.strerror or str(error)))
 
     def free(self, claim: Claim) -> Search[Result[Claim, NameTaken | SystemFailure]]:
         """Find out whether the name is free: the claim, unless a server that uses no lock file listens at the path.
@@ -80,8 +105,8 @@ class Unstarted:
             case Failure():  # a server is there but does not talk to this process: its name is not taken
                 return Failure(NameTaken(self.name, claim.path, 0))
 
-    def engine(self, carry: C, claim: Claim, *, left: bool, woken: bool) -> Result[Engine[C], SystemFailure]:
-        """The engine of the server. `left`, `woken`: whether to ask for departures and alarms."""
+    def engine(self, carry: C, claim: Claim, opening: Opening[C] | None, *, left: bool, woken: bool) -> Result[Engine[C], SystemFailure]:
+        """The engine of the server, with this log, if it has one. `left`, `woken`: whether to ask for departures and alarms."""
         from ipcfold.local.ready import engine_of  # noqa: PLC0415 - clients never need it, and it imports much
 
         return engine_of(
@@ -96,4 +121,5 @@ class Unstarted:
             clock=self.clock,
             left=left,
             woken=woken,
+            opening=opening,
         )

@@ -11,6 +11,7 @@ needs("hypothesis", "testing")
 from ipcfold.testing.clock import Clock
 from ipcfold.testing.machine import ProtocolMachine
 from ipcfold.testing.player import Client
+from ipcfold.testing.recorded import inputs, recorded, replayed
 from ipcfold.testing.script import Close, Connect, Elapse, Hold, Kill, Release, Send, Shutdown, Step, Write
 from ipcfold.testing.simulation import Simulation, simulate
 from ipcfold.testing.strategies import (
@@ -55,9 +56,12 @@ __all__ = [
     "encoded",
     "frames",
     "handlers",
+    "inputs",
     "media_types",
     "messages",
     "names",
+    "recorded",
+    "replayed",
     "scripts",
     "simulate",
 ]

@@ -23,12 +23,12 @@ from __future__ import annotations
 import sys
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Final, Generic, TypeVar, final
+from typing import Any, ClassVar, Final, Generic, TypeVar, final
 
 import attrs
 from hypothesis import Phase, note, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from returns.result import Failure, Success
 
 from ipcfold.continuation import Continuation, Handler
@@ -87,12 +87,21 @@ class ProtocolMachine(RuleBasedStateMachine, Generic[C]):
     """`Continuation.now` at the beginning, in seconds since the epoch."""
     codecs: Sequence[Shows] = ()
     """Show the values of messages, as those of `simulate`."""
+    corpus: Sequence[Sequence[Step]] = ()
+    """Scripts of earlier conversations, such as `recorded` makes of logs. Each conversation begins with the first steps of one of them.
+
+    Its clients then go on, at most `most` of them.
+    """
 
     def __init_subclass__(cls) -> None:
+        if cls.corpus:  # a machine without one draws nothing for it
+            cls.begin = initialize(data=st.data())(_begin)
         super().__init_subclass__()
         # To explain takes longer than to shrink, and Hypothesis shows no explanation of what a state machine draws.
         usual = cls.TestCase.settings
         cls.TestCase.settings = settings(usual, phases=[phase for phase in usual.phases if phase is not Phase.explain])
+
+    begin: ClassVar[object] = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -183,6 +192,12 @@ class ProtocolMachine(RuleBasedStateMachine, Generic[C]):
         finally:
             note("\n".join(self._player.transcript))
 
+    def resume(self, script: Sequence[Step]) -> None:
+        """Play these steps, whose clients then go on."""
+        for step in script:
+            self._play(step)
+        self._names.update(enumerate(self._player.present[-self.most :]))
+
     def _play(self, step: Step) -> None:
         self._player.play(step)
         match cases(self._player.result):
@@ -190,3 +205,9 @@ class ProtocolMachine(RuleBasedStateMachine, Generic[C]):
                 pass
             case Failure(failed):
                 raise failed.error
+
+
+def _begin(machine: ProtocolMachine[Any], data: st.DataObject) -> None:  # Any: of whatever carry
+    """Begin with some steps of the corpus."""
+    script = data.draw(st.sampled_from(machine.corpus), label="a script of the corpus")
+    machine.resume(script[: data.draw(st.integers(0, len(script)), label="its first steps")])

@@ -1,0 +1,145 @@
+"""A client that outlives connections and servers: it connects again, and sends again what was not acknowledged.
+
+Each message has an identity, which stays the same. A server with `ipcfold.handlers.once` folds it once, however often it comes. If the
+server has a log, that holds across its crashes and restarts, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from types import TracebackType
+from typing import TYPE_CHECKING, final
+
+from returns.maybe import Maybe, Nothing
+from returns.result import Failure, Result, Success
+
+from ipcfold.core.steady import Steadiness, left
+from ipcfold.errors import (
+    AskError,
+    CloseError,
+    ConnectError,
+    ReceiveError,
+    SendError,
+    Unacknowledged,
+)
+from ipcfold.message import Message
+from ipcfold.peer import Name
+from ipcfold.result import cases
+
+if TYPE_CHECKING:
+    from ipcfold.blocking.client import Process
+
+
+@final
+class Steady(Steadiness["Process"]):
+    """A client of the server of this name, whichever process that is. It connects when it is first used.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from ipcfold import IPC, Message, Name
+    >>> from ipcfold.handlers import Remembered, once
+    >>> def count(message, continuation, counter):
+    ...     return continuation.respond(counter + 1, Message.text(str(counter + 1)))
+    >>> with TemporaryDirectory() as directory, IPC(directory).steady(Name("counter")) as steady:
+    ...     with IPC(directory).listen(Name("counter")).start(Remembered(0), once(count)):
+    ...         first = steady.ask(Message.text("one"))
+    ...     with IPC(directory).listen(Name("counter")).start(Remembered(10), once(count)):
+    ...         second = steady.ask(Message.text("one"))
+    >>> first.unwrap().content, second.unwrap().content
+    (b'1', b'11')
+    """
+
+    def __init__(self, wait: Callable[[Name, float | None], Result[Process, ConnectError]], name: Name, timeout: float | None) -> None:
+        """`IPC.steady` makes these."""
+        super().__init__(name, timeout)
+        self._wait = wait
+
+    @property
+    def epoch(self) -> Maybe[int]:
+        """When the fold of the server began that it is connected to; see `Process.epoch`. If that changes, the server began anew."""
+        return Nothing if self._process is None else self._process.epoch
+
+    def send(self, *messages: Message) -> Result[Steady, ConnectError | SendError]:
+        """Send these messages; success means that every one has been folded. A message without an identity gets one."""
+        unsent = tuple(map(self._identified, messages))
+        while True:
+            match cases(self._connected()):
+                case Success(process):
+                    pass
+                case Failure(unreachable):
+                    return Failure(unreachable)
+            match cases(process.send(*unsent)):
+                case Success():
+                    self._dropped = 0
+                    return Success(self)
+                case Failure(error):
+                    acknowledged = error.acknowledged if isinstance(error, Unacknowledged) else 0
+                    if not self._tries_again(process, error, acknowledged):
+                        return Failure(error)
+                    unsent = unsent[acknowledged:]
+
+    def ask(self, message: Message, timeout: float | None = None) -> Result[Message, ConnectError | AskError]:
+        """Send the message, and wait for its response; `timeout` in seconds for the response. The message gets an identity.
+
+        It is sent again if the connection ends before the response comes. Then `once` gives the same response again.
+        """
+        identified = self._identified(message)
+        until = None if timeout is None else monotonic() + timeout
+        while True:
+            match cases(self._connected(until)):
+                case Success(process):
+                    pass
+                case Failure(unreachable):
+                    return Failure(unreachable)
+            match cases(process.ask(identified, left(until, monotonic()))):
+                case Success(response):
+                    self._dropped = 0
+                    return Success(response)
+                case Failure(error):
+                    if not self._tries_again(process, error, 0):
+                        return Failure(error)
+
+    def wait(self, timeout: float | None = None) -> Result[Message, ConnectError | ReceiveError]:
+        """The next message that the server tells, or response to `send`; `timeout` in seconds.
+
+        What a server told while there was no connection is lost: ask for it.
+        """
+        until = None if timeout is None else monotonic() + timeout
+        while True:
+            match cases(self._connected(until)):
+                case Success(process):
+                    pass
+                case Failure(unreachable):
+                    return Failure(unreachable)
+            match cases(process.wait(left(until, monotonic()))):
+                case Success(message):
+                    return Success(message)
+                case Failure(error):
+                    if not self._tries_again(process, error, 0):
+                        return Failure(error)
+
+    def close(self) -> Result[None, CloseError]:
+        """Close the connection, if there is one."""
+        process, self._process = self._process, None
+        return Success(None) if process is None else process.close()
+
+    def __enter__(self) -> Steady:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _connected(self, until: float | None = None) -> Result[Process, ConnectError]:
+        """The connection, or a new one."""
+        if self._process is not None:
+            return Success(self._process)
+        connected = self._wait(self._name, self._patience(left(until, monotonic())))
+        self._process = connected.value_or(None)
+        return connected
+
+    def _tries_again(self, process: Process, error: AskError, acknowledged: int) -> bool:
+        """Whether to try with another connection, after this failure. A connection that has ended is given up."""
+        again = self._again(process, error, acknowledged)
+        if process.closed:
+            self.close()
+        return again

@@ -1,0 +1,152 @@
+"""The errors of logs. Each says which log it is, and what to do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, final
+
+import attrs
+
+from ipcfold.cause import Cause, shown
+from ipcfold.message import Message
+
+if TYPE_CHECKING:
+    from ipcfold.inputs import Left, Woken  # few programs name them
+
+C_co = TypeVar("C_co", covariant=True)
+
+
+@final
+@attrs.frozen(repr=False, eq=False)
+class LogTaken(Cause):
+    """Another server writes to the log; `pid` is its process id, or 0 if nobody reports it. `place` is the path or the address."""
+
+    place: str
+    pid: int = 0
+
+    def __str__(self) -> str:
+        holder = f"process {self.pid}" if self.pid else "another server"
+        return f"{holder} writes to the log {self.place}: end that server first, or use another log"
+
+
+@final
+@attrs.frozen(repr=False, eq=False)
+class LogFull(Cause):
+    """There is no space left for the log."""
+
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"there is no space left for the log {self.place} ({self.reason}): free some, and start the server again"
+
+
+@final
+@attrs.frozen(repr=False, eq=False)
+class LogReadOnly(Cause):
+    """This user may not write to the log, or its file system is read-only."""
+
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the log {self.place} cannot be written ({self.reason}): make it and its directory writable for this user"
+
+
+@final
+@attrs.frozen(repr=False, eq=False)
+class LogCorrupt(Cause):
+    """What stands in the log is not what was written. The first `at` entries can be read."""
+
+    place: str
+    at: int
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"the log {self.place} is damaged behind entry {self.at} ({self.reason}): restore it from a backup, "
+            "or move it away and start with a new one"
+        )
+
+
+@final
+@attrs.frozen(repr=False, eq=False)
+class LogForeign(Cause):
+    """The file is not a log, or another version of ipcfold wrote it. `found` says what it is."""
+
+    place: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.place} is {self.found}: use the version of ipcfold that wrote it, or another path"
+
+
+@final
+@attrs.frozen(repr=False, eq=False)
+class LogUnusable(Cause):
+    """The system or the database refused something with the log; `reason` is its own text."""
+
+    place: str
+    reason: str
+    advice: str = "check the path, this user's permissions, and the disk"
+
+    def __str__(self) -> str:
+        return f"the log {self.place} cannot be used: {self.reason}; {self.advice}"
+
+
+LogError: TypeAlias = LogTaken | LogFull | LogReadOnly | LogCorrupt | LogForeign | LogUnusable
+"""What is wrong with a log."""
+
+
+@final
+@attrs.frozen(repr=False, eq=False)
+class LogFailed(Cause, Generic[C_co]):
+    """The log failed, and the server ended. `carry` is the last one that is in the log: no later message was acknowledged.
+
+    It is the first carry if the log could not be opened or read.
+    """
+
+    carry: C_co
+    reason: LogError
+
+    def __str__(self) -> str:
+        return f"the log failed, so the server acknowledged nothing more: {self.reason}"
+
+
+@final
+@attrs.frozen(repr=False, eq=False)
+class ReplayDiverged(Cause, Generic[C_co]):
+    """The handler answers an input of the log in another way than it did: it is not pure, or it was changed.
+
+    - `carry`: the carry before this input.
+    - `at`: the number of the entry in the log `place`; 1 is the first.
+    - `message`: the message, or the departure or alarm.
+    - `error`: what the handler raised now, if that is the difference.
+    """
+
+    carry: C_co
+    place: str
+    at: int
+    message: Message | Left | Woken
+    error: BaseException | None = None
+
+    def __str__(self) -> str:
+        of = f"entry {self.at} of the log {self.place}"
+        how = f"answers {of} in another way than it did"
+        if self.error is not None:
+            how = f"raises {shown(self.error)} for {of}, which it has folded"
+        return (
+            f"the handler {how}: it is not pure, or it was changed; start with the handler of that time, "
+            "or accept the new one from now on with log.adopting()"
+        )
+
+
+@final
+@attrs.frozen(repr=False, eq=False)
+class ReplayInterrupted(Cause):
+    """A signal came while the log `place` was replayed, after `at` of its entries. The server has not served; the log is unchanged."""
+
+    place: str
+    at: int
+
+    def __str__(self) -> str:
+        return f"a signal ended the replay of the log {self.place} after entry {self.at}: nothing is lost, start the server again"

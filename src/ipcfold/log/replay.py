@@ -1,0 +1,140 @@
+"""Folds the entries of a log again, and checks the answers against their digests."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar, final
+
+from ipcfold.continuation import Continuation
+from ipcfold.core.fold import Ask, Fold, FoldState
+from ipcfold.core.functions import Handlers
+from ipcfold.core.wire import Encoder
+from ipcfold.errors import ReplayDiverged
+from ipcfold.inputs import Came, Left, Woken
+from ipcfold.limits import Limits
+from ipcfold.log.entry import Adopted, Began, Ended, Entry, Snapshot, digest
+from ipcfold.message import Message
+from ipcfold.peer import Name, Peer
+
+C = TypeVar("C")
+
+_NAME = Name("replay")
+
+
+@final
+class Replay(Generic[C]):
+    """A fold over the entries of a log. An answer that differs from its digest is kept in `diverged`."""
+
+    __slots__ = ("_digest", "_fold", "_place", "answer", "at", "diverged")
+
+    def __init__(self, place: str, carry: C, limits: Limits, *, left: bool, woken: bool) -> None:
+        """`left`, `woken`: whether the server has functions for departures and alarms."""
+        encoder = Encoder(limits)
+        self._place = place
+        self._digest = 0  # of the answer that was given to the input that is taken
+        self._fold = Fold(
+            carry,
+            name=_NAME,
+            timeout=None,
+            prepare=encoder.encode,
+            mark=encoder.marked,
+            now=0.0,
+            left=left,
+            woken=woken,
+        )
+        self.at = 0
+        """The number of entries before the next one."""
+        self.diverged: ReplayDiverged[C] | None = None
+        """The first answer that differs, unless a later entry says that this was accepted."""
+        self.answer: Continuation[C] | None = None
+        """That answer, if the handler gave one."""
+
+    @property
+    def carry(self) -> C:
+        """The carry so far."""
+        return self._fold.carry
+
+    @property
+    def state(self) -> FoldState:
+        """What else the fold knows."""
+        return self._fold.state or FoldState()
+
+    def restore(self, snapshot: Snapshot, carry: C) -> None:
+        """Begin with this snapshot, whose carry this is."""
+        self.at = snapshot.at
+        self._fold.restore(carry, snapshot.state)
+
+    def feed(self, entry: Entry, handlers: Handlers[C]) -> ReplayDiverged[C] | None:
+        """Fold the next entry. Returns the difference if the replay cannot go on, because the handler raised."""
+        asked = self.take(entry)
+        if asked is None:
+            return None
+        try:
+            answer = handlers(*asked)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the handler may raise anything
+            return self.failed(error)
+        return self.answered(asked, answer)
+
+    def take(self, entry: Entry) -> Ask[C] | None:
+        """Take the next entry. Returns the input to ask the handler for, if it has one; then `answered` or `failed` is next."""
+        self.at += 1
+        self._digest = entry.digest
+        fold, what = self._fold, entry.what
+        asked: Ask[C] | None
+        match what:
+            case Began(now):
+                fold.start(now)
+                return None
+            case Ended():
+                return None
+            case Adopted():
+                self.diverged = None
+                return None
+            case Came(now, peer, message):
+                fold.resume()  # it was folded, so the server had not stopped
+                client = self._known(peer)
+                fold.join(client)
+                fold.offer(client, message, entry.number)
+                asked = fold.take(now)
+            case Left(now, peer):
+                client = self._known(peer)
+                fold.join(client)
+                fold.depart(client)
+                asked = fold.take(now)
+            case Woken(now):
+                fold.resume()
+                asked = fold.alarm(now) if fold.rings <= now else None
+                if asked is None:
+                    self._differs(what, self.carry, None)
+        if asked is not None:
+            fold.asked, fold.sent = asked, []
+        return asked
+
+    def answered(self, asked: Ask[C], answer: Continuation[C]) -> ReplayDiverged[C] | None:
+        """Take the handler's answer to that input. Returns the difference if it is not valid, so that the replay cannot go on."""
+        self._fold.answered(answer, 0.0, 0.0)
+        if self._fold.failure is not None:
+            return self._ended()
+        taken = self._fold.instead or answer
+        if digest(taken) != self._digest:
+            self._differs(asked[0], asked[1].carry, taken)
+        return None
+
+    def failed(self, error: BaseException) -> ReplayDiverged[C] | None:
+        """Note that the handler raised this."""
+        self._fold.failed(error)
+        return self._ended()
+
+    def _known(self, peer: Peer) -> Peer:
+        """This client, as the server knew it. The entries do not name the run, which is that of the log."""
+        return Peer(peer.connection, peer.pid, peer.uid, peer.gid, self._fold.run)
+
+    def _ended(self) -> ReplayDiverged[C] | None:
+        failure = self._fold.failure
+        return self.diverged or (failure and ReplayDiverged(failure.carry, self._place, self.at, failure.message, failure.error))
+
+    def _differs(self, what: Message | Left | Woken, before: C, answer: Continuation[C] | None) -> None:
+        if self.diverged is None:
+            self.answer = answer
+            self.diverged = ReplayDiverged(before, self._place, self.at, what)

@@ -1,0 +1,192 @@
+"""A server with a log is killed at any step. What clients know to be acknowledged is in the carry of the next one, once and in order.
+
+The clients send again what was not acknowledged, with the same identity, and the handler folds each identity once.
+"""
+
+import os
+import random
+import signal
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from threading import Thread
+
+import attrs
+import pytest
+from returns.result import Failure, Success
+
+from ipcfold import IPC, Continuation, Message, NameTaken, Process, cases
+from ipcfold.handlers import Remembered, once
+from ipcfold.log import Snapshots, SQLiteLog
+from tests.shells.children import Child, Fault
+from tests.shells.support import NAME, PATIENCE
+
+Said = tuple[str, ...]
+NOTHING: Said = ()
+KILLS = int(os.environ.get("IPCFOLD_KILLS", "40"))  # a thousand take some minutes
+
+
+def tell(message: Message, continuation: Continuation[Said], said: Said) -> Continuation[Said]:
+    said = (*said, message.content.decode())
+    return continuation.respond(said, Message.text(str(len(said))))
+
+
+def _written(carry: Remembered[Said]) -> bytes:
+    return repr((carry.carry, [(key, [each.content for each in answer]) for key, answer in carry.responses.items()])).encode()
+
+
+def _read(content: bytes) -> Remembered[Said]:
+    said, responses = eval(content)  # noqa: S307 - it is from this test
+    return Remembered(tuple(said), {key: tuple(map(Message.text, (each.decode() for each in answer))) for key, answer in responses})
+
+
+SNAPSHOTS = attrs.evolve(Snapshots.of(_written, _read), every=5)
+
+
+def serving(directory: Path, fault: Fault | None = None) -> Child:
+    def work(_: object) -> Said | str:
+        served = IPC(directory).listen(NAME, PATIENCE, log=SQLiteLog.of(directory / "log"))
+        match cases(served(Remembered(NOTHING), once(tell), snapshots=SNAPSHOTS)):
+            case Success(remembered):
+                return remembered.carry
+            case Failure(error):
+                return str(error)
+
+    return Child(work, fault)
+
+
+def connected(directory: Path, server: Child) -> Process | None:
+    """A connection, or nothing if the server dies before there is one."""
+    pid = server.pid
+    while True:
+        match cases(IPC(directory).wait(NAME, 0.05)):
+            case Success(process):
+                return process
+            case Failure():
+                if not alive(pid):
+                    return None
+
+
+def alive(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+STEPS = ("first", "second", "third")
+
+
+def life(directory: Path, fault: Fault) -> tuple[int, list[str]]:
+    """A server that is killed at this step, and clients that say three things to it and to the next one."""
+    answers = list[str]()
+    with serving(directory, fault) as server:
+        process = connected(directory, server)
+        for step in STEPS:
+            answer = None if process is None else process.ask(Message.text(step).identified(step), PATIENCE).value_or(None)
+            if answer is None:
+                break
+            answers.append(answer.content.decode())
+        if process is not None:
+            process.close()
+        if alive(server.pid):
+            server.signal(signal.SIGTERM)
+        code, _ = server.ended()
+    return code, answers
+
+
+@pytest.mark.parametrize("function", ["_commit", "start", "conclude"])
+def test_a_server_killed_at_any_step_of_its_log_loses_nothing_and_folds_nothing_twice(function: str, tmp_path: Path) -> None:
+    for line in count(1):
+        directory = tmp_path / f"{line}"
+        directory.mkdir(mode=0o700)
+        code, answers = life(directory, Fault(signal.SIGKILL, line, after=function, until=function))
+        with serving(directory) as server, IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
+            for number, step in enumerate(STEPS, 1):
+                answer = process.ask(Message.text(step).identified(step), PATIENCE).unwrap()
+                assert answer.content == b"%d" % number
+                assert answers[number - 1 : number] in ([], [str(number)])
+            process.close()
+            assert server.stop() == str(STEPS)
+        if code == 0:
+            assert line > 20
+            return
+        assert code == -signal.SIGKILL
+
+
+class Client(Thread):
+    """Says so many things, and says each again until it is acknowledged."""
+
+    def __init__(self, directory: Path, name: str, things: int) -> None:
+        super().__init__()
+        self._directory = directory
+        self._name = name
+        self._things = things
+        self.failure: object = None
+
+    def run(self) -> None:
+        try:
+            left = [f"{self._name} {number}" for number in range(self._things)]
+            with IPC(self._directory).steady(NAME, PATIENCE) as steady:
+                while left:
+                    some = left[: random.choice((1, 2, 7, 50))]  # noqa: S311 - it is no secret
+                    if len(some) == 1:
+                        steady.ask(Message.text(some[0]), PATIENCE).unwrap()
+                    else:
+                        steady.send(*map(Message.text, some)).unwrap()
+                    left = left[len(some) :]
+        except BaseException as error:  # noqa: BLE001 - it is raised in the test
+            self.failure = error
+
+
+def servers(directory: Path) -> Iterator[Child]:
+    while True:
+        with serving(directory) as server:
+            yield server
+
+
+def test_a_server_killed_again_and_again_folds_what_its_clients_say_once_and_in_order(tmp_path: Path) -> None:
+    directory = tmp_path
+    directory.chmod(0o700)
+    clients = [Client(directory, name, 10 * KILLS) for name in ("ann", "bob", "eve")]
+    for client in clients:
+        client.start()
+    killed = 0
+    for server in servers(directory):
+        delay = random.random() ** 2 * 0.05  # noqa: S311 - as above
+        IPC(directory).wait(NAME, PATIENCE)
+        for client in clients:
+            client.join(delay / 3)
+        if not any(client.is_alive() for client in clients):
+            carry = eval(server.stop())  # noqa: S307 - it is from this test
+            break
+        server.signal(signal.SIGKILL)
+        server.gone()
+        killed += 1
+    assert [client.failure for client in clients] == [None] * 3
+    for client in clients:
+        assert [each for each in carry if each.startswith(client._name)] == [f"{client._name} {number}" for number in range(10 * KILLS)]  # noqa: SLF001 - of this module
+    assert len(carry) == 30 * KILLS
+    assert killed
+
+
+def test_a_stopped_owner_keeps_the_name_and_the_log(tmp_path: Path) -> None:
+    directory = tmp_path
+    directory.chmod(0o700)
+    with serving(directory) as server, IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
+        process.ask(Message.text("one"), PATIENCE).unwrap()
+        server.signal(signal.SIGSTOP)
+        server.paused()
+        taken = IPC(directory).listen(NAME, log=SQLiteLog.of(directory / "log"))(Remembered(NOTHING), once(tell)).failure()
+        assert isinstance(taken, NameTaken)
+        other = directory / "other"
+        other.mkdir(mode=0o700)
+        failed = IPC(other).listen(NAME, log=SQLiteLog.of(directory / "log"))(Remembered(NOTHING), once(tell)).failure()
+        assert f"process {server.pid} writes to the log" in str(failed)
+        server.resume()
+        assert process.ask(Message.text("two"), PATIENCE).unwrap().content == b"2"
+        server.signal(signal.SIGSTOP)
+        server.paused()
+        server.signal(signal.SIGKILL)
+        server.gone()
+    with serving(directory) as server, IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
+        assert process.ask(Message.text("three"), PATIENCE).unwrap().content == b"3"
+        assert server.stop() == str(("one", "two", "three"))
