@@ -31,6 +31,8 @@ from ipcfold.log.entry import VERSION, sized, split
 _APPLICATION: Final = 0x69706366  # "ipcf", by which tools recognise the file
 _PATIENCE: Final = 5.0  # seconds to wait for another program that has the file locked
 _ROWS: Final = 16  # read at once
+PAGE: Final = 8192
+"""Bytes of a page. Larger ones take fewer calls for a burst, and longer for a message that comes alone."""
 _SCHEMA: Final = (
     "CREATE TABLE owner (id BLOB NOT NULL, epoch INTEGER NOT NULL)",
     "CREATE TABLE burst (first INTEGER PRIMARY KEY, count INTEGER NOT NULL, sum INTEGER NOT NULL, records BLOB NOT NULL)",
@@ -139,10 +141,10 @@ def _prepared(database: sqlite3.Connection, path: Path, *, readonly: bool) -> Lo
         database.execute("PRAGMA query_only = ON")
         return None
     if not tables:
-        database.execute("PRAGMA page_size = 8192")
+        database.execute(f"PRAGMA page_size = {PAGE}")
     if database.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
         return LogUnusable(place, "SQLite cannot keep a write-ahead log there", "use a file on a local disk")
-    # Fewer checkpoints: each writes what it moves a second time, and waits for the disk twice. Larger pages: each takes two calls.
+    # Fewer checkpoints: each writes what it moves a second time, and waits for the disk twice.
     for pragma in (
         "synchronous = FULL",
         "wal_autocheckpoint = 2000",
