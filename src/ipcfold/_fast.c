@@ -1252,7 +1252,7 @@ static int make_room(Burst *self, Py_ssize_t size)
     return 1;
 }
 
-/* ---- the log: the records of `log/entry.py`, each after its size, as `log/sqlite.py` joins them */
+/* ---- the log: the records of `log/entry.py`, each after its size, as `log/sqlite_rows.py` joins them */
 
 static uint32_t crcs[8][256];
 

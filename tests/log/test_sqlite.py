@@ -16,7 +16,8 @@ from returns.result import Failure, Result, Success
 
 from ipcfold import LogCorrupt, LogError, LogForeign, LogFull, LogReadOnly, LogTaken, LogUnusable
 from ipcfold.log import Journal, Log, MemoryLog, SQLiteLog
-from ipcfold.log.sqlite import PAGE, SQLiteJournal
+from ipcfold.log.sqlite import PAGE
+from ipcfold.log.sqlite_rows import SQLiteJournal
 from tests.environment import ROOT
 
 RECORDS = st.lists(st.lists(st.binary(max_size=300), min_size=1, max_size=20), max_size=10)
