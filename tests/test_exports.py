@@ -21,7 +21,7 @@ PUBLIC = {
     "ipcfold.pointfree": "flat_map send wait ask close",
     "ipcfold.aio": "IPC Process Server Pipeline pipeline Handler Leaving Waking send wait ask close",
     "ipcfold.events": "Event Observer Listening Connected Refused Folded Disconnected Stopping Departure Ending",
-    "ipcfold.handlers": "rescue once route Remembered",
+    "ipcfold.handlers": "rescue rescue_left rescue_woken once once_left once_woken route Remembered Open",
     "ipcfold.log": """
         Log Journal Reading SQLiteLog MemoryLog Snapshots History Coder Entry Began Ended Adopted Snapshot decode
     """,
@@ -31,7 +31,10 @@ PUBLIC = {
         names media_types messages frames broken_frames cuts chunks handlers encoded Scripted ScriptedError Answer Fail scripts
         replayed recorded inputs
     """,
-    "ipcfold.codec": "Codec Format Undecodable Unencodable TypedContinuation TypedHandler typed typed_left typed_woken ask send wait",
+    "ipcfold.codec": """
+        Codec Format Undecodable Unencodable TypedContinuation TypedHandler TypedAsyncHandler
+        typed typed_async typed_left typed_woken ask send wait
+    """,
 }
 
 

@@ -136,6 +136,19 @@ def test_each_message_goes_to_the_handler_of_its_media_type(message: Message, ot
         assert seen[-1] == wanted
 
 
+def test_a_route_with_parameters_does_not_compare_the_identity() -> None:
+    json = MediaType.of("application/json; v=2").unwrap()
+
+    def other(_: Message, continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
+        return continuation.continue_(carry)
+
+    message, unrelated = Message(json, b"{}"), Message(MediaType.of("a/b; v=2").unwrap(), b"")
+    folded = fold(once(route({json: keep}, other)), Remembered(EMPTY), [message, message.identified("x"), unrelated]).unwrap()
+    assert folded.carry.carry == (message, message.identified("x"))
+    exactly = message.identified("x").media_type
+    assert fold(route({exactly: keep}, other), EMPTY, [message, message.identified("x")]).unwrap().carry == (message.identified("x"),)
+
+
 def test_a_route_of_no_media_type_is_refused() -> None:
     with pytest.raises(ValueError, match="'plain' is not a media type"):
         route({"plain": keep}, keep)

@@ -9,7 +9,21 @@ import pytest
 import ipcfold
 
 ROOT = Path(ipcfold.__file__).parent
-VALUES = {"cause", "draft", "errors", "message", "peer", "limits", "continuation", "inputs", "effects", "result", "chain", "events"}
+VALUES = {
+    "cause",
+    "draft",
+    "errors",
+    "excuse",
+    "message",
+    "peer",
+    "limits",
+    "continuation",
+    "inputs",
+    "effects",
+    "result",
+    "chain",
+    "events",
+}
 BUILD = {"accelerator", "_fast"}  # which asks the environment, once, how the library was built
 SHELLS = {"aio", "blocking"}
 EFFECTS = {"socket", "select", "selectors", "signal", "threading", "time", "os", "logging", "asyncio", "subprocess"}

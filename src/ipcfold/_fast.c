@@ -1418,13 +1418,21 @@ static int told(Burst *self, PyObject *loop)
     return result;
 }
 
+/* Whether an answer has no effects: it has what its continuation was given, or the same and a guard, which only a wrong answer needs. */
+static int has_no_effects(PyObject *answer, PyObject *given)
+{
+    PyObject *own = AT(answer, Continuation, _given);
+    return own == given || (own && PyTuple_CheckExact(own) && PyTuple_GET_SIZE(own) > 3 && PyTuple_GET_ITEM(own, 2) == Py_None &&
+                            PyTuple_GET_ITEM(own, 0) == PyTuple_GET_ITEM(given, 0) && PyTuple_GET_ITEM(own, 1) == PyTuple_GET_ITEM(given, 1));
+}
+
 /* Keep a plain answer: the next carry, the acknowledgement and the responses. Returns 0 if Python has to judge it. */
 static int keep(Burst *self, PyObject *core, PyObject *end, PyObject *given, PyObject *answer, const char *content, Py_ssize_t length,
                 double now)
 {
     PyObject *fold = AT(core, ServerCore, _fold), *encoder = AT(core, ServerCore, _encoder), *responses;
     if (!IS(answer, Continuation) || AT(answer, Continuation, peer) != AT(end, ServerConnection, peer) ||
-        AT(answer, Continuation, outcome) != CONTINUE || !AT(answer, Continuation, carry) || AT(answer, Continuation, _given) != given ||
+        AT(answer, Continuation, outcome) != CONTINUE || !AT(answer, Continuation, carry) || !has_no_effects(answer, given) ||
         !(responses = AT(answer, Continuation, responses)) || !PyTuple_CheckExact(responses) || AT(fold, Fold, stopped) != Py_False ||
         AT(end, ServerConnection, state) != SERVER_TALKING || !is_zero(AT(AT(end, ServerConnection, outbox), Outbox, size)))
         return 0;
@@ -1472,7 +1480,7 @@ static int fold_one(Burst *self, PyObject *loop, PyObject *end, const char *cont
     } else if (answer) {
         PyErr_Clear(); /* of memory; Python needs less, or tells this client */
         *more = 1;
-        self->spread |= IS(answer, Continuation) && AT(answer, Continuation, _given) != given;
+        self->spread |= IS(answer, Continuation) && !has_no_effects(answer, given);
         put_ref(&AT(end, ServerConnection, waiting), Py_True);
         result = settle(self, engine, more) && called(PyObject_CallMethod(engine, "answered", "Odd", answer, *now, *now));
     }

@@ -14,7 +14,7 @@ from ipcfold.message import Message
 from ipcfold.peer import NOBODY, Peer
 
 if TYPE_CHECKING:
-    from ipcfold.effects import Effect, Effects, Ticket  # a twelfth of the time to import this library, and clients use none
+    from ipcfold.effects import Effect, Effects, Guard, Ticket  # a twelfth of the time to import this library, and clients use none
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -31,11 +31,16 @@ class Outcome(Enum):
     """Ask every client to close; the server returns the carry."""
 
 
-Given: TypeAlias = tuple[float, int, "Effects[Effect] | None"]
-"""What a continuation has in addition to what each message needs: the time, the number of the message, the effects.
+Given: TypeAlias = tuple[float, int, "Effects[Effect] | None", *tuple["Guard", ...]]
+"""What a continuation has in addition to what each message needs: the time, the number of the message, the effects, at most one guard.
 
 It is one value, because most handlers only pass it on, and each slot of a continuation costs every message.
 """
+
+
+def _compared(given: Given) -> Given:
+    """Without the guard. So a rescued answer equals the same answer of the handler alone."""
+    return given[:3]
 
 
 @final
@@ -54,7 +59,7 @@ class Continuation(Generic[C]):
     responses: tuple[Message, ...] = ()
     outcome: Outcome = Outcome.CONTINUE
     peer: Peer = NOBODY
-    _given: Given = (0.0, 0, None)
+    _given: Given = attrs.field(default=(0.0, 0, None), eq=_compared)
 
     def __init__(
         self,
@@ -176,8 +181,8 @@ class Continuation(Generic[C]):
     def _with(self, carry: C, effect: Effect) -> Continuation[C]:
         from ipcfold.effects import Effects  # noqa: PLC0415 - see above
 
-        now, number, effects = self._given
-        return continued(carry, self.responses, self.outcome, self.peer, (now, number, Effects(effects, effect)))
+        now, number, effects, *guard = self._given
+        return continued(carry, self.responses, self.outcome, self.peer, (now, number, Effects(effects, effect), *guard))
 
 
 _Draft: Final = draft_of(Continuation)

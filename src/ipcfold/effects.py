@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeAlias, TypeVar, final
 
 import attrs
@@ -70,6 +70,24 @@ class Rescued:
 
 Effect: TypeAlias = Wake | Defer | Tell | Answer | Rescued
 """What an answer asks for in addition to responses."""
+
+
+Excuse: TypeAlias = Callable[[Exception], Message] | Message
+"""The response to a message whose handler fails, or what makes it of the exception."""
+
+
+@final
+@attrs.frozen
+class Guard:
+    """What an answer of a handler carries if it is rescued: what the server answers instead, if it finds that answer wrong.
+
+    It is no effect: nobody sees it.
+    """
+
+    excuse: Excuse | None
+    """`None`: there is nobody to respond to."""
+    errors: tuple[Exception, ...] = ()
+    """Why the answers before this one are wrong."""
 
 
 @final

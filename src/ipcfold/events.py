@@ -14,6 +14,7 @@ import attrs
 
 from ipcfold.continuation import Outcome
 from ipcfold.effects import Effect
+from ipcfold.inputs import Left, Woken
 from ipcfold.message import Message
 from ipcfold.peer import Name, Peer
 
@@ -121,8 +122,21 @@ class Stopping:
     ending: Ending
 
 
+@final
+@attrs.frozen
+class Survived:
+    """A departure or an alarm whose function failed, and was rescued. Only the log gets it, because an observer hears of messages alone."""
+
+    name: Name
+    what: Left | Woken
+    error: Exception
+
+
 Event: TypeAlias = Listening | Connected | Refused | Folded | Disconnected | Stopping
 """All events."""
+
+Reported: TypeAlias = Event | Survived
+"""What the core reports to a shell."""
 
 Observer: TypeAlias = Callable[[Event], object]
 """The type of `IPC(observe=...)`; the server ignores the returned value."""

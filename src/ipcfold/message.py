@@ -222,8 +222,7 @@ class Message:
         """
         from urllib.parse import quote  # noqa: PLC0415 - few messages have an identity
 
-        kept = tuple(each for each in self.media_type.parameters if each[0] != _IDENTITY)
-        parameters = (*kept, (_IDENTITY, quote(key, safe="", errors="surrogatepass")))
+        parameters = (*anonymous(self.media_type).parameters, (_IDENTITY, quote(key, safe="", errors="surrogatepass")))
         return Message(MediaType(self.media_type.type, self.media_type.subtype, parameters), self.content)
 
     @property
@@ -232,6 +231,13 @@ class Message:
         from urllib.parse import unquote  # noqa: PLC0415 - as above
 
         return self.media_type.parameter(_IDENTITY).map(lambda key: unquote(key, errors="surrogatepass"))
+
+
+def anonymous(media_type: MediaType) -> MediaType:
+    """The same media type without the identity of a message."""
+    parameters = media_type.parameters
+    others = tuple(each for each in parameters if each[0] != _IDENTITY)
+    return media_type if len(others) == len(parameters) else MediaType(media_type.type, media_type.subtype, others)
 
 
 def message_of(media_type: MediaType, content: bytes) -> Message:

@@ -12,7 +12,7 @@ from returns.result import Failure, Success
 from ipcfold import Continuation, HandlerFailed, Limits, Message, MessageTooLarge, Name, Outcome, Peer, ReservedMessage, cases, fold
 from ipcfold.core.fold import Fold
 from ipcfold.core.wire import Encoder, encode
-from ipcfold.events import Ending, Event, Stopping
+from ipcfold.events import Ending, Reported, Stopping
 from ipcfold.testing.strategies import messages
 
 A, B, C = Peer(1, 10), Peer(2, 20), Peer(3, 30)
@@ -277,7 +277,7 @@ def test_a_fold_without_a_timeout_never_stops_by_itself() -> None:
 
 @pytest.mark.parametrize("ending", Ending)
 def test_a_fold_reports_once_how_it_ended(ending: Ending) -> None:
-    events = list[Event]()
+    events = list[Reported]()
     server = Fold(0, name=Name("fold"), timeout=2, prepare=Encoder(Limits()).encode, now=0, report=events.append)
     server.offer(A, ONE)
     ask = server.ask()

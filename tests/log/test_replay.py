@@ -11,6 +11,7 @@ from returns.result import Failure
 
 from ipcfold import Came, Continuation, LogCorrupt, LogFailed, LogUnusable, Message, Peer, ReplayDiverged, ReplayInterrupted
 from ipcfold.core.functions import Handlers, driven
+from ipcfold.handlers import rescue
 from ipcfold.limits import Limits
 from ipcfold.log import Adopted, Entry, History, MemoryLog, Snapshots, decode
 from ipcfold.log.entry import encode
@@ -23,7 +24,7 @@ LIVES = st.lists(scripts(WORDS), min_size=1, max_size=4)
 SOMETIMES = st.none() | st.builds(
     lambda every, history: attrs.evolve(SNAPSHOTS, every=every, history=history), st.integers(1, 9), st.sampled_from(History)
 )
-ONE, STOP = Message.text("plain"), Message.text("stop")
+ONE, STOP, WRONG = Message.text("plain"), Message.text("stop"), Message.text("wrong")
 
 
 @given(scripts(WORDS), st.booleans())
@@ -299,3 +300,21 @@ def test_a_log_that_cannot_be_read_ends_the_replay(snapshots: Snapshots[Carry] |
     recovery = Recovery("it", START, snapshots, Limits(), left=True, woken=True)
     refused = driven(recovery.follow(UNREADABLE.read().unwrap()), lambda asked: HANDLERS(*asked))
     assert refused == LogFailed(START, UNREADABLE.error)
+
+
+def test_an_answer_that_was_rescued_is_compared_with_what_was_taken_instead() -> None:
+    log = MemoryLog()
+
+    def wrong(message: Message, given: Continuation[Carry], carry: Carry) -> Continuation[Carry]:
+        return given.tell(carry, Peer(connection=7), ONE) if message == WRONG else handle(message, given, carry)
+
+    handlers = Handlers(rescue(wrong, lambda _: ONE), left, woken)
+    server = LoggedPlayer(log, handlers=handlers).play([Send("ann", ONE), Send("ann", WRONG), Send("ann", ONE)])
+    server.crash()
+    carry = server.carry
+    assert recovered(log, handlers).carry == carry
+    other = Handlers(rescue(wrong, lambda _: WRONG), left, woken)
+    with closing(log.open().unwrap()) as journal:
+        refused = recover(log.place, journal, START, other, None, Limits()).failure()
+    assert isinstance(refused, ReplayDiverged)
+    assert (refused.at, refused.message) == (3, WRONG)

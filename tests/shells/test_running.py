@@ -1,15 +1,18 @@
 """A server on a thread of its own is stopped from outside, and gives its result."""
 
+import gc
 import signal
 import subprocess
 import sys
 import threading
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from returns.result import Failure, Success
+from returns.result import Failure, Result, Success
 
-from ipcfold import IPC, Continuation, HandlerFailed, Message, Name, NameTaken, Peer, TimedOut
+from ipcfold import IPC, Continuation, DirectoryUnusable, HandlerFailed, Message, Name, NameTaken, Peer, TimedOut
 from ipcfold.blocking.running import Running
 from tests.environment import PLAIN, ROOT
 from tests.shells.handlers import EMPTY, Log, log
@@ -40,6 +43,67 @@ def test_a_server_that_cannot_serve_says_so_at_once(directory: Path) -> None:
         second = IPC(directory).listen(NAME).start(EMPTY, log)
         assert isinstance(second.result().failure(), NameTaken)
         second.stop()
+
+
+def taken(directory: Path) -> tuple[IPC, type[object]]:
+    return IPC(directory), NameTaken
+
+
+def forbidden(directory: Path) -> tuple[IPC, type[object]]:
+    (directory / "of others").mkdir(mode=0o777)
+    (directory / "of others").chmod(0o777)
+    return IPC(directory / "of others"), DirectoryUnusable
+
+
+@pytest.mark.parametrize("way", [taken, forbidden])
+def test_a_server_that_cannot_listen_says_why(directory: Path, way: Callable[[Path], tuple[IPC, type[object]]]) -> None:
+    ipc, error = way(directory)
+    with IPC(directory).listen(NAME).start(EMPTY, log) as other:
+        server = ipc.listen(NAME).start(EMPTY, log)
+        assert not server.listening
+        assert isinstance(server.started.failure(), error)
+        assert server.started.failure() is server.result().failure()
+        assert repr(server) == f"<Running: the server 'server' has ended with {server.result()}>"
+        assert other.listening
+        assert other.started.unwrap() is other
+        assert repr(other) == "<Running: the server 'server' listens>"
+    assert not other.listening
+    assert other.started.unwrap() is other
+
+
+@pytest.mark.parametrize("way", [taken, forbidden])
+def test_a_server_that_does_not_listen_warns_where_the_program_begins_to_use_it(
+    directory: Path, way: Callable[[Path], tuple[IPC, type[object]]]
+) -> None:
+    ipc, error = way(directory)
+    with IPC(directory).listen(NAME).start(EMPTY, log):
+        server = ipc.listen(NAME).start(EMPTY, log)
+        with pytest.warns(RuntimeWarning, match="the server 'server' does not listen: ") as warned, server as same:
+            assert isinstance(same.result().failure(), error)
+        assert str(same.result().failure()) in str(warned[0].message)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            del server, same
+            gc.collect()
+
+
+def test_a_failure_that_the_program_never_reads_warns_when_it_drops_the_server(directory: Path) -> None:
+    with IPC(directory).listen(NAME).start(EMPTY, log) as server, IPC(directory).get(NAME).unwrap() as client:
+        client.send(Message.text("raise"))
+    with pytest.warns(RuntimeWarning, match="the server 'server' has ended: the handler failed with"):  # noqa: PT031 - both drop it
+        del server
+        gc.collect()  # the traceback of the handler has frames that hold the server
+
+
+@pytest.mark.parametrize("read", [Running.result, lambda server: server.stop() or server.result()])
+def test_a_failure_that_the_program_reads_does_not_warn(directory: Path, read: Callable[[Running[Log]], Result[Log, object]]) -> None:
+    with IPC(directory).listen(NAME).start(EMPTY, log) as server, IPC(directory).get(NAME).unwrap() as client:
+        client.send(Message.text("raise"))
+        assert isinstance(read(server).failure(), HandlerFailed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        del server
+        gc.collect()  # the traceback of the handler has frames that hold the server
 
 
 def test_a_failure_of_its_handler_is_its_result(directory: Path) -> None:

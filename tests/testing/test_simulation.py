@@ -341,8 +341,8 @@ def shown(simulation: Simulation[C]) -> list[str]:
     ],
 )
 def test_a_transcript_shows_the_values_of_typed_messages(combined: Callable[[Handler[int]], Handler[int]]) -> None:
-    woken = typed_woken(WIDTHS, lambda given, carry: given.tell(carry, ann, 7))
     ann = simulate(typed(RESIZES, largest, responses=WIDTHS), 0, [Send("ann", ONE)]).clients["ann"].peer
+    woken = typed_woken(WIDTHS, lambda given, carry: given.tell(carry, ann, 7))
     simulation = simulate(combined(typed(RESIZES, largest, responses=WIDTHS)), 0, [Send("ann", CAT, ONE), Elapse(1.0)], woken=woken)
     undecoded = "text/plain b'the message does not decode as application/json (it is text/plai'... (108 bytes)"
     assert shown(simulation) == [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from threading import Condition, Thread, get_ident
@@ -25,9 +26,13 @@ C = TypeVar("C")
 
 @final
 class Running(Generic[C]):
-    """A server on a thread of its own. As a context manager it stops the server at the end, and waits for it."""
+    """A server on a thread of its own. As a context manager it stops the server at the end, and waits for it.
 
-    __slots__ = ("_at_exit", "_changed", "_engine", "_listens", "_misused", "_name", "_owner", "_result", "_thread")
+    Nothing here raises for a server that cannot listen or has failed: `started` and `result` are results. If a program reads neither, a
+    `RuntimeWarning` says what has happened.
+    """
+
+    __slots__ = ("_at_exit", "_changed", "_engine", "_listens", "_misused", "_name", "_owner", "_result", "_seen", "_thread")
 
     def __init__(self, name: Name, drain: float, serve: Callable[[Callable[[Ending], object]], Result[C, ListenError[C]]]) -> None:
         """`Server.start` makes these."""
@@ -38,6 +43,7 @@ class Running(Generic[C]):
         self._listens = False
         self._result: Result[C, ListenError[C]] | None = None
         self._misused: TypeError | None = None
+        self._seen = False  # whether the program knows how it ended
         self._thread = Thread(target=self._run, args=(serve,), name=f"ipcfold server {name}", daemon=True)
         self._at_exit = AtExit(drain)
         try:
@@ -49,7 +55,13 @@ class Running(Generic[C]):
         with self._changed:
             self._changed.wait_for(lambda: self._listens or self._result is not None)
         if self._misused is not None:
+            self._seen = True
             raise self._misused
+
+    def __repr__(self) -> str:
+        ended = self._result
+        state = "listens" if self.listening else "is ending" if ended is None else f"has ended with {ended}"
+        return f"<Running: the server {str(self._name)!r} {state}>"
 
     @property
     def name(self) -> Name:
@@ -60,6 +72,24 @@ class Running(Generic[C]):
     def thread(self) -> Thread:
         """The thread that serves."""
         return self._thread
+
+    @property
+    def started(self) -> Result[Running[C], ListenError[C]]:
+        """This server, if clients could connect to it; or else why not, such as `NameTaken`.
+
+        So `start(carry, handler).started.unwrap()` raises where a program cannot go on without its server.
+        """
+        result = self._result
+        if self._listens or result is None:
+            return Success(self)
+        self._seen = True
+        return result.map(lambda _: self)
+
+    @property
+    def listening(self) -> bool:
+        """Whether clients can connect now."""
+        engine = self._engine
+        return engine is not None and engine.accepting and os.getpid() == self._owner  # a forked child has no server
 
     def stop(self) -> None:
         """End the server in good order, as a signal does, without waiting for its end. Any thread may call this, also its handler."""
@@ -75,12 +105,10 @@ class Running(Generic[C]):
         """
         if os.getpid() != self._owner:
             return Failure(UsedAfterFork(self._name, self._owner))
-        with self._changed:
-            if get_ident() != self._thread.ident:  # the handler, which would wait for itself
-                self._changed.wait_for(lambda: self._result is not None, timeout)
-            result = self._result
+        result = self._wait(timeout)
         if result is None:
             return Failure(TimedOut(self._name, timeout or 0.0, "the end of"))
+        self._seen = True
         match cases(result):
             case Success(carry):
                 return Success(carry)
@@ -88,11 +116,29 @@ class Running(Generic[C]):
                 return Failure(error)
 
     def __enter__(self) -> Running[C]:
+        if not self._listens:
+            self._warn("does not listen")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
-        self.result()
+        if os.getpid() == self._owner:
+            self._wait(None)
+
+    def __del__(self) -> None:
+        self._warn("has ended")
+
+    def _wait(self, timeout: float | None) -> Result[C, ListenError[C]] | None:
+        with self._changed:
+            if get_ident() != self._thread.ident:  # the handler, which would wait for itself
+                self._changed.wait_for(lambda: self._result is not None, timeout)
+            return self._result
+
+    def _warn(self, what: str) -> None:
+        """Tell the program of a failure that it does not look for."""
+        if not self._seen and isinstance(self._result, Failure) and os.getpid() == self._owner:
+            self._seen = True
+            warnings.warn(f"the server {str(self._name)!r} {what}: {self._result.failure()}", RuntimeWarning, stacklevel=3)
 
     def _run(self, serve: Callable[[Callable[[Ending], object]], Result[C, ListenError[C]]]) -> None:
         result: Result[C, ListenError[C]] | None = None

@@ -9,12 +9,13 @@ needs("cattrs", "codec")
 
 from ipcfold.codec.coding import Codec, Undecodable, Unencodable
 from ipcfold.codec.given import Format
-from ipcfold.codec.handling import TypedContinuation, TypedHandler, typed, typed_left, typed_woken
+from ipcfold.codec.handling import TypedAsyncHandler, TypedContinuation, TypedHandler, typed, typed_async, typed_left, typed_woken
 from ipcfold.codec.verbs import ask, send, wait
 
 __all__ = [
     "Codec",
     "Format",
+    "TypedAsyncHandler",
     "TypedContinuation",
     "TypedHandler",
     "Undecodable",
@@ -22,6 +23,7 @@ __all__ = [
     "ask",
     "send",
     "typed",
+    "typed_async",
     "typed_left",
     "typed_woken",
     "wait",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
 from operator import is_
-from typing import Any, Generic, TypeAlias, TypeVar, final, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, final, overload
 
 import attrs
 from returns.result import Failure, Success
@@ -12,10 +13,14 @@ from returns.result import Failure, Success
 from ipcfold.codec.coding import Codec, Undecodable, encoded
 from ipcfold.continuation import Continuation, Handler, Leaving, Outcome, Waking
 from ipcfold.effects import Answer, Defer, Effect, Effects, Tell, Ticket, Wake
-from ipcfold.handlers import Shown, showing
+from ipcfold.handlers.pending import Answered
+from ipcfold.handlers.showing import Shown, showing
 from ipcfold.message import Message
 from ipcfold.peer import NOBODY, Peer
 from ipcfold.result import cases
+
+if TYPE_CHECKING:
+    from ipcfold.aio import functions as aio  # a server without an event loop needs none of it
 
 T = TypeVar("T")
 C = TypeVar("C")
@@ -110,8 +115,13 @@ class TypedContinuation(Generic[C, R]):
         return attrs.evolve(self, carry=carry, effects=Effects(self._effects, effect))
 
 
+_Typed: TypeAlias = TypedContinuation[C, R] | Awaitable[TypedContinuation[C, R]]
+
 TypedHandler: TypeAlias = Callable[[T, TypedContinuation[C, R], C], TypedContinuation[C, R]]
 """A handler of values: `(value, continuation, carry) -> continuation`."""
+
+TypedAsyncHandler: TypeAlias = Callable[[T, TypedContinuation[C, R], C], _Typed[C, R]]
+"""A handler of values for a server of `ipcfold.aio`: a plain function or an `async def`."""
 
 
 @overload
@@ -141,38 +151,98 @@ def typed(
     (42, [b'40', b'the message does not decode', b'42'])
     """
     answers: Codec[Any] = codec if responses is None else responses
+    return _handler(codec, handler, answers, undecodable)  # type: ignore[return-value]  # of a plain handler it makes a plain one
 
-    def handle(message: Message, continuation: Continuation[C], carry: C) -> Continuation[C]:
+
+@overload
+def typed_async(
+    codec: Codec[T], handler: TypedAsyncHandler[T, C, T], *, undecodable: TypedAsyncHandler[Undecodable, C, T] | None = None
+) -> aio.Handler[C]: ...
+@overload
+def typed_async(
+    codec: Codec[T],
+    handler: TypedAsyncHandler[T, C, R],
+    *,
+    responses: Codec[R],
+    undecodable: TypedAsyncHandler[Undecodable, C, R] | None = None,
+) -> aio.Handler[C]: ...
+def typed_async(
+    codec: Codec[T],
+    handler: TypedAsyncHandler[T, C, Any],  # Any: the overloads declare the type of the responses
+    *,
+    responses: Codec[Any] | None = None,
+    undecodable: TypedAsyncHandler[Undecodable, C, Any] | None = None,
+) -> aio.Handler[C]:
+    """`typed` for a server of `ipcfold.aio`: the handler of values, and `undecodable`, may be an `async def`.
+
+    >>> import asyncio
+    >>> numbers = Codec(int)
+    >>> async def add(number, continuation, total):
+    ...     return continuation.respond(total + number, total + number)
+    >>> pending = typed_async(numbers, add)(numbers.encode(2).unwrap(), Continuation(40), 40)
+    >>> async def main():
+    ...     return (await pending).carry
+    >>> asyncio.run(main())
+    42
+    """
+    return _handler(codec, handler, codec if responses is None else responses, undecodable)
+
+
+def _handler(
+    codec: Codec[T],
+    handler: TypedAsyncHandler[T, C, Any],  # Any: as above
+    answers: Codec[Any],
+    undecodable: TypedAsyncHandler[Undecodable, C, Any] | None,
+) -> aio.Handler[C]:
+    def handle(message: Message, continuation: Continuation[C], carry: C) -> Answered[C]:
         start: TypedContinuation[C, Any] = _start(continuation)
         match cases(codec.decode(message)):
             case Success(value):
-                return _written(answers, handler(value, start, carry))
+                return _answered(answers, handler(value, start, carry))
             case Failure(error):
                 if undecodable is None:
                     return continuation.respond(carry, Message.text(str(error)))
-                return _written(answers, undecodable(error, start, carry))
+                return _answered(answers, undecodable(error, start, carry))
 
     return showing(handle, Shown((codec,), (answers,)))
 
 
-def typed_left(codec: Codec[R], left: Callable[[Peer, TypedContinuation[C, R], C], TypedContinuation[C, R]]) -> Leaving[C]:
+@overload
+def typed_left(codec: Codec[R], left: Callable[[Peer, TypedContinuation[C, R], C], TypedContinuation[C, R]]) -> Leaving[C]: ...
+@overload
+def typed_left(codec: Codec[R], left: Callable[[Peer, TypedContinuation[C, R], C], _Typed[C, R]]) -> aio.Leaving[C]: ...
+def typed_left(codec: Codec[R], left: Callable[[Peer, TypedContinuation[C, R], C], _Typed[C, R]]) -> aio.Leaving[C]:
     """Make a `left` of a server from one whose continuation takes values. `codec` is the one of the values that it tells."""
 
-    def leave(peer: Peer, continuation: Continuation[C], carry: C) -> Continuation[C]:
+    def leave(peer: Peer, continuation: Continuation[C], carry: C) -> Answered[C]:
         start: TypedContinuation[C, R] = _start(continuation)
-        return _written(codec, left(peer, start, carry))
+        return _answered(codec, left(peer, start, carry))
 
     return showing(leave, Shown(sent=(codec,)))
 
 
-def typed_woken(codec: Codec[R], woken: Callable[[TypedContinuation[C, R], C], TypedContinuation[C, R]]) -> Waking[C]:
+@overload
+def typed_woken(codec: Codec[R], woken: Callable[[TypedContinuation[C, R], C], TypedContinuation[C, R]]) -> Waking[C]: ...
+@overload
+def typed_woken(codec: Codec[R], woken: Callable[[TypedContinuation[C, R], C], _Typed[C, R]]) -> aio.Waking[C]: ...
+def typed_woken(codec: Codec[R], woken: Callable[[TypedContinuation[C, R], C], _Typed[C, R]]) -> aio.Waking[C]:
     """Make a `woken` of a server from one whose continuation takes values. `codec` is the one of the values that it tells."""
 
-    def wake(continuation: Continuation[C], carry: C) -> Continuation[C]:
+    def wake(continuation: Continuation[C], carry: C) -> Answered[C]:
         start: TypedContinuation[C, R] = _start(continuation)
-        return _written(codec, woken(start, carry))
+        return _answered(codec, woken(start, carry))
 
     return showing(wake, Shown(sent=(codec,)))
+
+
+def _answered(codec: Codec[R], answer: _Typed[C, R]) -> Answered[C]:
+    if type(answer) is not TypedContinuation and isawaitable(answer):
+        return _later(codec, answer)
+    return _written(codec, answer)
+
+
+async def _later(codec: Codec[R], pending: Awaitable[TypedContinuation[C, R]]) -> Continuation[C]:
+    return _written(codec, await pending)
 
 
 def _start(continuation: Continuation[C]) -> TypedContinuation[C, R]:
@@ -209,7 +279,7 @@ def _messages(codec: Codec[R], values: tuple[R, ...]) -> tuple[Message, ...]:
             raise TypeError(str(error))  # the server reports it as any other exception of its handler
 
 
-def _written(codec: Codec[R], answer: TypedContinuation[C, R]) -> Continuation[C]:
+def _written(codec: Codec[R], answer: _Typed[C, R]) -> Continuation[C]:
     if type(answer) is not TypedContinuation:  # for handlers that no type checker has seen
         given = type(answer).__name__
         raise TypeError(

@@ -20,7 +20,8 @@ from ipcfold.continuation import Continuation, Outcome, continued
 from ipcfold.core.members import Members
 from ipcfold.effects import Answer, Defer, Effect, Effects, Rescued, Tell, Ticket, Wake
 from ipcfold.errors import HandlerFailed
-from ipcfold.events import Ending, Event, Folded, Stopping
+from ipcfold.events import Ending, Folded, Reported, Stopping, Survived
+from ipcfold.excuse import guard_of, instead, no_continuation
 from ipcfold.inputs import Left, Woken
 from ipcfold.message import Message
 from ipcfold.peer import Name, Peer
@@ -87,6 +88,7 @@ class Fold(Generic[C, P]):
         "deadline",
         "ending",
         "failure",
+        "instead",
         "rings",
         "sent",
         "stopped",
@@ -102,7 +104,7 @@ class Fold(Generic[C, P]):
         prepare: Callable[[tuple[Message, ...]], P],
         mark: Callable[[tuple[Message, ...], int], P] | None = None,
         now: float,
-        report: Callable[[Event], object] = lambda _: None,
+        report: Callable[[Reported], object] = lambda _: None,
         observed: bool = False,
         left: bool = False,
         woken: bool = False,
@@ -122,6 +124,8 @@ class Fold(Generic[C, P]):
         self._report = report
         self._record: Record[C] | None = None
         self._observed = observed
+        self.instead: Continuation[C] | None = None
+        """What the fold has taken instead of the last answer, if that was not valid and rescued."""
         self._carry = carry
         self._timeout = inf if timeout is None else timeout
         self.deadline = now + self._timeout
@@ -217,11 +221,14 @@ class Fold(Generic[C, P]):
 
         `since`: when the handler was called.
         """
-        asked = self.asked
+        asked, self.instead = self.asked, None
         if asked is None:  # the handler was interrupted meanwhile
             return None
         try:
-            prepared = self._judged(answer, asked[0], asked[1])
+            try:
+                prepared = self._judged(answer, asked[0], asked[1])
+            except Exception as wrong:  # noqa: BLE001 - as below
+                answer, prepared = self._rescued(answer, asked, wrong)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - an invalid answer can raise anything, as the handler can
@@ -240,7 +247,25 @@ class Fold(Generic[C, P]):
                 self._report(Folded(self._name, answer.peer, what, answer.responses, answer.outcome, took, self._time, effects))
         if answer.outcome is _STOP:
             self.stop(Ending.STOPPED)
+        if type(what) is not Message:
+            for effect in answer.effects:
+                if isinstance(effect, Rescued):
+                    self._report(Survived(self._name, what, effect.error))
         return prepared
+
+    def _rescued(self, answer: Continuation[C], asked: Ask[C], error: Exception) -> tuple[Continuation[C], P]:
+        """What is taken instead of a wrong answer, and its prepared responses. Raises the error if the answer is not rescued."""
+        while (guard := guard_of(answer)) is not None:
+            errors = (*guard.errors, error.with_traceback(None))
+            answer = instead(asked[1], asked[1].carry, guard.excuse, errors)
+            try:
+                prepared = self._judged(answer, asked[0], asked[1])
+            except Exception as wrong:  # noqa: BLE001 - as above
+                error = wrong
+            else:
+                self.instead = answer
+                return answer, prepared
+        raise error
 
     def _judged(self, answer: Continuation[C], what: Message | Left | Woken, given: Continuation[C]) -> P:
         """Check an answer and prepare its responses. The answer can be any object, so each step may raise anything.
@@ -248,10 +273,7 @@ class Fold(Generic[C, P]):
         These checks are for handlers that no type checker has seen.
         """
         if type(answer) is not Continuation:
-            kind = type(answer).__name__
-            raise TypeError(
-                f"the handler returned {kind}, not a Continuation: return what continuation.respond(...) or continue_(...) gives"
-            )
+            raise no_continuation(answer)
         if answer.peer is not given.peer and answer.peer != given.peer:
             raise TypeError("the handler returned a Continuation that is not of this client: start from the one that it was called with")
         responses: object = answer.responses

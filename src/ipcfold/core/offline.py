@@ -96,6 +96,7 @@ def fold(
             try:
                 continuation = handlers(*asked)
                 if folding.answered(continuation, 0.0, 0.0) is not None:
+                    continuation = folding.instead or continuation
                     responses += continuation.responses
                     for effect in continuation.effects:
                         effects = Effects(effects, effect)

@@ -81,7 +81,8 @@ def kept(core: ServerCore[C], end: ServerConnection, answer: Continuation[C], no
         responses: object = answer.responses
         if answer.outcome is not _CONTINUE or type(responses) is not tuple:
             return None
-        if answer.peer is not end.peer or answer._given is not asked[1]._given:
+        given, own = answer._given, asked[1]._given
+        if answer.peer is not end.peer or (given is not own and (given[2] is not None or given[:2] != own[:2])):
             return None
         data: bytes | None = ACKNOWLEDGEMENT
         if responses:

@@ -21,7 +21,7 @@ from ipcfold.core.fold import Ask, Fold, Record, Sent
 from ipcfold.core.server_connection import ServerConnection, Shared
 from ipcfold.core.wire import Encoder
 from ipcfold.errors import HandlerFailed
-from ipcfold.events import Connected, Disconnected, Ending, Event, Listening, Refused
+from ipcfold.events import Connected, Disconnected, Ending, Listening, Refused, Reported
 from ipcfold.limits import Limits
 from ipcfold.message import Message
 from ipcfold.peer import NOBODY, Name, Peer
@@ -93,7 +93,7 @@ class ServerCore(Generic[C]):
         """Whether the server accepts connections."""
         self.shared = Shared(memory)
         """The values that the connections share."""
-        self.events = deque[Event]()
+        self.events = deque[Reported]()
         """The events that the shell has not reported yet."""
         self._name = name
         self._user = user
@@ -288,6 +288,8 @@ class ServerCore(Generic[C]):
         fold = self._fold
         asked = fold.asked
         responses = fold.answered(continuation, now, since)
+        if fold.instead is not None:
+            continuation = fold.instead
         told = fold.sent
         if told and responses is not None and asked is not None:
             fold.sent = []
@@ -360,6 +362,11 @@ class ServerCore(Generic[C]):
     def result(self) -> Result[C, HandlerFailed[C]]:
         """The last carry, or the failure of the handler."""
         return self._fold.result()
+
+    @property
+    def instead(self) -> Continuation[C] | None:
+        """What was taken instead of the last answer, if that was wrong and rescued."""
+        return self._fold.instead
 
     @property
     def failure(self) -> HandlerFailed[C] | None:

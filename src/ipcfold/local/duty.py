@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from ipcfold.events import Event
+    from ipcfold.events import Reported
 
 
 class Duty(Protocol):
@@ -18,7 +18,7 @@ class Duty(Protocol):
         """Do it, and choose the next deadline. Returns whether the server has to end in good order."""
         ...
 
-    def see(self, event: Event) -> None:
+    def see(self, event: Reported) -> None:
         """Take note of an event of the server."""
         ...
 

@@ -331,6 +331,11 @@ class Engine(Generic[C]):
         return self._poller.descriptor
 
     @property
+    def accepting(self) -> bool:
+        """Whether clients can connect."""
+        return self._core.accepting
+
+    @property
     def over(self) -> bool:
         """Whether the server has ended."""
         return not self._core.accepting and self._core.over

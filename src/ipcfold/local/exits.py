@@ -20,7 +20,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Final, final
 
 if TYPE_CHECKING:
-    from ipcfold.events import Event  # a tenth of the time to import this library
+    from ipcfold.events import Reported  # a tenth of the time to import this library
 
 _PERIOD: Final = 0.5  # seconds between two looks: few enough to cost nothing, and few seconds for who presses Ctrl-C
 _AT_EXIT: Final = 1.0  # seconds in addition to the draining: a handler that is stuck must not keep the interpreter
@@ -40,7 +40,7 @@ class Exits:
         self.deadline = now + _PERIOD
         return _leaving() and (not threading.main_thread().is_alive() or _joined(self._thread))
 
-    def see(self, event: Event) -> None:
+    def see(self, event: Reported) -> None:
         """See `Duty`."""
 
     def close(self) -> None:

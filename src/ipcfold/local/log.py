@@ -21,7 +21,8 @@ from weakref import WeakSet
 
 import attrs
 
-from ipcfold.events import Connected, Disconnected, Event, Folded, Listening, Observer, Refused, Stopping
+from ipcfold.events import Connected, Disconnected, Event, Folded, Listening, Observer, Refused, Reported, Stopping, Survived
+from ipcfold.inputs import Left
 from ipcfold.local.threads import begun
 from ipcfold.peer import Name, Peer
 
@@ -142,7 +143,7 @@ class Log:
         self._ending = False
         self._repeated: dict[str, Repeated] = {}
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Reported) -> None:
         """Log an event."""
         write = self._writer.write
         match event:
@@ -166,6 +167,10 @@ class Log:
             case Stopping(ending=ending):
                 self._ending = True
                 write(logging.DEBUG, "%s ends: %s", self._name, ending.value)
+            case Survived(what=what, error=error):
+                function = "left" if isinstance(what, Left) else "woken"
+                text = "%s goes on with the carry before, but its %s failed: mend that function"
+                self._repeat(f"failures of {function}", logging.ERROR, text, self._name, function, error=error)
 
     def lost(self, peer: Peer) -> None:
         """A client left without reading everything that was written to it."""
@@ -231,12 +236,12 @@ class Log:
         self._writer.write(level, text, *facts, error=error)
 
 
-def tell(events: deque[Event], log: Log, observe: Observer | None) -> None:
+def tell(events: deque[Reported], log: Log, observe: Observer | None) -> None:
     """Give these events to the log and the observer, and remove them."""
     while events:
         event = events.popleft()
         log(event)
-        if observe is not None:
+        if observe is not None and not isinstance(event, Survived):
             try:
                 observe(event)
             except BaseException as error:  # noqa: BLE001 - the observer is the user's code, and must not end a server

@@ -19,7 +19,7 @@ from typing import Final, final
 
 import attrs
 
-from ipcfold.events import Ending, Event, Stopping
+from ipcfold.events import Ending, Reported, Stopping
 from ipcfold.local.stream import shut
 
 _VARIABLES: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
@@ -92,7 +92,7 @@ class Notices:
         self.deadline = now + self._manager.interval * (1 / 2 if told else _AGAIN)
         return False
 
-    def see(self, event: Event) -> None:
+    def see(self, event: Reported) -> None:
         """See `Duty`."""
         if self._speaks and isinstance(event, Stopping) and event.ending in _ENDS_PROCESS:
             self._tell(b"STOPPING=1", _PATIENCE)

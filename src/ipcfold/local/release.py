@@ -10,6 +10,10 @@ from typing import Protocol
 class Ending(Protocol):
     """What can be ended from any thread: a server that serves, or that stands by."""
 
+    @property
+    def accepting(self) -> bool:
+        """Whether clients can connect."""
+
     def end(self) -> None:
         """End it in good order."""
 

@@ -44,6 +44,11 @@ class Standby(Generic[C]):
         self.duty: Duty | None = None
         """What to do from time to time beside waiting."""
 
+    @property
+    def accepting(self) -> bool:
+        """Whether clients can connect."""
+        return False
+
     def end(self) -> None:
         """Wait no longer; any thread may call this."""
         self._ended = True

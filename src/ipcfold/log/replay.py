@@ -114,8 +114,9 @@ class Replay(Generic[C]):
         self._fold.answered(answer, 0.0, 0.0)
         if self._fold.failure is not None:
             return self._ended()
-        if digest(answer) != self._digest:
-            self._differs(asked[0], asked[1].carry, answer)
+        taken = answer if self._fold.instead is None else self._fold.instead
+        if digest(taken) != self._digest:
+            self._differs(asked[0], asked[1].carry, taken)
         return None
 
     def failed(self, error: BaseException) -> ReplayDiverged[C] | None:

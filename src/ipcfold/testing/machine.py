@@ -32,7 +32,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from returns.result import Failure, Success
 
 from ipcfold.continuation import Continuation, Handler
-from ipcfold.handlers import Shows
+from ipcfold.handlers.showing import Shows
 from ipcfold.limits import Limits
 from ipcfold.message import Message
 from ipcfold.peer import Peer

@@ -22,7 +22,7 @@ from ipcfold.core.server_connection import ServerConnection
 from ipcfold.core.transports import READ, Transports
 from ipcfold.core.wire import RefusedError
 from ipcfold.errors import HandlerFailed, MessageTooLarge, ReservedMessage
-from ipcfold.events import Event
+from ipcfold.events import Event, Survived
 from ipcfold.inputs import Left, Woken
 from ipcfold.limits import Limits
 from ipcfold.message import Message
@@ -237,7 +237,7 @@ class Network(Generic[C]):
             answer = self._handlers(*asked)
             self.core.answered(answer, self.now, self.now)
             if not isinstance(what, Message):
-                self._handled(what, answer)
+                self._handled(what, self.core.instead or answer)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # as in a server
@@ -302,5 +302,7 @@ class Network(Generic[C]):
     def _tell(self) -> None:
         while self.core.events:
             event = self.core.events.popleft()
+            if isinstance(event, Survived):  # a transcript has it already
+                continue
             self.events.append(event)
             self._told(event)

@@ -14,7 +14,7 @@ from ipcfold.core.protocol import ClientState
 from ipcfold.effects import Answer, Defer, Effect, Rescued, Tell, Ticket, Wake
 from ipcfold.errors import HandlerFailed
 from ipcfold.events import Connected, Departure, Disconnected, Event, Folded, Listening, Observer, Refused, Stopping
-from ipcfold.handlers import Shown, Shows
+from ipcfold.handlers.showing import Shown, Shows
 from ipcfold.inputs import Left, Woken
 from ipcfold.limits import Limits
 from ipcfold.message import Message, shortened

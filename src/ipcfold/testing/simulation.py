@@ -39,7 +39,7 @@ from returns.result import Result
 from ipcfold.continuation import Handler, Leaving, Outcome, Waking
 from ipcfold.errors import HandlerFailed
 from ipcfold.events import Event, Observer
-from ipcfold.handlers import Shows
+from ipcfold.handlers.showing import Shows
 from ipcfold.limits import Limits
 from ipcfold.testing.player import Client, ScriptPlayer, last_carry
 from ipcfold.testing.script import Step
