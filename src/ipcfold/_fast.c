@@ -83,7 +83,7 @@
     X(ClientConnection, _spoke) X(ClientConnection, _unread) X(ClientConnection, _weightless) X(ClientConnection, acknowledged) \
     X(ClientConnection, deadline) X(ClientConnection, outbox) X(ClientConnection, sent) X(ClientConnection, state) \
     X(ClientConnection, _row) X(ClientConnection, open) X(IPC, directory) X(IPC, heartbeat) X(IPC, limits) X(IPC, trust) \
-    X(Limits, drain) X(Name, value) X(Peer, connection) X(Peer, pid) X(Peer, uid) X(Peer, gid) X(Process, _verbs) X(Verbs, closed)
+    X(Limits, drain) X(Name, value) X(Peer, connection) X(Peer, pid) X(Peer, uid) X(Peer, gid) X(Peer, run) X(Process, _verbs) X(Verbs, closed)
 
 #define SERVER(X) \
     X("ipcfold.local.flusher", Flusher, NULL, Flusher) X("ipcfold.local.calling", Calling, NULL, Loop) \
@@ -97,7 +97,8 @@
 #define SERVER_SLOTS(X) \
     X(Loop, _engine) X(Loop, _flusher) X(Loop, _handler) X(Loop, _interruptible) X(Flusher, _asleep) X(Flusher, _busy) X(Flusher, _calls) \
     X(Flusher, failure) X(Engine, _accepted) X(Engine, _core) X(Engine, _heard) X(Engine, _log) X(Engine, _owner) X(Engine, _ending) \
-    X(Engine, _poller) X(Engine, _rotated) X(Engine, _transports) X(Engine, _trust) X(Engine, forked) X(Engine, logged) X(Listener, _accept_at) \
+    X(Engine, _poller) X(Engine, _rotated) X(Engine, _run) X(Engine, _transports) X(Engine, _trust) X(Engine, forked) \
+    X(Engine, logged) X(Listener, _accept_at) \
     X(Listener, _before) X(Listener, _listener) X(Listener, _short) X(ClientSocket, _end) X(ClientSocket, _log) X(ClientSocket, _lost) \
     X(ClientSocket, _poller) X(ClientSocket, _stream) X(ClientSocket, _wide) X(ClientSocket, interest) X(Transports, _transports) \
     X(ServerCore, _accounted) X(ServerCore, _attention) X(ServerCore, _encoder) X(ServerCore, _ends) X(ServerCore, _fold) \
@@ -977,7 +978,7 @@ static PyObject *close_(PyObject *Py_UNUSED(python), PyObject *const *args, Py_s
 
 #ifdef __linux__
 /* The process at the other end; NULL if the system does not know it, or with an exception. */
-static PyObject *new_peer(Py_ssize_t connection, int socket)
+static PyObject *new_peer(Py_ssize_t connection, int socket, PyObject *run)
 {
     struct ucred known;
     socklen_t size = sizeof known;
@@ -986,8 +987,10 @@ static PyObject *new_peer(Py_ssize_t connection, int socket)
         return NULL;
     PyObject *made = type->tp_alloc(type, 0);
     if (made && put_number(&AT(made, Peer, connection), connection) && put_number(&AT(made, Peer, pid), known.pid) &&
-        put_number(&AT(made, Peer, uid), known.uid) && put_number(&AT(made, Peer, gid), known.gid))
+        put_number(&AT(made, Peer, uid), known.uid) && put_number(&AT(made, Peer, gid), known.gid)) {
+        put_ref(&AT(made, Peer, run), run);
         return made;
+    }
     Py_XDECREF(made);
     return NULL;
 }
@@ -1074,7 +1077,7 @@ static PyObject *connect_to(PyObject *name, PyObject *path, PyObject *address, P
     Py_XDECREF(usable);
     if (!stream)
         return NULL;
-    PyObject *peer = new_peer(0, PyObject_AsFileDescriptor(stream)), *trusted = peer ? PyObject_CallOneArg(same_user, peer) : NULL;
+    PyObject *peer = new_peer(0, PyObject_AsFileDescriptor(stream), ZERO), *trusted = peer ? PyObject_CallOneArg(same_user, peer) : NULL;
     PyObject *driver = trusted == Py_True ? new_driver(stream, heartbeat, limits) : NULL;
     PyObject *process = driver ? PyObject_CallFunctionObjArgs(process_of, name, path, peer, driver, limits, NULL) : NULL;
     Py_XDECREF(peer), Py_XDECREF(trusted), Py_XDECREF(driver);
@@ -1593,7 +1596,7 @@ static int accept_clients(Burst *self, PyObject *engine, PyObject *listener, int
         }
         if (!stream)
             return -1;
-        peer = new_peer(number(AT(engine, Engine, _accepted)) + 1, descriptor);
+        peer = new_peer(number(AT(engine, Engine, _accepted)) + 1, descriptor, AT(engine, Engine, _run));
         if (peer && number(AT(peer, Peer, uid)) == number(user) && !in_child(self, engine)) {
             put_ref(&AT(engine, Engine, _accepted), AT(peer, Peer, connection));
             going = admit(self, engine, stream, descriptor, peer, poller, things, now);

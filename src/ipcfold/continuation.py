@@ -154,6 +154,8 @@ class Continuation(Generic[C]):
     def wake(self, carry: C, at: float | None) -> Continuation[C]:
         """Ask for a call of `woken` at this time, in seconds since the epoch. It replaces an earlier one; `None` cancels it.
 
+        A time in the past is at once. An infinite time is never. Anything but a number is a failure of the handler.
+
         >>> Continuation(0, now=5.0).wake(1, 5.0 + 30.0).effects
         (Wake(at=35.0),)
         """

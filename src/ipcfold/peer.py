@@ -72,14 +72,16 @@ class Name:
 class Peer:
     """The process at the other end of a connection, with its peer credentials from the kernel.
 
-    A server numbers its connections from 1 and uses each number once (`connection`). Two peers are therefore equal only
-    if they are the same connection, even if the kernel reuses a process id. The defaults mean "not known".
+    A server numbers its connections from 1 and uses each number once (`connection`). Two peers of one server are therefore
+    equal only if they are the same connection, even if the kernel reuses a process id. The defaults mean "not known".
     """
 
     connection: int = 0
     pid: int = 0
     uid: int = -1
     gid: int = -1
+    run: int = attrs.field(default=0, eq=False, repr=False)
+    """Which run of a server numbered the connection. So a server refuses to tell a peer of another one. Peers are compared without it."""
 
 
 NOBODY: Final = Peer()

@@ -25,7 +25,9 @@ from ipcfold import (
     Unacknowledged,
     aio,
 )
+from ipcfold.effects import Ticket
 from ipcfold.events import Departure, Disconnected, Event, Listening
+from ipcfold.inputs import Left
 from tests.aio.support import LOOPS, run, serving
 from tests.environment import PLAIN
 from tests.shells.handlers import EMPTY, Log, log
@@ -295,6 +297,75 @@ def test_departures_and_alarms_are_folded_by_functions_of_both_kinds(directory: 
             await rung.wait()
             await process.send(Message.text("last"))
         assert [each for each in server.result().unwrap() if each != "woken"] == ["left", "ping", "last", "left"]
+
+    run(main, loop)
+
+
+@LOOPS
+@pytest.mark.parametrize("kind", ["plain", "async", "async that waits"])
+def test_clients_are_answered_while_the_alarm_asks_for_itself_at_once_for_ever(directory: Path, loop: str, kind: str) -> None:
+    async def main() -> None:
+        def handler(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
+            return continuation.respond(carry, message).wake(carry, continuation.now)
+
+        def again(continuation: Continuation[int], carry: int) -> Continuation[int]:
+            return continuation.wake(carry + 1, continuation.now)
+
+        async def later(continuation: Continuation[int], carry: int) -> Continuation[int]:
+            if kind == "async that waits":
+                await asyncio.sleep(0)
+            return again(continuation, carry)
+
+        ipc = aio.IPC(directory)
+        async with serving(ipc, handler, 0, woken=again if kind == "plain" else later) as server:
+            clients = [(await ipc.get(NAME)).unwrap() for _ in range(2)]
+            for number in range(20):
+                message = Message.text(f"{number}")
+                assert [await process.ask(message) for process in clients] == [Success(message)] * 2
+            for process in clients:
+                await process.close()
+        assert server.result().unwrap() > 0
+
+    run(main, loop)
+
+
+@LOOPS
+@pytest.mark.parametrize("answers", ["respond", "close"])
+def test_a_departure_has_nobody_to_respond_to(directory: Path, loop: str, answers: str) -> None:
+    async def main() -> None:
+        async def left(_: Peer, continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
+            if not carry:  # somebody looked whether there is a server
+                return continuation
+            return continuation.respond(carry, PONG) if answers == "respond" else continuation.close(carry)
+
+        ipc = aio.IPC(directory)
+        async with serving(ipc, log, EMPTY, left=left) as server:
+            async with (await ipc.get(NAME)).unwrap() as process:
+                await process.send(PING)
+            failed = (await server).failure()
+        assert isinstance(failed, HandlerFailed)
+        assert (failed.carry, type(failed.message), type(failed.error)) == (("ping",), Left, TypeError)
+
+    run(main, loop)
+
+
+@LOOPS
+def test_a_ticket_of_a_server_before_it_is_refused(directory: Path, loop: str) -> None:
+    async def main() -> None:
+        def handler(message: Message, continuation: Continuation[Ticket | None], carry: Ticket | None) -> Continuation[Ticket | None]:
+            return continuation.defer(continuation.ticket) if carry is None else continuation.answer(carry, carry, message)
+
+        ipc, kept = aio.IPC(directory), None
+        for again in (False, True):
+            async with serving(ipc, handler, kept) as server, (await ipc.get(NAME)).unwrap() as process:
+                assert (await process.send(PING) == Success(process)) is not again
+                if again:
+                    await server
+            if not again:
+                kept = server.result().unwrap()
+        failed = server.result().failure()
+        assert isinstance(failed, HandlerFailed)
+        assert f"{kept} is not open, because" in str(failed)
 
     run(main, loop)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ from ipcfold.events import Departure, Disconnected, Ending
 from ipcfold.inputs import Came, Input, Left
 from ipcfold.testing import Connect, Hold, Kill, Release, Send, Step, media_types, messages, scripts, simulate
 
-ANN, BOB = Peer(1, 10), Peer(2, 20)
+ANN, GONE, BOB = Peer(1, 10, run=7), Peer(2, 30, run=7), Peer(3, 20)
 ONE, TWO, THREE = Message.text("one"), Message.text("two"), Message.text("three")
 
 State: TypeAlias = tuple[tuple[Peer, ...], tuple[Ticket, ...], tuple[Input, ...]]
@@ -155,6 +156,15 @@ def test_what_a_gone_client_is_told_or_answered_is_dropped() -> None:
     assert simulation.clients["gone"].answers == ((),)
 
 
+def test_a_peer_that_is_gone_is_told_nothing_whether_or_not_its_run_is_known() -> None:
+    inputs: list[Input] = [Left(0.0, GONE), Came(0.0, ANN, ONE)]
+
+    def tell(_: Message, given: Continuation[int], carry: int) -> Continuation[int]:
+        return given.tell(carry + 1, GONE, ONE).tell(carry + 1, Peer(GONE.connection, GONE.pid), ONE)
+
+    assert fold(tell, 0, inputs).unwrap().carry == 1
+
+
 KEPT = Ticket(ANN, 1)
 WRONG: dict[str, tuple[Callable[[Continuation[int]], Continuation[int]], str]] = {
     "telling nobody": (lambda given: given.tell(1, Peer(), ONE), "is no client of this server"),
@@ -173,6 +183,17 @@ WRONG: dict[str, tuple[Callable[[Continuation[int]], Continuation[int]], str]] =
         lambda given: given.defer(1).answer(1, Ticket(ANN, 1, taken=-1.0), ONE),
         "is not open",
     ),
+    "telling a client of another run": (lambda given: given.tell(1, attrs.evolve(ANN, run=8), ONE), "is no client of this server"),
+    "answering a ticket of another run": (
+        lambda given: given.defer(1).answer(1, Ticket(attrs.evolve(ANN, run=8), 1), ONE),
+        "is not open, because",
+    ),
+    "answering a ticket of another run whose client is gone here": (
+        lambda given: given.answer(1, Ticket(attrs.evolve(GONE, run=8), 1), ONE),
+        "is no client of this server",
+    ),
+    "answering the ticket of a departure": (lambda given: given.answer(1, Ticket(GONE, 0), ONE), "is not open"),
+    "answering a ticket without a peer": (lambda given: given.answer(1, Ticket(1, 1), ONE), "only a Ticket can be answered"),  # type: ignore[arg-type]  # so
     "answering no ticket": (lambda given: given.answer(1, 1, ONE), "only a Ticket can be answered, not int"),  # type: ignore[arg-type]  # so
 }
 
@@ -180,7 +201,7 @@ WRONG: dict[str, tuple[Callable[[Continuation[int]], Continuation[int]], str]] =
 @pytest.mark.parametrize("wrong", WRONG)
 def test_bad_use_is_a_clear_failure_of_the_handler_that_sends_nothing(wrong: str) -> None:
     answer, text = WRONG[wrong]
-    inputs: list[Input] = [Came(0.0, ANN, ONE)]
+    inputs: list[Input] = [Left(0.0, GONE), Came(0.0, ANN, ONE)]
     failed = fold(lambda _, given, __: answer(given.respond(1, TWO)), 0, inputs).failure()
     assert (failed.carry, failed.message) == (0, ONE)
     assert text in str(failed.error)

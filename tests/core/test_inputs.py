@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from returns.result import Failure, Success
 
-from ipcfold import Continuation, HandlerFailed, Message, Outcome, Peer, fold
+from ipcfold import Continuation, HandlerFailed, Message, Name, Outcome, Peer, fold
+from ipcfold.core.fold import Fold
 from ipcfold.core.members import Members
 from ipcfold.effects import Ticket, Wake
 from ipcfold.events import Connected, Disconnected
@@ -87,7 +88,7 @@ def test_time_never_decreases_and_an_alarm_is_neither_early_nor_late(script: lis
             verb, _, seconds = each.message.content.partition(b" ")
             if verb == b"in":
                 wanted = max(each.now, each.now + float(seconds))
-            elif verb == b"never":
+            elif verb in (b"never", b"stop"):  # none rings after a stop
                 wanted = math.inf
 
 
@@ -151,6 +152,8 @@ def test_an_interrupt_of_left_leaves_out_its_departure_only() -> None:
 
 WRONG: dict[str, tuple[Callable[[Continuation[int], int], Continuation[int]], str]] = {
     "a time that is no number": (lambda continuation, carry: continuation.wake(carry, math.nan), "wake wants seconds since the epoch"),
+    "a truth value": (lambda continuation, carry: continuation.wake(carry, True), "wake wants seconds since the epoch, or None, not bool"),
+    "an integer beyond every float": (lambda continuation, carry: continuation.wake(carry, 10**400), "int too large"),
     "a text": (lambda continuation, carry: continuation.wake(carry, "5"), "wake wants seconds since the epoch"),  # type: ignore[arg-type]  # so
     "effects of another kind": (lambda _, carry: Continuation(carry, effects=(Wake(1.0),)), "effects must be what"),  # type: ignore[arg-type]  # so
 }
@@ -176,7 +179,24 @@ def test_an_alarm_without_a_function_for_it_is_a_failure_of_the_handler() -> Non
 def test_an_alarm_has_no_client(answer: Callable[[Continuation[int]], Continuation[int]]) -> None:
     inputs: list[Input] = [ONE, Woken(2.0)]
     failed = fold(lambda _, given, carry: given.wake(carry, 1.0), 0, inputs, woken=lambda given, _: answer(given)).failure()
-    assert (failed.message, str(failed.error)) == (Woken(2.0), "an alarm has no client to respond to or to close")
+    assert failed.message == Woken(2.0)
+    assert str(failed.error).startswith("an alarm has no client to respond to or to close: ")
+
+
+@pytest.mark.parametrize("answer", [lambda given: given.respond(1, ONE), lambda given: given.close(1)])
+def test_a_client_that_has_left_gets_no_response(answer: Callable[[Continuation[int]], Continuation[int]]) -> None:
+    def gone(_: Peer, given: Continuation[int], carry: int) -> Continuation[int]:
+        return answer(given)
+
+    inputs: list[Input] = [Came(1.0, ANN, ONE), Left(2.0, ANN)]
+    failed = fold(lambda _, given, carry: given.continue_(carry), 0, inputs, left=gone).failure()
+    assert (failed.carry, failed.message) == (0, Left(2.0, ANN))
+    assert str(failed.error).startswith("a client that has left gets no responses and cannot be closed: ")
+    match simulate(lambda _, given, carry: given.continue_(carry), 0, [Send("ann", ONE), Close("ann")], left=gone).result:
+        case Failure(HandlerFailed(0, Left(), TypeError())):
+            pass
+        case other:
+            pytest.fail(f"{other}")
 
 
 def test_the_clock_of_the_caller_gives_the_time_and_rings_alarms() -> None:
@@ -191,13 +211,12 @@ def test_the_offline_fold_keeps_clients_apart() -> None:
         Came(1.0, ANN, CLOSE),
         Came(2.0, ANN, ONE),
         Came(3.0, BOB, ONE),
-        Woken(4.0),
         Left(5.0, ANN),
         Came(6.0, BOB, STOP),
         Left(7.0, BOB),
     ]
     folded = fold(came, EMPTY, inputs, left=left, woken=woken).unwrap()
-    assert folded.carry == (inputs[0], inputs[2], *inputs[4:])
+    assert folded.carry == (inputs[0], *inputs[2:])
 
 
 @pytest.mark.parametrize("arguments", [(1, None, None), (came, 1, None), (came, None, 1)])
@@ -230,3 +249,187 @@ def test_nobody_waits_for_the_answer_to_a_client_that_is_gone() -> None:
     members.leave(ANN)
     members.defer(Ticket(ANN, 1))
     assert not members.takes(Ticket(ANN, 1), set(), None)
+
+
+# Alarms that ring again at once.
+
+
+def again(continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
+    """Log the alarm, and ask for the next one at once."""
+    return continuation.wake((*carry, Woken(continuation.now)), continuation.now)
+
+
+@given(st.lists(st.sampled_from(["message", "departure", "answer"]), max_size=40), st.floats(-5.0, 0.0))
+def test_what_waits_when_an_alarm_was_folded_comes_before_the_next_one(events: list[str], ago: float) -> None:
+    folding, peers, owed, taken = Fold(0, name=Name("fold"), timeout=None, prepare=list, now=0.0, left=True, woken=True), 0, 0, 0
+
+    def answer() -> None:
+        nonlocal owed, taken
+        asked = folding.ask(100.0)
+        assert asked is not None  # an alarm is always due
+        what, given = asked
+        assert isinstance(what, Woken) == (not owed)
+        folding.answered(given.wake(0, given.now + ago), 0.0, 0.0)
+        owed = len(folding.waiting) if isinstance(what, Woken) else owed - 1
+        taken += not isinstance(what, Woken)
+
+    folding.offer(ANN, ONE)
+    asked = folding.ask(100.0)
+    assert asked is not None
+    folding.answered(asked[1].wake(0, 100.0), 0.0, 0.0)
+    for event in events:
+        match event:
+            case "message":
+                peers += 1
+                folding.offer(Peer(1 + peers), ONE)
+            case "departure":
+                peers += 1
+                folding.depart(Peer(1 + peers))
+            case _:
+                answer()
+    for _ in range(2 + 2 * peers):
+        answer()
+    assert taken == peers  # nobody starves
+
+
+def test_alarms_without_an_end_do_not_keep_a_server_from_its_timeout() -> None:
+    folding = Fold(0, name=Name("fold"), timeout=5.0, prepare=list, now=0.0, woken=True)
+    folding.offer(ANN, ONE)
+    for now in range(5):
+        asked = folding.ask(float(now))
+        assert asked is not None
+        folding.tick(float(now))
+        folding.answered(asked[1].wake(0, asked[1].now), 0.0, 0.0)
+    assert folding.ask(5.0) is not None
+    folding.tick(5.0)
+    assert folding.stopped
+
+
+@given(scripts(WORDS), st.floats(0.0, 2.0))
+def test_an_alarm_that_asks_for_itself_at_once_rings_once_a_step(script: list[Step], ago: float) -> None:
+    def rewake(continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
+        return continuation.wake((*carry, Woken(continuation.now)), continuation.now - ago)
+
+    simulation = simulate(came, EMPTY, [Send("first", Message.text("in 0")), *script], left=left, woken=rewake, epoch=EPOCH)
+    carry = simulation.result.unwrap()
+    wakes = sum(isinstance(each, Came) and each.message.content.startswith(b"in") for each in carry)
+    assert sum(isinstance(each, Woken) for each in carry) <= wakes + len(script)
+    assert fold(came, EMPTY, carry, left=left, woken=rewake).unwrap().carry == carry
+
+
+def test_the_next_step_of_a_script_finds_the_alarm_rung_at_the_time_before_it() -> None:
+    script: list[Step] = [Send("ann", Message.text("in 0")), Elapse(10.0), Send("ann", ONE), Elapse(5.0)]
+    carry = simulate(came, EMPTY, script, woken=again).carry
+    assert [(type(each), each.now) for each in carry if isinstance(each, Came | Woken)] == [
+        (Came, 0.0),
+        (Woken, 0.0),
+        (Woken, 0.0),
+        (Woken, 10.0),
+        (Came, 10.0),
+        (Woken, 10.0),
+    ]
+
+
+def test_an_alarm_that_asks_for_itself_at_once_rings_before_each_plain_message() -> None:
+    times = iter([1.0, 1.0, 2.0])
+    folded = fold(came, EMPTY, [Message.text("in 0"), ONE, ONE], woken=again, clock=lambda: next(times)).unwrap()
+    assert [(type(each), each.now) for each in folded.carry if isinstance(each, Came | Woken)] == [
+        (Came, 1.0),
+        (Woken, 1.0),
+        (Woken, 1.0),
+        (Came, 1.0),
+        (Woken, 2.0),
+        (Came, 2.0),
+    ]
+
+
+@pytest.mark.parametrize("at", [math.inf, None])
+def test_an_infinite_time_is_never(at: float | None) -> None:
+    def handle(_: Message, given: Continuation[int], carry: int) -> Continuation[int]:
+        return given.wake(carry, 1.0).wake(carry, at)
+
+    assert simulate(handle, 0, [Send("ann", ONE), Elapse(1e6)], woken=lambda given, carry: given.continue_(carry + 1)).carry == 0
+
+
+@pytest.mark.parametrize("at", [-math.inf, -5])
+def test_every_time_in_the_past_is_at_once(at: float) -> None:
+    def handle(_: Message, given: Continuation[int], carry: int) -> Continuation[int]:
+        return given.wake(carry, at)
+
+    assert simulate(handle, 0, [Send("ann", ONE)], woken=lambda given, carry: given.continue_(carry + 1)).carry == 1
+
+
+# Records that no server can have folded.
+
+
+def test_an_alarm_of_a_record_rings_for_its_own_input_only() -> None:
+    """A server may fold what waited before an alarm that is due."""
+    record: list[Input] = [Came(1.0, ANN, Message.text("in 5")), Came(7.0, BOB, ONE), Woken(7.5)]
+    assert fold(came, EMPTY, record, woken=woken).unwrap().carry == tuple(record)
+
+
+RECORD: list[Input] = [Came(1.0, ANN, Message.text("in 5")), Came(2.0, BOB, ONE), Woken(6.5), Left(7.0, ANN)]
+IMPOSSIBLE: dict[str, tuple[Input, str]] = {
+    "a message after a departure": (Came(8.0, ANN, ONE), "connection 1 has left before it"),
+    "a second departure": (Left(8.0, ANN), "connection 1 has left before it"),
+    "a message of another client with this number": (Came(8.0, Peer(2, 21), ONE), "connection 2 is that of Peer(connection=2, pid=20"),
+    "an alarm that nobody asked for": (Woken(8.0), "no alarm was asked for"),
+    "an earlier message": (Came(6.9, BOB, ONE), "its time is 6.9, and that of the input before it 7.0"),
+    "an earlier departure": (Left(6.9, BOB), "its time is 6.9, and that of the input before it 7.0"),
+    "no time": (Left(math.nan, BOB), "its time is nan"),
+    "a time without an end": (Left(math.inf, BOB), "its time is inf"),
+}
+
+
+@pytest.mark.parametrize("what", IMPOSSIBLE)
+def test_a_record_that_cannot_be_is_refused(what: str) -> None:
+    wrong, text = IMPOSSIBLE[what]
+    with pytest.raises(ValueError, match=r"^input 5 of the record cannot be, because .*: give the inputs of one server") as refused:
+        fold(came, EMPTY, [*RECORD, wrong], left=left, woken=woken)
+    assert text in str(refused.value)
+
+
+def test_an_alarm_before_its_time_is_refused() -> None:
+    record: list[Input] = [Came(1.0, ANN, Message.text("in 5")), Woken(5.9)]
+    with pytest.raises(ValueError, match=r"^input 2 .* its alarm rings at 6\.0, and not at 5\.9"):
+        fold(came, EMPTY, record, woken=woken)
+
+
+@given(scripts(WORDS), st.data())
+def test_a_second_departure_or_a_message_after_it_is_refused_wherever_it_stands(script: list[Step], data: st.DataObject) -> None:
+    carry = played([Connect("ann"), Kill("ann"), *script]).carry
+    gone = data.draw(st.sampled_from([each for each in carry if isinstance(each, Left)]))
+    place = data.draw(st.integers(carry.index(gone) + 1, len(carry)))
+    now = max(each.now for each in carry[:place] if isinstance(each, Came | Left | Woken))
+    choices: list[Input] = [Left(now, gone.peer), Came(now, gone.peer, ONE)]
+    wrong = data.draw(st.sampled_from(choices))
+    with pytest.raises(ValueError, match=f"^input {place + 1} of the record cannot be, because connection {gone.peer.connection} has left"):
+        fold(came, EMPTY, [*carry[:place], wrong, *carry[place:]], left=left, woken=woken)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ("text", "input 1 is str: fold takes messages, or Came, Left and Woken"),
+        (Woken("1"), "input 1 has a time that is str: "),  # type: ignore[arg-type]  # what this test is about
+        (Left(1.0, 1), "input 1 has no Peer or no Message: "),  # type: ignore[arg-type]  # as above
+        (Came(1.0, ANN, b""), "input 1 has no Peer or no Message: "),  # type: ignore[arg-type]  # as above
+    ],
+)
+def test_what_is_no_input_is_refused(wrong: Input, text: str) -> None:
+    with pytest.raises(TypeError, match=f"^{text}"):
+        fold(came, EMPTY, [wrong], left=left, woken=woken)
+
+
+def test_clients_whose_connections_are_not_known_are_told_apart() -> None:
+    first, second = Peer(pid=1), Peer(pid=2)
+    record: list[Input] = [Came(1.0, first, ONE), Came(1.0, second, ONE), Left(2.0, first), Came(3.0, second, ONE)]
+    assert fold(came, EMPTY, record, left=left).unwrap().carry == tuple(record)
+    with pytest.raises(ValueError, match="has left before it"):
+        fold(came, EMPTY, [*record, Left(4.0, first)], left=left)
+
+
+def test_an_alarm_after_the_end_is_not_folded() -> None:
+    before: list[Input] = [Came(1.0, ANN, Message.text("in 5")), Came(2.0, BOB, STOP)]
+    folded = fold(came, EMPTY, [*before, Woken(3.0), Left(4.0, ANN)], left=left, woken=woken).unwrap()
+    assert folded.carry == (*before, Left(4.0, ANN))

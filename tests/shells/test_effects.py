@@ -153,6 +153,29 @@ def test_a_ticket_of_a_server_before_a_restart_never_answers_the_message_with_it
 
 
 @pytest.mark.usefixtures("built")
+def test_all_peers_of_a_server_are_of_one_run(directory: Path) -> None:
+    with serving(directory) as results:
+        for number in range(3):
+            with IPC(directory).wait(NAME).unwrap() as client:
+                client.send(Message.text("question"), *[Message.text("stop")] * (number == 2))
+    (run,) = {ticket.peer.run for ticket in results[0].unwrap()[1]}
+    assert run > 0
+
+
+@pytest.mark.usefixtures("built")
+def test_a_peer_of_a_server_before_a_restart_is_never_told_what_is_for_a_client_of_this_one(directory: Path) -> None:
+    ipc = IPC(directory)
+    with serving(directory) as results, ipc.wait(NAME).unwrap() as client:
+        client.send(Message.text("question one"), Message.text("stop"))
+    (old,) = [ticket.peer for ticket in results[0].unwrap()[1]]
+    with serving(directory, start=((old,), ())) as results, ipc.wait(NAME).unwrap() as client:  # again the first client
+        assert isinstance(client.ask(Message.text("news one")), Failure)
+    failed = results[0].failure()
+    assert isinstance(failed, HandlerFailed)
+    assert f"{old} is no client of this server" in str(failed)
+
+
+@pytest.mark.usefixtures("built")
 def test_a_client_that_knows_no_marks_sees_one_parameter_more(directory: Path) -> None:
     with serving(directory), IPC(directory).wait(NAME).unwrap() as publisher, Wire.talking(directory, NAME) as old:
         old.write("subscribe").expect(RECEIVED, "subscribed")

@@ -10,7 +10,7 @@ from time import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from returns.result import Result, Success
+from returns.result import Failure, Result, Success
 
 from ipcfold import IPC, Continuation, ListenError, Message, Name, Peer
 from ipcfold.accelerator import accelerated, fast
@@ -132,6 +132,40 @@ def test_an_alarm_rings_while_clients_never_stop_sending(directory: Path) -> Non
     assert isinstance(first, Came)
     assert all(each.now <= alarm.now for each in carry if isinstance(each, Came))
     assert first.now + 0.03 <= alarm.now
+
+
+@pytest.mark.usefixtures("built")
+def test_clients_are_answered_while_the_alarm_asks_for_itself_at_once_for_ever(directory: Path) -> None:
+    def again(continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
+        return continuation.wake((*carry, Woken(continuation.now))[-1000:], continuation.now)
+
+    with serving(directory, again) as results, IPC(directory).wait(NAME).unwrap() as first:
+        first.ask(Message.text("in 0"))
+        with IPC(directory).wait(NAME).unwrap() as second:
+            for number in range(1, 21):
+                assert second.ask(ONE, PATIENCE) == Success(Message.text(f"{number}"))
+                assert first.ask(ONE, PATIENCE) == Success(Message.text(f"{number + 1}"))
+        first.ask(STOP)
+    (result,) = results
+    assert result.map(lambda carry: type(carry[-1])) == Success(Left)
+
+
+@pytest.mark.usefixtures("built")
+def test_a_server_whose_alarm_asks_for_itself_at_once_for_ever_ends_after_its_timeout(directory: Path) -> None:
+    def again(continuation: Continuation[int], carry: int) -> Continuation[int]:
+        return continuation.wake(carry + 1, continuation.now)
+
+    def wake(_: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
+        return continuation.wake(carry, continuation.now)
+
+    results = list[Result[int, ListenError[int]]]()
+    thread = threading.Thread(target=lambda: results.append(IPC(directory).listen(NAME, timeout=0.5)(0, wake, woken=again)))
+    thread.start()
+    with IPC(directory).wait(NAME).unwrap() as client:
+        client.send(ONE)
+        assert isinstance(client.wait(PATIENCE), Failure)  # it is asked to close
+    thread.join(PATIENCE)
+    assert results[0].unwrap() > 0
 
 
 @settings(max_examples=10)

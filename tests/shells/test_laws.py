@@ -19,7 +19,7 @@ from tests.shells.support import PATIENCE
 
 NAME = Name("laws")
 STOP = Message.text("stop")
-ACTIONS = st.sampled_from(["all", "all", "plain", "defer", "defer", "answer", "wake", "close", "leave", "vanish"])
+ACTIONS = st.sampled_from(["all", "all", "plain", "defer", "defer", "answer", "wake", "now", "close", "leave", "vanish"])
 
 
 @pytest.fixture(params=[True, False] if accelerated else [False], ids=lambda used: "accelerated" if used else "python", scope="module")
@@ -32,19 +32,21 @@ def built(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def handle(message: Message, continuation: Continuation[State], carry: State) -> Continuation[State]:
-    """Do what the word says; `wake` asks for an alarm soon."""
+    """Do what the word says; `wake` asks for an alarm soon, and `now` at once."""
     answer = busy(message, continuation, carry)
-    if message.content == b"wake":
-        return answer.wake(answer.carry, answer.now + 0.001)
+    if message.content in (b"wake", b"now"):
+        return answer.wake(answer.carry, answer.now + (0.001 if message.content == b"wake" else -1.0))
     return answer.stop(answer.carry) if message == STOP else answer
 
 
 def woken(continuation: Continuation[State], carry: State) -> Continuation[State]:
-    """Tell everybody."""
+    """Tell everybody. Three alarms in a row ask for the next one at once."""
     there, open_, inputs = carry
     carry = there, open_, (*inputs, Woken(continuation.now))
     for peer in there:
         continuation = continuation.tell(carry, peer, Message.text(f"alarm {len(inputs)}"))
+    if not all(isinstance(each, Woken) for each in inputs[-3:]):
+        return continuation.wake(carry, continuation.now)
     return continuation.continue_(carry)
 
 

@@ -73,6 +73,28 @@ class Right(Locks[Peer | None]):
 TestRight = Right.TestCase
 
 
+class Restless(ProtocolMachine[int]):
+    """Its alarm asks for itself at once, for ever. The steps go on."""
+
+    def server(self) -> tuple[int, Handler[int]]:
+        return 0, lambda message, continuation, carry: continuation.respond(carry, message).wake(carry, self.now)
+
+    def messages(self, client: Client) -> st.SearchStrategy[Message]:
+        return st.just(LOCK)
+
+    def woken(self, continuation: Continuation[int], carry: int) -> Continuation[int]:
+        return continuation.wake(carry + 1, continuation.now - 1.0)
+
+    @invariant()
+    def everybody_is_answered(self) -> None:
+        for client in self.seen:
+            if client.departure is None and client.acknowledged:
+                assert client.answers[: client.acknowledged] == ((LOCK,),) * client.acknowledged
+
+
+TestRestless = Restless.TestCase
+
+
 class Counting(ProtocolMachine[int]):
     """A count that must stay below two, and a client that says nothing once it got an answer."""
 

@@ -80,10 +80,10 @@ class Server:
     ) -> Result[C, ListenError[C]]:
         """Fold the handler over every message; returns the last carry, or the error.
 
-        - `left(peer, continuation, carry)` is folded once for each client that connected, after its last message. Its responses have no
-          receiver.
+        - `left(peer, continuation, carry)` is folded once for each client that connected, after its last message. It can tell
+          others, but it has nobody to respond to: that is a failure of the handler.
         - `woken(continuation, carry)` is folded when the time has come that the last `continuation.wake(carry, at)` asked for. It is
-          never early. Only a handler that runs makes it late.
+          never early. A handler that runs makes it late; so does what waited when the last alarm was folded, which comes first.
         - `snapshots`: how to keep the carry in the log, if there is a log.
 
         Folding ends with a `stop` of the handler, one of the signals, or the timeout; then every client is asked

@@ -3,7 +3,8 @@
 The fold does not call the handler. `Fold.ask` returns one input, and the caller passes the answer to `answered` or
 `failed`. The handler has one input at a time. At most one message of each peer waits, and the handler gets them in the
 order of arrival. So the fold is fair to all peers. The departure of a peer waits behind its last message. An alarm does not
-wait, because a busy server would otherwise ring it late.
+wait, because a busy server would otherwise ring it late. But the inputs that wait when an alarm was folded come before the next
+one. So a `woken` that always asks to be woken at once keeps nobody else from the handler.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ from ipcfold.peer import Name, Peer
 C = TypeVar("C")
 P = TypeVar("P")
 
+_NO_CLIENT: Final = (
+    "a client that has left gets no responses and cannot be closed: use tell for the others, and continue_(...) or stop(...)",
+    "an alarm has no client to respond to or to close: use tell, or answer for a message that was deferred",
+)
 _CONTINUE: Final = Outcome.CONTINUE
 _STOP: Final = Outcome.STOP  # a variable, because a lookup in the enumeration costs more and each message needs one
 
@@ -76,11 +81,13 @@ class Fold(Generic[C, P]):
         "_name",
         "_observed",
         "_offset",
+        "_owed",
         "_prepare",
         "_record",
         "_report",
         "_skipped",
         "_time",
+        "_timeless",
         "_timeout",
         "_woken",
         "asked",
@@ -108,12 +115,14 @@ class Fold(Generic[C, P]):
         observed: bool = False,
         left: bool = False,
         woken: bool = False,
+        timeless: bool = False,
     ) -> None:
         """`timeout`: the fold stops after so many seconds without a message. `prepare` raises for responses that cannot be sent.
         `mark` does the same for messages that answer no message (0), or the message of that number, late.
 
         `report` gets the event `Stopping`, and each `Folded` if it is `observed`. `left` and `woken`: whether to
-        ask for departures and alarms.
+        ask for departures and alarms. `timeless`: whether no time passes by itself. Then an alarm that `woken` asks for at once
+        would ring for ever, so it waits for the next call of `clock`.
         """
         self._name = name
         self._prepare = prepare
@@ -134,6 +143,8 @@ class Fold(Generic[C, P]):
         """The messages that wait for the handler, with their numbers on their connections; `None` is a departure."""
         self._left = left
         self._woken = woken
+        self._timeless = timeless
+        self._owed = 0  # how many of the waiting inputs come before the next alarm
         self._offset = 0.0  # what the seconds since the epoch are more than those of the steady clock
         self._time = 0.0  # of the last input, in seconds since the epoch
         self._alarm = inf  # when to ring, in seconds since the epoch
@@ -175,7 +186,7 @@ class Fold(Generic[C, P]):
         if asked is not None:
             return asked
         time = now + self._offset
-        if now >= self.rings:
+        if now >= self.rings and not self._owed:
             self.asked = asked = self.alarm(time)
             return asked
         if time > self._time:
@@ -185,6 +196,8 @@ class Fold(Generic[C, P]):
         waiting = self.waiting
         while waiting:
             peer, message, number = waiting.popleft()
+            if self._owed:
+                self._owed -= 1
             if message is not None:  # the usual case
                 if self.stopped:
                     continue
@@ -208,6 +221,11 @@ class Fold(Generic[C, P]):
         self._time = time = max(self._time, time, self._alarm)  # a sum of times is not exact
         self._alarm = self.rings = inf
         return Woken(time), Continuation(self._carry, now=time)
+
+    @property
+    def due(self) -> float:
+        """When the alarm is to ring, in seconds since the epoch; infinite for never."""
+        return self._alarm
 
     def take(self, time: float) -> Ask[C] | None:
         """Take the next message or departure at this time, in seconds since the epoch, even if an alarm is set for an earlier one."""
@@ -245,6 +263,8 @@ class Fold(Generic[C, P]):
             if self._observed:
                 took, effects = now - since, answer.effects
                 self._report(Folded(self._name, answer.peer, what, answer.responses, answer.outcome, took, self._time, effects))
+        elif type(what) is Woken:
+            self._owed = len(self.waiting)
         if answer.outcome is _STOP:
             self.stop(Ending.STOPPED)
         if type(what) is not Message:
@@ -282,8 +302,8 @@ class Fold(Generic[C, P]):
         if type(answer.outcome) is not Outcome:
             kind = type(answer.outcome).__name__
             raise TypeError(f"the outcome must be an Outcome, not {kind}: use continue_(...), close(...) or stop(...)")
-        if type(what) is Woken and (responses or answer.outcome is Outcome.CLOSE):
-            raise TypeError("an alarm has no client to respond to or to close")
+        if type(what) is not Message and (responses or answer.outcome is Outcome.CLOSE):
+            raise TypeError(_NO_CLIENT[type(what) is Woken])
         if answer._given is given._given:  # noqa: SLF001 - the usual case: it was only passed on
             return self._prepare(responses)
         effects: object = answer._given[2]  # noqa: SLF001 - users see them as a tuple
@@ -298,7 +318,8 @@ class Fold(Generic[C, P]):
 
         The client of the message gets what it is told between its responses, in the order of the calls.
         """
-        alarm, closed = self._alarm, set[Ticket]()
+        alarm: float | None = None
+        closed = set[Ticket]()
         deferred: Ticket | None = None
         sent, done = list[Sent[P]](), 0
         head: P | None = None
@@ -336,8 +357,11 @@ class Fold(Generic[C, P]):
             head = self._prepare(responses)
         elif done < len(responses):
             sent.append((given.peer, self._prepare(responses[done:]), True))
-        self._alarm, self.sent = alarm, sent
-        self.rings = inf if self.stopped else alarm - self._offset
+        self.sent = sent
+        if alarm is not None:
+            self._alarm = alarm
+            again = self._timeless and type(what) is Woken and alarm <= self._time
+            self.rings = inf if self.stopped or again else alarm - self._offset
         if deferred is not None:
             self._members.defer(deferred)
         for ticket in closed:
@@ -345,15 +369,17 @@ class Fold(Generic[C, P]):
         return head
 
     def _checked(self, effect: Wake) -> float:
-        """The time of the alarm; infinite for none."""
+        """The time of the alarm; infinite for none. So an infinite time is never, as `None` is."""
         at: object = effect.at
         if at is None:
             return inf
         if not self._woken:
             raise TypeError("wake asks for a call of woken, but the server has none: give it as server(carry, handler, woken=...)")
-        if isinstance(at, int | float) and at == at:  # noqa: PLR0124 - a NaN is not
-            return float(at)
-        raise TypeError("wake wants seconds since the epoch, or None")
+        if not isinstance(at, int | float) or type(at) is bool:
+            raise TypeError(f"wake wants seconds since the epoch, or None, not {type(at).__name__}: give it continuation.now + seconds")
+        if not -inf <= at <= inf:
+            raise TypeError("wake wants seconds since the epoch, or None, not a NaN: give it continuation.now + seconds")
+        return float(at)  # raises for an integer beyond every float
 
     def failed(self, error: BaseException) -> None:
         """The handler failed: the fold keeps the carry before this input, and ends."""
@@ -380,8 +406,8 @@ class Fold(Generic[C, P]):
             self._report(Stopping(self._name, ending))
 
     def tick(self, now: float) -> None:
-        """Stop the fold if its timeout has passed."""
-        if now >= self.deadline and not self.waiting and self.asked is None:
+        """Stop the fold if its timeout has passed. An alarm is no message."""
+        if now >= self.deadline and not self.waiting and (self.asked is None or type(self.asked[0]) is Woken):
             self.stop(Ending.TIMED_OUT)
 
     @property

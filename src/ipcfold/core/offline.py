@@ -44,9 +44,11 @@ def fold(
     The result has all responses and effects of the handler, the last carry, and the last outcome. Inputs of a client that was closed
     are not folded, and none but departures after a stop.
 
-    - `messages`: those of one client; or `Came`, `Left` and `Woken`, for many clients.
-    - `left`, `woken`: as those of a server. An alarm rings for a `Woken`, and before an input whose time is later.
-    - `clock` gives the time of a plain message, in seconds since the epoch.
+    - `messages`: those of one client; or a record of many clients, as a server folds them: `Came`, `Left` and `Woken`.
+    - `left`, `woken`: as those of a server. In a record an alarm rings for its `Woken` only, because a server may fold messages that
+      waited before it. A record that no server can have folded raises a `ValueError`.
+    - `clock` gives the time of a plain message, in seconds since the epoch. An alarm rings before the first plain message whose time
+      is not earlier, or after a message that asks for it at once. If `woken` asks for it at once, it rings before the next message.
     - `limits` are those of the server.
 
     >>> def count(message, continuation, counter):
@@ -57,6 +59,7 @@ def fold(
     """
     from ipcfold.core.fold import Fold  # noqa: PLC0415 - a client never folds, and the events take a tenth of the time to import this library
     from ipcfold.core.functions import Handlers  # noqa: PLC0415 - as above
+    from ipcfold.core.record import Order  # noqa: PLC0415 - as above
     from ipcfold.effects import Effects  # noqa: PLC0415 - as above
     from ipcfold.inputs import Came, Left, Woken  # noqa: PLC0415 - as above
 
@@ -70,29 +73,40 @@ def fold(
         now=0.0,
         left=left is not None,
         woken=woken is not None,
+        timeless=True,
     )
+    order = Order()
     responses: list[Message] = []
     effects: Effects[Effect] | None = None
     outcome = Outcome.CONTINUE
     numbers = Counter[Peer]()
     closed = set[Peer]()
-    for each in messages:
-        match each:
-            case Message():
-                peer, message, time = NOBODY, each, clock()
-            case Came(time, peer, message):
-                pass
-            case Left(time, peer):
-                folding.depart(peer)
-            case Woken(time):
-                folding.asked = folding.alarm(time)
-        if isinstance(each, Message | Came) and peer not in closed:
+
+    def offer(peer: Peer, message: Message) -> None:
+        if peer not in closed:
             folding.join(peer)
             numbers[peer] += 1
             folding.offer(peer, message, numbers[peer])
-        if not isinstance(each, Message | Woken):
-            folding.asked = folding.take(time)
-        while (asked := folding.ask(time if isinstance(each, Message) else -inf)) is not None:
+
+    for each in messages:
+        time = -inf  # of a record, in which no alarm rings by itself
+        if isinstance(each, Message):
+            folding.clock(0.0)  # so that an alarm rings that waits for it
+            time = clock()
+            offer(NOBODY, each)
+        else:
+            order.check(each, None if folding.stopped else folding.due)
+            match each:
+                case Came(now, peer, message):
+                    offer(peer, message)
+                    folding.asked = folding.take(now)
+                case Left(now, peer):
+                    folding.join(peer)  # perhaps it said nothing
+                    folding.depart(peer)
+                    folding.asked = folding.take(now)
+                case Woken(now):
+                    folding.asked = folding.alarm(now)
+        while (asked := folding.ask(time)) is not None:
             try:
                 continuation = handlers(*asked)
                 if folding.answered(continuation, 0.0, 0.0) is not None:

@@ -83,11 +83,12 @@ class ServerCore(Generic[C]):
         observed: bool = False,
         left: bool = False,
         woken: bool = False,
+        timeless: bool = False,
         memory: Memory = fresh,
     ) -> None:
         """`user`: the user of the server; the connections of every other user are counted. `observed`: whether to report each fold.
 
-        `left`, `woken`: whether to ask for departures and alarms. `memory` gives memory for large contents.
+        `left`, `woken`: whether to ask for departures and alarms. `timeless`: see `Fold`. `memory` gives memory for large contents.
         """
         self.accepting = True
         """Whether the server accepts connections."""
@@ -110,6 +111,7 @@ class ServerCore(Generic[C]):
             observed=observed,
             left=left,
             woken=woken,
+            timeless=timeless,
         )
         self.waiting = self._fold.waiting
         """The inputs that the handler is not asked for yet."""

@@ -23,15 +23,15 @@ _MAP: Final = Path("/proc/self/uid_map")
 _EVERY_USER: Final = 2**32 - 1  # as many as the first user namespace maps; the last number is no user
 
 
-def peer_of(connection: socket.socket, number: int) -> Peer:
-    """The process at the other end, as the kernel knows it; raises `OSError` if it does not."""
+def peer_of(connection: socket.socket, number: int, run: int = 0) -> Peer:
+    """The process at the other end, as the kernel knows it; raises `OSError` if it does not. `run` gave the connection its number."""
     if sys.platform == "darwin":
         # <sys/un.h>: level 0, LOCAL_PEERCRED = 1 gives a struct xucred, LOCAL_PEERPID = 2 a pid_t.
         _, uid, _, gid = struct.unpack_from("@IIhI", connection.getsockopt(0, 1, 76))
         (pid,) = struct.unpack("@i", connection.getsockopt(0, 2, 4))
     else:
         pid, uid, gid = struct.unpack("@iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return Peer(number, pid, uid, gid)
+    return Peer(number, pid, uid, gid, run)
 
 
 def same_user(peer: Peer) -> bool:

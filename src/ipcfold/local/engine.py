@@ -222,6 +222,7 @@ class Engine(Generic[C]):
         "_ready",
         "_rotated",
         "_rotation",
+        "_run",
         "_transports",
         "_trust",
         "answered",
@@ -252,6 +253,7 @@ class Engine(Generic[C]):
         """See `ServerCore.answered`. An observer is told between the messages. A loop that awaits handlers puts its own in this place."""
         self._listener: Listener | None = None
         self._accepted = 0
+        self._run = int.from_bytes(os.urandom(6))  # as many bits as every number of JSON has
         self._heard = self._due = monotonic()
         core.clock(time() - self._heard)
         self._clocked = -inf  # when to look at the clock again
@@ -293,6 +295,7 @@ class Engine(Generic[C]):
     def recovered(self, connections: int) -> None:
         """Note how many connections there are in the log, so that no later client is taken for one of an earlier server."""
         self._accepted = connections
+        self._run = 0  # the numbers go on, so the peers in the log are those of all its servers
 
     def listen(self, period: float, bound: socket.socket) -> Result[None, SystemFailure]:
         """Accept clients at this socket, and check every `period` seconds that it is in its place."""
@@ -560,7 +563,7 @@ class Engine(Generic[C]):
         """Let this client in, or refuse it."""
         self._accepted += 1
         try:
-            peer = peer_of(stream, self._accepted)
+            peer = peer_of(stream, self._accepted, self._run)
             stream.setblocking(False)
         except OSError:
             shut(stream)

@@ -84,8 +84,10 @@ class Network(Generic[C]):
             observed=True,
             left=left is not None,
             woken=woken is not None,
+            timeless=True,
         )
-        self.core.clock(epoch)
+        self._epoch = epoch
+        self.ring()
         self._transports = Transports(self.core)
         self._handlers = Handlers(handler, left, woken)
         self._handled = handled
@@ -259,6 +261,10 @@ class Network(Generic[C]):
             _, _, due = self._turn()
             self.advance((due if self.now < due < until else until) - self.now)
             self.settle()
+
+    def ring(self) -> None:
+        """An alarm may ring for which `woken` asked at once. No time passes by itself, so it would ring for ever without such an event."""
+        self.core.clock(self._epoch)
 
     def shutdown(self) -> None:
         """The server gets a signal to end."""

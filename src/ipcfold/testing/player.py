@@ -155,7 +155,12 @@ class ScriptPlayer(Generic[C]):
         return tuple(map(self.client, self._numbers))
 
     def play(self, step: Step) -> None:
-        """Do this step, and then let everything arrive that can."""
+        """Ring an alarm for which `woken` asked at once, do this step, and then let everything arrive that can."""
+        self._network.ring()
+        self._network.settle()
+        self._play(step)
+
+    def _play(self, step: Step) -> None:
         network = self._network
         match step:
             case Elapse(seconds):
@@ -175,9 +180,9 @@ class ScriptPlayer(Generic[C]):
         return Client(name, link.server.peer, sent, link.client.acknowledged, answers, _departure(link), tuple(link.told))
 
     def release_all(self) -> None:
-        """Release all clients that are held."""
+        """Release all clients that are held. This is no step, and rings no alarm for which `woken` asked at once."""
         for name in self._numbers:
-            self.play(Release(name))
+            self._play(Release(name))
 
     @property
     def transcript(self) -> tuple[str, ...]:

@@ -95,6 +95,9 @@ def simulate(
 
     After each step, everything arrives in both directions, except for clients that are held. They are released at the end.
 
+    Time passes in `Elapse` only. So an alarm that `woken` asks for at once, or for the past, rings once before each further step. It
+    does not ring at the end of the script.
+
     - `limits` and `heartbeat` are those of `IPC`.
     - `timeout` is that of `IPC.listen`, in seconds of the script's own time.
     - `chunks`: how many bytes each read of a stream gives, in turn. If it is empty, each read gives everything that waits.
