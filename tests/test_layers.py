@@ -45,7 +45,7 @@ def layer(module: str) -> int:
     """0 for values, 1 for the core, 2 for what the shells over unix sockets share, 3 for shells, 4 for what is built on them."""
     first = module.split(".", maxsplit=1)[0]
     if first == "log":  # its values and its protocol are pure
-        return 2 if module in {"log", "log.memory", "log.sqlite", "log.sqlite.SQLiteLog"} else 1
+        return 2 if module in {"log", "log.memory"} or module.startswith("log.sqlite") else 1
     return 0 if first in VALUES | BUILD else {"core": 1, "local": 2}.get(first, 3 if first in SHELLS else 4)
 
 

@@ -97,8 +97,8 @@
 #define SERVER_SLOTS(X) \
     X(Loop, _engine) X(Loop, _flusher) X(Loop, _handler) X(Loop, _interruptible) X(Flusher, _asleep) X(Flusher, _busy) X(Flusher, _calls) \
     X(Flusher, failure) X(Engine, _accepted) X(Engine, _core) X(Engine, _heard) X(Engine, _log) X(Engine, _owner) X(Engine, _ending) \
-    X(Engine, _poller) X(Engine, _rotated) X(Engine, _run) X(Engine, _transports) X(Engine, _trust) X(Engine, forked) X(Engine, logged) \
-    X(Listener, _accept_at) \
+    X(Engine, _poller) X(Engine, _rotated) X(Engine, _run) X(Engine, _transports) X(Engine, _trust) X(Engine, forked) \
+    X(Engine, logged) X(Listener, _accept_at) \
     X(Listener, _before) X(Listener, _listener) X(Listener, _short) X(ClientSocket, _end) X(ClientSocket, _log) X(ClientSocket, _lost) \
     X(ClientSocket, _poller) X(ClientSocket, _stream) X(ClientSocket, _wide) X(ClientSocket, interest) X(Transports, _transports) \
     X(ServerCore, _accounted) X(ServerCore, _attention) X(ServerCore, _encoder) X(ServerCore, _ends) X(ServerCore, _fold) \
@@ -1255,7 +1255,7 @@ static int make_room(Burst *self, Py_ssize_t size)
     return 1;
 }
 
-/* ---- the log: the records of `log/entry.py`, each after its size, as `log/sqlite.py` joins them */
+/* ---- the log: the records of `log/entry.py`, each after its size, as `log/sqlite_rows.py` joins them */
 
 static uint32_t crcs[8][256];
 

@@ -12,6 +12,7 @@ from returns.result import Failure, Success
 
 from ipcfold import (
     IPC,
+    Came,
     Continuation,
     LogFailed,
     LogFull,
@@ -25,7 +26,8 @@ from ipcfold import (
     aio,
 )
 from ipcfold.codec import Codec
-from ipcfold.log import Log, MemoryLog, Snapshots, SQLiteLog
+from ipcfold.events import Event, Folded
+from ipcfold.log import Log, MemoryLog, Snapshots, SQLiteLog, decode
 from tests.aio.support import LOOPS, run, turns
 from tests.log.test_server import FailingLog
 from tests.log.test_standby import pid
@@ -350,3 +352,25 @@ def test_a_standby_that_is_ended_says_who_has_the_name(directory: Path, loop: st
         assert await owner == Success(1)
 
     run(main, loop)
+
+
+@LOOPS
+@HANDLERS
+def test_an_observer_is_told_what_the_log_has(directory: Path, loop: str, handler: aio.Handler[int]) -> None:
+    log, told = MemoryLog(), list[int]()
+
+    def observe(event: Event) -> None:
+        if isinstance(event, Folded):
+            told.append(sum(isinstance(decode(record).what, Came) for record in log.records))
+
+    async def main() -> None:
+        server = asyncio.create_task(aio.IPC(directory, observe=observe).listen(NAME, log=log)(0, handler))
+        process = (await aio.IPC(directory).wait(NAME, PATIENCE)).unwrap()
+        (await process.send(*[ONE] * 20)).unwrap()
+        await process.close()
+        server.cancel()
+        assert await server == Success(20)
+
+    run(main, loop)
+    assert len(told) == 20
+    assert all(had >= number for number, had in enumerate(told, 1))

@@ -12,7 +12,7 @@ from ipcfold.core.wire import Signal, encode
 from ipcfold.inputs import Left, Woken
 
 ONE, TWO = Message.text("one"), Message.text("two")
-START, ACK, CLOSE = Signal.START.frame, Signal.RECEIVED.frame, Signal.CLOSE.frame
+START, ACK, CLOSE, CLOSE_OK = Signal.START.frame, Signal.RECEIVED.frame, Signal.CLOSE.frame, Signal.CLOSE_OK.frame
 Record = tuple[Message | Left | Woken, int]
 
 
@@ -103,9 +103,12 @@ def test_what_the_accelerator_holds_is_written_after_the_commit() -> None:
     server.core.hold(ann, ACK, b"record", 1)
     assert server.made == [(b"record", 1)]
     server.core.committed()
+    server.core.hold(ann, CLOSE_OK, b"", 0)  # a farewell is no record
+    assert server.made == [(b"record", 1)]
+    server.core.committed()
     server.core.hold(ann, ACK + ACK, b"others", 2)
     server.core.unlogged(0, 0)
-    assert server.written(ann) == ACK + CLOSE
+    assert server.written(ann) == ACK + CLOSE_OK + CLOSE
 
 
 def test_no_departure_is_folded_after_the_log_has_failed() -> None:

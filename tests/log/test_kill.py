@@ -3,6 +3,7 @@
 The clients send again what was not acknowledged, with the same identity, and the handler folds each identity once.
 """
 
+import asyncio
 import os
 import random
 import signal
@@ -13,9 +14,9 @@ from threading import Thread
 
 import attrs
 import pytest
-from returns.result import Failure, Success
+from returns.result import Failure, Result, Success
 
-from ipcfold import IPC, Continuation, Message, NameTaken, Process, cases
+from ipcfold import IPC, Continuation, ListenError, Message, NameTaken, Process, aio, cases
 from ipcfold.handlers import Remembered, once
 from ipcfold.log import Snapshots, SQLiteLog
 from tests.shells.children import Child, Fault
@@ -43,10 +44,19 @@ def _read(content: bytes) -> Remembered[Said]:
 SNAPSHOTS = attrs.evolve(Snapshots.of(_written, _read), every=5)
 
 
-def serving(directory: Path, fault: Fault | None = None) -> Child:
+async def served_in_a_loop(directory: Path) -> Result[Remembered[Said], ListenError[Remembered[Said]]]:
+    listen = aio.IPC(directory).listen(NAME, PATIENCE, log=SQLiteLog.of(directory / "log"), signals=[signal.SIGTERM])
+    return await listen(Remembered(NOTHING), once(tell), snapshots=SNAPSHOTS)
+
+
+def served(directory: Path) -> Result[Remembered[Said], ListenError[Remembered[Said]]]:
+    listen = IPC(directory).listen(NAME, PATIENCE, log=SQLiteLog.of(directory / "log"))
+    return listen(Remembered(NOTHING), once(tell), snapshots=SNAPSHOTS)
+
+
+def serving(directory: Path, fault: Fault | None = None, shell: str = "blocking") -> Child:
     def work(_: object) -> Said | str:
-        served = IPC(directory).listen(NAME, PATIENCE, log=SQLiteLog.of(directory / "log"))
-        match cases(served(Remembered(NOTHING), once(tell), snapshots=SNAPSHOTS)):
+        match cases(served(directory) if shell == "blocking" else asyncio.run(served_in_a_loop(directory))):
             case Success(remembered):
                 return remembered.carry
             case Failure(error):
@@ -75,10 +85,10 @@ def alive(pid: int) -> bool:
 STEPS = ("first", "second", "third")
 
 
-def life(directory: Path, fault: Fault) -> tuple[int, list[str]]:
+def life(directory: Path, fault: Fault, shell: str) -> tuple[int, list[str]]:
     """A server that is killed at this step, and clients that say three things to it and to the next one."""
     answers = list[str]()
-    with serving(directory, fault) as server:
+    with serving(directory, fault, shell) as server:
         process = connected(directory, server)
         for step in STEPS:
             answer = None if process is None else process.ask(Message.text(step).identified(step), PATIENCE).value_or(None)
@@ -93,13 +103,15 @@ def life(directory: Path, fault: Fault) -> tuple[int, list[str]]:
     return code, answers
 
 
-@pytest.mark.parametrize("function", ["_commit", "start", "conclude"])
-def test_a_server_killed_at_any_step_of_its_log_loses_nothing_and_folds_nothing_twice(function: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("shell", "function"), [("blocking", "_commit"), ("blocking", "start"), ("blocking", "conclude"), ("aio", "_commit")]
+)
+def test_a_server_killed_at_any_step_of_its_log_loses_nothing_and_folds_nothing_twice(shell: str, function: str, tmp_path: Path) -> None:
     for line in count(1):
         directory = tmp_path / f"{line}"
         directory.mkdir(mode=0o700)
-        code, answers = life(directory, Fault(signal.SIGKILL, line, after=function, until=function))
-        with serving(directory) as server, IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
+        code, answers = life(directory, Fault(signal.SIGKILL, line, after=function, until=function), shell)
+        with serving(directory, shell=shell) as server, IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
             for number, step in enumerate(STEPS, 1):
                 answer = process.ask(Message.text(step).identified(step), PATIENCE).unwrap()
                 assert answer.content == b"%d" % number

@@ -9,7 +9,7 @@ from ipcfold import Came, Continuation, LogCorrupt, LogFailed, LogUnusable, Mess
 from ipcfold.core.functions import Handlers
 from ipcfold.log import MemoryLog, Snapshots
 from ipcfold.testing import Send, Step, inputs, recorded, replayed, scripts, simulate
-from tests.log.world import START, WORDS, Carry, LoggedPlayer, handle, left, woken
+from tests.log.world import START, UNREADABLE, WORDS, Carry, LoggedPlayer, handle, left, woken
 
 ONE = Message.text("one")
 
@@ -74,6 +74,8 @@ def test_a_log_that_cannot_be_read_is_told() -> None:
     failure: Failure[LogUnusable] = Failure(LogUnusable("it", "gone"))
     assert replayed(count, failure, 7) == Failure(LogFailed(7, failure.failure()))
     assert inputs(failure) == recorded(failure) == failure
+    assert inputs(UNREADABLE) == Failure(UNREADABLE.error)
+    assert replayed(count, UNREADABLE, 7) == Failure(LogFailed(7, UNREADABLE.error))
     log = MemoryLog()
     with closing(log.open().unwrap()) as journal:
         journal.append(b"?")

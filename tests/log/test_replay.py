@@ -1,6 +1,7 @@
 """The replay of a log gives the carry of the servers that wrote it, or says where it differs."""
 
 from collections.abc import Callable
+from contextlib import closing
 
 import attrs
 import pytest
@@ -8,19 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from returns.result import Failure
 
-from ipcfold import Came, Continuation, LogCorrupt, LogFailed, LogUnusable, Message, ReplayDiverged, ReplayInterrupted
-from ipcfold.core.functions import Handlers
+from ipcfold import Came, Continuation, LogCorrupt, LogFailed, LogUnusable, Message, Peer, ReplayDiverged, ReplayInterrupted
+from ipcfold.core.functions import Handlers, driven
+from ipcfold.handlers import rescue
 from ipcfold.limits import Limits
 from ipcfold.log import Adopted, Entry, History, MemoryLog, Snapshots, decode
 from ipcfold.log.entry import encode
+from ipcfold.log.recovery import Recovery
+from ipcfold.log.replay import Replay
 from ipcfold.testing import Elapse, Kill, Send, Shutdown, Step, scripts
-from tests.log.world import HANDLERS, SNAPSHOTS, START, WORDS, Carry, LoggedPlayer, handle, left, recover, recovered, woken
+from tests.log.world import HANDLERS, SNAPSHOTS, START, UNREADABLE, WORDS, Carry, LoggedPlayer, handle, left, recover, recovered, woken
 
 LIVES = st.lists(scripts(WORDS), min_size=1, max_size=4)
 SOMETIMES = st.none() | st.builds(
     lambda every, history: attrs.evolve(SNAPSHOTS, every=every, history=history), st.integers(1, 9), st.sampled_from(History)
 )
-ONE, STOP = Message.text("plain"), Message.text("stop")
+ONE, STOP, WRONG = Message.text("plain"), Message.text("stop"), Message.text("wrong")
 
 
 @given(scripts(WORDS), st.booleans())
@@ -251,3 +255,66 @@ def test_a_replay_ends_when_it_is_told_so() -> None:
     ended = recover("it", log.open().unwrap(), START, Handlers(interrupted), None, Limits()).failure()
     assert ended == ReplayInterrupted("it", 2)
     assert "after entry 2" in str(ended)
+
+
+def test_an_answer_that_is_not_valid_ends_the_replay() -> None:
+    log = MemoryLog()
+    LoggedPlayer(log).play([Send("ann", ONE)]).crash()
+
+    def wrong(message: Message, given: Continuation[Carry], carry: Carry) -> Continuation[Carry]:
+        return given.tell(carry, Peer(connection=7), ONE)
+
+    for answer in (wrong, lambda *_: None):
+        handlers: Handlers[Carry] = Handlers(answer, left, woken)  # type: ignore[arg-type]  # it is what is tested
+        with closing(log.open().unwrap()) as journal:
+            refused = recover(log.place, journal, START, handlers, None, Limits()).failure()
+        assert isinstance(refused, ReplayDiverged)
+        assert isinstance(refused.error, TypeError)
+
+
+def test_entries_can_be_fed_one_by_one() -> None:
+    log = MemoryLog()
+    carry = LoggedPlayer(log).play([Send("ann", ONE), Send("bob", ONE)]).carry
+    replay: Replay[Carry] = Replay("it", START, Limits(), left=True, woken=True)
+    assert [replay.feed(decode(record), HANDLERS) for record in log.records] == [None] * 3
+    assert replay.carry == carry
+
+    def raising(message: Message, given: Continuation[Carry], carry: Carry) -> Continuation[Carry]:
+        raise KeyError(message)
+
+    def interrupted(message: Message, given: Continuation[Carry], carry: Carry) -> Continuation[Carry]:
+        raise KeyboardInterrupt
+
+    replay = Replay("it", START, Limits(), left=True, woken=True)
+    replay.feed(decode(log.records[0]), HANDLERS)
+    with pytest.raises(KeyboardInterrupt):
+        replay.feed(decode(log.records[1]), Handlers(interrupted))
+    replay = Replay("it", START, Limits(), left=True, woken=True)
+    raised = replay.feed(decode(log.records[1]), Handlers(raising))
+    assert raised is not None
+    assert isinstance(raised.error, KeyError)
+
+
+@pytest.mark.parametrize("snapshots", [None, SNAPSHOTS])
+def test_a_log_that_cannot_be_read_ends_the_replay(snapshots: Snapshots[Carry] | None) -> None:
+    recovery = Recovery("it", START, snapshots, Limits(), left=True, woken=True)
+    refused = driven(recovery.follow(UNREADABLE.read().unwrap()), lambda asked: HANDLERS(*asked))
+    assert refused == LogFailed(START, UNREADABLE.error)
+
+
+def test_an_answer_that_was_rescued_is_compared_with_what_was_taken_instead() -> None:
+    log = MemoryLog()
+
+    def wrong(message: Message, given: Continuation[Carry], carry: Carry) -> Continuation[Carry]:
+        return given.tell(carry, Peer(connection=7), ONE) if message == WRONG else handle(message, given, carry)
+
+    handlers = Handlers(rescue(wrong, lambda _: ONE), left, woken)
+    server = LoggedPlayer(log, handlers=handlers).play([Send("ann", ONE), Send("ann", WRONG), Send("ann", ONE)])
+    server.crash()
+    carry = server.carry
+    assert recovered(log, handlers).carry == carry
+    other = Handlers(rescue(wrong, lambda _: WRONG), left, woken)
+    with closing(log.open().unwrap()) as journal:
+        refused = recover(log.place, journal, START, other, None, Limits()).failure()
+    assert isinstance(refused, ReplayDiverged)
+    assert (refused.at, refused.message) == (3, WRONG)

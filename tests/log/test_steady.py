@@ -1,13 +1,15 @@
 """A steady client goes on with the next server, and each of its messages is folded once."""
 
 import signal
+from contextlib import closing
 from pathlib import Path
+from threading import Thread
 
 from returns.result import Success
 
-from ipcfold import IPC, ConnectionDropped, Continuation, Limits, Message, MessageTooLarge, NoServer, TimedOut
+from ipcfold import IPC, Came, ConnectionDropped, Continuation, Limits, Message, MessageTooLarge, NoServer, Ticket, TimedOut
 from ipcfold.handlers import Remembered, once
-from ipcfold.log import MemoryLog, SQLiteLog
+from ipcfold.log import MemoryLog, SQLiteLog, decode
 from tests.shells.children import Child
 from tests.shells.support import NAME, PATIENCE
 
@@ -84,3 +86,49 @@ def test_a_wait_goes_on_with_the_next_server(ipc: IPC, directory: Path) -> None:
             steady.send(ONE).unwrap()
             assert steady.wait(PATIENCE) == Success(TWO)
             assert child.stop() == str(Success(2))
+
+
+Tickets = tuple[Ticket, ...]
+
+
+def deferring(message: Message, given: Continuation[Tickets], waiting: Tickets) -> Continuation[Tickets]:
+    """Defer each answer until somebody says that it is done."""
+    if message.content != b"done":
+        return given.defer((*waiting, given.ticket))
+    for ticket in waiting:
+        given = given.answer((), ticket, TWO)
+    return given.continue_(())
+
+
+def folded(log: SQLiteLog) -> int:
+    """How many messages the log has."""
+    with closing(log.read().unwrap()) as reader:
+        return sum(isinstance(decode(record).what, Came) for batch in reader.replay(0) for record in batch.unwrap())
+
+
+def test_an_answer_that_was_deferred_before_a_crash_comes_to_the_repetition_after_it(ipc: IPC, directory: Path) -> None:
+    """The server dies between the message and its answer. The client asks again, which the next server does not fold again."""
+    log = SQLiteLog.of(directory / "log").unwrap()
+    nothing: Tickets = ()
+    answers = list[object]()
+
+    def serving() -> Child:
+        return Child(lambda _: ipc.listen(NAME, log=log)(Remembered(nothing), once(deferring)))
+
+    with ipc.steady(NAME, PATIENCE) as ann, ipc.steady(NAME, PATIENCE) as bob:
+        asking = Thread(target=lambda: answers.append(ann.ask(ONE, PATIENCE)))
+        with serving() as child:
+            bob.send().unwrap()
+            asking.start()
+            while folded(log) < 1:
+                pass
+            child.signal(signal.SIGKILL)
+            child.gone()
+        with serving():
+            while folded(log) < 2:
+                pass
+            bob.send(Message.text("done")).unwrap()
+            asking.join(PATIENCE)
+            assert answers == [Success(TWO)]
+            assert ann.ask(ONE.identified("another"), 0.05).failure().acknowledged == 1  # type: ignore[union-attr]  # it times out
+            assert ann.epoch == bob.epoch

@@ -1,20 +1,22 @@
 """A handler that uses all of a continuation, and servers in memory that have a log."""
 
 import json
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Iterator
+from typing import ClassVar, TypeAlias
 
+import attrs
 from hypothesis import strategies as st
-from returns.result import Result
+from returns.result import Failure, Result, Success
 
 from ipcfold import Continuation, Message, Peer, Ticket
 from ipcfold.core.client_connection import ClientConnection
 from ipcfold.core.functions import Handlers, driven
 from ipcfold.core.server_connection import ServerConnection
-from ipcfold.errors import LogEnded, LogError
+from ipcfold.errors import LogEnded, LogError, LogUnusable
 from ipcfold.limits import Limits
 from ipcfold.log import MemoryLog, Snapshots
-from ipcfold.log.journal import Journal
+from ipcfold.log.journal import Journal, Reading
+from ipcfold.log.memory import MemoryReader
 from ipcfold.log.recorder import Recorder
 from ipcfold.log.recovery import Recovered, Recovery
 from ipcfold.testing import Step
@@ -163,3 +165,34 @@ class LoggedPlayer:
     def crash(self) -> None:
         """End without a word; the log has what was committed."""
         self.journal.close()
+
+
+class Unreadable(MemoryReader):
+    """Reads of a disk that fails."""
+
+    def replay(self, after: int) -> Iterator[Result[tuple[bytes, ...], LogError]]:
+        yield Failure(UnreadableLog.error)
+
+    def snapshots(self) -> Result[tuple[tuple[int, bytes], ...], LogError]:
+        return Failure(UnreadableLog.error)
+
+
+@attrs.define
+class UnreadableLog:
+    """A log on a disk that fails."""
+
+    error: ClassVar[LogError] = LogUnusable("it", "an error of the disk")
+    place: str = "it"
+    adopts: bool = False
+
+    def open(self) -> Result[Journal, LogError]:
+        return Failure(self.error)
+
+    def read(self) -> Result[Reading, LogError]:
+        return Success(Unreadable(MemoryLog().store))
+
+    def adopting(self) -> "UnreadableLog":
+        return self
+
+
+UNREADABLE = UnreadableLog()

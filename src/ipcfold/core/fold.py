@@ -127,6 +127,8 @@ class Fold(Generic[C, P]):
         self._report = report
         self._record: Record[C] | None = None
         self._observed = observed
+        self.instead: Continuation[C] | None = None
+        """What the fold has taken instead of the last answer, if that was not valid and rescued."""
         self._carry = carry
         self._timeout = inf if timeout is None else timeout
         self.deadline = now + self._timeout
@@ -148,8 +150,6 @@ class Fold(Generic[C, P]):
         """Which run numbers the connections, if that is known: with a log, all its servers are one run."""
         self.failure: HandlerFailed[C] | None = None
         """The failure of the handler, if it has failed."""
-        self.instead: Continuation[C] | None = None
-        """What the fold has taken instead of the last answer, if that was not valid and rescued."""
         self._failed = False  # whether the handler or the log failed: no departure is asked for any more
         self._skipped = False  # whether the answer to a departure or an alarm is missing
         self.asked: Ask[C] | None = None
@@ -238,19 +238,17 @@ class Fold(Generic[C, P]):
         asked, self.instead = self.asked, None
         if asked is None:  # the handler was interrupted meanwhile
             return None
-        while True:
+        try:
             try:
                 prepared = self._judged(answer, asked[0], asked[1])
-                break
-            except KeyboardInterrupt:
-                raise
-            except BaseException as error:  # noqa: BLE001 - an invalid answer can raise anything, as the handler can
-                BaseException.with_traceback(error, None)  # the traceback would point to this module, not to the handler
-                guard = guard_of(answer)
-                if guard is None or not isinstance(error, Exception):
-                    self.failed(error)
-                    return None
-                answer = self.instead = instead(asked[1], asked[1].carry, guard.excuse, (*guard.errors, error))
+            except Exception as wrong:  # noqa: BLE001 - as below
+                answer, prepared = self._rescued(answer, asked, wrong)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - an invalid answer can raise anything, as the handler can
+            BaseException.with_traceback(error, None)  # the traceback would point to this module, not to the handler
+            self.failed(error)
+            return None
         if self._record is not None:
             self._record(asked[0], asked[1], answer)
         self.asked = None
@@ -261,15 +259,29 @@ class Fold(Generic[C, P]):
             if self._observed:
                 took, effects = now - since, answer.effects
                 self._report(Folded(self._name, answer.peer, what, answer.responses, answer.outcome, took, self._time, effects))
-        else:
-            if type(what) is Woken:
-                self._owed = len(self.waiting)
+        elif type(what) is Woken:
+            self._owed = len(self.waiting)
+        if answer.outcome is _STOP:
+            self.stop(Ending.STOPPED)
+        if type(what) is not Message:
             for effect in answer.effects:
                 if isinstance(effect, Rescued):
                     self._report(Survived(self._name, what, effect.error))
-        if answer.outcome is _STOP:
-            self.stop(Ending.STOPPED)
         return prepared
+
+    def _rescued(self, answer: Continuation[C], asked: Ask[C], error: Exception) -> tuple[Continuation[C], P]:
+        """What is taken instead of a wrong answer, and its prepared responses. Raises the error if the answer is not rescued."""
+        while (guard := guard_of(answer)) is not None:
+            errors = (*guard.errors, error.with_traceback(None))
+            answer = instead(asked[1], asked[1].carry, guard.excuse, errors)
+            try:
+                prepared = self._judged(answer, asked[0], asked[1])
+            except Exception as wrong:  # noqa: BLE001 - as above
+                error = wrong
+            else:
+                self.instead = answer
+                return answer, prepared
+        raise error
 
     def _judged(self, answer: Continuation[C], what: Message | Left | Woken, given: Continuation[C]) -> P:
         """Check an answer, prepare its responses, and take its effects over. Returns the prepared responses before these."""

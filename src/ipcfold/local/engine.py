@@ -296,11 +296,6 @@ class Engine(Generic[C]):
         running.add(self)
 
     @property
-    def accepting(self) -> bool:
-        """Whether it accepts clients."""
-        return self._core.accepting
-
-    @property
     def began(self) -> float:
         """When the fold began, in seconds since the epoch: with a log, when the first server did."""
         return self._core.fold.began or self.clock.time()
@@ -347,6 +342,11 @@ class Engine(Generic[C]):
     def fileno(self) -> int:
         """The descriptor that is readable when a turn has something to do."""
         return self._poller.descriptor
+
+    @property
+    def accepting(self) -> bool:
+        """Whether clients can connect."""
+        return self._core.accepting
 
     @property
     def over(self) -> bool:

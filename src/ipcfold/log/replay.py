@@ -116,7 +116,7 @@ class Replay(Generic[C]):
         self._fold.answered(answer, 0.0, 0.0)
         if self._fold.failure is not None:
             return self._ended()
-        taken = self._fold.instead or answer
+        taken = answer if self._fold.instead is None else self._fold.instead
         if digest(taken) != self._digest:
             self._differs(asked[0], asked[1].carry, taken)
         return None
