@@ -6,9 +6,7 @@ import platform
 import resource
 import threading
 import weakref
-from contextlib import suppress
 from io import BytesIO
-from mmap import mmap
 from pathlib import Path
 from random import Random
 
@@ -201,12 +199,8 @@ def test_kept_memory_is_given_back_where_memory_is_missing() -> None:
     def work(_: Channel) -> object:
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)  # or the first allocation of the thread reserves twice 64 MiB of addresses, at any moment
         kept = [weakref.ref(memory.KEPT(2**26)) for _ in range(2)]
-        taken = list[mmap]()
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + SIZE // 2, resource.RLIM_INFINITY))
-        with suppress(OSError):  # the thread that starts meanwhile gives back a part of what it reserves for itself
-            while True:
-                taken.append(mmap(-1, SIZE // 2))
         large = memory.KEPT(SIZE)
         return [each() is None for each in kept], len(large.getbuffer()) == SIZE
 
