@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 import attrs
 from returns.result import Result
@@ -19,6 +19,7 @@ from ipcfold.blocking.loop import Loop
 from ipcfold.core.functions import Handlers
 from ipcfold.core.server import ServerCore
 from ipcfold.core.server_connection import ServerConnection
+from ipcfold.handlers import rescue
 from ipcfold.local.claim import Claim
 from ipcfold.local.credentials import own_user, same_user
 from ipcfold.local.engine import Engine
@@ -89,6 +90,13 @@ def to_earlier(continuation: Continuation[int], carry: int, message: Message) ->
     return continuation.continue_(carry)
 
 
+def excuse(error: Exception) -> Message:
+    """Most errors are told to the client. Some are not, so that its connection is closed."""
+    if isinstance(error, ValueError):
+        raise error
+    return Message.text(type(error).__name__)
+
+
 class Build:
     """One server; each step runs until nothing is left to do."""
 
@@ -100,10 +108,11 @@ class Build:
         compiled: bool = True,
         handler: Callable[..., object] = handler,
         departures: bool = False,
+        rescued: bool = False,
     ) -> None:
         """`accelerate`: whether to fold plain messages in few calls; `compiled`: whether the accelerator does that, where it is built.
 
-        `departures`: whether to fold departures, too.
+        `departures`: whether to fold departures, too. `rescued`: whether to go on after wrong answers.
         """
         self.path = directory / f"{NAME}.sock"
         self._claim = Claim.of(NAME, self.path).unwrap()
@@ -119,8 +128,8 @@ class Build:
             left=departures,
         )
         self.engine = Engine(self.core, self._claim, same_user, Log(NAME), None)
-        # The handler is as wrong as one that no type checker has seen, so its type is a lie.
-        handlers: Handlers[int] = Handlers(handler, left if departures else None)  # type: ignore[arg-type]
+        plain: Any = handler  # Any: it is as wrong as one that no type checker has seen
+        handlers: Handlers[int] = Handlers(rescue(plain, excuse) if rescued else plain, left if departures else None)
         before = accelerated and fast.enable(compiled)
         try:
             self._loop = Loop(NAME, self._claim, self.engine, handlers, accelerate=accelerate)

@@ -128,21 +128,23 @@ class Servers(RuleBasedStateMachine):
         self._builds: list[Build] = []
         self._clients: list[bool] = []  # whether a client still writes
 
-    @initialize(departures=st.booleans())
-    def start(self, *, departures: bool) -> None:
+    @initialize(departures=st.booleans(), rescued=st.booleans())
+    def start(self, *, departures: bool, rescued: bool) -> None:
         directory = _made(Path(self._directory.name) / "servers")
         self._builds = [
-            Build(_made(directory / kind), accelerate=kind != "classes", compiled=kind == "compiled", departures=departures)
+            Build(
+                _made(directory / kind), accelerate=kind != "classes", compiled=kind == "compiled", departures=departures, rescued=rescued
+            )
             for kind in _KINDS
         ]
         self._clients = []
         self.connect()
 
     @precondition(lambda self: self._builds[0].engine.over)
-    @rule(departures=st.booleans())
-    def start_again(self, *, departures: bool) -> None:
+    @rule(departures=st.booleans(), rescued=st.booleans())
+    def start_again(self, *, departures: bool, rescued: bool) -> None:
         self._close()
-        self.start(departures=departures)
+        self.start(departures=departures, rescued=rescued)
 
     @precondition(lambda self: sum(self._clients) < 3)
     @rule(said=st.just(Signal.START_OK.frame) | _REQUESTS.map(Signal.START_OK.frame.__add__) | _STREAMS)

@@ -1,6 +1,6 @@
 """Each checker accepts `pipelines.py`, and refuses the programs of `pipelines_wrong.py`, except those that `MISSED` lists.
 
-The same holds for the pipelines of `ipcfold.aio`, of which no checker misses anything.
+The same holds for the pipelines of `ipcfold.aio`, of which no checker misses anything. Each accepts `combinators.py`.
 
 The checkers are in the extra `lint`, with exact versions: another version may infer something else.
 """
@@ -22,6 +22,7 @@ from tests.shells.support import python
 
 HERE = Path(__file__).parent
 RIGHT, WRONG = HERE / "pipelines.py", HERE / "pipelines_wrong.py"
+COMBINATORS = HERE / "combinators.py"
 AIO, AIO_WRONG = HERE / "pipelines_aio.py", HERE / "pipelines_aio_wrong.py"
 PAGE = ROOT / "docs" / "how-to" / "type-checkers.md"
 
@@ -96,7 +97,7 @@ def configuration(*, plugin: bool) -> str:
 
 def errors(checker: Checker, directory: Path) -> dict[str, set[int]]:
     """The lines that the checker has errors on, by file."""
-    files = (RIGHT, WRONG, AIO, AIO_WRONG)
+    files = (RIGHT, WRONG, AIO, AIO_WRONG, COMBINATORS)
     for file in files:
         shutil.copy(file, directory)
     (directory / "pyproject.toml").write_text(configuration(plugin="plugin" in checker.name))
@@ -121,6 +122,7 @@ def test_a_checker_accepts_what_is_right_and_refuses_what_the_table_says(checker
     assert refused == {name for name in wrong if checker.name not in MISSED.get(name, ())}
     assert found[WRONG.name] <= {line for program in wrong.values() for line in program.marks}
     assert found[AIO.name] == set()
+    assert found[COMBINATORS.name] == set()
     assert found[AIO_WRONG.name] == {line for program in programs(AIO_WRONG).values() for line in program.marks}
 
 

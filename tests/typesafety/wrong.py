@@ -4,10 +4,11 @@ import attrs
 from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
-from ipcfold import IPC, Continuation, Handler, InvalidName, ListenError, Message, Name, Process, ReceiveError, TimedOut, cases, fold
+from ipcfold import IPC, Continuation, Handler, InvalidName, ListenError, Message, Name, Peer, Process, ReceiveError, TimedOut, cases, fold
 from ipcfold import codec as typed_verbs
 from ipcfold.codec import Codec, TypedContinuation, typed
 from ipcfold.events import Event, Folded
+from ipcfold.handlers import Remembered, once, rescue, route
 from ipcfold.pointfree import flat_map, send, wait
 from ipcfold.testing import ProtocolMachine, Send, simulate
 
@@ -18,6 +19,14 @@ def count(message: Message, continuation: Continuation[int], counter: int) -> Co
 
 def bare(message: Message, continuation: Continuation[int], counter: int) -> int:
     return counter + 1
+
+
+async def later(message: Message, continuation: Continuation[int], counter: int) -> Continuation[int]:
+    return continuation
+
+
+def gone(peer: Peer, continuation: Continuation[int], counter: int) -> Continuation[int]:
+    return continuation
 
 
 def mixed(message: Message, continuation: Continuation[int], counter: int) -> Continuation[str]:
@@ -85,6 +94,17 @@ def some(result: Result[Message, ReceiveError]) -> str:  # refused: return
             match error:  # refused: exhaustive-match
                 case TimedOut():
                     return "late"
+
+
+# Combinators of functions that do not fit
+
+rescue(count, 3)  # refused: call-overload
+rescue(bare, Message.text("no"))  # refused: arg-type
+server(0, once(count))  # refused: arg-type
+server(Remembered(0), once(count), left=gone)  # refused: arg-type
+server(0, later)  # refused: arg-type
+route({"text/plain": count}, mixed)  # refused: misc
+route({3: count}, count)  # refused: dict-item
 
 
 # Observers and tests that do not fit

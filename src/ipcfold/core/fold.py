@@ -104,6 +104,8 @@ class Fold(Generic[C, P]):
         """What the last valid answer sends in addition to its responses; the caller empties it."""
         self._report = report
         self._observed = observed
+        self.instead: Continuation[C] | None = None
+        """What the fold has taken instead of the last answer, if that was not valid and rescued."""
         self._carry = carry
         self._timeout = inf if timeout is None else timeout
         self.deadline = now + self._timeout
@@ -121,8 +123,6 @@ class Fold(Generic[C, P]):
         """The same in seconds of the steady clock: `ask` gives an alarm from then on."""
         self.failure: HandlerFailed[C] | None = None
         """The failure of the handler, if it has failed."""
-        self.instead: Continuation[C] | None = None
-        """What the fold has taken instead of the last answer, if that was not valid and rescued."""
         self.asked: Ask[C] | None = None
         """The input that the handler is working on, if there is one."""
         self.stopped = False
@@ -202,19 +202,17 @@ class Fold(Generic[C, P]):
         asked, self.instead = self.asked, None
         if asked is None:  # the handler was interrupted meanwhile
             return None
-        while True:
+        try:
             try:
                 prepared = self._judged(answer, asked[0], asked[1])
-                break
-            except KeyboardInterrupt:
-                raise
-            except BaseException as error:  # noqa: BLE001 - an invalid answer can raise anything, as the handler can
-                BaseException.with_traceback(error, None)  # the traceback would point to this module, not to the handler
-                guard = guard_of(answer)
-                if guard is None or not isinstance(error, Exception):
-                    self.failed(error)
-                    return None
-                answer = self.instead = instead(asked[1], asked[1].carry, guard.excuse, (*guard.errors, error))
+            except Exception as wrong:  # noqa: BLE001 - as below
+                answer, prepared = self._rescued(answer, asked, wrong)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - an invalid answer can raise anything, as the handler can
+            BaseException.with_traceback(error, None)  # the traceback would point to this module, not to the handler
+            self.failed(error)
+            return None
         self.asked = None
         self._carry = answer.carry
         what = asked[0]
@@ -223,15 +221,29 @@ class Fold(Generic[C, P]):
             if self._observed:
                 took, effects = now - since, answer.effects
                 self._report(Folded(self._name, answer.peer, what, answer.responses, answer.outcome, took, self._time, effects))
-        else:
+        if answer.outcome is _STOP:
+            self.stop(Ending.STOPPED)
+        if type(what) is not Message:
             if type(what) is Woken:
                 self._owed = len(self.waiting)
             for effect in answer.effects:
                 if isinstance(effect, Rescued):
                     self._report(Survived(self._name, what, effect.error))
-        if answer.outcome is _STOP:
-            self.stop(Ending.STOPPED)
         return prepared
+
+    def _rescued(self, answer: Continuation[C], asked: Ask[C], error: Exception) -> tuple[Continuation[C], P]:
+        """What is taken instead of a wrong answer, and its prepared responses. Raises the error if the answer is not rescued."""
+        while (guard := guard_of(answer)) is not None:
+            errors = (*guard.errors, error.with_traceback(None))
+            answer = instead(asked[1], asked[1].carry, guard.excuse, errors)
+            try:
+                prepared = self._judged(answer, asked[0], asked[1])
+            except Exception as wrong:  # noqa: BLE001 - as above
+                error = wrong
+            else:
+                self.instead = answer
+                return answer, prepared
+        raise error
 
     def _judged(self, answer: Continuation[C], what: Message | Left | Woken, given: Continuation[C]) -> P:
         """Check an answer and prepare its responses. The answer can be any object, so each step may raise anything.
