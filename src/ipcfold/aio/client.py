@@ -139,19 +139,15 @@ class Process:
             return Failure(unusable)
         if channel.closing:
             return Failure(ProcessClosed(self._name))
-        deadline = None if timeout is None else channel.now() + timeout
+        deadline, number = None if timeout is None else channel.now() + timeout, connection.sent + 1
         try:
-            frames = connection.encode((message,))
+            waiting = channel.ask(message)
         except RefusedError as error:
             return Failure(error.refusal)
-        number = connection.sent + 1
         response: Message | None = None
-        if connection.open:
-            channel.send(frames, 1)
-            waiting: Waiting = channel.loop.create_future()
-            channel.exchange.ask(number, waiting)
+        if waiting is not None:
             try:
-                response = await (channel.watch(waiting) if deadline is None else channel.until(waiting, deadline))
+                response = await (waiting if deadline is None else channel.until(waiting, deadline))
             except BaseException:  # the task is cancelled, and its answer with it
                 channel.exchange.disown(number)
                 raise
