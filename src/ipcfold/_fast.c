@@ -37,6 +37,7 @@
 #define TYPICAL 128   /* bytes of a media type and its length, as `_TYPICAL_TYPE` in core/wire.py */
 #define STACK 16384   /* bytes; the same for a client, whose buffers are on the stack */
 #define HELD 524288   /* bytes; the answers that wait for one commit of a log, for one client */
+#define CLAIMS 128    /* answers that the tasks of an event loop get at once */
 #define EVENTS 256    /* of one wait, as `AT_ONCE` in local/stream.py */
 #define ACCEPTED 64   /* clients at once, as `_ACCEPTED_AT_ONCE` in local/listener.py */
 #define BURST 0.001   /* seconds of folding for all clients that are ready at once, as `_BURST` in blocking/loop.py */
@@ -85,6 +86,13 @@
     X(ClientConnection, _row) X(ClientConnection, open) X(IPC, directory) X(IPC, heartbeat) X(IPC, limits) X(IPC, trust) \
     X(Limits, drain) X(Name, value) X(Peer, connection) X(Peer, pid) X(Peer, uid) X(Peer, gid) X(Peer, run) X(Process, _verbs) X(Verbs, closed)
 
+#define TASKS(X) \
+    X("ipcfold.aio.channel", Channel, NULL, Channel) X("ipcfold.core.exchange", Exchange, NULL, Exchange)
+#define TASK_SLOTS(X) \
+    X(Channel, _changed) X(Channel, _descriptor) X(Channel, _lone) X(Channel, _over) X(Channel, _timer) X(Channel, _writing) \
+    X(Channel, connection) X(Channel, exchange) X(Channel, loop) X(Exchange, _asking) X(Exchange, _seen) X(Exchange, _sending) \
+    X(Exchange, _waiting)
+
 #define SERVER(X) \
     X("ipcfold.local.flusher", Flusher, NULL, Flusher) X("ipcfold.local.calling", Calling, NULL, Loop) \
     X("ipcfold.core.fold", Fold, NULL, Fold) X("ipcfold.core.protocol", SERVER_ROWS, NULL, SERVER_ROWS) \
@@ -113,7 +121,7 @@
 #define DECLARE_SLOT(type, slot) static Py_ssize_t type##_##slot;
 #define DECLARE(module, name, attribute, variable) static PyObject *variable;
 VALUES(DECLARE) VALUE_SLOTS(DECLARE_SLOT) FRAMES(DECLARE) FRAME_SLOTS(DECLARE_SLOT)
-CLIENT(DECLARE) CLIENT_SLOTS(DECLARE_SLOT) SERVER(DECLARE) SERVER_SLOTS(DECLARE_SLOT)
+CLIENT(DECLARE) CLIENT_SLOTS(DECLARE_SLOT) TASKS(DECLARE) TASK_SLOTS(DECLARE_SLOT) SERVER(DECLARE) SERVER_SLOTS(DECLARE_SLOT)
 
 /* The slot of an object, as a variable. Only `put` writes to it. */
 #define AT(object, type, slot) (*(PyObject **)((char *)(object) + type##_##slot))
@@ -152,11 +160,12 @@ static int find(PyObject **variable, const char *module, const char *name, const
 KNOWS(values, 1, VALUES, VALUE_SLOTS)
 KNOWS(frames, knows_values(), FRAMES, FRAME_SLOTS)
 KNOWS(client, knows_frames(), CLIENT, CLIENT_SLOTS)
+KNOWS(tasks, knows_client(), TASKS, TASK_SLOTS)
 KNOWS(server, knows_client(), SERVER, SERVER_SLOTS)
 
 static PyObject *EMPTY, *NO_BYTES, *SHORTEST, *ZERO; /* (), b"", 7 as `_SHORTEST` in core/wire.py, 0 */
-static PyObject *n__begin, *n__weigh, *n_acquire, *n_append, *n_clear, *n_depart, *n_failed, *n_join, *n_leave, *n_lend, *n_popleft;
-static PyObject *n_release, *n_socket, *n_take_back;
+static PyObject *n__advance, *n__begin, *n__weigh, *n__write, *n_acquire, *n_append, *n_clear, *n_create_future, *n_depart, *n_done, *n_failed;
+static PyObject *n_interrupt, *n_join, *n_leave, *n_lend, *n_popleft, *n_receive, *n_release, *n_set_result, *n_socket, *n_take_back;
 
 static inline void put(PyObject **place, PyObject *value /* stolen */)
 {
@@ -548,9 +557,36 @@ static PyObject *new_entry(Py_ssize_t answered, PyObject *message /* stolen */, 
     return NULL;
 }
 
+/* The answers to the messages of a dictionary, by the number of the message, and who waits for each. */
+typedef struct {
+    PyObject *asking;
+    Py_ssize_t count;
+    struct {
+        PyObject *waiting, *message;
+    } found[CLAIMS];
+} Claims;
+
+/* Move who waits for the answer to this message out of the dictionary. Returns 1 if there was one and `message` is kept, 0 if not, -1 after
+   an exception. */
+static int claim(Claims *claims, Py_ssize_t answered, PyObject *message)
+{
+    if (claims->count == CLAIMS || !PyDict_GET_SIZE(claims->asking))
+        return 0;
+    PyObject *key = PyLong_FromSsize_t(answered), *waiting = key ? Py_XNewRef(PyDict_GetItemWithError(claims->asking, key)) : NULL;
+    int claimed = waiting ? (PyDict_DelItem(claims->asking, key) ? -1 : 1) : PyErr_Occurred() ? -1 : 0;
+    Py_XDECREF(key);
+    if (claimed > 0) {
+        claims->found[claims->count].waiting = waiting;
+        claims->found[claims->count++].message = message;
+    } else
+        Py_XDECREF(waiting);
+    return claimed;
+}
+
 /* Count acknowledgements and keep responses, as far as they are plain. Returns the place of the first byte that is not taken, or
-   NULL with an exception. `answer`, if there is one, gets the first response to the message `number`, or to any if that is -1. */
-static const char *take(PyObject *connection, const char *at, const char *end, Py_ssize_t wanted, PyObject **answer)
+   NULL with an exception. `answer`, if there is one, gets the first response to the message `number`, or to any if that is -1. `claims`, if
+   there are any, get the responses that somebody waits for. */
+static const char *take(PyObject *connection, const char *at, const char *end, Py_ssize_t wanted, PyObject **answer, Claims *claims)
 {
     PyObject *decoder = AT(connection, ClientConnection, _decoder), *usual = AT(decoder, Decoder, _usual);
     Py_ssize_t acknowledged = number(AT(connection, ClientConnection, acknowledged)), sent = number(AT(connection, ClientConnection, sent));
@@ -588,6 +624,15 @@ static const char *take(PyObject *connection, const char *at, const char *end, P
         if (message && answer && !*answer && (wanted < 0 || acknowledged == wanted))
             *answer = message;
         else {
+            int claimed = message && claims ? claim(claims, acknowledged, message) : 0;
+            if (claimed > 0) {
+                at += size;
+                continue;
+            }
+            if ((failed = claimed < 0)) {
+                Py_DECREF(message);
+                break;
+            }
             PyObject *entry = message ? new_entry(acknowledged, message, length + overhead) : NULL;
             failed = !entry || !called(PyObject_CallMethodOneArg(AT(connection, ClientConnection, _responses), n_append, entry));
             Py_XDECREF(entry);
@@ -619,7 +664,7 @@ static PyObject *receive(PyObject *python, PyObject *const *args, Py_ssize_t cou
         drop_waiting(decoder);
         memcpy(joined + had, PyBytes_AS_STRING(args[1]), (size_t)(size - had));
     }
-    const char *data = had ? joined : PyBytes_AS_STRING(args[1]), *at = take(args[0], data, data + size, 0, NULL);
+    const char *data = had ? joined : PyBytes_AS_STRING(args[1]), *at = take(args[0], data, data + size, 0, NULL, NULL);
     if (at == data + size)
         result = Py_NewRef(Py_None);
     else if (at && (rest = PyBytes_FromStringAndSize(at, data + size - at))) {
@@ -676,7 +721,7 @@ static int hear(Use *use, int responses)
     put_ref(&AT(use->driver, Driver, idle), Py_False);
     if (failure == EAGAIN && !limited)
         return stepped(use, PyObject_CallMethod(connection, "overdue", "d", monotonic())) ? 0 : -1;
-    const char *at = got > 0 ? take(connection, data, data + got, use->wanted, responses ? &use->answer : NULL) : data;
+    const char *at = got > 0 ? take(connection, data, data + got, use->wanted, responses ? &use->answer : NULL, NULL) : data;
     if (at && got > 0 && at < data + got)
         return stepped(use, PyObject_CallMethod(use->driver, "arrived", "y#", at, (Py_ssize_t)(data + got - at))) ? 0 : -1;
     if (at)
@@ -843,6 +888,100 @@ static PyObject *ask(PyObject *Py_UNUSED(python), PyObject *const *args, Py_ssiz
     while (going > 0 && !use.answer)
         going = hear(&use, 1);
     return finish(&use, going, timeout);
+}
+
+/* ---- a client's connection in an event loop */
+
+/* Whether nothing but plain frames is to be expected. */
+static int is_common(PyObject *channel)
+{
+    PyObject *connection = AT(channel, Channel, connection);
+    return AT(channel, Channel, _over) == Py_False && AT(channel, Channel, _writing) == Py_False &&
+           !PySet_GET_SIZE(AT(connection, ClientConnection, _disowned)) && talks(connection);
+}
+
+/* `Channel.ask(message)` */
+static PyObject *ask_alone(PyObject *Py_UNUSED(python), PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    if (names || count != 2 || AT(args[0], Channel, _lone) != Py_True || AT(args[0], Channel, _timer) == Py_None || !is_common(args[0]))
+        return NULL;
+    char data[STACK];
+    PyObject *connection = AT(args[0], Channel, connection), *encoder = AT(connection, ClientConnection, _encoder);
+    PyObject *asking = AT(AT(args[0], Channel, exchange), Exchange, _asking), *last, *waiting, *added;
+    Py_ssize_t size = begin_type(args[1], encoder) ? frames_size(args + 1, 1, encoder, STACK) : 0;
+    if (!size || !(last = PyLong_FromSsize_t(number(AT(connection, ClientConnection, sent)) + 1)))
+        return NULL;
+    waiting = PyObject_CallMethodNoArgs(AT(args[0], Channel, loop), n_create_future);
+    if (!waiting || PyDict_SetItem(asking, last, waiting)) {
+        Py_XDECREF(waiting), Py_DECREF(last);
+        return NULL;
+    }
+    put(&AT(connection, ClientConnection, sent), last);
+    put_ref(&AT(connection, ClientConnection, _spoke), Py_True);
+    put_ref(&AT(args[0], Channel, _lone), Py_False);
+    write_frames(data, args + 1, 1, encoder);
+    ssize_t written = send((int)number(AT(args[0], Channel, _descriptor)), data, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (written == size)
+        return waiting;
+    if (written < 0)
+        written = 0; /* Python tries again, and gets the same failure */
+    added = PyObject_CallMethod(AT(connection, ClientConnection, outbox), "add", "y#", data + written, size - written);
+    if (called(added) && called(PyObject_CallMethodNoArgs(args[0], n__write)))
+        return waiting;
+    Py_DECREF(waiting);
+    return NULL;
+}
+
+/* Give the answers to the tasks that wait for them; a cancelled one gets none. Returns whether it raised nothing. */
+static int hand_over(Claims *claims)
+{
+    int failed = 0;
+    for (Py_ssize_t i = 0; i < claims->count; i++) {
+        PyObject *waiting = claims->found[i].waiting, *done = failed ? NULL : PyObject_CallMethodNoArgs(waiting, n_done);
+        failed = !done || (done == Py_False && !called(PyObject_CallMethodOneArg(waiting, n_set_result, claims->found[i].message)));
+        Py_XDECREF(done), Py_DECREF(waiting), Py_DECREF(claims->found[i].message);
+    }
+    return !failed;
+}
+
+/* `Channel._readable()` */
+static PyObject *hear_tasks(PyObject *Py_UNUSED(python), PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    if (names || count != 1 || PyList_GET_SIZE(AT(args[0], Channel, _changed)) || !is_common(args[0]))
+        return NULL;
+    char data[STACK];
+    PyObject *connection = AT(args[0], Channel, connection), *exchange = AT(args[0], Channel, exchange), *rest;
+    PyObject *responses = AT(connection, ClientConnection, _responses), *type, *value, *traceback;
+    Py_ssize_t seen = number(AT(exchange, Exchange, _seen));
+    if (PyObject_Size(responses) != seen || waiting_bytes(AT(connection, ClientConnection, _decoder)))
+        return NULL;
+    ssize_t got = recv((int)number(AT(args[0], Channel, _descriptor)), data, sizeof data, MSG_DONTWAIT);
+    if (got <= 0) /* Python reads again, and gets the same end or failure */
+        return NULL;
+    Claims claims = {.asking = AT(exchange, Exchange, _asking), .count = 0};
+    const char *at = take(connection, data, data + got, 0, NULL, &claims);
+    int going = at != NULL;
+    if (at && at < data + got) {
+        rest = PyBytes_FromStringAndSize(at, data + got - at);
+        going = rest && called(PyObject_CallMethodOneArg(connection, n_receive, rest));
+        Py_XDECREF(rest);
+    }
+    PyErr_Fetch(&type, &value, &traceback);
+    going = hand_over(&claims) && going;
+    if (type)
+        PyErr_Restore(type, value, traceback);
+    if (!going) { /* nobody knows which bytes were taken */
+        PyErr_Fetch(&type, &value, &traceback);
+        if (!called(PyObject_CallMethodNoArgs(connection, n_interrupt)) || !called(PyObject_CallMethodNoArgs(args[0], n__advance)))
+            PyErr_Clear();
+        PyErr_Restore(type, value, traceback);
+        return NULL;
+    }
+    if (at < data + got || PyObject_Size(responses) != seen || PyObject_Size(AT(exchange, Exchange, _sending)) ||
+        PyObject_Size(AT(exchange, Exchange, _waiting)))
+        return PyObject_CallMethodNoArgs(args[0], n__advance);
+    put_ref(&AT(args[0], Channel, _lone), claims.count == 1 && !PyDict_GET_SIZE(claims.asking) ? Py_True : Py_False);
+    Py_RETURN_NONE;
 }
 
 /* ---- a client's connection begins and ends */
@@ -1872,6 +2011,7 @@ static const struct Fast {
     {"encode", encode, knows_frames, &Encoder},
     {"receive", receive, knows_client, &ClientConnection}, {"send", send_, knows_client, &Process},
     {"wait", wait_, knows_client, &Process}, {"ask", ask, knows_client, &Process},
+    {"ask_alone", ask_alone, knows_tasks, &Channel}, {"hear_tasks", hear_tasks, knows_tasks, &Channel},
     {"connect", connect_, knows_client, &Name}, {"find", find_, knows_client, &IPC}, {"close", close_, knows_client, &Process},
 };
 
@@ -2020,13 +2160,14 @@ static int start(PyObject *module)
         PyErr_SetString(PyExc_ImportError, "the accelerator works in the main interpreter only");
         return -1;
     }
-    known_values = known_frames = known_client = known_server = 0;
+    known_values = known_frames = known_client = known_tasks = known_server = 0;
     begin_crc();
 #define NAME(name) (n_##name = PyUnicode_InternFromString(#name))
     n_failed = PyUnicode_InternFromString("_failed");
     EMPTY = PyTuple_New(0), NO_BYTES = PyBytes_FromStringAndSize(NULL, 0), SHORTEST = PyLong_FromLong(7), ZERO = PyLong_FromLong(0);
-    if (!NAME(_begin) || !NAME(_weigh) || !NAME(acquire) || !NAME(append) || !NAME(clear) || !NAME(depart) || !NAME(join) ||
-        !NAME(leave) || !NAME(lend) || !NAME(popleft) || !NAME(release) || !NAME(socket) || !NAME(take_back) || !n_failed ||
+    if (!NAME(_advance) || !NAME(_begin) || !NAME(_weigh) || !NAME(_write) || !NAME(acquire) || !NAME(append) || !NAME(clear) ||
+        !NAME(create_future) || !NAME(depart) || !NAME(done) || !NAME(interrupt) || !NAME(join) || !NAME(leave) || !NAME(lend) ||
+        !NAME(popleft) || !NAME(receive) || !NAME(release) || !NAME(set_result) || !NAME(socket) || !NAME(take_back) || !n_failed ||
         !EMPTY || !NO_BYTES || !SHORTEST || !ZERO || PyType_Ready(&PairType) || PyModule_AddType(module, &BurstType))
         return -1;
     return 0;

@@ -170,7 +170,7 @@ def test_a_client_waits_for_a_full_backlog_no_longer_than_the_handshake(director
 
 
 def test_a_server_serves_the_clients_that_came_while_it_was_stopped(directory: Path) -> None:
-    with running(directory, "handshake=1.5", "connections=300") as server:
+    with running(directory, "handshake=3.0", "connections=300") as server:
         greeted = [Wire.to(directory).expect(START) for _ in range(20)]
         asleep(server.pid)
         server.signal(signal.SIGSTOP)
@@ -179,7 +179,7 @@ def test_a_server_serves_the_clients_that_came_while_it_was_stopped(directory: P
         for wire in clients + greeted:
             wire.write(START_OK, "ping")
         # For longer than anybody has to greet.
-        assert IPC(directory, limits=Limits(handshake=1.6)).get(NAME) == Failure(TimedOut(NAME, 1.6, "the greeting of"))
+        assert IPC(directory, limits=Limits(handshake=3.1)).get(NAME) == Failure(TimedOut(NAME, 3.1, "the greeting of"))
         server.signal(signal.SIGCONT)
         for wire in greeted:
             wire.expect(RECEIVED, "pong").close()

@@ -8,6 +8,7 @@ from returns.result import Failure, Success
 
 from ipcfold import IPC, Continuation, Limits, Message, Peer, TimedOut, aio
 from ipcfold.events import Connected, Disconnected, Folded, Stopping
+from ipcfold.local.clock import SYSTEM
 from ipcfold.testing import Clock
 from ipcfold.testing.aio import Serve
 from ipcfold.testing.plugin import serving
@@ -147,3 +148,11 @@ def test_a_server_that_stops_waits_for_its_clients_by_a_clock_that_goes_on(direc
         assert server.stop() == Success(BEFORE)
         assert len(server.until(Stopping)) == 1
         assert not process.closed
+
+
+def test_nobody_moves_the_clock_of_the_system() -> None:
+    SYSTEM.watch(pytest.fail)()
+    assert SYSTEM.pause(HOUR) == HOUR
+    before = SYSTEM.monotonic()
+    assert SYSTEM.late(before - HOUR) >= HOUR
+    assert SYSTEM.late(before + HOUR) == 0.0

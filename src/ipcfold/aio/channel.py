@@ -14,6 +14,7 @@ from threading import get_ident
 from typing import Final, TypeAlias, TypeVar, final
 from weakref import WeakSet
 
+from ipcfold.accelerator import accelerate
 from ipcfold.core.client_connection import ClientConnection
 from ipcfold.core.exchange import Exchange
 from ipcfold.core.verbs import Steps
@@ -138,6 +139,18 @@ class Channel:
             self._scheduled = True
             self.loop.call_soon(self._flush)
 
+    @accelerate("ask_alone")
+    def ask(self, message: Message) -> Waiting | None:
+        """Write this message, and return what to await for its answer, unless the connection is over. This raises a `RefusedError`."""
+        connection, number = self.connection, self.connection.sent + 1
+        frames = connection.encode((message,))
+        if not connection.open:
+            return None
+        self.send(frames, 1)
+        waiting: Waiting = self.loop.create_future()
+        self.exchange.ask(number, waiting)
+        return self.watch(waiting)
+
     def wake(self) -> None:
         """Wake the tasks whose time has come."""
         due = self.exchange.due()
@@ -169,6 +182,7 @@ class Channel:
         self.connection.end()
         shut(self.stream)
 
+    @accelerate("hear_tasks")
     def _readable(self) -> None:
         connection = self.connection
         try:

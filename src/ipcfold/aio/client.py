@@ -1,14 +1,12 @@
-"""A connection to a server, for the tasks of an event loop: how to open one, and its verbs. Each verb returns a `Result`."""
+"""A connection to a server, for the tasks of an event loop, and its verbs. Each verb returns a `Result`."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
-import socket
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NoReturn, final
+from typing import NoReturn, final
 
 from returns.maybe import Maybe
 from returns.result import Failure, Result, Success
@@ -19,31 +17,16 @@ from ipcfold.core.wire import RefusedError
 from ipcfold.errors import (
     AskError,
     CloseError,
-    ConnectError,
     InUse,
-    NoServer,
-    PeerUntrusted,
     ProcessClosed,
     ReceiveError,
     SendError,
-    SystemFailure,
-    TimedOut,
     UsedAfterFork,
 )
-from ipcfold.limits import Limits
-from ipcfold.local.claim import epoch_of, is_fresh, is_socket
-from ipcfold.local.clock import SYSTEM, Clock
-from ipcfold.local.credentials import peer_of, trusted
-from ipcfold.local.directory import reachable
-from ipcfold.local.names import loss
-from ipcfold.local.patched import original
-from ipcfold.local.stream import shut
+from ipcfold.local.claim import epoch_of
 from ipcfold.message import Message
-from ipcfold.peer import Name, Peer, Trust
+from ipcfold.peer import Name, Peer
 from ipcfold.result import cases
-
-_PAUSE: Final = 0.001  # seconds between two attempts to connect while the backlog is full, of which the kernel tells nothing
-_LONGEST_PAUSE: Final = 0.032  # seconds; the same, while it stays full
 
 
 @final
@@ -168,19 +151,15 @@ class Process:
             return Failure(unusable)
         if channel.closing:
             return Failure(ProcessClosed(self._name))
-        deadline = None if timeout is None else channel.now() + timeout
+        deadline, number = None if timeout is None else channel.now() + timeout, connection.sent + 1
         try:
-            frames = connection.encode((message,))
+            waiting = channel.ask(message)
         except RefusedError as error:
             return Failure(error.refusal)
-        number = connection.sent + 1
         response: Message | None = None
-        if connection.open:
-            channel.send(frames, 1)
-            waiting: Waiting = channel.loop.create_future()
-            channel.exchange.ask(number, waiting)
+        if waiting is not None:
             try:
-                response = await (channel.watch(waiting) if deadline is None else channel.until(waiting, deadline))
+                response = await (waiting if deadline is None else channel.until(waiting, deadline))
             except BaseException:  # the task is cancelled, and its answer with it
                 channel.exchange.disown(number)
                 raise
@@ -244,77 +223,3 @@ class Process:
         if channel.forked or os.getpid() != self._owner:
             return UsedAfterFork(self._name, self._owner) if self._inherited() else None
         return None if asyncio.get_running_loop() is channel.loop else InUse(self._name)
-
-
-async def connected(
-    name: Name, path: Path, *, heartbeat: float, limits: Limits, trust: Trust, timeout: float, clock: Clock = SYSTEM
-) -> Result[Process, ConnectError]:
-    """A connection to the server at this path that has greeted within `timeout` seconds. A task that is cancelled leaves nothing of it."""
-    match cases(original("connect to", path)):
-        case Failure(patched):
-            return Failure(patched)
-        case Success():
-            pass
-    try:
-        if not is_socket(path):
-            return Failure(NoServer(name, path))
-    except OSError as error:
-        return Failure(SystemFailure("look at", path, error.strerror or str(error)))
-    deadline = clock.monotonic() + timeout
-    try:
-        stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    except OSError as error:
-        return Failure(SystemFailure("make a socket for", path, error.strerror or str(error)))
-    channel: Channel | None = None
-    greeted = False
-    try:
-        stream.setblocking(False)
-        match cases(await _reached(stream, name, path, timeout, deadline, clock)):
-            case Failure(unreached):
-                return Failure(unreached)
-            case Success(peer) if not trusted(trust, peer):
-                return Failure(PeerUntrusted(name, peer))
-            case Success(peer):
-                pass
-        channel = Channel(asyncio.get_running_loop(), stream, heartbeat, limits, clock)
-        connection = channel.connection
-        verbs = Verbs(name, connection, limits, lambda: loss(name, path, peer, connection.largest))
-        match cases(await channel.run(verbs.greet(timeout, deadline))):
-            case Success():
-                greeted = True
-                return Success(Process(name, path, peer, channel, verbs))
-            case Failure(ungreeted):
-                return Failure(ungreeted)
-    finally:
-        if channel is None:
-            shut(stream)
-        elif not greeted:
-            channel.drop()
-
-
-async def _reached(
-    stream: socket.socket, name: Name, path: Path, timeout: float, deadline: float, clock: Clock
-) -> Result[Peer, NoServer | TimedOut | SystemFailure]:
-    """Connect, and return the server's peer credentials.
-
-    A full backlog is no failure: the kernel asks to try again later, and tells nothing of when.
-    """
-    pause = _PAUSE
-    while True:
-        try:
-            with reachable(path) as address:
-                stream.connect(address)
-            stream.getpeername()  # this fails if the socket is not connected
-            return Success(peer_of(stream, 0))
-        except (FileNotFoundError, ConnectionRefusedError):
-            return Failure(NoServer(name, path))
-        except BlockingIOError:
-            left = deadline - clock.monotonic()
-            if left <= 0:
-                return Failure(TimedOut(name, timeout, "a place in the backlog of"))
-        except OSError as error:
-            if error.errno == errno.EACCES and is_fresh(path):  # its server has bound it, and will set its mode and listen
-                return Failure(NoServer(name, path))
-            return Failure(SystemFailure("connect to", path, error.strerror or str(error)))
-        await asyncio.sleep(min(pause, left))
-        pause = min(2 * pause, _LONGEST_PAUSE)

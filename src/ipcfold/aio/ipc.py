@@ -14,7 +14,8 @@ from returns.maybe import Nothing
 from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
-from ipcfold.aio.client import Process, connected
+from ipcfold.aio.client import Process
+from ipcfold.aio.connecting import connected
 from ipcfold.aio.probing import found
 from ipcfold.aio.server import Server
 from ipcfold.aio.waiting import readable

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from returns.result import Failure, Result, Success
 
-from ipcfold.aio.client import connected
+from ipcfold.aio.connecting import connected
 from ipcfold.errors import ConnectError, ProtocolBroken, TimedOut
 from ipcfold.limits import Limits
 from ipcfold.local.names import Probed, Search

@@ -83,7 +83,7 @@ class Server(Unstarted):
                 pass
             case Failure(error):
                 return Failure(error)
-        from ipcfold.aio.serving import handled  # noqa: PLC0415 - clients never need it
+        from ipcfold.aio.signals import handled  # noqa: PLC0415 - clients never need it
 
         try:
             with handled(asyncio.get_running_loop(), self.signals, standby.end):

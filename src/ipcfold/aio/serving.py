@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from asyncio import Future, Handle
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Iterable
+from contextlib import suppress
 from inspect import isawaitable
 from math import inf
 from threading import current_thread, main_thread
@@ -22,6 +21,7 @@ from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
 from ipcfold.aio.functions import Functions
+from ipcfold.aio.signals import handled
 from ipcfold.aio.waiting import driven
 from ipcfold.continuation import Continuation
 from ipcfold.core.fold import Ask
@@ -34,7 +34,6 @@ from ipcfold.local.engine import Engine, ForkedError
 from ipcfold.local.flusher import Flusher
 from ipcfold.local.forks import wiped_by_fork
 from ipcfold.local.release import surely
-from ipcfold.local.signals import Previous
 from ipcfold.local.stream import LONGEST_SLEEP
 from ipcfold.peer import Name
 from ipcfold.result import cases, flat_map
@@ -354,26 +353,3 @@ class Serving(Calling[C]):
         if not self._engine.inherited():
             with suppress(RuntimeError, ValueError, OSError):  # the loop or the engine is closed already
                 self._loop.remove_reader(self._engine.fileno())
-
-
-@contextmanager
-def handled(loop: asyncio.AbstractEventLoop, signals: Iterable[int], react: Callable[[], None]) -> Iterator[None]:
-    """Let the loop call `react` on these signals, then restore the previous handlers. Outside the main thread it does nothing."""
-    previous = dict[int, Previous]()
-    owner = os.getpid()
-    try:
-        for number in signals:
-            before = signal.getsignal(number)
-            if before is not None and before is not signal.SIG_IGN:
-                try:
-                    loop.add_signal_handler(number, react)
-                except (ValueError, RuntimeError, NotImplementedError):  # this is not the main thread
-                    continue
-                previous[number] = before
-        yield
-    finally:
-        if os.getpid() == owner:
-            for number, handler in previous.items():
-                with suppress(RuntimeError, ValueError):
-                    loop.remove_signal_handler(number)
-                    signal.signal(number, handler)

@@ -29,7 +29,6 @@ from ipcfold.errors import (
     CloseError,
     ConnectError,
     InUse,
-    NoServer,
     PeerUntrusted,
     ProtocolBroken,
     ReceiveError,
@@ -39,12 +38,12 @@ from ipcfold.errors import (
     UsedAfterFork,
 )
 from ipcfold.limits import Limits
-from ipcfold.local.claim import epoch_of, is_fresh, is_socket
+from ipcfold.local.claim import epoch_of
 from ipcfold.local.credentials import peer_of, trusted
 from ipcfold.local.directory import reachable
 from ipcfold.local.forks import process_id
 from ipcfold.local.names import Probe, loss
-from ipcfold.local.patched import original
+from ipcfold.local.reaching import stream_for, unreached
 from ipcfold.local.stream import LONGEST_SLEEP, shut
 from ipcfold.message import Message
 from ipcfold.peer import Name, Peer, Trust
@@ -297,21 +296,12 @@ class Process:
 @accelerate("connect")
 def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust: Trust, timeout: float) -> Result[Process, ConnectError]:
     """A connection to the server at this path that has greeted within `timeout` seconds."""
-    match cases(original("connect to", path)):
-        case Failure(patched):
-            return Failure(patched)
-        case Success():
-            pass
-    try:
-        if not is_socket(path):  # this check costs a fifth of an attempt to connect, which matters while waiting
-            return Failure(NoServer(name, path))
-    except OSError as error:
-        return Failure(SystemFailure("look at", path, error.strerror or str(error)))
     deadline, owner = monotonic() + timeout, os.getpid()
-    try:
-        stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    except OSError as error:
-        return Failure(SystemFailure("make a socket for", path, error.strerror or str(error)))
+    match cases(stream_for(name, path)):
+        case Failure(unmade):
+            return Failure(unmade)
+        case Success(made):
+            stream = made
     _connecting.add(stream)
     try:
         # The kernel keeps these timeouts, so that reads need no extra system call. The first limits how long connecting
@@ -323,19 +313,11 @@ def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust
             stream.connect(address)
         stream.getpeername()  # this fails if a signal interrupted connect, which then seems to have succeeded
         peer = peer_of(stream, 0)
-    except (FileNotFoundError, ConnectionRefusedError):
-        shut(stream)
-        return Failure(NoServer(name, path))
-    except BlockingIOError:
-        shut(stream)
-        return Failure(TimedOut(name, timeout, "a place in the backlog of"))
     except OSError as error:
         shut(stream)
-        if error.errno == errno.ENOTCONN:
+        if isinstance(error, BlockingIOError) or error.errno == errno.ENOTCONN:
             return Failure(TimedOut(name, timeout, "a place in the backlog of"))
-        if error.errno == errno.EACCES and is_fresh(path):  # its server has bound it, and will set its mode and listen
-            return Failure(NoServer(name, path))
-        return Failure(SystemFailure("connect to", path, error.strerror or str(error)))
+        return Failure(unreached(name, path, error))
     accepted = trusted(trust, peer)
     if os.getpid() != owner:  # the predicate is the user's code
         shut(stream)

@@ -259,11 +259,11 @@ class Fold(Generic[C, P]):
             if self._observed:
                 took, effects = now - since, answer.effects
                 self._report(Folded(self._name, answer.peer, what, answer.responses, answer.outcome, took, self._time, effects))
-        elif type(what) is Woken:
-            self._owed = len(self.waiting)
         if answer.outcome is _STOP:
             self.stop(Ending.STOPPED)
         if type(what) is not Message:
+            if type(what) is Woken:
+                self._owed = len(self.waiting)
             for effect in answer.effects:
                 if isinstance(effect, Rescued):
                     self._report(Survived(self._name, what, effect.error))
