@@ -1,10 +1,10 @@
-"""Two shells, mixed, converse over real sockets and a wire that splits and cuts: each of them may be the client's or the server's.
+"""The two shells, mixed, converse over real sockets and a wire that splits and cuts. Each may be at either end.
 
 The handler does what the content of a message says. These rules hold, whatever the clients do:
 
 - The carry is made of the messages of each client in order, each of them once.
 - What a client knows to be folded is folded.
-- `ask` returns the first response to its own message. `wait` returns all others in order, but what nobody waits for any more.
+- `ask` returns the first response to its own message, which is dropped if it comes too late. `wait` returns all others in order.
 """
 
 import asyncio
