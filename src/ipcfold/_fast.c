@@ -562,7 +562,7 @@ typedef struct {
     PyObject *asking;
     Py_ssize_t count;
     struct {
-        PyObject *waiting, *message;
+        PyObject *number, *waiting, *message;
     } found[CLAIMS];
 } Claims;
 
@@ -574,12 +574,12 @@ static int claim(Claims *claims, Py_ssize_t answered, PyObject *message)
         return 0;
     PyObject *key = PyLong_FromSsize_t(answered), *waiting = key ? Py_XNewRef(PyDict_GetItemWithError(claims->asking, key)) : NULL;
     int claimed = waiting ? (PyDict_DelItem(claims->asking, key) ? -1 : 1) : PyErr_Occurred() ? -1 : 0;
-    Py_XDECREF(key);
     if (claimed > 0) {
+        claims->found[claims->count].number = key;
         claims->found[claims->count].waiting = waiting;
         claims->found[claims->count++].message = message;
     } else
-        Py_XDECREF(waiting);
+        Py_XDECREF(key), Py_XDECREF(waiting);
     return claimed;
 }
 
@@ -932,14 +932,22 @@ static PyObject *ask_alone(PyObject *Py_UNUSED(python), PyObject *const *args, P
     return NULL;
 }
 
-/* Give the answers to the tasks that wait for them; a cancelled one gets none. Returns whether it raised nothing. */
+/* Give the answers to the tasks that wait for them; a cancelled one gets none. Returns whether it raised nothing. After an exception the
+   others are asking again, so that they learn of the end. */
 static int hand_over(Claims *claims)
 {
     int failed = 0;
     for (Py_ssize_t i = 0; i < claims->count; i++) {
         PyObject *waiting = claims->found[i].waiting, *done = failed ? NULL : PyObject_CallMethodNoArgs(waiting, n_done);
         failed = !done || (done == Py_False && !called(PyObject_CallMethodOneArg(waiting, n_set_result, claims->found[i].message)));
-        Py_XDECREF(done), Py_DECREF(waiting), Py_DECREF(claims->found[i].message);
+        if (failed) {
+            PyObject *type, *value, *traceback;
+            PyErr_Fetch(&type, &value, &traceback);
+            if (PyDict_SetItem(claims->asking, claims->found[i].number, waiting))
+                PyErr_Clear();
+            PyErr_Restore(type, value, traceback);
+        }
+        Py_XDECREF(done), Py_DECREF(waiting), Py_DECREF(claims->found[i].message), Py_DECREF(claims->found[i].number);
     }
     return !failed;
 }

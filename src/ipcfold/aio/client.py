@@ -24,6 +24,7 @@ from ipcfold.errors import (
     UsedAfterFork,
 )
 from ipcfold.local.claim import epoch_of
+from ipcfold.local.forks import process_id
 from ipcfold.message import Message
 from ipcfold.peer import Name, Peer
 from ipcfold.result import cases
@@ -213,13 +214,13 @@ class Process:
 
     def _inherited(self) -> bool:
         """Whether the parent of this process made the connection. A fork by a library in C runs no hooks, so the process id counts, too."""
-        if not self._channel.forked and os.getpid() != self._owner:
+        if not self._channel.forked and process_id() != self._owner:
             self._channel.abandon()
         return self._channel.forked
 
     def _unusable(self) -> UsedAfterFork | InUse | None:
         """Why no verb can run here, if there is a reason."""
         channel = self._channel
-        if channel.forked or os.getpid() != self._owner:
+        if channel.forked or process_id() != self._owner:
             return UsedAfterFork(self._name, self._owner) if self._inherited() else None
         return None if asyncio.get_running_loop() is channel.loop else InUse(self._name)

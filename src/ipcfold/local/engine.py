@@ -34,6 +34,7 @@ from ipcfold.local.claim import Claim
 from ipcfold.local.clock import SYSTEM, Clock
 from ipcfold.local.credentials import peer_of, trusted
 from ipcfold.local.duty import Duty
+from ipcfold.local.forks import process_id
 from ipcfold.local.listener import Listener
 from ipcfold.local.log import Log, tell
 from ipcfold.local.notices import Notices, manager
@@ -499,7 +500,7 @@ class Engine(Generic[C]):
 
     def inherited(self) -> bool:
         """Whether this process is a forked child of the server's. A fork by a library in C runs no hooks, so the process id counts, too."""
-        if not self.forked and os.getpid() != self._owner:
+        if not self.forked and process_id() != self._owner:
             self._claim.disown()
             self.fork()
         return self.forked
