@@ -63,7 +63,7 @@ def test_a_handler_may_be_a_function_an_object_or_without_a_signature(path: str)
         ("src/counter.py", "names a file: name its module, as in counter:HANDLER"),
         (".handlers:echo", "is not MODULE:HANDLER"),
         ("tests.none:f", "there is no module 'tests.none'; check its name"),
-        ("tests.cli.handlers:ecco", "has no 'ecco'; its functions are echo, five, keep"),
+        ("tests.cli.handlers:ecco", "has no 'ecco'; its functions are echo, count, five, keep"),
         ("tests.cli.handlers:echo.x.y", "has no 'echo.x.y'"),
         ("tests.cli.handlers:Silent.f", "has no 'Silent.f'"),
         ("tests.cli.handlers:NUMBER", "is 3, which cannot be called: name a function"),
