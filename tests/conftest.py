@@ -17,12 +17,9 @@ from ipcfold import IPC
 pytest_plugins = ["ipcfold.testing.plugin", "pytester", "tests.shells.fixtures"]
 
 collect_ignore = [
-    "typesafety/right.py",  # for mypy's eyes only
-    "typesafety/wrong.py",
-    "typesafety/pipelines.py",  # the same, for every checker
-    "typesafety/pipelines_wrong.py",
-    "typesafety/pipelines_aio.py",
-    "typesafety/pipelines_aio_wrong.py",
+    *map(
+        str, set(Path(__file__).parent.glob("typesafety/*.py")) - set(Path(__file__).parent.glob("typesafety/test_*.py"))
+    ),  # for checkers only
     "fuzz/engine.py",  # a process of its own, which needs what tests do not
 ]
 
