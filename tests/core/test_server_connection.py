@@ -57,6 +57,17 @@ def test_an_aborted_connection_neither_reads_nor_writes(accepted: bool) -> None:
     assert end.over
 
 
+def test_what_the_log_does_not_have_is_not_written_and_the_request_to_close_is() -> None:
+    end = talking()
+    end.owe(encode(ONE))
+    before = end.outbox.size
+    end.owe(encode(TWO))
+    end.close(0)
+    end.revoke(before)
+    end.revoke(before + len(Signal.CLOSE.frame))  # it has no more
+    assert written(end) == encode(ONE) + Signal.CLOSE.frame
+
+
 @given(
     st.lists(st.sampled_from([*Signal, ServerEvent.ENDED, ServerEvent.CLOSE_WANTED, ServerEvent.BROKEN, ServerEvent.OVERDUE]), max_size=8)
 )

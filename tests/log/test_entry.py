@@ -1,5 +1,6 @@
 """Entries and snapshots are bytes in a log, and the same values again."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,6 +59,14 @@ def test_any_bytes_are_a_snapshot_or_damaged(record: bytes) -> None:
     except DamagedError:
         return
     assert isinstance(snapshot, Snapshot)
+
+
+@pytest.mark.parametrize("damage", [(b"text/plain", b"text plain"), (b"one", b"on")])
+def test_a_damaged_message_is_damage(damage: tuple[bytes, bytes]) -> None:
+    record = encode(Entry(Came(1.0, GIVEN.peer, ONE), 1, 1))
+    assert record.count(damage[0]) == 1
+    with pytest.raises(DamagedError):
+        decode(record.replace(*damage))
 
 
 def _changed(record: bytes, at: int, byte: int) -> bytes:

@@ -157,9 +157,13 @@ class ServerCore(Generic[C]):
         """Write these bytes to this client once the log has what they tell of: so many records."""
         if count:
             self._extend(records, count)
+        self._mark(end)
+        end.owe(data)
+
+    def _mark(self, end: ServerConnection) -> None:
+        """Note what this client gets from now on: with a log it is not sure yet."""
         if self._unsure is not None:
             self._unsure.setdefault(end.peer.connection, (end, end.outbox.size))
-        end.owe(data)
 
     def committed(self) -> None:
         """Note that the log has all that was recorded."""
@@ -299,8 +303,7 @@ class ServerCore(Generic[C]):
             responses = [*responses, *self._send(told, asked[1].peer, now)]
         end = None
         if responses is not None and asked is not None and (end := self._ends.get(asked[1].peer.connection)) is not None:
-            if self._unsure is not None:
-                self._unsure.setdefault(end.peer.connection, (end, end.outbox.size))
+            self._mark(end)
             try:
                 message = end.reply(responses, continuation.outcome, now)
             except MemoryError:  # drop only this client
@@ -324,8 +327,7 @@ class ServerCore(Generic[C]):
             if peer == asked:
                 own += frames
             elif end is not None:
-                if self._unsure is not None:
-                    self._unsure.setdefault(peer.connection, (end, end.outbox.size))
+                self._mark(end)
                 try:
                     end.tell(frames, self._limits.unsent + (self._limits.message if late else 0), now)
                 except MemoryError:  # drop only this client
