@@ -76,11 +76,12 @@ def recorded(log: Logged) -> Result[list[Step], LogError]:
 
 
 def _script(found: tuple[Came | Left | Woken, ...]) -> list[Step]:
-    steps, elapsed = list[Step](), 0.0
+    steps, elapsed, late = list[Step](), 0.0, 0.0
     for each in found:
         seconds = each.now - found[0].now - elapsed
-        if isinstance(each, Woken):
-            seconds += _ROUNDED
+        if isinstance(each, Woken):  # an alarm that another one asked for is late with it
+            late += _ROUNDED
+            seconds += late
         if seconds > 0.0:
             steps.append(Elapse(seconds))
             elapsed += seconds
