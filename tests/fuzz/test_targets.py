@@ -79,5 +79,9 @@ def test_a_client_keeps_its_rules_on_any_program(data: bytes) -> None:
 @example(
     b"\0\1\1\0\0\10\0\0\0\0\0\1\1\2\0\2\0\0\2\0\2\0\0\3\0\377\377\4\3\0\226\0\226\0\226\6"
 )  # A peer is asked to close while it does not read.
+@example(
+    b"\0\0\0\0\0\1\1\4\3\0\x96\0\x96\0\x96\4\x22\2\0\0\0\2\0\x0f\0\0\0\0\0\0\0\0\0\2\0\0\0\0\0"
+    b"\4\3\0\x96\0\x96\0\x96\0\0\2\0\0\0\0\2\0\0\0\0J\5\0\0\0\x84"
+)  # The handler's answer is wrong after a signal.
 def test_a_server_keeps_its_rules_on_any_program(data: bytes) -> None:
     hosting.hosting(data)

@@ -63,17 +63,16 @@ def test_every_log_gives_back_what_was_committed(
     for log in logs(tmp_path_factory.mktemp("log")):
         expected = list[bytes]()
         for burst in bursts:
-            journal = log.open().unwrap()
-            assert (journal.count, journal.first) == (len(expected), 0)
-            for record in burst:
-                journal.append(record)
-            assert replayed(journal) == expected
-            if data.draw(st.booleans()):
-                journal.commit().unwrap()
-                expected += burst
-            assert replayed(journal, after) == expected[after:]
-            journal.close()
-            journal.close()
+            with closing(log.open().unwrap()) as journal:
+                assert (journal.count, journal.first) == (len(expected), 0)
+                for record in burst:
+                    journal.append(record)
+                assert replayed(journal) == expected
+                if data.draw(st.booleans()):
+                    journal.commit().unwrap()
+                    expected += burst
+                assert replayed(journal, after) == expected[after:]
+                journal.close()
 
 
 @given(st.integers(1, 30), st.integers(0, 30))
@@ -92,10 +91,10 @@ def test_every_log_drops_what_no_snapshot_needs(tmp_path_factory: pytest.TempPat
         assert journal.snapshots().unwrap() == ((count, b"one"), (0, b"begin"))
         journal.snapshot(count + 1, b"two", keep).unwrap()
         journal.close()
-        again = log.open().unwrap()
-        assert (again.first, again.count) == (keep, count + 1)
-        assert replayed(again, keep) == [*(b"%d" % number for number in range(keep, count)), b"behind"]
-        assert again.snapshots().unwrap() == ((count + 1, b"two"), (count, b"one"), *(((0, b"begin"),) if not keep else ()))
+        with closing(log.open().unwrap()) as again:
+            assert (again.first, again.count) == (keep, count + 1)
+            assert replayed(again, keep) == [*(b"%d" % number for number in range(keep, count)), b"behind"]
+            assert again.snapshots().unwrap() == ((count + 1, b"two"), (count, b"one"), *(((0, b"begin"),) if not keep else ()))
 
 
 def test_a_log_whose_entries_were_all_dropped_goes_on_behind_them(tmp_path: Path) -> None:

@@ -142,10 +142,12 @@ def test_processes_is_an_error_where_a_socket_cannot_be_looked_at(directory: Pat
     (below := directory / ("x" * 120)).mkdir(0o700)
     with socket.socket(socket.AF_UNIX) as listener, reachable(below / "server.sock") as address:
         listener.bind(address)
-    os.close(lowest := os.dup(0))
+    lowest, next_one = os.dup(0), os.dup(0)
+    os.close(lowest)
+    os.close(next_one)
     with descriptors(lowest + 1):
         found = IPC(below).processes(), IPC(below).exists(NAME)
-    with descriptors(lowest + 2):
+    with descriptors(next_one + 1):
         dead = IPC(below).processes(), IPC(below).exists(NAME)
     hidden = DirectoryUnusable(below, "whether anybody listens under 'server' cannot be seen: Too many open files")
     assert found == (Failure(hidden), Failure(hidden))

@@ -301,7 +301,6 @@ class ServerCore(Generic[C]):
         if told and responses is not None and asked is not None:
             fold.sent = []
             responses = [*responses, *self._send(told, asked[1].peer, now)]
-        end = None
         if responses is not None and asked is not None and (end := self._ends.get(asked[1].peer.connection)) is not None:
             self._mark(end)
             try:
@@ -313,7 +312,7 @@ class ServerCore(Generic[C]):
         if fold.stopped:
             if self.accepting:
                 self._close_all(now)
-            elif end is not None:
+            elif asked is not None and (end := self._ends.get(asked[1].peer.connection)) is not None:  # also after a wrong answer
                 self._finish(end, now)
         if told:
             return None  # the next turn writes what the others are told, before they are told more
