@@ -439,3 +439,17 @@ def test_a_client_that_reads_nothing_while_the_log_fails_costs_nobody(directory:
         sender.join()
     assert isinstance(failed, LogFailed)
     assert failed.reason == log.error
+
+
+def test_a_server_whose_log_is_taken_away_acknowledges_nothing_more(ipc: IPC, directory: Path) -> None:
+    path = directory / "log"
+    with ipc.listen(NAME, log=SQLiteLog.of(path)).start(0, count) as server:
+        process = ipc.get(NAME).unwrap()
+        process.ask(ONE).unwrap()
+        path.unlink()
+        assert isinstance(process.ask(TWO), Failure)
+        match server.result():
+            case Failure(LogFailed(carry=1, reason=LogUnusable(reason=why))):
+                assert "removed, moved or replaced" in why
+            case other:
+                pytest.fail(f"{other}")

@@ -16,7 +16,7 @@ from returns.result import Failure, Result, Success
 
 from ipcfold import LogCorrupt, LogError, LogForeign, LogFull, LogReadOnly, LogTaken, LogUnusable
 from ipcfold.log import Journal, Log, MemoryLog, SQLiteLog
-from ipcfold.log.sqlite import PAGE
+from ipcfold.log.sqlite import PAGE, _is_mounted
 from ipcfold.log.sqlite_rows import SQLiteJournal
 from tests.environment import ROOT
 
@@ -371,3 +371,74 @@ def as_nobody(path: Path) -> Result[SQLiteJournal, LogError]:
         return SQLiteLog.of(path).bind(SQLiteLog.open)
     finally:
         os.seteuid(0)
+
+
+def removed(path: Path) -> None:
+    path.unlink()
+
+
+def moved(path: Path) -> None:
+    path.rename(f"{path}.moved")
+
+
+def replaced(path: Path) -> None:
+    shutil.copy(path, f"{path}.copy")
+    os.replace(f"{path}.copy", path)
+
+
+@pytest.mark.parametrize("take_away", [removed, moved, replaced])
+@pytest.mark.parametrize("file", ["log", "log-wal"])
+@pytest.mark.parametrize("write", [SQLiteJournal.commit, lambda journal: journal.snapshot(1, b"s", 0)])
+def test_nothing_is_durable_in_files_that_no_server_finds(
+    take_away: Callable[[Path], None], file: str, write: Callable[[SQLiteJournal], Result[None, LogError]], tmp_path: Path
+) -> None:
+    with closing(opened(tmp_path / "log")) as journal:
+        journal.append(b"1")
+        journal.commit().unwrap()
+        take_away(tmp_path / file)
+        journal.append(b"2")
+        error = write(journal).failure()
+        assert isinstance(error, LogUnusable)
+        assert "removed, moved or replaced" in str(error)
+
+
+def test_an_owner_whose_files_were_moved_leaves_those_of_the_next_log_alone(tmp_path: Path) -> None:
+    with closing(opened(tmp_path / "log")) as journal:
+        journal.append(b"1")
+        journal.commit().unwrap()
+        for name in ("log", "log-wal", "log-shm", "log.lock"):
+            moved(tmp_path / name)
+        with closing(opened(tmp_path / "log")) as other:
+            other.append(b"2")
+            other.commit().unwrap()
+            journal.close()
+            other.append(b"3")
+            other.commit().unwrap()
+    assert found(tmp_path / "log") == [b"2", b"3"]
+
+
+def test_nobody_else_may_read_a_new_log(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        with closing(opened(tmp_path / "log")):
+            assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == dict.fromkeys(
+                ("log", "log-wal", "log-shm", "log.lock"), 0o600
+            )
+    finally:
+        os.umask(before)
+
+
+@ROOT_ONLY
+@pytest.mark.skipif(sys.platform != "linux", reason="it has bind mounts")
+def test_a_file_that_is_itself_mounted_is_refused(tmp_path: Path) -> None:
+    written(tmp_path / "log", [b"1"])
+    mounted = tmp_path / "a mounted log"
+    mounted.touch()
+    unshared = ("unshare", "--mount", "sh", "-c", f"mount --bind '{tmp_path / 'log'}' '{mounted}' && exec \"$@\"", "sh")
+    if subprocess.run([*unshared, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this system permits no mounts")
+    assert "mount its directory" in other_process(mounted, *unshared)
+
+
+def test_a_system_that_tells_no_mounts_has_none(tmp_path: Path) -> None:
+    assert not _is_mounted(tmp_path / "log", str(tmp_path / "missing"))

@@ -11,6 +11,7 @@ removes the lock file cannot make two servers write.
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import stat
 import sys
@@ -63,6 +64,9 @@ class SQLiteLog:
                 status = os.stat(real)
                 if not stat.S_ISREG(status.st_mode):
                     return Failure(LogForeign(str(path), "no regular file"))
+                if _is_mounted(real):
+                    why = "the file itself is mounted there, and not the files beside it that belong to it"
+                    return Failure(LogUnusable(str(path), why, "mount its directory instead"))
                 if status.st_nlink > 1:
                     why, advice = "the file has another hard link, by which another server could use it", "remove that link"
                     return Failure(LogUnusable(str(path), why, advice))
@@ -104,6 +108,8 @@ def _opened(path: Path, *, readonly: bool = False) -> Result[sqlite3.Connection,
     try:
         mode = "rw" if readonly else "rwc"  # a reader needs the shared memory of the write-ahead log
         uri = f"file:{quote(os.fsencode(path))}?mode={mode}"
+        if new:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite gives its other files the same mode
         database = sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
         foreign = _prepared(database, path, readonly=readonly)
         if foreign is not None:
@@ -152,6 +158,16 @@ def _prepared(database: sqlite3.Connection, path: Path, *, readonly: bool) -> Lo
             database.execute(statement)
         database.execute("COMMIT")
     return None
+
+
+def _is_mounted(path: Path, table: str = "/proc/self/mountinfo") -> bool:
+    """Whether this file is the root of a mount, where the system tells."""
+    try:
+        with open(table, "rb") as mounts:
+            places = {line.split(b" ")[4] for line in mounts}
+    except OSError:  # no Linux, or no /proc
+        return False
+    return re.sub(rb"[\\ \t\n]", lambda found: b"\\%03o" % found[0][0], os.fsencode(path)) in places
 
 
 def _sync(directory: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import sqlite3
 from binascii import crc32
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Final, final
+from typing import Final, TypeAlias, final
 
 from returns.result import Failure, Result, Success
 
@@ -17,6 +19,19 @@ from ipcfold.log.entry import sized, split
 _ROWS: Final = 16  # read at once
 _INSERT: Final = "INSERT INTO burst SELECT ?, ?, ?, ? FROM owner WHERE epoch = ?"
 _SNAPSHOT: Final = "INSERT OR REPLACE INTO snapshot SELECT ?, ?, ? FROM owner WHERE epoch = ?"
+
+
+Files: TypeAlias = tuple[tuple[int, int], tuple[int, int]] | None
+"""The database and its write-ahead log, each as (device, inode), if both are there."""
+
+
+def _files(place: str) -> Files:
+    """The files that stand there."""
+    try:
+        database, ahead = os.lstat(place), os.lstat(f"{place}-wal")
+    except OSError:
+        return None
+    return (database.st_dev, database.st_ino), (ahead.st_dev, ahead.st_ino)
 
 
 def closed(database: sqlite3.Connection) -> None:
@@ -107,14 +122,29 @@ _inherited: Final[list[sqlite3.Connection]] = []
 """The connections of a parent process. To close one in its child would be a use."""
 
 
+def _moved(place: str) -> LogUnusable:
+    why = "its file or its write-ahead log (-wal) was removed, moved or replaced"
+    return LogUnusable(place, why, "put both files back, and start the server again; copy a log that is in use with .backup of sqlite3")
+
+
+def _left_open(database: sqlite3.Connection) -> None:
+    """Never close this database. SQLite would remove the write-ahead log by its path, where that of another log may stand now.
+
+    The interpreter closes what it finds at its end, so one reference to it is never given back.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(database))
+
+
 @final
 class SQLiteJournal:
     """See `Journal`."""
 
-    def __init__(self, place: str, database: sqlite3.Connection, lock: Exclusive, epoch: int, count: int, first: int) -> None:
+    def __init__(self, place: str, database: sqlite3.Connection, files: Files, lock: Exclusive, epoch: int, count: int, first: int) -> None:
         self._place = place
         self._database: sqlite3.Connection | None = database
         self._reader = SQLiteReader(place, database)
+        self._files = files
+        self._gone = False  # whether other files stand in their place
         self._lock = lock
         self._epoch = epoch
         # How many records are committed, and the others: some bytes, and how many records they are. It is one value, because an
@@ -137,7 +167,7 @@ class SQLiteJournal:
             closed(database)
             return Failure(error_of(place, error))
         count = kept or 0 if entries is None else entries
-        return Success(cls(place, database, lock, int(epoch), int(count), int(count if first is None else first)))
+        return Success(cls(place, database, _files(place), lock, int(epoch), int(count), int(count if first is None else first)))
 
     def replay(self, after: int) -> Iterator[Result[tuple[bytes, ...], LogError]]:
         """See `Journal`."""
@@ -161,7 +191,17 @@ class SQLiteJournal:
         self._state[1].append((data, count))
 
     def commit(self) -> Result[None, LogError]:
-        """See `Journal`."""
+        """See `Journal`. What is written to files that no other server finds is not durable."""
+        written = self._written()
+        return written if isinstance(written, Failure) else self._found()
+
+    def _found(self) -> Result[None, LogError]:
+        """Check that the next server finds the files that this one writes to. A file that is removed or moved stays open."""
+        files = _files(self._place)
+        self._gone = files is None or files != self._files
+        return Failure(_moved(self._place)) if self._gone else Success(None)
+
+    def _written(self) -> Result[None, LogError]:
         database = self._database
         if database is None:
             return Failure(LogUnusable(self._place, "it is closed"))
@@ -214,12 +254,13 @@ class SQLiteJournal:
         except sqlite3.Error as error:
             return Failure(error_of(self._place, error, self.count))
         self.first = max(self.first, keep)
-        return Success(None)
+        return self._found()
 
     def close(self) -> None:
         """See `Journal`."""
         if self._database is not None:
-            closed(self._database)
+            self._found()
+            (_left_open if self._gone else closed)(self._database)
             self._database = None
             self._lock.release()
 
