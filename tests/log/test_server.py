@@ -2,9 +2,10 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import NoReturn, cast
 
 import attrs
 import pytest
@@ -453,3 +454,52 @@ def test_a_server_whose_log_is_taken_away_acknowledges_nothing_more(ipc: IPC, di
                 assert "removed, moved or replaced" in why
             case other:
                 pytest.fail(f"{other}")
+
+
+def raising(_: object, /) -> NoReturn:
+    raise RuntimeError("broken coder")
+
+
+class Broken:
+    """A coder that raises, or returns something else."""
+
+    def __init__(self, result: Callable[[object], object]) -> None:
+        self.encode = self.decode = cast("Callable[[object], NoReturn]", result)  # as a program without a type checker may do
+
+
+@pytest.mark.parametrize(
+    ("snapshots", "why"),
+    [
+        (Snapshots.of(raising, int, every=2), "broken coder"),
+        (Snapshots.of(cast("Callable[[int], bytes]", str), int, every=2), "returned a str, not bytes"),
+        (Snapshots[int](Broken(raising), every=2), "broken coder"),
+        (Snapshots[int](Broken(lambda _: None), every=2), "returned a NoneType, not a Result"),
+        (Snapshots[int](Broken(lambda _: Success(b"")), every=2), "returned a bytes, not a Message"),
+    ],
+)
+def test_a_coder_that_is_broken_costs_the_snapshots_and_nothing_else(
+    snapshots: Snapshots[int], why: str, ipc: IPC, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = MemoryLog()
+    for expected in (2, 4):
+        with ipc.listen(NAME, log=log).start(0, count, snapshots=snapshots) as server:
+            for _ in range(2):
+                ipc.get(NAME).unwrap().ask(ONE).unwrap()
+        assert server.result() == Success(expected)
+    assert why in caplog.text
+
+
+def test_a_snapshot_that_raises_when_it_is_read_is_left_out(ipc: IPC, caplog: pytest.LogCaptureFixture) -> None:
+    log = MemoryLog()
+    for snapshots in (INTEGERS, Snapshots[int](Broken(raising)), Snapshots.of(str.encode, raising)):
+        with ipc.listen(NAME, log=log).start(0, count, snapshots=cast("Snapshots[int]", snapshots)) as server:
+            ipc.get(NAME).unwrap().ask(ONE).unwrap()
+    assert server.result() == Success(3)
+    assert "does not decode: RuntimeError" in caplog.text
+
+
+def test_what_is_no_log_and_what_are_no_snapshots_is_told(ipc: IPC) -> None:
+    no_log = ipc.listen(NAME, log=cast("Log", "path"))(0, count).failure()
+    assert "'path' cannot be used: it is a str, and no log; give log=SQLiteLog.of(path)" in str(no_log)
+    no_snapshots = ipc.listen(NAME, log=MemoryLog())(0, count, snapshots=cast("Snapshots[int]", Codec(int))).failure()
+    assert "snapshots is a Codec; give snapshots=Snapshots(codec)" in str(no_snapshots)

@@ -26,6 +26,7 @@ C = TypeVar("C")
 R = TypeVar("R")
 
 _DYING: Final = 1.0  # seconds; the kernel drops the locks of a killed server one after the other, that of its name first
+_SHOWN: Final = 80  # characters of what is no log, in an error
 _PAUSE: Final = 0.001  # seconds between two attempts
 
 
@@ -69,6 +70,12 @@ def opening(
                 return Failure(LogFailed(carry, refused))
     else:
         log = given
+    if not hasattr(log, "adopts"):  # a path, for example, which a type checker refuses, too
+        why, advice = f"it is a {type(log).__name__}, and no log", "give log=SQLiteLog.of(path)"
+        return Failure(LogFailed(carry, LogUnusable(repr(log)[:_SHOWN], why, advice)))
+    if snapshots is not None and not hasattr(snapshots, "coder"):
+        why, advice = f"snapshots is a {type(snapshots).__name__}", "give snapshots=Snapshots(codec), or Snapshots.of(write, read)"
+        return Failure(LogFailed(carry, LogUnusable(log.place, why, advice)))
     recovery = Recovery(log.place, carry, snapshots, limits, left=left, woken=woken, adopts=log.adopts)
     return Success(Opening(log, recovery, snapshots))
 

@@ -97,7 +97,7 @@ class Recorder(Generic[C]):
         snapshots, state = self._snapshots, self._fold.state
         if snapshots is None or state is None or self.pending or self.failure is not None:
             return None
-        match cases(snapshots.coder.encode(self._fold.carry)):
+        match cases(snapshots.encode(self._fold.carry)):
             case Failure(reason):
                 self._last = self._journal.count  # it is tried again after as many entries
                 self._warn(f"the carry does not encode, so the log gets no snapshot of it: {reason}")

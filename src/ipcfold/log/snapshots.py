@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from typing import Generic, Protocol, TypeVar, final
 
 import attrs
@@ -14,6 +15,7 @@ from ipcfold.message import Message
 from ipcfold.result import cases
 
 C = TypeVar("C")
+R = TypeVar("R")
 
 
 class Coder(Protocol[C]):
@@ -38,24 +40,21 @@ class History(Enum):
 @final
 @attrs.frozen
 class Functions(Generic[C]):
-    """A `Coder` of two functions, which may raise."""
+    """A `Coder` of two functions. It raises what they raise, and `Snapshots` takes that for a reason."""
 
     write: Callable[[C], bytes]
     read: Callable[[bytes], C]
 
     def encode(self, value: C, /) -> Result[Message, str]:
         """See `Coder`."""
-        try:
-            return Success(Message.octets(self.write(value)))
-        except Exception as error:  # noqa: BLE001 - it is the program's code
-            return Failure(shown(error))
+        content: object = self.write(value)
+        if not isinstance(content, bytes | bytearray | memoryview):
+            return Failure(f"the function that writes returned a {type(content).__name__}, not bytes")
+        return Success(Message.octets(bytes(content)))
 
     def decode(self, message: Message, /) -> Result[C, str]:
         """See `Coder`."""
-        try:
-            return Success(self.read(message.content))
-        except Exception as error:  # noqa: BLE001 - as above
-            return Failure(shown(error))
+        return Success(self.read(message.content))
 
 
 @final
@@ -75,22 +74,50 @@ class Snapshots(Generic[C]):
     history: History = attrs.field(default=History.KEPT, kw_only=True)
 
     @classmethod
-    def of(cls, write: Callable[[C], bytes], read: Callable[[bytes], C]) -> Snapshots[C]:
+    def of(
+        cls,
+        write: Callable[[C], bytes],
+        read: Callable[[bytes], C],
+        *,
+        every: int = 10_000,
+        older: tuple[Callable[[Message], Result[C, object]], ...] = (),
+        history: History = History.KEPT,
+    ) -> Snapshots[C]:
         """With a pair of functions, for example those of `pickle`.
 
-        >>> snapshots = Snapshots.of(lambda carry: str(carry).encode(), int)
-        >>> snapshots.decode(snapshots.coder.encode(42).unwrap())
+        >>> snapshots = Snapshots.of(lambda carry: str(carry).encode(), int, every=100)
+        >>> snapshots.decode(snapshots.encode(42).unwrap())
         <Success: 42>
         """
-        return Snapshots(Functions(write, read))
+        return Snapshots(Functions(write, read), every=every, older=older, history=history)
+
+    def encode(self, carry: C) -> Result[Message, str]:
+        """The message of a snapshot, or why there is none."""
+        match cases(_tried(lambda: self.coder.encode(carry))):
+            case Failure(reason):
+                return Failure(str(reason))
+            case Success(message):
+                made: object = message
+        return Success(made) if isinstance(made, Message) else Failure(f"the coder returned a {type(made).__name__}, not a Message")
 
     def decode(self, message: Message) -> Result[C, str]:
         """The carry of a snapshot."""
         reasons = []
         for read in (self.coder.decode, *self.older):
-            match cases(read(message)):
+            match cases(_tried(partial(read, message))):
                 case Success(carry):
                     return Success(carry)
                 case Failure(reason):
                     reasons.append(str(reason))
         return Failure("; ".join(reasons))
+
+
+def _tried(call: Callable[[], Result[R, object]]) -> Result[R, object]:
+    """The result of the program's code, also if that raises, or returns no result."""
+    try:
+        result: object = call()
+    except Exception as error:  # noqa: BLE001 - it is the program's code
+        return Failure(shown(error))
+    if not isinstance(result, Result):
+        return Failure(f"the coder returned a {type(result).__name__}, not a Result")
+    return result
