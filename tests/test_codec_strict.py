@@ -23,8 +23,9 @@ from hypothesis import strategies as st
 from returns.result import Failure, Success
 from typing_extensions import TypeAliasType
 
-from ipcfold import MediaType, Message, cases
+from ipcfold import MediaType, Message, Peer, Ticket, cases
 from ipcfold.codec import Codec
+from ipcfold.handlers import Open, Remembered
 
 # Any in this file: a type, or a value of whatever type.
 
@@ -184,10 +185,13 @@ LEAVES: list[Typed] = [
 ]
 # Types of keys, and of elements of sets.
 KEYS: list[Typed] = [(kind, values) for kind, values in LEAVES if kind in (str, int, float, bool, bytes, date, Level, Word, UserId)]
-KEYS.append((Literal["a", "b", 3], st.sampled_from(["a", "b", 3])))
+KEYS += [
+    (Literal["a", "b", 3], st.sampled_from(["a", "b", 3])),
+    (tuple[int, str], st.tuples(integers, texts)),
+    (tuple[tuple[int, ...], Level], st.tuples(st.lists(integers, max_size=2).map(tuple), st.sampled_from(Level))),
+]
 HASHED: list[Typed] = [
     *KEYS,
-    (tuple[int, str], st.tuples(integers, texts)),
     (Point | Named, points | nameds),
     (int | None, integers | st.none()),
 ]
@@ -576,3 +580,22 @@ def test_a_union_whose_members_look_alike_in_json_raises_where_it_is_named(form:
 def test_a_type_that_json_cannot_hold_raises_where_it_is_named(form: Any) -> None:
     with pytest.raises(cattrs.StructureHandlerNotFoundError):
         Codec(form)
+
+
+@pytest.mark.parametrize("text", ["[1,2]", "[1, 2.0]", "[01, 2]", "[1, 2] ", "[1]", "1", "x", "[" * 100_000])
+def test_a_tuple_as_a_key_has_one_text(text: str) -> None:
+    codec = Codec(dict[tuple[int, int], int])
+    assert codec.decode(codec.encode({(1, 2): 3}).unwrap()) == Success({(1, 2): 3})
+    assert isinstance(codec.decode(Message(JSON, json.dumps({text: 3}).encode())), Failure)
+
+
+def test_a_tuple_is_a_key_only_if_its_elements_are() -> None:
+    with pytest.raises(cattrs.StructureHandlerNotFoundError):
+        Codec(dict[tuple[int, list[int]], int])
+
+
+def test_a_codec_takes_what_once_remembers() -> None:
+    ticket = Ticket(Peer(1, 2, 3, 4), 5, 6.0)
+    value = Remembered(3, {(1, "a"): (Message.text("one"), Message.octets(b"\xff"))}, {(2, "b"): Open(ticket, (ticket,))})
+    codec = Codec(Remembered[int])
+    assert codec.decode(codec.encode(value).unwrap()) == Success(value)

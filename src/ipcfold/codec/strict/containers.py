@@ -86,7 +86,7 @@ def mapping(form: Any, pair: Pairing) -> Pair:
     kind = MAPPINGS[get_origin(form) or form]
     arguments = get_args(form) or (Any, Any)
     key_form, value_form = (arguments[0], int) if kind is Counter else arguments
-    read_key, write_key = _key(key_form)
+    read_key, write_key = _key(key_form, pair)
     read, write = pair(value_form)
     each_read, each_write = values_of(read), values_of(write)
     plain = read_key is PLAIN[str]
@@ -114,8 +114,8 @@ def mapping(form: Any, pair: Pairing) -> Pair:
     return read_it, write_it
 
 
-def _key(form: Any) -> Pair:
-    """How the keys of a mapping are read and written: JSON has only texts as keys."""
+def _key(form: Any, pair: Pairing) -> Pair:
+    """How the keys of a mapping are read and written: JSON has only texts as keys, so a tuple is the text of its list."""
     form = bare(form)
     if form is str or (form in LEAVES and LEAVES[form][0] is json_value):
         return LEAVES[str]
@@ -124,7 +124,13 @@ def _key(form: Any) -> Pair:
     if is_choice(form) and not is_flags(form):
         return table(form, lambda item: item if type(item) is str else json.dumps(item))
     if form in TEXTS:
-        return text_key(form)
+        return text_key(*LEAVES[form])
+    if get_origin(form) is tuple:
+        for argument in get_args(form):
+            if argument is not ...:
+                _key(argument, pair)  # it refuses what cannot be in a key
+        read, write = pair(form)
+        return text_key(lambda text: read(json.loads(text)), lambda item: json.dumps(write(item), ensure_ascii=False))
     raise StructureHandlerNotFoundError(f"Unsupported type of keys: {form!r}. JSON has only texts as keys.", type_=form)
 
 

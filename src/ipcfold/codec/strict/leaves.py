@@ -173,9 +173,8 @@ LEAVES: Final[dict[Any, Pair]] = {
 TEXTS: Final = (bytes, datetime, date, Path)  # leaves that JSON has no type for, so that they are texts
 
 
-def text_key(form: Any) -> Pair:
+def text_key(read: Hook, write: Hook) -> Pair:
     """Keys that are texts in JSON: exactly those that a codec writes, so that two texts are never the same key."""
-    read, write = LEAVES[form]
 
     def read_key(text: Any, _: Any = None) -> Any:
         made = read(text)
