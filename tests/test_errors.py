@@ -130,6 +130,7 @@ EXAMPLES: list[tuple[attrs.AttrsInstance, str]] = [
         errors.LogForeign("/log", "a log of version 2"),
         "/log is a log of version 2: use the version of ipcfold that wrote it, or another path",
     ),
+    (errors.LogForeign("/log", "no regular file"), "/log is no regular file: use another path"),
     (
         errors.LogUnusable("/log", "disk I/O error"),
         "the log /log cannot be used: disk I/O error; check the path, this user's permissions, and the disk",
@@ -144,20 +145,21 @@ EXAMPLES: list[tuple[attrs.AttrsInstance, str]] = [
     (
         errors.ReplayDiverged(1, "/log", 7, Message.text("x")),
         (
-            "the handler answers entry 7 of the log /log in another way than it did: it is not pure, or it was changed; "
-            "start with the handler of that time, or accept the new one from now on with log.adopting()"
+            "the handler answers entry 7 of the log /log in another way than it did: it is not pure, or it was changed, or the first "
+            "carry or limits.message is another one; start with those of that time, or accept the new one from now on with log.adopting()"
         ),
     ),
     (
         errors.ReplayDiverged(1, "/log", 7, Message.text("x"), KeyError(1)),
         (
-            "the handler raises KeyError(1) for entry 7 of the log /log, which it has folded: it is not pure, or it was changed; "
-            "start with the handler of that time, or accept the new one from now on with log.adopting()"
+            "the handler raises KeyError(1) for entry 7 of the log /log, which it has folded: it is not pure, or it was changed, or the "
+            "first carry or limits.message is another one; start with those of that time, or change the new one so that it folds this, "
+            "because one that raises cannot be adopted"
         ),
     ),
     (
         errors.ReplayInterrupted("/log", 7),
-        "a signal ended the replay of the log /log after entry 7: nothing is lost, start the server again",
+        "the replay of the log /log was ended after entry 7, by a signal or by the program: nothing is lost, start the server again",
     ),
 ]
 

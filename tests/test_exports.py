@@ -11,7 +11,7 @@ from tests.shells.support import python
 PUBLIC = {
     "ipcfold": """
         IPC Name MediaType Message Continuation Handler Outcome Peer Process Server Limits Pipeline pipeline fold cases
-        Came Left Woken Ticket
+        Came Left Woken Ticket Steady
         InvalidName InvalidMediaType MessageTooLarge ReservedMessage DirectoryUnusable PathTooLong NameTaken NoServer
         PeerUntrusted ConnectionRefused TimedOut ConnectionClosed ConnectionLost ProtocolBroken UnreadExceeded ProcessClosed
         UsedAfterFork InUse Interrupted ConnectionDropped SystemFailure Unacknowledged HandlerFailed
@@ -19,7 +19,7 @@ PUBLIC = {
         Ended ConnectError SendError ReceiveError AskError CloseError ListenError
     """,
     "ipcfold.pointfree": "flat_map send wait ask close",
-    "ipcfold.aio": "IPC Process Server Pipeline pipeline Handler Leaving Waking send wait ask close",
+    "ipcfold.aio": "IPC Process Server Steady Pipeline pipeline Handler Leaving Waking send wait ask close",
     "ipcfold.events": "Event Observer Listening Connected Refused Folded Disconnected Stopping Departure Ending",
     "ipcfold.handlers": "rescue rescue_left rescue_woken once once_left once_woken route Remembered Open",
     "ipcfold.log": """
@@ -74,9 +74,10 @@ def test_the_shell_is_imported_when_a_program_first_uses_it(name: str) -> None:
     python("-c", f"from ipcfold import *; assert {name}.__name__ == {name!r}")
 
 
-def test_a_name_that_the_package_does_not_have_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="module 'ipcfold' has no attribute 'Nobody'"):
-        getattr(importlib.import_module("ipcfold"), "Nobody")  # noqa: B009 - a checker refuses the attribute
+@pytest.mark.parametrize("module", ["ipcfold", "ipcfold.aio"])
+def test_a_name_that_the_package_does_not_have_is_an_attribute_error(module: str) -> None:
+    with pytest.raises(AttributeError, match=f"module '{module}' has no attribute 'Nobody'"):
+        getattr(importlib.import_module(module), "Nobody")  # noqa: B009 - a checker refuses the attribute
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from ipcfold.blocking.client import Process
     from ipcfold.blocking.ipc import IPC
     from ipcfold.blocking.server import Server
+    from ipcfold.blocking.steady import Steady
     from ipcfold.effects import Ticket
     from ipcfold.inputs import Came, Left, Woken
 else:  # a checker would take a `__getattr__` for a sign that every name exists
@@ -77,6 +78,11 @@ else:  # a checker would take a `__getattr__` for a sign that every name exists
 
             globals().update(Came=inputs.Came, Left=inputs.Left, Ticket=effects.Ticket, Woken=inputs.Woken)
             return globals()[name]
+        if name == "Steady":
+            from ipcfold.blocking import steady  # noqa: PLC0415 - few clients are
+
+            globals().update(Steady=steady.Steady)
+            return steady.Steady
         if name not in {"IPC", "Process", "Server"}:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from ipcfold.blocking import client, ipc, server  # noqa: PLC0415 - a module of handlers needs no shell
@@ -140,6 +146,7 @@ __all__ = [
     "ReservedMessage",
     "SendError",
     "Server",
+    "Steady",
     "SystemFailure",
     "Ticket",
     "TimedOut",

@@ -77,7 +77,8 @@ class LogForeign(Cause):
     found: str
 
     def __str__(self) -> str:
-        return f"{self.place} is {self.found}: use the version of ipcfold that wrote it, or another path"
+        advice = "use the version of ipcfold that wrote it, or another path" if "version" in self.found else "use another path"
+        return f"{self.place} is {self.found}: {advice}"
 
 
 @final
@@ -132,21 +133,24 @@ class ReplayDiverged(Cause, Generic[C_co]):
     def __str__(self) -> str:
         of = f"entry {self.at} of the log {self.place}"
         how = f"answers {of} in another way than it did"
+        advice = "or accept the new one from now on with log.adopting()"
         if self.error is not None:
             how = f"raises {shown(self.error)} for {of}, which it has folded"
+            advice = "or change the new one so that it folds this, because one that raises cannot be adopted"
         return (
-            f"the handler {how}: it is not pure, or it was changed; start with the handler of that time, "
-            "or accept the new one from now on with log.adopting()"
+            f"the handler {how}: it is not pure, or it was changed, or the first carry or limits.message is another one; "
+            f"start with those of that time, {advice}"
         )
 
 
 @final
 @attrs.frozen(repr=False, eq=False)
 class ReplayInterrupted(Cause):
-    """A signal came while the log `place` was replayed, after `at` of its entries. The server has not served; the log is unchanged."""
+    """The server was ended while the log `place` was replayed, after `at` of its entries. It has not served; the log is unchanged."""
 
     place: str
     at: int
 
     def __str__(self) -> str:
-        return f"a signal ended the replay of the log {self.place} after entry {self.at}: nothing is lost, start the server again"
+        ended = f"the replay of the log {self.place} was ended after entry {self.at}, by a signal or by the program"
+        return f"{ended}: nothing is lost, start the server again"
