@@ -209,7 +209,7 @@ def test_a_log_that_fails_ends_the_server_with_the_carry_that_it_has(why: str, i
     assert again.result() == Success(acknowledged + ended.acknowledged)
 
 
-def test_a_log_of_which_nobody_knows_what_it_has_ends_every_connection_at_once(ipc: IPC) -> None:
+def test_a_log_of_which_nobody_knows_what_it_has_ends_every_connection_at_once(ipc: IPC, caplog: pytest.LogCaptureFixture) -> None:
     log = FailingLog(LogUnusable("it", "disk I/O error"), 2)
     with ipc.listen(NAME, log=log).start(0, count) as server, ipc.get(NAME).unwrap() as ann:
         ann.send(ONE).unwrap()
@@ -217,6 +217,8 @@ def test_a_log_of_which_nobody_knows_what_it_has_ends_every_connection_at_once(i
         assert isinstance(ended, Unacknowledged)
         assert (ended.acknowledged, isinstance(ended.reason, ConnectionLost | ConnectionDropped)) == (0, True)
     assert server.result() == Failure(LogFailed(1, log.error))
+    assert f"ends at once: {server.result().failure()}" in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 def test_a_log_that_fails_while_the_handler_runs_tells_nobody_of_the_messages_before(ipc: IPC) -> None:

@@ -442,3 +442,9 @@ def test_a_file_that_is_itself_mounted_is_refused(tmp_path: Path) -> None:
 
 def test_a_system_that_tells_no_mounts_has_none(tmp_path: Path) -> None:
     assert not _is_mounted(tmp_path / "log", str(tmp_path / "missing"))
+
+
+def test_a_reader_of_a_file_that_is_empty_or_that_cannot_be_says_so(tmp_path: Path) -> None:
+    (tmp_path / "log").touch()
+    assert "empty" in str(SQLiteLog.of(tmp_path / "log").bind(SQLiteLog.read).failure())
+    assert "there is no such file" in str(SQLiteLog.of(tmp_path / ("x" * 300)).bind(SQLiteLog.read).failure())

@@ -144,7 +144,7 @@ def _functions(handler: str, left: str | None, woken: str | None) -> Result[Hand
 def _opened(name_or_file: str, ipc: IPC) -> Result[tuple[str, Reading], Complaint]:
     """The log in this file, or that of the server of this name."""
     path = Path(name_or_file)
-    if not path.exists() and Name.maybe(name_or_file).value_or(None) is not None:
+    if not os.path.exists(path) and Name.maybe(name_or_file).value_or(None) is not None:
         found = _log_of(Name(name_or_file), ipc)
         if found is None:
             return Failure(Misused(f"{name_or_file!r} is neither a file nor a running server with a log: name the file of the log"))

@@ -523,7 +523,8 @@ class Engine(Generic[C]):
 
     def broken(self, error: BaseException) -> None:
         """Log that the server ends because of this, which came from the system or from other code that ran on its thread."""
-        surely(lambda: self._log.broken(error))
+        failure = None if self.logged is None else self.logged.failure
+        surely(lambda: self._log.broken(error) if failure is None else self._log.unlogged(failure))
 
     def speak(self) -> None:
         """Tell the service manager of this process, if there is one, that it is ready, and from now on that it lives."""

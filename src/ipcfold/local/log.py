@@ -188,6 +188,10 @@ class Log:
         """The system, the memory or other code on the server's thread failed, so that the server ends."""
         self._writer.write(logging.ERROR, "%s ends at once, and returns its carry, because of %r", self._name, error, error=error)
 
+    def unlogged(self, failure: object) -> None:
+        """The log of the server's fold failed in a way that leaves open what it has."""
+        self._writer.write(logging.ERROR, "%s ends at once: %s", self._name, failure)
+
     def warn(self, text: str) -> None:
         """An operator should know this."""
         self._writer.write(logging.WARNING, "%s serves on, but %s", self._name, text)

@@ -96,8 +96,8 @@ class SQLiteLog:
 
     def read(self) -> Result[SQLiteReader, LogError]:
         """See `Log`."""
-        if not self.path.exists():
-            return Failure(LogUnusable(self.place, "there is no such file", "name the file of a log"))
+        if not os.path.exists(self.path):  # the method of a path raises for a long name, or a directory that this user may not search
+            return Failure(LogUnusable(self.place, "there is no such file, or this user cannot reach it", "name the file of a log"))
         return _opened(self.path, readonly=True).map(lambda database: SQLiteReader(self.place, database))
 
 
@@ -135,7 +135,7 @@ def _prepared(database: sqlite3.Connection, path: Path, *, readonly: bool) -> Lo
     version = database.execute("PRAGMA user_version").fetchone()[0]
     tables = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if application != _APPLICATION and (tables or version or readonly):
-        return LogForeign(place, "another program's database")
+        return LogForeign(place, "another program's database" if tables or version else "empty, and no server has begun a log there")
     if tables and version != VERSION:
         return LogForeign(place, f"a log of version {version}, and this is version {VERSION}")
     if readonly:
