@@ -91,7 +91,7 @@ def test_a_replay_with_another_handler_prints_the_first_answer_that_differs(dire
 def test_what_is_no_log_is_told(directory: Path, server: Child) -> None:
     (directory / "file").write_bytes(b"no log" * 1000)
     fails(directory, "log", str(directory / "file"), status=Status.LOG, says="no database of SQLite")
-    fails(directory, "log", "x" * 300, status=Status.LOG, says="there is no such file")
+    fails(directory, "log", "./" + "x" * 300, status=Status.LOG, says="there is no such file")
     fails(directory, "log", "nobody", status=Status.MISUSED, says="neither a file nor a running server with a log")
     fails(directory, "replay", "nobody", f"{HANDLERS}:count", status=Status.MISUSED, says="neither a file")
     fails(directory, "replay", str(directory / "log"), f"{HANDLERS}:count", "--left", "x", status=Status.MISUSED, says="MODULE:HANDLER")
