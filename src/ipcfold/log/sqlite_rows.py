@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sqlite3
 from binascii import crc32
@@ -132,6 +131,8 @@ def _left_open(database: sqlite3.Connection) -> None:
 
     The interpreter closes what it finds at its end, so one reference to it is never given back.
     """
+    import ctypes  # noqa: PLC0415 - hardly any server needs it
+
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(database))
 
 
