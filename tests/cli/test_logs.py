@@ -11,7 +11,7 @@ import pytest
 from ipcfold import IPC, Message
 from ipcfold.cli.status import Status
 from ipcfold.log import SQLiteLog
-from tests.cli.handlers import count
+from tests.cli.handlers import count, echo
 from tests.cli.support import fails, ipcfold, printed, started
 from tests.shells.children import Child
 from tests.shells.support import NAME, PATIENCE
@@ -86,6 +86,19 @@ def test_a_replay_with_another_handler_prints_the_first_answer_that_differs(dire
     assert before.startswith("-an answer of ")
     assert after == ["+text/plain b'one'", "+continue"]
     assert b"it is not pure, or it was changed" in done.stderr
+
+
+def test_a_replay_with_a_handler_that_raises_says_so(directory: Path, server: Child) -> None:
+    fails(directory, "replay", str(directory / "log"), f"{HANDLERS}:count", "--carry", "[]", status=Status.LOG, says="raises TypeError")
+
+
+def test_a_replay_goes_on_behind_what_a_server_has_adopted(directory: Path, server: Child) -> None:
+    server.stop()
+    server.gone()
+    log = SQLiteLog.of(directory / "log").map(SQLiteLog.adopting)
+    with IPC(directory).listen(NAME, log=log).start(None, echo):
+        pass
+    assert printed(directory, "replay", str(directory / "log"), f"{HANDLERS}:echo") == b"3\n"
 
 
 def test_what_is_no_log_is_told(directory: Path, server: Child) -> None:

@@ -90,7 +90,7 @@ def replay(
 ) -> Status:
     """Fold what is in a log with a handler, from its beginning, and print the carry.
 
-    If an answer differs from the one that was given, the first such answer is printed instead.
+    If an answer differs from the one that was given, the first such answer is printed instead, unless a server has adopted a handler later.
     """
     match cases(_functions(handler, left, woken)):
         case Failure(misused):
@@ -111,17 +111,22 @@ def replay(
         if reader.first:
             return complained(LogUnusable(place, "its first entries were dropped", "keep them with History.KEPT to replay them"))
         folding = Replay(place, first, Limits(), left=handlers.left is not None, woken=handlers.woken is not None)
+        differs: Entry | None = None  # a later entry may say that another handler was adopted
+        raised: ReplayDiverged[object] | None = None
         for found in _entries(place, reader, 0):
             match cases(found):
                 case Failure(damaged):
                     return complained(damaged)
                 case Success((_, entry)):
                     raised = folding.feed(entry, handlers)
+            differs = None if folding.diverged is None else differs or entry
             if raised is not None:
-                return complained(raised)
-            if folding.diverged is not None:
-                _show_difference(folding.diverged, entry, folding.answer)
-                return complained(folding.diverged)
+                break
+        ended = raised or folding.diverged
+        if ended is not None:
+            if differs is not None:
+                _show_difference(ended, differs, folding.answer)
+            return complained(ended)
     sys.set_int_max_str_digits(0)
     say(shown(folding.carry))
     return Status.DONE
