@@ -1,0 +1,187 @@
+"""The entries of the stream of a name, and their bytes: what clients and servers write there, in the order in which it is folded.
+
+A client writes `Hello` first, then its messages, which it numbers from 1. `got` is the number of the last item that it has
+received, so that servers forget the items up to it. A server writes `Lead` when it begins to lead; `after` is the place of
+the `Lead` before it in the stream. So of two servers that want to lead at once, the stream decides for one. Its other
+entries have the place of its `Lead` as `term`, and count only while it leads.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from struct import error as StructError  # noqa: N812 - it is an exception
+from typing import Final, TypeAlias, final
+
+import attrs
+
+from ipcfold.nats.subjects import is_inbox, is_session
+
+VERSION: Final = 1
+"""Of all bytes here, and of those in `items`. A change of them gives it another number."""
+
+_HELLO: Final = Struct(">cB")
+_BURST: Final = Struct(">cQQ")
+_PART: Final = Struct(">cQQIB")
+_SYNC: Final = Struct(">cIQ")
+_BYE: Final = Struct(">cQ")
+_TERM: Final = Struct(">cQ")
+
+
+@final
+@attrs.frozen
+class Hello:
+    """A client begins a session. It gets its items at that inbox."""
+
+    inbox: str
+
+
+@final
+@attrs.frozen
+class Burst:
+    """Messages of a client, as frames one behind the other. `first` is the number of the first."""
+
+    first: int
+    got: int
+    frames: bytes
+
+
+@final
+@attrs.frozen
+class Part:
+    """A piece of a large message: the pieces from index 0 to the last one are its frame."""
+
+    number: int
+    got: int
+    index: int
+    last: bool
+    piece: bytes
+
+
+@final
+@attrs.frozen
+class Sync:
+    """A client asks how far its messages are folded, and for all items that it has not received."""
+
+    token: int
+    got: int
+
+
+@final
+@attrs.frozen
+class Bye:
+    """A client ends its session."""
+
+    got: int
+
+
+@final
+@attrs.frozen
+class Lead:
+    """A server wants to lead."""
+
+    server: str
+    after: int
+
+
+@final
+@attrs.frozen
+class Gone:
+    """The leader noticed that these sessions are gone."""
+
+    term: int
+    sessions: tuple[str, ...]
+
+
+@final
+@attrs.frozen
+class Rang:
+    """The leader noticed that the time of the alarm has come."""
+
+    term: int
+
+
+@final
+@attrs.frozen
+class Over:
+    """The leader ends, and no other server is there: all sessions end."""
+
+    term: int
+
+
+OfClient: TypeAlias = Hello | Burst | Part | Sync | Bye
+OfServer: TypeAlias = Lead | Gone | Rang | Over
+
+
+def encode(entry: OfClient | OfServer) -> bytes:
+    """The bytes of an entry.
+
+    >>> decode_client(encode(Sync(7, 3)))
+    Sync(token=7, got=3)
+    """
+    match entry:
+        case Hello(inbox):
+            return _HELLO.pack(b"H", VERSION) + inbox.encode("ascii")
+        case Burst(first, got, frames):
+            return _BURST.pack(b"M", first, got) + frames
+        case Part(number, got, index, last, piece):
+            return _PART.pack(b"P", number, got, index, last) + piece
+        case Sync(token, got):
+            return _SYNC.pack(b"S", token, got)
+        case Bye(got):
+            return _BYE.pack(b"B", got)
+        case Lead(server, after):
+            return _TERM.pack(b"L", after) + server.encode("ascii")
+        case Gone(term, sessions):
+            return _TERM.pack(b"G", term) + " ".join(sessions).encode("ascii")
+        case Rang(term):
+            return _TERM.pack(b"A", term)
+        case Over(term):
+            return _TERM.pack(b"O", term)
+
+
+def decode_client(data: bytes) -> OfClient | None:
+    """The entry of a client; `None` for any other bytes, because anybody may be permitted to write to the stream."""
+    try:
+        return _of_client(data)
+    except (ValueError, StructError):
+        return None
+
+
+def _of_client(data: bytes) -> OfClient | None:
+    match data[:1]:
+        case b"M":
+            _, first, got = _BURST.unpack_from(data)
+            return Burst(first, got, data[_BURST.size :])
+        case b"S":
+            return Sync(*_SYNC.unpack(data)[1:])
+        case b"P":
+            _, number, got, index, last = _PART.unpack_from(data)
+            return Part(number, got, index, last == 1, data[_PART.size :]) if last <= 1 else None
+        case b"H":
+            inbox = data[_HELLO.size :].decode("ascii")
+            return Hello(inbox) if is_inbox(inbox) and _HELLO.unpack_from(data)[1] == VERSION else None
+        case b"B":
+            return Bye(_BYE.unpack(data)[1])
+        case _:
+            return None
+
+
+def decode_server(data: bytes) -> OfServer | None:
+    """The entry of a server; `None` for any other bytes."""
+    try:
+        return _of_server(data)
+    except (ValueError, StructError):
+        return None
+
+
+def _of_server(data: bytes) -> OfServer | None:
+    kind, term = _TERM.unpack_from(data)
+    rest = data[_TERM.size :].decode("ascii")
+    if kind == b"L":
+        return Lead(rest, term) if is_session(rest) else None
+    if kind == b"G":
+        sessions = tuple(rest.split(" "))
+        return Gone(term, sessions) if all(map(is_session, sessions)) else None
+    if rest:
+        return None
+    return Rang(term) if kind == b"A" else Over(term) if kind == b"O" else None

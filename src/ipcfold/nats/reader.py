@@ -1,0 +1,152 @@
+"""Reads the entries of a stream in their order, each once, whatever becomes of brokers and connections.
+
+It makes a consumer of its own, which no acknowledgement can disturb. When the connection was lost, when nothing comes for
+a while, not even a heartbeat, or when something is missing, it makes another one that begins behind the last entry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from time import monotonic
+from typing import Final, TypeAlias, final
+
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from returns.result import Failure, Success
+
+from ipcfold.nats.broker import Broker, UseError
+from ipcfold.nats.subjects import Subjects
+from ipcfold.result import cases
+
+_BEAT: Final = 0.5  # seconds between two heartbeats of a consumer
+_SILENT: Final = 4 * _BEAT  # seconds without anything after which the consumer is given up
+_INACTIVE: Final = 60.0  # seconds after which a broker drops a consumer that nobody reads
+
+Read: TypeAlias = tuple[int, float, str, bytes]
+"""An entry: its place in the stream, its time in seconds since the epoch, its subject, its bytes."""
+
+
+@final
+class Reader:
+    """Reads the entries of a stream."""
+
+    def __init__(self, broker: Broker, subjects: Subjects, after: int) -> None:
+        """`after`: the place of the last entry that is known."""
+        self._broker = broker
+        self._subjects = subjects
+        self._after = after
+        self._subscription: Subscription | None = None
+        self._next = 1  # the number of the next entry of this consumer
+        self._heard = monotonic()
+        self._entries = deque[Msg]()
+        self._arrived: asyncio.Future[None] | None = None
+        self._generation = 0
+        self.broken = True
+        """Whether another consumer is to be made."""
+        self.pending = -1
+        """How many entries are behind the last one, as far as the broker has told; -1 if it has not."""
+
+    async def start(self) -> UseError | None:
+        """Make a consumer that begins behind the last entry."""
+        if self._subscription is not None:
+            await self._broker.unsubscribe(self._subscription)
+            self._subscription = None
+        self._entries.clear()
+        self._next, self._heard, self.pending = 1, monotonic(), -1
+        self._generation += 1
+        generation = self._generation
+
+        async def take(msg: Msg) -> None:
+            if generation == self._generation:
+                self._entries.append(msg)
+                self.wake()
+
+        inbox = self._broker.client.new_inbox()
+        match cases(await self._broker.subscribe(inbox, take)):
+            case Failure(unreachable):
+                return unreachable
+            case Success(subscription):
+                self._subscription = subscription
+        config = ConsumerConfig(
+            deliver_subject=inbox,
+            deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=self._after + 1,
+            ack_policy=AckPolicy.NONE,
+            filter_subjects=[self._subjects.inbound, self._subjects.lead],
+            max_deliver=1,
+            flow_control=True,
+            idle_heartbeat=_BEAT,
+            inactive_threshold=_INACTIVE,
+            mem_storage=True,
+            num_replicas=1,
+        )
+        made = await self._broker.use("read the stream", self._broker.client.jetstream().add_consumer(self._subjects.stream, config))
+        match cases(made):
+            case Failure(error):
+                return error
+            case Success(info):
+                self.broken = False
+                self.pending = self.pending if self._next > 1 else info.num_pending or 0
+                return None
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing came for so long that the consumer must be gone."""
+        return monotonic() - self._heard > _SILENT
+
+    def wake(self) -> None:
+        """Let `read` return."""
+        if self._arrived is not None and not self._arrived.done():
+            self._arrived.set_result(None)
+
+    async def read(self, timeout: float) -> Read | None:
+        """The next entry; `None` after so many seconds, or after `wake`."""
+        if not self._entries:
+            self._arrived = asyncio.get_running_loop().create_future()
+            await asyncio.wait((self._arrived,), timeout=timeout)
+        while self._entries and not self.broken:
+            msg = self._entries.popleft()
+            self._heard = monotonic()
+            if msg.headers:
+                await self._controlled(msg)
+                continue
+            at, number, now, pending = _placed(msg.reply)
+            if number != self._next:
+                self.broken = True
+                return None
+            self._next += 1
+            self.pending = pending
+            if at > self._after:
+                self._after = at
+                return at, now, msg.subject, msg.data
+        return None
+
+    async def _controlled(self, msg: Msg) -> None:
+        """Answer what the broker asks, so that it goes on sending. A heartbeat tells whether something is missing."""
+        headers = msg.headers or {}
+        reply = msg.reply or headers.get("Nats-Consumer-Stalled", "")
+        if reply:
+            await self._broker.publish(reply, b"")
+        last = headers.get("Nats-Last-Consumer")
+        if last is not None and int(last) >= self._next:
+            self.broken = True
+
+    async def close(self) -> None:
+        """Read nothing more."""
+        self._generation += 1
+        if self._subscription is not None:
+            await self._broker.unsubscribe(self._subscription)
+
+
+def _placed(reply: str) -> tuple[int, int, float, int]:
+    """The place in the stream, the number of this consumer, the time, and how many are behind: what stands in the subject for replies.
+
+    >>> _placed("$JS.ACK.ipcfold_x.c1.1.7.3.1795888437752237113.0")
+    (7, 3, 1795888437.7522373, 0)
+    """
+    tokens = reply.split(".")
+    first = 5 if len(tokens) == 9 else 7  # with a domain and an account before the stream
+    at, number, time, pending = (int(token) for token in tokens[first : first + 4])
+    return at, number, time / 1e9, pending

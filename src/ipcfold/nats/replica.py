@@ -1,0 +1,339 @@
+"""The fold of one server over the entries of the stream. Every server of a name has one, and all have the same carry at each place.
+
+It does no I/O. The caller gives it the entries in their order, each with its place and the stream's time, and calls the
+handler for what `ask` returns. The items for the clients stand in `sessions`. Only the leader sends them; `touched` has the
+sessions for which something is new, and `again` those that ask for what they have not received.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Generic, TypeAlias, TypeVar, final
+
+from ipcfold.continuation import Continuation, Outcome
+from ipcfold.core.fold import Ask, Fold
+from ipcfold.core.functions import Handlers
+from ipcfold.core.wire import Decoder, Encoder
+from ipcfold.errors import HandlerFailed
+from ipcfold.events import Connected, Departure, Disconnected, Ending, Event
+from ipcfold.limits import Limits
+from ipcfold.message import Message
+from ipcfold.nats.entries import Burst, Bye, Gone, Hello, Lead, OfClient, OfServer, Over, Part, Rang, Sync
+from ipcfold.nats.items import Item, Kind
+from ipcfold.nats.sessions import Session, Sessions
+from ipcfold.peer import Name
+
+C = TypeVar("C")
+
+Frames: TypeAlias = tuple[int, bytes]
+"""Frames, and the number of the message that they answer late; 0 for none, and -1 if they answer the message at hand."""
+
+_HERE: Final = -1
+_MOST: Final = 16  # times limits.unsent: so many bytes may wait for a client before its messages are not taken
+_ALL: Final = 2**40  # frames; more than a burst has
+UNREAD: Final = "it did not read what it was told"
+
+
+@final
+class Replica(Generic[C]):
+    """The fold of a server over the entries of its stream."""
+
+    __slots__ = (
+        "_encoder",
+        "_fold",
+        "_limits",
+        "_name",
+        "_queue",
+        "_report",
+        "_sender",
+        "again",
+        "at",
+        "behind",
+        "failed_for",
+        "leader",
+        "led",
+        "over",
+        "passes",
+        "sessions",
+        "synced",
+        "time",
+        "touched",
+    )
+
+    def __init__(
+        self,
+        name: Name,
+        carry: C,
+        handlers: Handlers[C],
+        limits: Limits,
+        *,
+        passes: int = 0,
+        report: Callable[[Event], object] = lambda _: None,
+        observed: bool = False,
+    ) -> None:
+        """`passes`: stops up to this place of the stream ended earlier servers, and this one goes on behind them."""
+        self._name = name
+        self._limits = limits
+        self._encoder = Encoder(limits)
+        self._report = report
+        self._fold = Fold(
+            carry,
+            name=name,
+            timeout=None,
+            prepare=self._prepare,
+            mark=self._mark,
+            now=0.0,
+            report=report,
+            observed=observed,
+            left=handlers.left is not None,
+            woken=handlers.woken is not None,
+        )
+        self._queue = deque[tuple[Session, int, Message]]()
+        self._sender: Session | None = None  # whose messages are being folded
+        self.sessions = Sessions()
+        """What is known of the clients."""
+        self.passes = passes
+        """See above."""
+        self.at = 0
+        """The place of the last entry in the stream."""
+        self.time = 0.0
+        """That of the last entry, in seconds since the epoch. It never decreases."""
+        self.led = 0
+        """The place of the entry by which the leader leads; 0 if there never was one."""
+        self.leader = ""
+        """The identifier of the leader."""
+        self.over: Ending | None = None
+        """Why the fold has ended, if it has."""
+        self.failed_for: tuple[Session, int] | None = None
+        """For which message the handler failed, if it was a message."""
+        self.touched = dict[str, Session]()
+        """The sessions that have new items. The caller empties it."""
+        self.again = dict[str, Session]()
+        """Those that ask for all items that they have not confirmed. As above."""
+        self.synced = dict[str, int]()
+        """Those that ask how far their messages are folded, with their tokens. As above."""
+        self.behind = dict[str, Session]()
+        """Those whose messages could not be taken. As above."""
+
+    def _prepare(self, messages: tuple[Message, ...]) -> Frames:
+        return _HERE, b"".join(self._encoder.encode(messages)) if messages else b""
+
+    def _mark(self, messages: tuple[Message, ...], number: int) -> Frames:
+        return number, b"".join(self._encoder.encode(messages))
+
+    @property
+    def carry(self) -> C:
+        """The carry so far."""
+        return self._fold.carry
+
+    @property
+    def alarm(self) -> float:
+        """When to ring, in seconds since the epoch; infinite for never."""
+        return self._fold.rings
+
+    @property
+    def failure(self) -> HandlerFailed[C] | None:
+        """The failure of the handler, if it has failed."""
+        return self._fold.failure
+
+    def take(self, at: int, now: float, entry: OfClient | OfServer | None, session: str = "") -> None:
+        """Take the next entry, after everything of the one before is answered. `session` is that of its client. `None`: bytes of others."""
+        self.at = at
+        self.time = max(self.time, now)
+        match entry:
+            case Burst() | Part() | Sync() | Bye():
+                known = self.sessions.get(session)
+                if known is not None:
+                    self._of_client(known, entry)
+            case Hello(inbox):
+                self._hello(session, inbox)
+            case Lead(server, after):
+                if after == self.led:
+                    self.led, self.leader = at, server
+            case Gone(term, sessions):
+                if term == self.led:
+                    self._gone(sessions)
+            case Rang(term):
+                if term == self.led and self._fold.rings <= self.time:
+                    self._fold.asked = self._fold.alarm(self.time)
+            case Over(term):
+                if term == self.led:
+                    self._fold.stop(Ending.SIGNALLED)
+                    self._stop()
+            case None:
+                pass
+
+    def _hello(self, identifier: str, inbox: str) -> None:
+        known = self.sessions.get(identifier)
+        if known is not None:  # it is impatient
+            self.again[identifier] = known
+            return
+        session = self.sessions.begin(identifier, inbox, self.time)
+        self._fold.join(session.peer)
+        self._add(session, Item(Kind.WELCOME, session.peer.connection))
+        self._report(Connected(self._name, session.peer))
+
+    def _of_client(self, session: Session, entry: Burst | Part | Sync | Bye) -> None:
+        session.confirm(min(entry.got, session.sent))
+        if session.ended is not None:
+            if session.items:
+                self.again[session.identifier] = session
+            else:
+                self.sessions.forget(session)
+            return
+        match entry:
+            case Burst():
+                self._burst(session, entry)
+            case Part():
+                self._part(session, entry)
+            case Sync(token):
+                self.again[session.identifier] = session
+                self.synced[session.identifier] = token
+            case Bye():
+                self._close(session, Departure.CLOSED)
+
+    def _burst(self, session: Session, burst: Burst) -> None:
+        if not self._takes(session, burst.first):
+            return
+        decoder = Decoder(self._limits.message)
+        decoder.feed(burst.frames)
+        frames = decoder.frames(_ALL)
+        messages = [frame for frame in frames if isinstance(frame, Message)]
+        if len(messages) != len(frames) or decoder.buffered or decoder.large is not None:
+            self._close(session, Departure.DROPPED, "it sent bytes that are no messages")
+            return
+        session.drop()
+        for number, message in enumerate(messages, burst.first):
+            if number > session.last:
+                self._queue.append((session, number, message))
+        if session.last >= burst.first + len(messages) - 1:  # it has been folded, so its items were lost
+            self.again[session.identifier] = session
+        self._sender = session
+
+    def _part(self, session: Session, part: Part) -> None:
+        if part.index == 0:
+            session.drop()
+        if not self._takes(session, part.number) or part.number <= session.last or part.index != len(session.parts):
+            return
+        session.parts.append(part.piece)
+        session.stored += len(part.piece)
+        if session.stored > self._limits.message + 2**17:  # the largest media type
+            self._close(session, Departure.DROPPED, f"a message is over the limit of {self._limits.message} bytes")
+        elif part.last:
+            self._burst(session, Burst(part.number, part.got, b"".join(session.parts)))
+
+    def _takes(self, session: Session, first: int) -> bool:
+        """Whether messages from this number on can be taken: none is missing before them, and not too much waits for the client."""
+        if first > session.last + 1 or session.size > _MOST * self._limits.unsent:
+            self.behind[session.identifier] = session
+            return False
+        return True
+
+    def _gone(self, identifiers: tuple[str, ...]) -> None:
+        for identifier in identifiers:
+            session = self.sessions.get(identifier)
+            if session is not None and session.ended is None:
+                self._close(session, Departure.LOST, "it was gone")
+
+    def _add(self, session: Session, item: Item) -> None:
+        session.add(item)
+        self.touched[session.identifier] = session
+
+    def _close(self, session: Session, departure: Departure, reason: str = "") -> None:
+        """End a session, and fold the departure of its client."""
+        self._acknowledge(session)
+        self._add(session, Item(Kind.CLOSED, session.last, reason.encode()))
+        self.sessions.end(session, self.time)
+        self._fold.depart(session.peer)
+        self._report(Disconnected(self._name, session.peer, departure, reason))
+
+    def _acknowledge(self, session: Session) -> None:
+        if session.acknowledged < session.last:
+            self._add(session, Item(Kind.FOLDED, session.last))
+
+    def _stop(self) -> None:
+        for session in self.sessions.open:
+            self._close(session, Departure.DISMISSED)
+        self._queue.clear()
+
+    def ask(self) -> Ask[C] | None:
+        """The input for the handler, if there is one. It stays the same until it is answered. `None`: the entry is done."""
+        fold = self._fold
+        while fold.asked is None and self.over is None:
+            if fold.take(self.time) is not None:
+                break
+            if self._queue:
+                session, number, message = self._queue.popleft()
+                if session.ended is None:
+                    fold.offer(session.peer, message, number)
+                continue
+            if self._sender is not None:
+                if self._sender.ended is None:
+                    self._acknowledge(self._sender)
+                self._sender = None
+            if fold.stopped:
+                self._end()
+            break
+        return fold.asked
+
+    def _end(self) -> None:
+        if self.at > self.passes:
+            self.over = self._fold.ending
+        else:
+            self._fold.resume()
+
+    def answered(self, answer: Continuation[C], took: float = 0.0) -> None:
+        """Take the handler's answer to what `ask` returned, after so many seconds."""
+        fold, asked = self._fold, self._fold.asked
+        if asked is None:  # the handler was interrupted meanwhile
+            return
+        what, given = asked
+        prepared = fold.answered(answer, took, 0.0)
+        if prepared is None:
+            self._failed(what, given)
+            return
+        session = self.sessions.of(given.peer)
+        if session is not None and isinstance(what, Message):
+            session.last = given.number
+            if prepared[1]:
+                self._add(session, Item(Kind.ANSWER, given.number, prepared[1]))
+        sent, fold.sent = fold.sent, []
+        for peer, frames, _ in sent:
+            self._send(self.sessions.of(peer), frames, given.number)
+        if fold.stopped:
+            self._stop()
+        elif answer.outcome is Outcome.CLOSE and session is not None:
+            self._close(session, Departure.DISMISSED)
+
+    def _send(self, session: Session | None, frames: Frames, number: int) -> None:
+        """Send what a client gets in addition to the responses to its message."""
+        if session is None:
+            return
+        late, data = frames
+        if late == _HERE:
+            self._add(session, Item(Kind.ANSWER, number, data))
+        elif late:
+            self._add(session, Item(Kind.LATE, late, data))
+        elif session.size > self._limits.unsent:
+            self._close(session, Departure.DROPPED, UNREAD)
+        else:
+            self._add(session, Item(Kind.TOLD, 0, data))
+
+    def failed(self, error: BaseException) -> None:
+        """The handler failed. The fold keeps the carry before this input, and ends. Its message stays in the stream."""
+        asked = self._fold.asked
+        if asked is not None:
+            self._fold.failed(error)
+            self._failed(*asked)
+
+    def _failed(self, what: object, given: Continuation[C]) -> None:
+        session = self.sessions.of(given.peer)
+        if session is not None and isinstance(what, Message):
+            self.failed_for = session, given.number
+        self.over = Ending.FAILED
+
+    def interrupted(self) -> None:
+        """The handler was interrupted. The fold leaves out its input, which stays in the stream, and ends."""
+        self._fold.interrupted()
+        self.over = Ending.INTERRUPTED

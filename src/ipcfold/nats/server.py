@@ -1,0 +1,134 @@
+"""A server that has not started: it prepares the stream of its name, and then serves in the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from typing import Any, TypeAlias, TypeVar, cast, final
+
+import attrs
+from nats.js.api import RetentionPolicy, StorageType, StreamConfig, StreamInfo
+from returns.result import Failure, Result, Success
+
+from ipcfold.continuation import Continuation
+from ipcfold.core.functions import Handlers
+from ipcfold.errors import LogForeign
+from ipcfold.message import Message
+from ipcfold.nats.broker import Broker, UseError
+from ipcfold.nats.brokers import Brokers
+from ipcfold.nats.entries import VERSION
+from ipcfold.nats.errors import ListenError
+from ipcfold.nats.replica import Replica
+from ipcfold.nats.serving import Serving
+from ipcfold.nats.subjects import Subjects
+from ipcfold.peer import Name, Peer
+from ipcfold.result import cases
+
+C = TypeVar("C")
+
+Handler: TypeAlias = Callable[[Message, Continuation[C], C], Continuation[C] | Awaitable[Continuation[C]]]
+"""A handler, plain or async."""
+Leaving: TypeAlias = Callable[[Peer, Continuation[C], C], Continuation[C] | Awaitable[Continuation[C]]]
+"""What is folded over departures, plain or async."""
+Waking: TypeAlias = Callable[[Continuation[C], C], Continuation[C] | Awaitable[Continuation[C]]]
+"""What is folded over alarms, plain or async."""
+
+_VERSION = "ipcfold.version"
+
+
+@final
+@attrs.frozen
+class Server:
+    """A server that has not started. Calling it with the first carry and the handler, and awaiting that, serves until the server ends."""
+
+    brokers: Brokers
+    name: Name
+    timeout: float | None
+    signals: tuple[int, ...]
+
+    async def __call__(
+        self, carry: C, handler: Handler[C], left: Leaving[C] | None = None, woken: Waking[C] | None = None
+    ) -> Result[C, ListenError[C]]:
+        """Fold the handler over every message of the stream; returns the carry so far, or the error.
+
+        `carry` is the one at the beginning of the stream. All servers of a name must have the same, and the same functions. They are called
+        on each of the servers, and must be pure. They may be `async def`.
+
+        When the task is cancelled, the server ends in good order, as after a signal.
+        """
+        functions = Handlers(cast("Any", handler), cast("Any", left), cast("Any", woken))  # they may return awaitables
+        match cases(await Broker.open(self.brokers.address, self.brokers.limits.handshake)):
+            case Failure(error):
+                return Failure(error)
+            case Success(broker):
+                try:
+                    return await self._served(broker, carry, functions)
+                finally:
+                    await broker.close()
+
+    async def _served(self, broker: Broker, carry: C, functions: Handlers[C]) -> Result[C, ListenError[C]]:
+        match cases(await _prepared(broker, Subjects(self.name), self.brokers.replicas)):
+            case Failure(error):
+                return Failure(error)
+            case Success(info):
+                passes = info.state.last_seq
+        brokers = self.brokers
+        serving: Serving[C]
+        replica = Replica(
+            self.name,
+            carry,
+            functions,
+            brokers.limits,
+            passes=passes,
+            report=lambda event: serving.report(event),  # noqa: PLW0108 - it is made below
+            observed=brokers.observe is not None,
+        )
+        serving = Serving(
+            self.name,
+            broker,
+            replica,
+            functions,
+            timeout=self.timeout,
+            drain=brokers.limits.drain,
+            absent=brokers.absent,
+            silent=brokers.silent,
+            observe=brokers.observe,
+        )
+        with ExitStack() as stack:
+            if self.signals and threading.current_thread() is threading.main_thread():
+                loop = asyncio.get_running_loop()
+                for number in self.signals:
+                    loop.add_signal_handler(number, serving.stop)
+                    stack.callback(loop.remove_signal_handler, number)
+            return await serving.run()
+
+
+async def _prepared(broker: Broker, subjects: Subjects, replicas: int) -> Result[StreamInfo, UseError | LogForeign]:
+    """The stream of this name, which is made if it is missing."""
+    config = StreamConfig(
+        name=subjects.stream,
+        subjects=list(subjects.stored),
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        num_replicas=replicas,
+        allow_direct=True,
+        metadata={_VERSION: str(VERSION)},
+    )
+    stream = broker.client.jetstream()
+    found = await broker.use("find the stream", stream.stream_info(subjects.stream))
+    if isinstance(found, Failure) and "not found" in str(found.failure()):
+        found = await broker.use("make the stream", stream.add_stream(config))
+        if isinstance(found, Failure):  # another server may have made it
+            found = await broker.use("find the stream", stream.stream_info(subjects.stream))
+    match cases(found):
+        case Failure(error):
+            return Failure(error)
+        case Success(info):
+            pass
+    version = (info.config.metadata or {}).get(_VERSION)
+    if version != str(VERSION):
+        found_version = "another program's stream" if version is None else f"a stream of version {version}, and this is version {VERSION}"
+        return Failure(LogForeign(f"the stream {subjects.stream} at {broker.place}", found_version))
+    return Success(info)

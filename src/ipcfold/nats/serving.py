@@ -1,0 +1,253 @@
+"""Runs a server: it folds the entries of the stream as they come, and leads if it is its turn."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from inspect import isawaitable
+from math import inf
+from secrets import token_hex
+from time import monotonic, time
+from typing import Any, Final, Generic, TypeVar, final
+
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from returns.result import Failure, Result, Success
+
+from ipcfold.continuation import Continuation
+from ipcfold.core.functions import Handlers
+from ipcfold.errors import HandlerFailed, LogFailed, LogUnusable
+from ipcfold.events import Event, Listening, Observer
+from ipcfold.inputs import Left, Woken
+from ipcfold.message import Message
+from ipcfold.nats.broker import Broker, Unanswered
+from ipcfold.nats.entries import Gone, Lead, OfServer, Over, Rang, decode_client, decode_server, encode
+from ipcfold.nats.leading import Outbox, Presence
+from ipcfold.nats.reader import Reader
+from ipcfold.nats.replica import Replica
+from ipcfold.nats.subjects import Subjects
+from ipcfold.peer import Name
+from ipcfold.result import cases
+
+C = TypeVar("C")
+
+_TICK: Final = 0.1  # seconds between two looks at everything that tells nothing by itself
+_BEAT: Final = 0.25  # seconds between two looks at the leader
+_DEAF: Final = 3.0  # seconds; a leader that does not answer for so long is replaced
+_CLAIM: Final = 1.0  # seconds; after so long a server that has not become the leader tries again
+
+
+@final
+class Serving(Generic[C]):
+    """A server that runs."""
+
+    def __init__(
+        self,
+        name: Name,
+        broker: Broker,
+        replica: Replica[C],
+        functions: Handlers[C],
+        *,
+        timeout: float | None,
+        drain: float,
+        absent: float,
+        silent: float,
+        observe: Observer | None,
+    ) -> None:
+        self._name = name
+        self._broker = broker
+        self._subjects = Subjects(name)
+        self._replica = replica
+        self._functions = functions
+        self._timeout = inf if timeout is None else timeout
+        self._drain = drain
+        self._observe = observe
+        self._server = token_hex(11)
+        self._reader = Reader(broker, self._subjects, replica.at)
+        self._outbox = Outbox(broker, replica)
+        self._presence = Presence(broker, replica, self._outbox, absent, silent)
+        self._deadline = monotonic() + self._timeout
+        self._reconnected = False
+        self._stopping = False
+        self._standby: Subscription | None = None
+        self.leading = False
+        """Whether it leads."""
+        self.caught_up = asyncio.Event()
+        """Set when it has folded all there was."""
+
+    def report(self, event: Event) -> None:
+        """Tell the observer, if this server leads."""
+        if self.leading and self._observe is not None:
+            self._observe(event)
+
+    def stop(self) -> None:
+        """End in good order."""
+        self._stopping = True
+        self._reader.wake()
+
+    async def run(self) -> Result[C, HandlerFailed[C] | LogFailed[C]]:
+        """Serve until the end."""
+        self._broker.reconnected = self._again
+        self._broker.over = self._reader.wake
+        duty = asyncio.get_running_loop().create_task(self._duty())
+        try:
+            for subject in (self._subjects.find, self._subjects.beat(self._server)):
+                await self._broker.subscribe(subject, self._found)
+            await self._stand_by()
+            return await self._served()
+        except asyncio.CancelledError:
+            self._stopping = True
+            return await self._finished()
+        finally:
+            duty.cancel()
+            with suppress(asyncio.CancelledError):
+                await duty
+            await self._reader.close()
+
+    async def _found(self, msg: Msg) -> None:
+        if msg.reply:
+            await self._broker.publish(msg.reply, self._server.encode())
+
+    async def _stand_by(self) -> None:
+        """Tell the leader, if it asks, that another server is there."""
+        self._standby = (await self._broker.subscribe(self._subjects.standby, self._found)).value_or(None)
+
+    def _again(self) -> None:
+        self._reconnected = True
+        self._reader.broken = True
+        self._reader.wake()
+
+    async def _served(self) -> Result[C, HandlerFailed[C] | LogFailed[C]]:
+        while self._replica.over is None and not self._stopping:
+            failed = await self._step(_TICK)
+            if failed is not None:
+                return Failure(failed)
+            if monotonic() >= self._deadline:
+                self._stopping = True
+        return await self._finished()
+
+    async def _step(self, timeout: float) -> LogFailed[C] | None:
+        """Fold the next entry, if one comes in time."""
+        if self._broker.ended is not None:
+            return self._failed(str(self._broker.ended))
+        if self._broker.connected and (self._reader.broken or self._reader.silent):
+            refused = await self._reader.start()
+            if refused is not None and self._broker.connected:
+                if "not found" in str(refused):
+                    return self._failed("the stream is gone")
+                await asyncio.sleep(timeout)
+        entry = await self._reader.read(timeout)
+        if entry is not None:
+            await self._fold(*entry)
+        if self._reader.pending == 0 and not self._reader.broken:
+            self.caught_up.set()
+        return None
+
+    def _failed(self, reason: str) -> LogFailed[C]:
+        return LogFailed(self._replica.carry, LogUnusable(f"{self._subjects.stream} at {self._broker.place}", reason, "check the broker"))
+
+    async def _fold(self, at: int, now: float, subject: str, data: bytes) -> None:
+        replica = self._replica
+        session = self._subjects.session(subject)
+        if session is not None:
+            replica.take(at, now, decode_client(data), session)
+        else:
+            replica.take(at, now, decode_server(data))
+            await self._lead()
+        while (asked := replica.ask()) is not None:
+            await self._handle(*asked)
+        if not self.leading:
+            self._outbox.discard()
+            return
+        if self._reconnected:
+            self._reconnected = False
+            self._outbox.forget()
+        await self._outbox.send()
+        if replica.failure is not None:
+            await self._outbox.failed()
+
+    async def _handle(self, what: Message | Left | Woken, given: Continuation[C]) -> None:
+        since = monotonic()
+        self._deadline = since + self._timeout if isinstance(what, Message) else self._deadline
+        try:
+            answer: Any = self._functions(what, given)  # Any: it may be awaitable, or something wrong
+            if isawaitable(answer):
+                answer = await answer
+            self._replica.answered(answer, monotonic() - since)
+        except asyncio.CancelledError:
+            self._replica.interrupted()
+            raise
+        except KeyboardInterrupt:
+            self._replica.interrupted()
+        except BaseException as error:  # noqa: BLE001 - the handler may raise anything, and each exception is its failure
+            self._replica.failed(error)
+
+    async def _lead(self) -> None:
+        """Notice whether this server leads now."""
+        leads = self._replica.leader == self._server
+        if leads == self.leading:
+            return
+        self.leading = leads
+        if not leads:
+            await self._stand_by()
+        elif self._standby is not None:
+            await self._broker.unsubscribe(self._standby)
+        if leads:
+            self._presence.forget()
+            self._outbox.forget()
+            self.report(Listening(self._name))
+
+    async def _write(self, entry: OfServer) -> None:
+        await self._broker.publish(self._subjects.lead, encode(entry))
+
+    async def _duty(self) -> None:
+        """Everything that does not come from the stream."""
+        await self.caught_up.wait()
+        claimed, deaf = -_CLAIM, monotonic()
+        while True:
+            replica = self._replica
+            if self.leading:
+                deaf = monotonic()
+                if replica.alarm <= time():
+                    await self._write(Rang(replica.led))
+                gone = await self._presence.look()
+                if gone and self.leading:
+                    await self._write(Gone(replica.led, gone))
+                await asyncio.sleep(min(_TICK, max(0.001, replica.alarm - time())))
+                continue
+            if self._broker.connected:
+                answer = Failure(Unanswered.NOBODY) if not replica.leader else await self._asked_leader()
+                match cases(answer):
+                    case Success():
+                        deaf = monotonic()
+                    case Failure(Unanswered.LATE) if monotonic() - deaf < _DEAF:
+                        pass
+                    case Failure(Unanswered()) if monotonic() - claimed >= _CLAIM and not self._stopping:
+                        claimed = monotonic()
+                        await self._write(Lead(self._server, replica.led))
+                    case Failure():
+                        pass
+            await asyncio.sleep(_BEAT)
+
+    async def _asked_leader(self) -> Result[bytes, object]:
+        return await self._broker.request(self._subjects.beat(self._replica.leader), b"", 1.0)
+
+    async def _finished(self) -> Result[C, HandlerFailed[C] | LogFailed[C]]:
+        """End in good order: hand over to another server, or tell all clients if there is none."""
+        replica = self._replica
+        if replica.over is None and self.leading and self._broker.connected:
+            await self._farewell()
+        failure = replica.failure
+        return Success(replica.carry) if failure is None else Failure(failure)
+
+    async def _farewell(self) -> None:
+        match cases(await self._broker.request(self._subjects.standby, b"", 1.0)):
+            case Failure(Unanswered.NOBODY):
+                pass
+            case Success() | Failure():
+                return
+        await self._write(Over(self._replica.led))
+        deadline = monotonic() + self._drain + _CLAIM
+        while self._replica.over is None and self.leading and monotonic() < deadline:
+            if await self._step(_TICK) is not None:
+                return
