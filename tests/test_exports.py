@@ -25,6 +25,13 @@ PUBLIC = {
     "ipcfold.log": """
         Log Journal Reading SQLiteLog MemoryLog Snapshots History Coder Entry Began Ended Adopted Snapshot decode
     """,
+    "ipcfold.nats": """
+        NATS Process Server Running shards shard_of
+        BrokerUnreachable BrokerRefused NotAuthorized NotPermitted NobodyListens HandlerRaised Unacknowledged
+        ConnectError LookError SendError ReceiveError AskError CloseError ListenError
+    """,
+    "ipcfold.nats.aio": "NATS Process Server",
+    "ipcfold.nats.pointfree": "flat_map send wait ask close",
     "ipcfold.otel": "observer",
     "ipcfold.testing": """
         simulate Simulation Client Clock Step Connect Send Close Kill Write Hold Release Elapse Shutdown ProtocolMachine
@@ -45,7 +52,9 @@ def test_a_module_exports_exactly_its_public_names(module: str) -> None:
     assert all(hasattr(exported, name) for name in exported.__all__)
 
 
-@pytest.mark.parametrize(("module", "of_others"), [("codec", "cattrs"), ("testing", "hypothesis"), ("otel", "opentelemetry")])
+@pytest.mark.parametrize(
+    ("module", "of_others"), [("codec", "cattrs"), ("testing", "hypothesis"), ("nats", "nats"), ("otel", "opentelemetry")]
+)
 def test_a_missing_package_is_named_with_its_extra(module: str, of_others: str) -> None:
     program = f"import sys; sys.modules[{of_others!r}] = None; import ipcfold.{module}"  # which is how Python is told that there is none
     told = f"ModuleNotFoundError: this part of ipcfold needs {of_others}: pip install 'ipcfold[{module}]'"

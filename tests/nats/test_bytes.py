@@ -22,7 +22,22 @@ from ipcfold.nats.entries import (
     decode_server,
     encode,
 )
-from ipcfold.nats.items import PIECE, Behind, Failed, Item, Items, Kind, Note, Ping, State, decode, encode_item, encode_items, encode_note, pieces
+from ipcfold.nats.items import (
+    PIECE,
+    Behind,
+    Failed,
+    Item,
+    Items,
+    Kind,
+    Note,
+    Ping,
+    State,
+    decode,
+    encode_item,
+    encode_items,
+    encode_note,
+    pieces,
+)
 from ipcfold.nats.subjects import Subjects, is_inbox, name_of
 
 T = TypeVar("T")
@@ -74,7 +89,9 @@ def test_a_note_is_read_as_it_was_written(note: Note) -> None:
     assert decode(encode_note(note)) == note
 
 
-@given(st.binary() | st.tuples(st.sampled_from([b"H", b"M", b"P", b"S", b"B", b"L", b"G", b"A", b"O", b"I", b"E"]), st.binary()).map(b"".join))
+@given(
+    st.binary() | st.tuples(st.sampled_from([b"H", b"M", b"P", b"S", b"B", b"L", b"G", b"A", b"O", b"I", b"E"]), st.binary()).map(b"".join)
+)
 def test_any_bytes_are_something_or_nothing(data: bytes) -> None:
     for read in (decode_client, decode_server, decode):
         read(data)  # and nothing raises

@@ -1,9 +1,8 @@
 """A stream, servers and clients in memory: anything may get lost, except what is in the stream."""
 
-
 from ipcfold import Continuation, Limits, Message, Name, Peer
 from ipcfold.core.functions import Handlers
-from ipcfold.inputs import Came, Input, Left, Woken
+from ipcfold.inputs import Came, Input
 from ipcfold.nats.caller import Answered, Caller, Event
 from ipcfold.nats.entries import Hello, OfServer, decode_client, decode_server, encode
 from ipcfold.nats.items import State, decode, encode_items, encode_note
@@ -11,6 +10,7 @@ from ipcfold.nats.replica import Replica
 
 NAME = Name("server")
 Log = tuple[str, ...]
+EMPTY: Log = ()
 
 
 def log(message: Message, continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
@@ -27,9 +27,13 @@ def log(message: Message, continuation: Continuation[Log], carry: Log) -> Contin
         case "defer":
             return continuation.defer(noted).wake(noted, continuation.now + 5.0)
         case "tell":
-            return continuation.respond(noted, message).tell(noted, peer, Message.text(f"told {rest}")).respond(noted, Message.text("after"))
+            return (
+                continuation.respond(noted, message).tell(noted, peer, Message.text(f"told {rest}")).respond(noted, Message.text("after"))
+            )
         case "other":
-            return continuation.tell(noted, Peer(peer.connection % 3 + 1), message) if peer.connection > 3 else continuation.continue_(noted)
+            return (
+                continuation.tell(noted, Peer(peer.connection % 3 + 1), message) if peer.connection > 3 else continuation.continue_(noted)
+            )
         case "close":
             return continuation.respond(noted, message).close(noted)
         case "stop":
@@ -142,7 +146,7 @@ class Client:
                 self.answers[event.number] = event.message
         return events
 
-    def publish(self, lost: bool = False) -> None:
+    def publish(self, *, lost: bool = False) -> None:
         for payload in self.caller.outgoing():
             if not lost:
                 self.stream.write(self.session, payload)
@@ -155,5 +159,3 @@ class Client:
         while (message := self.caller.take()) is not None:
             found.append(message.content.decode())
         return found
-
-

@@ -26,7 +26,7 @@ __all__ = ["NATS", "Process", "Server"]
 T = TypeVar("T")
 
 _PAUSE = 0.05  # seconds between the first two attempts of `wait`
-_LONGEST = 1.0  # seconds; the same, after many attempts
+_LONGEST = 0.25  # seconds; the same, after many attempts
 
 
 @final

@@ -262,10 +262,7 @@ class Caller:
         for item in items[self.got + 1 - first :]:
             self.got += 1
             self._received += len(item.data) + 13
-            if item.kind is Kind.PIECE:
-                self._partial.append(item.data)
-                continue
-            if self._partial:
+            if self._partial and item.kind is not Kind.PIECE:
                 item = attrs.evolve(item, data=b"".join((*self._partial, item.data)))  # noqa: PLW2901 - the whole item
                 self._partial.clear()
             events += self._item(item)
@@ -288,6 +285,7 @@ class Caller:
                 reason = item.data.decode("utf-8", "replace")
                 return self.end(ProtocolBroken(self._name, reason) if reason else ConnectionClosed(self._name))
             case Kind.PIECE:
+                self._partial.append(item.data)
                 return []
 
     def _messages(self, number: int, frames: bytes) -> list[Event]:

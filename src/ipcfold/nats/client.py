@@ -60,6 +60,8 @@ class Process:
         self._loop = asyncio.get_running_loop()
         self._owner = os.getpid()
         self._closing = False
+        self.dropped = False
+        """Whether `close` has ended the connection to the broker."""
         self._asks = dict[int, _Asked]()
         self._sends = deque[tuple[int, asyncio.Future[None]]]()  # by numbers
         self._waits = deque[asyncio.Future[None]]()
@@ -228,6 +230,7 @@ class Process:
         return Success(None) if ended is None or isinstance(ended, ConnectionClosed) else Failure(ended)
 
     async def _drop(self) -> None:
+        self.dropped = True
         if self._tending is not None:
             self._tending.cancel()
         await self._broker.close()
