@@ -45,9 +45,10 @@ def log(message: Message, continuation: Continuation[Log], carry: Log) -> Contin
 
 @asynccontextmanager
 async def serving(nats: NATS, name: Name, handler: Callable[..., Any] = log, **options: Any) -> AsyncIterator[Serving]:
-    """A server that is up, as a task, which is cancelled in the end."""
+    """A server that is up, as a task, which is cancelled in the end. `task`: that of another user."""
     functions = {key: options.pop(key) for key in ("left", "woken") if key in options}
-    task = asyncio.create_task(nats.listen(name, **options)(EMPTY, handler, **functions))
+    served = options.pop("task", None)
+    task = asyncio.create_task(served or nats.listen(name, **options)(EMPTY, handler, **functions))
     try:
         await ready(nats, name, task)
         yield task

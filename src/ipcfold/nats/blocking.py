@@ -16,7 +16,7 @@ from returns.result import Failure, Result, Success
 from ipcfold.continuation import Handler, Leaving, Waking
 from ipcfold.errors import ProcessClosed, TimedOut, UsedAfterFork
 from ipcfold.message import Message
-from ipcfold.nats.aio import NATS as AioNATS
+from ipcfold.nats.aio import NATS as AioNATS  # noqa: N811 - it is a class
 from ipcfold.nats.aio import Process as AioProcess
 from ipcfold.nats.aio import Server as AioServer
 from ipcfold.nats.brokers import Brokers

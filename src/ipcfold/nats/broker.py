@@ -89,6 +89,7 @@ class Broker:
         self._failing: asyncio.Future[Exception] | None = None
         self._attempts = 0
         self._waiting = set[asyncio.Future[NotPermitted]]()
+        self._known = dict[str, str]()  # the subjects that are used, by their texts in lower case, as errors have them
 
     @classmethod
     async def open(cls, address: Address, timeout: float) -> Result[Broker, OpenError]:
@@ -154,7 +155,8 @@ class Broker:
             return
         found = _DENIED.search(self._last)
         if found is not None:
-            denied = NotPermitted("publish" if found[1].lower() == "publish" else "subscribe", found[2])
+            subject = self._known.get(found[2], found[2])
+            denied = NotPermitted("publish" if found[1].lower() == "publish" else "subscribe", subject)
             for waiting in self._waiting:
                 if not waiting.done():
                     waiting.set_result(denied)
@@ -178,6 +180,10 @@ class Broker:
         """The error if there is none."""
         return BrokerUnreachable(self.place, self._last)
 
+    def know(self, subject: str) -> None:
+        """Note a subject, so that errors can name it."""
+        self._known[subject.lower()] = subject
+
     async def publish(self, subject: str, data: bytes, reply: str = "") -> None:
         """Publish something, which may get lost."""
         with suppress(raised.OutboundBufferLimitError, raised.ConnectionClosedError):  # as if it had got lost on its way
@@ -185,6 +191,7 @@ class Broker:
 
     async def subscribe(self, subject: str, take: Callable[[Msg], Awaitable[None]]) -> Result[Subscription, BrokerUnreachable]:
         """Call this for each message there. The broker tells later if it does not permit that."""
+        self.know(subject)
         try:
             return Success(await self.client.subscribe(subject, cb=take))
         except raised.Error:
@@ -199,6 +206,7 @@ class Broker:
         self, subject: str, data: bytes = b"", timeout: float = _PATIENCE
     ) -> Result[bytes, Unanswered | NotPermitted | BrokerUnreachable]:
         """Ask somebody who listens there."""
+        self.know(subject)
         asked = await self._raced(self.client.request(subject, data, timeout))
         match asked:
             case Msg():
@@ -249,5 +257,5 @@ class Broker:
 
     async def close(self) -> None:
         """End the connection, after everything was sent that was published."""
-        with suppress(OSError, raised.Error):  # it is over in any case
+        with suppress(OSError, raised.Error, AssertionError):  # it is over in any case, or never began
             await self.client.close()

@@ -22,7 +22,7 @@ from ipcfold.nats.broker import Broker, Unanswered
 from ipcfold.nats.caller import Answered, Arrived, Caller, EndedAtBroker, Event, Folded, Over, Resend
 from ipcfold.nats.entries import Hello, encode
 from ipcfold.nats.errors import AskError, CloseError, ConnectError, ReceiveError, SendError, Unacknowledged
-from ipcfold.nats.items import decode
+from ipcfold.nats.items import State, decode
 from ipcfold.nats.subjects import Subjects
 from ipcfold.peer import NOBODY, Name, Peer
 from ipcfold.result import cases
@@ -67,11 +67,12 @@ class Process:
         self._waits = deque[asyncio.Future[None]]()
         self._greeted: asyncio.Future[None] = self._loop.create_future()
         self._confirmed: asyncio.Future[None] = self._loop.create_future()
-        self._pumping = self._more = False
+        self._pumping = self._more = self._suspicious = False
         self._poke = asyncio.Event()
         self._heard = monotonic()  # when anything came last
         self._reconnected = False
         self._tending: asyncio.Task[None] | None = None
+        broker.know(self._subject)
         broker.reconnected, broker.over, broker.denied = self._again, self._over, self._denied
 
     @property
@@ -264,7 +265,14 @@ class Process:
             while self._more:
                 self._more = False
                 for payload in self._caller.outgoing():
-                    await self._broker.publish(self._subject, payload)
+                    if not self._suspicious:
+                        await self._broker.publish(self._subject, payload)
+                        continue
+                    self._suspicious = False
+                    refused = await self._stored(payload)
+                    if refused is not None:
+                        self._dispatch(self._caller.end(refused))
+                        return
         finally:
             self._pumping = False
 
@@ -279,7 +287,10 @@ class Process:
         resend = self._dispatch(self._caller.receive(given))
         if self._caller.peer is not None and not self._greeted.done():
             self._greeted.set_result(None)
-        if resend:
+        if resend and isinstance(given, State):  # the stream does not have what was sent: perhaps it says why
+            self._suspicious = True
+            self._poke.set()
+        elif resend:
             await self._pump()
         if self._caller.gap or self._caller.confirms:
             self._poke.set()
@@ -336,7 +347,7 @@ class Process:
         self._dispatch(self._caller.end(self._broker.unreachable))
 
     def _denied(self, denied: NotPermitted) -> None:
-        if denied.subject.lower() in (self._subject.lower(), self._inbox.lower()):
+        if denied.subject in (self._subject, self._inbox):
             self._dispatch(self._caller.end(denied))
 
     async def _tend(self) -> None:
@@ -351,6 +362,8 @@ class Process:
             except TimeoutError:
                 pass
             self._poke.clear()
+            if self._suspicious:
+                await self._pump()
             now = monotonic()
             progress = caller.acknowledged, caller.got
             if progress != seen or caller.idle:

@@ -45,6 +45,8 @@ class Reader:
         self._generation = 0
         self.broken = True
         """Whether another consumer is to be made."""
+        self.began = False
+        """Whether there ever was one."""
         self.pending = -1
         """How many entries are behind the last one, as far as the broker has told; -1 if it has not."""
 
@@ -87,7 +89,7 @@ class Reader:
             case Failure(error):
                 return error
             case Success(info):
-                self.broken = False
+                self.broken, self.began = False, True
                 self.pending = self.pending if self._next > 1 else info.num_pending or 0
                 return None
 
@@ -144,7 +146,7 @@ def _placed(reply: str) -> tuple[int, int, float, int]:
     """The place in the stream, the number of this consumer, the time, and how many are behind: what stands in the subject for replies.
 
     >>> _placed("$JS.ACK.ipcfold_x.c1.1.7.3.1795888437752237113.0")
-    (7, 3, 1795888437.7522373, 0)
+    (7, 3, 1795888437.752237, 0)
     """
     tokens = reply.split(".")
     first = 5 if len(tokens) == 9 else 7  # with a domain and an account before the stream

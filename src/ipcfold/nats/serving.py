@@ -8,7 +8,7 @@ from inspect import isawaitable
 from math import inf
 from secrets import token_hex
 from time import monotonic, time
-from typing import Any, Final, Generic, TypeVar, final
+from typing import Any, Final, Generic, TypeAlias, TypeVar, final
 
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -17,6 +17,7 @@ from returns.result import Failure, Result, Success
 from ipcfold.continuation import Continuation
 from ipcfold.core.functions import Handlers
 from ipcfold.errors import HandlerFailed, LogFailed, LogUnusable
+from ipcfold.errors.brokers import BrokerRefused, NotPermitted
 from ipcfold.events import Event, Listening, Observer
 from ipcfold.inputs import Left, Woken
 from ipcfold.message import Message
@@ -30,6 +31,9 @@ from ipcfold.peer import Name
 from ipcfold.result import cases
 
 C = TypeVar("C")
+
+Stopped: TypeAlias = HandlerFailed[C] | LogFailed[C] | NotPermitted | BrokerRefused
+"""Why a server that has a broker ends, if not in good order."""
 
 _TICK: Final = 0.1  # seconds between two looks at everything that tells nothing by itself
 _BEAT: Final = 0.25  # seconds between two looks at the leader
@@ -85,7 +89,7 @@ class Serving(Generic[C]):
         self._stopping = True
         self._reader.wake()
 
-    async def run(self) -> Result[C, HandlerFailed[C] | LogFailed[C]]:
+    async def run(self) -> Result[C, Stopped[C]]:
         """Serve until the end."""
         self._broker.reconnected = self._again
         self._broker.over = self._reader.wake
@@ -117,7 +121,7 @@ class Serving(Generic[C]):
         self._reader.broken = True
         self._reader.wake()
 
-    async def _served(self) -> Result[C, HandlerFailed[C] | LogFailed[C]]:
+    async def _served(self) -> Result[C, Stopped[C]]:
         while self._replica.over is None and not self._stopping:
             failed = await self._step(_TICK)
             if failed is not None:
@@ -126,16 +130,19 @@ class Serving(Generic[C]):
                 self._stopping = True
         return await self._finished()
 
-    async def _step(self, timeout: float) -> LogFailed[C] | None:
+    async def _step(self, timeout: float) -> LogFailed[C] | NotPermitted | BrokerRefused | None:
         """Fold the next entry, if one comes in time."""
         if self._broker.ended is not None:
             return self._failed(str(self._broker.ended))
         if self._broker.connected and (self._reader.broken or self._reader.silent):
             refused = await self._reader.start()
-            if refused is not None and self._broker.connected:
-                if "not found" in str(refused):
-                    return self._failed("the stream is gone")
-                await asyncio.sleep(timeout)
+            if isinstance(refused, NotPermitted | BrokerRefused):
+                if not self._reader.began:
+                    return refused
+                if isinstance(refused, NotPermitted) or "not found" in refused.reason:
+                    return self._failed(str(refused))
+            if refused is not None:
+                await asyncio.sleep(timeout)  # for example while the brokers elect a leader
         entry = await self._reader.read(timeout)
         if entry is not None:
             await self._fold(*entry)
@@ -232,7 +239,7 @@ class Serving(Generic[C]):
     async def _asked_leader(self) -> Result[bytes, object]:
         return await self._broker.request(self._subjects.beat(self._replica.leader), b"", 1.0)
 
-    async def _finished(self) -> Result[C, HandlerFailed[C] | LogFailed[C]]:
+    async def _finished(self) -> Result[C, Stopped[C]]:
         """End in good order: hand over to another server, or tell all clients if there is none."""
         replica = self._replica
         if replica.over is None and self.leading and self._broker.connected:

@@ -29,7 +29,7 @@ def shard_of(key: str | bytes, n: int) -> int:
     key; a text is encoded in UTF-8. If `n` grows to `n + 1`, one key of `n + 1` moves, to the new shard.
 
     >>> shard_of("ann", 8), shard_of(b"ann", 8), shard_of("ann", 1)
-    (7, 7, 0)
+    (4, 4, 0)
     """
     if n < 1:
         raise ValueError(f"there must be at least one shard, not {n}")
