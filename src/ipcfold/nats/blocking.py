@@ -15,6 +15,7 @@ from returns.result import Failure, Result, Success
 
 from ipcfold.continuation import Handler, Leaving, Waking
 from ipcfold.errors import ProcessClosed, TimedOut, UsedAfterFork
+from ipcfold.log import Snapshots
 from ipcfold.message import Message
 from ipcfold.nats.aio import NATS as AioNATS  # noqa: N811 - it is a class
 from ipcfold.nats.aio import Process as AioProcess
@@ -191,20 +192,43 @@ class Server:
         """Its name."""
         return self.server.name
 
+    def adopting(self) -> Server:
+        """The same server, whose handler may answer what is in the stream in another way than it did, from now on.
+
+        The stream says that, too. Other servers that run with the old handler end when they notice.
+        """
+        return Server(self.server.adopting())
+
     def __call__(
-        self, carry: C, handler: Handler[C], left: Leaving[C] | None = None, woken: Waking[C] | None = None
+        self,
+        carry: C,
+        handler: Handler[C],
+        left: Leaving[C] | None = None,
+        woken: Waking[C] | None = None,
+        *,
+        snapshots: Snapshots[C] | None = None,
     ) -> Result[C, ListenError[C]]:
         """Fold the handler over every message of the stream; returns the carry so far, or the error.
 
         `carry` is the one at the beginning of the stream. All servers of a name must have the same, and the same functions. They are called
         on each of the servers, and must be pure.
+
+        `snapshots`: how the leader keeps the carry in the stream, so that a server that starts folds only what came later.
         """
         with asyncio.Runner() as runner:
-            return runner.run(self.server(carry, handler, left, woken))
+            return runner.run(self.server(carry, handler, left, woken, snapshots=snapshots))
 
-    def start(self, carry: C, handler: Handler[C], left: Leaving[C] | None = None, woken: Waking[C] | None = None) -> Running[C]:
+    def start(
+        self,
+        carry: C,
+        handler: Handler[C],
+        left: Leaving[C] | None = None,
+        woken: Waking[C] | None = None,
+        *,
+        snapshots: Snapshots[C] | None = None,
+    ) -> Running[C]:
         """Serve on a thread of its own. This returns at once: `NATS.wait` waits until clients can connect. No signal ends such a server."""
-        return Running(self.name, self.server(carry, handler, left, woken))
+        return Running(self.name, self.server(carry, handler, left, woken, snapshots=snapshots))
 
 
 @final

@@ -25,6 +25,7 @@ _PART: Final = Struct(">cQQIB")
 _SYNC: Final = Struct(">cIQ")
 _BYE: Final = Struct(">cQ")
 _TERM: Final = Struct(">cQ")
+_CHECK: Final = Struct(">cQQI")
 
 
 @final
@@ -108,8 +109,26 @@ class Over:
     term: int
 
 
+@final
+@attrs.frozen
+class Check:
+    """The digest that the leader has at the place `at` of all answers so far. A server that has another one must not go on."""
+
+    term: int
+    at: int
+    digest: int
+
+
+@final
+@attrs.frozen
+class Adopted:
+    """The leader answers differently than servers before it did, by decision. The digest begins anew."""
+
+    term: int
+
+
 OfClient: TypeAlias = Hello | Burst | Part | Sync | Bye
-OfServer: TypeAlias = Lead | Gone | Rang | Over
+OfServer: TypeAlias = Lead | Gone | Rang | Over | Check | Adopted
 
 
 def encode(entry: OfClient | OfServer) -> bytes:
@@ -137,6 +156,10 @@ def encode(entry: OfClient | OfServer) -> bytes:
             return _TERM.pack(b"A", term)
         case Over(term):
             return _TERM.pack(b"O", term)
+        case Adopted(term):
+            return _TERM.pack(b"N", term)
+        case Check(term, at, digest):
+            return _CHECK.pack(b"C", term, at, digest)
 
 
 def decode_client(data: bytes) -> OfClient | None:
@@ -176,6 +199,8 @@ def decode_server(data: bytes) -> OfServer | None:
 
 def _of_server(data: bytes) -> OfServer | None:
     kind, term = _TERM.unpack_from(data)
+    if kind == b"C":
+        return Check(*_CHECK.unpack(data)[1:])
     rest = data[_TERM.size :].decode("ascii")
     if kind == b"L":
         return Lead(rest, term) if is_session(rest) else None
@@ -184,4 +209,4 @@ def _of_server(data: bytes) -> OfServer | None:
         return Gone(term, sessions) if all(map(is_session, sessions)) else None
     if rest:
         return None
-    return Rang(term) if kind == b"A" else Over(term) if kind == b"O" else None
+    return Rang(term) if kind == b"A" else Over(term) if kind == b"O" else Adopted(term) if kind == b"N" else None

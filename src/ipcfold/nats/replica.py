@@ -7,6 +7,7 @@ sessions for which something is new, and `again` those that ask for what they ha
 
 from __future__ import annotations
 
+from binascii import crc32
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Generic, TypeAlias, TypeVar, final
@@ -18,10 +19,12 @@ from ipcfold.core.wire import Decoder, Encoder
 from ipcfold.errors import HandlerFailed
 from ipcfold.events import Connected, Departure, Disconnected, Ending, Event
 from ipcfold.limits import Limits
+from ipcfold.log.entry import digest
 from ipcfold.message import Message
-from ipcfold.nats.entries import Burst, Bye, Gone, Hello, Lead, OfClient, OfServer, Over, Part, Rang, Sync
+from ipcfold.nats.entries import Adopted, Burst, Bye, Check, Gone, Hello, Lead, OfClient, OfServer, Over, Part, Rang, Sync
 from ipcfold.nats.items import Item, Kind
 from ipcfold.nats.sessions import Session, Sessions
+from ipcfold.nats.snapshot import Known
 from ipcfold.peer import Name
 
 C = TypeVar("C")
@@ -30,6 +33,7 @@ Frames: TypeAlias = tuple[int, bytes]
 """Frames, and the number of the message that they answer late; 0 for none, and -1 if they answer the message at hand."""
 
 _HERE: Final = -1
+_CHECKS: Final = 1024  # places for which the digest is known
 _MOST: Final = 16  # times limits.unsent: so many bytes may wait for a client before its messages are not taken
 _ALL: Final = 2**40  # frames; more than a burst has
 UNREAD: Final = "it did not read what it was told"
@@ -40,6 +44,7 @@ class Replica(Generic[C]):
     """The fold of a server over the entries of its stream."""
 
     __slots__ = (
+        "_checks",
         "_encoder",
         "_fold",
         "_limits",
@@ -47,9 +52,12 @@ class Replica(Generic[C]):
         "_queue",
         "_report",
         "_sender",
+        "adopts",
         "again",
         "at",
         "behind",
+        "checked",
+        "diverged",
         "failed_for",
         "leader",
         "led",
@@ -69,10 +77,14 @@ class Replica(Generic[C]):
         limits: Limits,
         *,
         passes: int = 0,
+        adopts: bool = False,
         report: Callable[[Event], object] = lambda _: None,
         observed: bool = False,
     ) -> None:
-        """`passes`: stops up to this place of the stream ended earlier servers, and this one goes on behind them."""
+        """`passes`: stops up to this place of the stream ended earlier servers, and this one goes on behind them.
+
+        `adopts`: whether its handler may answer what is in the stream in another way than earlier servers did.
+        """
         self._name = name
         self._limits = limits
         self._encoder = Encoder(limits)
@@ -103,6 +115,13 @@ class Replica(Generic[C]):
         """The place of the entry by which the leader leads; 0 if there never was one."""
         self.leader = ""
         """The identifier of the leader."""
+        self._checks = deque[tuple[int, int]](maxlen=_CHECKS)
+        self.checked = 0
+        """The digest of all answers so far."""
+        self.diverged: int | None = None
+        """The place up to which this server has answered in another way than a leader, if it has, and no later entry accepts that."""
+        self.adopts = adopts
+        """See above."""
         self.over: Ending | None = None
         """Why the fold has ended, if it has."""
         self.failed_for: tuple[Session, int] | None = None
@@ -161,6 +180,15 @@ class Replica(Generic[C]):
                 if term == self.led:
                     self._fold.stop(Ending.SIGNALLED)
                     self._stop()
+            case Check(term, place, wanted):
+                if term == self.led and any(each == place and had != wanted for each, had in self._checks):
+                    self.diverged = self.diverged or place
+                    if at > self.passes:
+                        self.caught_up()
+            case Adopted(term):
+                if term == self.led:
+                    self.checked, self.adopts, self.diverged = 0, False, None
+                    self._checks.clear()
             case None:
                 pass
 
@@ -272,6 +300,8 @@ class Replica(Generic[C]):
                 if self._sender.ended is None:
                     self._acknowledge(self._sender)
                 self._sender = None
+            if not self._checks or self._checks[-1] != (self.at, self.checked):
+                self._checks.append((self.at, self.checked))
             if fold.stopped:
                 self._end()
             break
@@ -293,6 +323,7 @@ class Replica(Generic[C]):
         if prepared is None:
             self._failed(what, given)
             return
+        self.checked = crc32(digest(answer).to_bytes(8, "big"), self.checked)
         session = self.sessions.of(given.peer)
         if session is not None and isinstance(what, Message):
             session.last = given.number
@@ -332,6 +363,30 @@ class Replica(Generic[C]):
         if session is not None and isinstance(what, Message):
             self.failed_for = session, given.number
         self.over = Ending.FAILED
+
+    def caught_up(self) -> None:
+        """Note that everything of the past is folded. A server that answers in another way than those before it ends here."""
+        if self.diverged is not None and not self.adopts:
+            self.over = Ending.BROKEN
+
+    @property
+    def place(self) -> tuple[int, int] | None:
+        """The last place at which the digest of all answers is known, and that digest."""
+        return self._checks[-1] if self._checks else None
+
+    @property
+    def known(self) -> Known | None:
+        """All that it knows in addition to the carry, between two entries; `None` if a snapshot of it would be of no use."""
+        state = self._fold.state
+        if state is None or self._queue or self.over is Ending.BROKEN:
+            return None
+        return Known(self.at, self.time, self.led, self.leader, self.checked, state, tuple(self.sessions))
+
+    def restore(self, known: Known, carry: C) -> None:
+        """Begin with a snapshot."""
+        self._fold.restore(carry, known.fold)
+        self.at, self.time, self.led, self.leader, self.checked = known.at, known.time, known.led, known.leader, known.checked
+        self.sessions.restore(known.sessions, known.fold.most)
 
     def interrupted(self) -> None:
         """The handler was interrupted. The fold leaves out its input, which stays in the stream, and ends."""

@@ -14,7 +14,9 @@ from returns.result import Failure, Result, Success
 
 from ipcfold.continuation import Continuation
 from ipcfold.core.functions import Handlers
-from ipcfold.errors import LogForeign
+from ipcfold.errors import LogFailed, LogForeign
+from ipcfold.local.log import logger
+from ipcfold.log import Snapshots
 from ipcfold.message import Message
 from ipcfold.nats.broker import Broker, UseError
 from ipcfold.nats.brokers import Brokers
@@ -22,6 +24,7 @@ from ipcfold.nats.entries import VERSION
 from ipcfold.nats.errors import ListenError
 from ipcfold.nats.replica import Replica
 from ipcfold.nats.serving import Serving
+from ipcfold.nats.store import Store, unreadable
 from ipcfold.nats.subjects import Subjects
 from ipcfold.peer import Name, Peer
 from ipcfold.result import cases
@@ -47,14 +50,30 @@ class Server:
     name: Name
     timeout: float | None
     signals: tuple[int, ...]
+    adopts: bool = False
+
+    def adopting(self) -> Server:
+        """The same server, whose handler may answer what is in the stream in another way than it did, from now on.
+
+        The stream says that, too. Other servers that run with the old handler end when they notice.
+        """
+        return attrs.evolve(self, adopts=True)
 
     async def __call__(
-        self, carry: C, handler: Handler[C], left: Leaving[C] | None = None, woken: Waking[C] | None = None
+        self,
+        carry: C,
+        handler: Handler[C],
+        left: Leaving[C] | None = None,
+        woken: Waking[C] | None = None,
+        *,
+        snapshots: Snapshots[C] | None = None,
     ) -> Result[C, ListenError[C]]:
         """Fold the handler over every message of the stream; returns the carry so far, or the error.
 
         `carry` is the one at the beginning of the stream. All servers of a name must have the same, and the same functions. They are called
         on each of the servers, and must be pure. They may be `async def`.
+
+        `snapshots`: how the leader keeps the carry in the stream, so that a server that starts folds only what came later.
 
         When the task is cancelled, the server ends in good order, as after a signal.
         """
@@ -64,27 +83,36 @@ class Server:
                 return Failure(error)
             case Success(broker):
                 try:
-                    return await self._served(broker, carry, functions)
+                    return await self._served(broker, carry, functions, snapshots)
                 finally:
                     await broker.close()
 
-    async def _served(self, broker: Broker, carry: C, functions: Handlers[C]) -> Result[C, ListenError[C]]:
-        match cases(await _prepared(broker, Subjects(self.name), self.brokers.replicas)):
+    async def _served(self, broker: Broker, carry: C, functions: Handlers[C], snapshots: Snapshots[C] | None) -> Result[C, ListenError[C]]:
+        subjects, brokers = Subjects(self.name), self.brokers
+        match cases(await _prepared(broker, subjects, brokers.replicas)):
             case Failure(error):
                 return Failure(error)
             case Success(info):
-                passes = info.state.last_seq
-        brokers = self.brokers
+                state = info.state
+        logger().info(stored(info, broker.place))
         serving: Serving[C]
         replica = Replica(
             self.name,
             carry,
             functions,
             brokers.limits,
-            passes=passes,
+            passes=state.last_seq,
+            adopts=self.adopts,
             report=lambda event: serving.report(event),  # noqa: PLW0108 - it is made below
             observed=brokers.observe is not None,
         )
+        store = None if snapshots is None else Store(broker, subjects, snapshots, logger().warning)
+        if store is None:
+            unusable = unreadable(f"{subjects.stream} at {broker.place}", state.first_seq)
+        else:
+            unusable = await store.restore(replica, state.first_seq)
+        if unusable is not None:
+            return Failure(LogFailed(carry, unusable))
         serving = Serving(
             self.name,
             broker,
@@ -95,6 +123,7 @@ class Server:
             absent=brokers.absent,
             silent=brokers.silent,
             observe=brokers.observe,
+            store=store,
         )
         with ExitStack() as stack:
             if self.signals and threading.current_thread() is threading.main_thread():
@@ -132,3 +161,10 @@ async def _prepared(broker: Broker, subjects: Subjects, replicas: int) -> Result
         found_version = "another program's stream" if version is None else f"a stream of version {version}, and this is version {VERSION}"
         return Failure(LogForeign(f"the stream {subjects.stream} at {broker.place}", found_version))
     return Success(info)
+
+
+def stored(info: StreamInfo, place: str) -> str:
+    """What the stream gives, as a sentence for the operator."""
+    copies = info.config.num_replicas or 1
+    kept = "one broker keeps it" if copies == 1 else f"{copies} brokers keep it, and {copies // 2 + 1} of them must have an entry"
+    return f"the stream {info.config.name} at {place}: {kept}; each writes it to disk at once only with sync_interval: always"

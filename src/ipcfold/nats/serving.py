@@ -22,10 +22,11 @@ from ipcfold.events import Event, Listening, Observer
 from ipcfold.inputs import Left, Woken
 from ipcfold.message import Message
 from ipcfold.nats.broker import Broker, Unanswered
-from ipcfold.nats.entries import Gone, Lead, OfServer, Over, Rang, decode_client, decode_server, encode
+from ipcfold.nats.entries import Adopted, Check, Gone, Lead, OfServer, Over, Rang, decode_client, decode_server, encode
 from ipcfold.nats.leading import Outbox, Presence
 from ipcfold.nats.reader import Reader
 from ipcfold.nats.replica import Replica
+from ipcfold.nats.store import Store
 from ipcfold.nats.subjects import Subjects
 from ipcfold.peer import Name
 from ipcfold.result import cases
@@ -38,6 +39,7 @@ Stopped: TypeAlias = HandlerFailed[C] | LogFailed[C] | NotPermitted | BrokerRefu
 _TICK: Final = 0.1  # seconds between two looks at everything that tells nothing by itself
 _BEAT: Final = 0.25  # seconds between two looks at the leader
 _DEAF: Final = 3.0  # seconds; a leader that does not answer for so long is replaced
+_CHECK: Final = 5.0  # seconds between two digests of all answers
 _CLAIM: Final = 1.0  # seconds; after so long a server that has not become the leader tries again
 
 
@@ -57,6 +59,7 @@ class Serving(Generic[C]):
         absent: float,
         silent: float,
         observe: Observer | None,
+        store: Store[C] | None = None,
     ) -> None:
         self._name = name
         self._broker = broker
@@ -66,6 +69,9 @@ class Serving(Generic[C]):
         self._timeout = inf if timeout is None else timeout
         self._drain = drain
         self._observe = observe
+        self._store = store
+        self._place = f"{Subjects(name).stream} at {broker.place}"
+        self._checked = 0, 0.0  # the place of the last digest that this server wrote, and when
         self._server = token_hex(11)
         self._reader = Reader(broker, self._subjects, replica.at)
         self._outbox = Outbox(broker, replica)
@@ -147,11 +153,12 @@ class Serving(Generic[C]):
         if entry is not None:
             await self._fold(*entry)
         if self._reader.pending == 0 and not self._reader.broken:
+            self._replica.caught_up()
             self.caught_up.set()
         return None
 
     def _failed(self, reason: str) -> LogFailed[C]:
-        return LogFailed(self._replica.carry, LogUnusable(f"{self._subjects.stream} at {self._broker.place}", reason, "check the broker"))
+        return LogFailed(self._replica.carry, LogUnusable(self._place, reason, "check the broker"))
 
     async def _fold(self, at: int, now: float, subject: str, data: bytes) -> None:
         replica = self._replica
@@ -220,6 +227,10 @@ class Serving(Generic[C]):
                 gone = await self._presence.look()
                 if gone and self.leading:
                     await self._write(Gone(replica.led, gone))
+                if replica.at > self._checked[0] and monotonic() - self._checked[1] >= _CHECK:
+                    await self._check()
+                if self._store is not None and self._store.due(replica.at):
+                    await self._store.write(replica)
                 await asyncio.sleep(min(_TICK, max(0.001, replica.alarm - time())))
                 continue
             if self._broker.connected:
@@ -236,6 +247,16 @@ class Serving(Generic[C]):
                         pass
             await asyncio.sleep(_BEAT)
 
+    async def _check(self) -> None:
+        """Tell all servers what this one has answered. One that has adopted another handler says so first."""
+        replica = self._replica
+        if replica.adopts:
+            await self._write(Adopted(replica.led))
+        elif replica.place is not None:
+            at, digest = replica.place
+            self._checked = at + 1, monotonic()  # that entry itself is no progress
+            await self._write(Check(replica.led, at, digest))
+
     async def _asked_leader(self) -> Result[bytes, object]:
         return await self._broker.request(self._subjects.beat(self._replica.leader), b"", 1.0)
 
@@ -244,6 +265,12 @@ class Serving(Generic[C]):
         replica = self._replica
         if replica.over is None and self.leading and self._broker.connected:
             await self._farewell()
+        if self._store is not None and self.leading and self._broker.connected:
+            await self._store.write(replica)
+        if replica.diverged is not None:
+            differs = "this server answers in another way than the leader did: its handler is not pure, or was changed"
+            advice = "start with the handler of the leader, or accept the new one from now on with listen(...).adopting()"
+            return Failure(LogFailed(replica.carry, LogUnusable(self._place, differs, advice)))
         failure = replica.failure
         return Success(replica.carry) if failure is None else Failure(failure)
 
@@ -253,6 +280,7 @@ class Serving(Generic[C]):
                 pass
             case Success() | Failure():
                 return
+        await self._check()
         await self._write(Over(self._replica.led))
         deadline = monotonic() + self._drain + _CLAIM
         while self._replica.over is None and self.leading and monotonic() < deadline:

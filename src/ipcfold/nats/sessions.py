@@ -7,7 +7,7 @@ are kept here, and the leader of the moment sends them.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, final
 
 from ipcfold.nats.items import Item, Kind, encode_item, pieces
@@ -112,17 +112,17 @@ class Sessions:
             self._by_identifier.pop(self._ended.popleft().identifier, None)
         self.most += 1
         session = Session(identifier, inbox, Peer(self.most))
-        self.add(session)
+        self._by_identifier[identifier] = self._by_connection[self.most] = session
         return session
 
-    def add(self, session: Session) -> None:
-        """Take over a session, which may be over."""
-        self._by_identifier[session.identifier] = session
-        self.most = max(self.most, session.peer.connection)
-        if session.ended is None:
-            self._by_connection[session.peer.connection] = session
-        else:
-            self._ended.append(session)
+    def restore(self, sessions: Iterable[Session], most: int) -> None:
+        """Take over the sessions of a snapshot. The largest number of a connection was `most`."""
+        self.most = most
+        for session in sessions:
+            self._by_identifier[session.identifier] = session
+            if session.ended is None:
+                self._by_connection[session.peer.connection] = session
+        self._ended.extend(sorted((each for each in self if each.ended is not None), key=lambda each: each.ended or 0.0))
 
     def end(self, session: Session, now: float) -> None:
         """End a session at that time. Its items stay."""
