@@ -117,6 +117,7 @@ class Broker:
                 user_credentials=address.credentials,
                 nkeys_seed=address.nkey,
                 inbox_prefix=address.inbox,
+                skip_subject_validation=True,  # all of them are made here, or checked by `is_inbox`
             )
         )
         try:

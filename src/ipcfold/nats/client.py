@@ -195,7 +195,10 @@ class Process:
             self._asks[number] = waiting
             try:
                 await self._pump()
-                await asyncio.wait((waiting,), timeout=timeout)
+                if timeout is None:
+                    await waiting
+                else:
+                    await asyncio.wait((waiting,), timeout=timeout)
             finally:
                 self._asks.pop(number, None)
                 caller.forget(number)

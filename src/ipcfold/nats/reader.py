@@ -103,11 +103,11 @@ class Reader:
         if self._arrived is not None and not self._arrived.done():
             self._arrived.set_result(None)
 
-    async def read(self, timeout: float) -> Read | None:
-        """The next entry; `None` after so many seconds, or after `wake`."""
+    async def read(self) -> Read | None:
+        """The next entry; `None` after `wake`. The caller sees to it that somebody calls that from time to time."""
         if not self._entries:
             self._arrived = asyncio.get_running_loop().create_future()
-            await asyncio.wait((self._arrived,), timeout=timeout)
+            await self._arrived  # without a timeout, which would cost each entry
         while self._entries and not self.broken:
             msg = self._entries.popleft()
             self._heard = monotonic()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from inspect import isawaitable
 from math import inf
 from secrets import token_hex
@@ -99,7 +98,7 @@ class Serving(Generic[C]):
         """Serve until the end."""
         self._broker.reconnected = self._again
         self._broker.over = self._reader.wake
-        duty = asyncio.get_running_loop().create_task(self._duty())
+        duties = [asyncio.get_running_loop().create_task(each) for each in (self._duty(), self._tick())]
         try:
             for subject in (self._subjects.find, self._subjects.beat(self._server)):
                 await self._broker.subscribe(subject, self._found)
@@ -109,9 +108,9 @@ class Serving(Generic[C]):
             self._stopping = True
             return await self._finished()
         finally:
-            duty.cancel()
-            with suppress(asyncio.CancelledError):
-                await duty
+            for duty in duties:
+                duty.cancel()
+            await asyncio.wait(duties)
             await self._reader.close()
 
     async def _found(self, msg: Msg) -> None:
@@ -129,14 +128,14 @@ class Serving(Generic[C]):
 
     async def _served(self) -> Result[C, Stopped[C]]:
         while self._replica.over is None and not self._stopping:
-            failed = await self._step(_TICK)
+            failed = await self._step()
             if failed is not None:
                 return Failure(failed)
             if monotonic() >= self._deadline:
                 self._stopping = True
         return await self._finished()
 
-    async def _step(self, timeout: float) -> LogFailed[C] | NotPermitted | BrokerRefused | None:
+    async def _step(self) -> LogFailed[C] | NotPermitted | BrokerRefused | None:
         """Fold the next entry, if one comes in time."""
         if self._broker.ended is not None:
             return self._failed(str(self._broker.ended))
@@ -148,8 +147,8 @@ class Serving(Generic[C]):
                 if isinstance(refused, NotPermitted) or "not found" in refused.reason:
                     return self._failed(str(refused))
             if refused is not None:
-                await asyncio.sleep(timeout)  # for example while the brokers elect a leader
-        entry = await self._reader.read(timeout)
+                await asyncio.sleep(_TICK)  # for example while the brokers elect a leader
+        entry = await self._reader.read()
         if entry is not None:
             await self._fold(*entry)
         if self._reader.pending == 0 and not self._reader.broken:
@@ -213,6 +212,12 @@ class Serving(Generic[C]):
 
     async def _write(self, entry: OfServer) -> None:
         await self._broker.publish(self._subjects.lead, encode(entry))
+
+    async def _tick(self) -> None:
+        """Let the server look at everything that tells nothing by itself."""
+        while True:
+            await asyncio.sleep(_TICK)
+            self._reader.wake()
 
     async def _duty(self) -> None:
         """Everything that does not come from the stream."""
@@ -284,5 +289,5 @@ class Serving(Generic[C]):
         await self._write(Over(self._replica.led))
         deadline = monotonic() + self._drain + _CLAIM
         while self._replica.over is None and self.leading and monotonic() < deadline:
-            if await self._step(_TICK) is not None:
+            if await self._step() is not None:
                 return
