@@ -231,6 +231,8 @@ class Broker:
                 return Failure(BrokerRefused(action, done.description or str(done)))
             case raised.NoRespondersError():
                 return Failure(BrokerRefused(action, "nobody answers for JetStream"))
+            case raised.TimeoutError() | asyncio.TimeoutError():
+                return Failure(BrokerUnreachable(self.place, f"no answer came in time to the request to {action}"))
             case Exception():
                 return Failure(self.unreachable if not self.connected else BrokerRefused(action, str(done) or type(done).__name__))
             case _:

@@ -6,7 +6,8 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from typing import Any, TypeAlias, TypeVar, cast, final
+from time import monotonic
+from typing import Any, Final, TypeAlias, TypeVar, cast, final
 
 import attrs
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig, StreamInfo
@@ -15,6 +16,7 @@ from returns.result import Failure, Result, Success
 from ipcfold.continuation import Continuation
 from ipcfold.core.functions import Handlers
 from ipcfold.errors import LogFailed, LogForeign
+from ipcfold.errors.brokers import BrokerRefused, BrokerUnreachable
 from ipcfold.local.log import logger
 from ipcfold.log import Snapshots
 from ipcfold.message import Message
@@ -38,7 +40,8 @@ Leaving: TypeAlias = Callable[[Peer, Continuation[C], C], Continuation[C] | Awai
 Waking: TypeAlias = Callable[[Continuation[C], C], Continuation[C] | Awaitable[Continuation[C]]]
 """What is folded over alarms, plain or async."""
 
-_VERSION = "ipcfold.version"
+_VERSION: Final = "ipcfold.version"
+_PAUSE: Final = 0.2  # seconds between two attempts to find the stream
 
 
 @final
@@ -89,7 +92,7 @@ class Server:
 
     async def _served(self, broker: Broker, carry: C, functions: Handlers[C], snapshots: Snapshots[C] | None) -> Result[C, ListenError[C]]:
         subjects, brokers = Subjects(self.name), self.brokers
-        match cases(await _prepared(broker, subjects, brokers.replicas)):
+        match cases(await _prepared(broker, subjects, brokers.replicas, brokers.patience)):
             case Failure(error):
                 return Failure(error)
             case Success(info):
@@ -134,8 +137,21 @@ class Server:
             return await serving.run()
 
 
-async def _prepared(broker: Broker, subjects: Subjects, replicas: int) -> Result[StreamInfo, UseError | LogForeign]:
-    """The stream of this name, which is made if it is missing."""
+async def _prepared(broker: Broker, subjects: Subjects, replicas: int, patience: float) -> Result[StreamInfo, UseError | LogForeign]:
+    """The stream of this name, which is made if it is missing. It waits while the brokers elect a leader."""
+    deadline = monotonic() + patience
+    while True:
+        found = await _stream(broker, subjects, replicas)
+        match cases(found):
+            case Failure(BrokerUnreachable()) if monotonic() < deadline and broker.ended is None:
+                await asyncio.sleep(_PAUSE)
+            case Failure(BrokerRefused(reason=reason)) if "temporarily unavailable" in reason and monotonic() < deadline:
+                await asyncio.sleep(_PAUSE)
+            case Success() | Failure():
+                return found
+
+
+async def _stream(broker: Broker, subjects: Subjects, replicas: int) -> Result[StreamInfo, UseError | LogForeign]:
     config = StreamConfig(
         name=subjects.stream,
         subjects=list(subjects.stored),
