@@ -40,7 +40,7 @@ PAGES = {str(page.relative_to(ROOT)): page for page in (ROOT / "README.md", *sor
 LANGUAGES = {"python", "console", "sh", "ini", "toml"}
 EXTRAS = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
 TOOLS = ("systemd-socket-activate",)  # without which a session is skipped
-OF_OTHERS = {"loginctl", "journalctl", "systemctl", "source"}
+OF_OTHERS = {"nats-server", "loginctl", "journalctl", "systemctl", "source"}
 IN_ONE_SESSION = {"docs/how-to/command-line.md"}  # all the blocks of a page: tests/cli runs it
 MODULES_OF_OTHERS = {"pytest", "venv"}
 

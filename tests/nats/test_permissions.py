@@ -8,10 +8,12 @@ import pytest
 from returns.result import Failure, Success
 
 from ipcfold import Limits, Name
+from ipcfold.log import History, Snapshots
 from ipcfold.nats import BrokerRefused, NotAuthorized, NotPermitted
 from ipcfold.nats.aio import NATS
 from tests.nats.broker import Broker, broker
 from tests.nats.support import log, run, serving
+from tests.nats.test_snapshots import SNAPSHOTS
 from tests.shells.handlers import EMPTY
 from tests.shells.support import PING, PONG
 
@@ -19,6 +21,7 @@ USERS = """
 authorization: { users: [
   { user: server, password: secret, permissions: {
       publish: [ "ipcfold.Orders.>", "_INBOX.>", "_INBOX_ann.>", "$JS.API.STREAM.INFO.ipcfold_Orders",
+        "$JS.API.STREAM.MSG.GET.ipcfold_Orders", "$JS.API.STREAM.PURGE.ipcfold_Orders",
         "$JS.API.STREAM.CREATE.ipcfold_Orders", "$JS.API.CONSUMER.CREATE.ipcfold_Orders", "$JS.FC.ipcfold_Orders.>" ],
       subscribe: [ "ipcfold.Orders.>", "_INBOX.>" ] } }
   { user: ann, password: secret, permissions: {
@@ -45,13 +48,16 @@ def nats(strict: Broker, user: str, **options: Any) -> NATS:
 def test_a_server_and_a_client_need_no_more_than_these_permissions(strict: Broker) -> None:
     async def test() -> None:
         ann = nats(strict, "ann", inbox="_INBOX_ann")
+        snapshots = Snapshots(SNAPSHOTS.coder, every=1, history=History.DROPPED)
         task = nats(strict, "server").listen(ORDERS)
-        async with serving(ann, ORDERS, task=task(EMPTY, log)) as server, (await ann.get(ORDERS)).unwrap() as process:
+        async with serving(ann, ORDERS, task=task(EMPTY, log, snapshots=snapshots)) as server, (await ann.get(ORDERS)).unwrap() as process:
             assert await process.ask(PING) == Success(PONG)
             assert await process.wait(1.5) != Success(PONG)  # the leader looks meanwhile whether it is there
             assert await process.ask(PING) == Success(PONG)
             server.cancel()
             assert await server == Success(("ping", "ping"))
+        stopped = nats(strict, "server").listen(ORDERS, 0.01)(EMPTY, log, snapshots=snapshots)
+        assert await stopped == Success(("ping", "ping"))
 
     run(test())
 
@@ -59,7 +65,7 @@ def test_a_server_and_a_client_need_no_more_than_these_permissions(strict: Broke
 def test_a_client_that_may_not_write_or_read_is_told_so(strict: Broker) -> None:
     async def test() -> None:
         ann = nats(strict, "ann", inbox="_INBOX_ann")
-        async with serving(ann, ORDERS, task=nats(strict, "server").listen(ORDERS)(EMPTY, log)):
+        async with serving(ann, ORDERS, task=nats(strict, "server").listen(ORDERS)(EMPTY, log, snapshots=SNAPSHOTS)):
             for user, action, subject in (("finder", "publish", "ipcfold.Orders.in."), ("nobody", "publish", "ipcfold.Orders.find")):
                 error = (await nats(strict, user).get(ORDERS)).failure()
                 assert isinstance(error, NotPermitted)
