@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from returns.maybe import Maybe
 from returns.pipeline import flow
 from returns.result import Failure, Success
 
@@ -79,11 +80,13 @@ def test_a_server_on_a_thread_raises_what_was_wrong_with_its_arguments(shared_br
 
 
 def test_the_carry_outlives_every_server(shared_broker: Broker, name: Name) -> None:
-    nats = NATS(shared_broker.url)
+    nats, epochs = NATS(shared_broker.url), set[Maybe[int]]()
     for number in range(3):
         with running(shared_broker.url, name) as server, nats.get(name).unwrap() as process:
             assert process.ask(Message.text(f"echo {number}")) == Success(Message.text(f"echo {number}"))
             server.kill()
+            epochs.add(process.epoch)
+    assert len(epochs) == 1
     with running(shared_broker.url, name) as server:
         assert server.stop() == ["echo 0", "echo 1", "echo 2"]
 

@@ -80,7 +80,7 @@ def test_items_are_taken_once_and_in_order() -> None:
     assert one.receive(Items(3, (told,))) == []
     assert one.gap
     assert one.receive(Items(1, (Item(Kind.WELCOME, 5), answer))) == [Folded(1), Answered(1, Message.text("1")), Arrived()]
-    assert one.peer == Peer(5)
+    assert (one.peer, one.epoch) == (Peer(5), 0)
     assert one.receive(Items(1, (Item(Kind.WELCOME, 5), answer, told))) == [Arrived()]
     assert [one.take(), one.take(), one.take()] == [Message.text("1"), Message.text("2"), None]
     assert one.receive(State(0, 1, 4)) == []

@@ -8,7 +8,7 @@ from ipcfold import Continuation, HandlerFailed, Limits, Message, Peer
 from ipcfold.core.functions import Handlers
 from ipcfold.core.wire import encode as frame_of
 from ipcfold.errors import ConnectionClosed, ProtocolBroken
-from ipcfold.events import Connected, Departure, Disconnected, Ending, Event, Folded, Stopping
+from ipcfold.events import Connected, Departure, Disconnected, Ending, Folded, Reported, Stopping
 from ipcfold.nats.entries import Burst, Bye, Gone, Hello, Lead, Over, Part, Rang, Sync, encode
 from ipcfold.nats.replica import UNREAD, Replica
 from ipcfold.nats.sessions import FORGOTTEN
@@ -40,6 +40,7 @@ def test_a_client_that_the_handler_closes_gets_everything_before_that() -> None:
     send(client, "echo 1", "close", "echo 2")
     talk(server, client)
     assert client.unread() == ["echo 1", "close"]
+    assert client.caller.epoch == 1_000_250_000_000
     assert (client.caller.acknowledged, client.caller.ended) == (2, ConnectionClosed(NAME))
     assert server.replica.carry == ("1: echo 1", "1: close", "1 left")
 
@@ -240,7 +241,7 @@ def test_a_client_that_reads_nothing_of_what_it_is_told_is_dropped() -> None:
 
 
 def test_an_observer_hears_of_clients_and_messages() -> None:
-    events = list[Event]()
+    events = list[Reported]()
     replica = Replica(NAME, (), HANDLERS, Limits(), report=events.append, observed=True)
     replica.take(1, 10.0, Hello("_INBOX.a"), "s1")
     assert replica.ask() is None

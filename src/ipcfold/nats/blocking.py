@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Final, Generic, NoReturn, TypeVar, final
 
 import attrs
+from returns.maybe import Maybe
 from returns.result import Failure, Result, Success
 
 from ipcfold.continuation import Handler, Leaving, Waking
@@ -56,6 +57,11 @@ class Process:
     def peer(self) -> Peer:
         """Nobody: which server answers may change at any time, and nobody vouches for it."""
         return self._process.peer
+
+    @property
+    def epoch(self) -> Maybe[int]:
+        """When the fold of the servers began, in nanoseconds since the epoch. If it is another one, the stream is another one, too."""
+        return self._process.epoch
 
     @property
     def closed(self) -> bool:

@@ -19,7 +19,7 @@ from ipcfold.errors.brokers import BrokerRefused, BrokerUnreachable, HandlerRais
 from ipcfold.limits import Limits
 from ipcfold.message import Message
 from ipcfold.nats.entries import Burst, Bye, Part, Sync, encode
-from ipcfold.nats.items import Behind, Failed, Item, Items, Kind, Note, Ping, State
+from ipcfold.nats.items import Behind, Failed, Item, Items, Kind, Note, Ping, State, epoch
 from ipcfold.peer import Name, Peer
 
 BURST: Final = 2**16
@@ -95,6 +95,7 @@ class Caller:
         "acknowledged",
         "asking",
         "ended",
+        "epoch",
         "gap",
         "got",
         "inflight",
@@ -131,6 +132,8 @@ class Caller:
         """Whether something is missing, so that a `Sync` is due."""
         self.peer: Peer | None = None
         """This client, as servers see it; `None` before the session has begun."""
+        self.epoch = 0
+        """When the fold began, in nanoseconds since the epoch; 0 if that is not known."""
         self.ended: EndedAtBroker | None = None
         """Why the session is over, if it is."""
 
@@ -279,7 +282,7 @@ class Caller:
             case Kind.LATE | Kind.TOLD:
                 return self._messages(item.number, item.data)
             case Kind.WELCOME:
-                self.peer = Peer(item.number)
+                self.peer, self.epoch = Peer(item.number), epoch(item)
                 return []
             case Kind.CLOSED:
                 reason = item.data.decode("utf-8", "replace")

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Final, NoReturn, TypeAlias, final
 
 from nats.aio.msg import Msg
+from returns.maybe import Maybe
 from returns.result import Failure, Result, Success
 
 from ipcfold.core.wire import Encoder, RefusedError
@@ -84,6 +85,11 @@ class Process:
     def peer(self) -> Peer:
         """Nobody: which server answers may change at any time, and nobody vouches for it."""
         return NOBODY
+
+    @property
+    def epoch(self) -> Maybe[int]:
+        """When the fold of the servers began, in nanoseconds since the epoch. If it is another one, the stream is another one, too."""
+        return Maybe.from_optional(self._caller.epoch or None)
 
     @property
     def closed(self) -> bool:

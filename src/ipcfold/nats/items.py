@@ -18,6 +18,7 @@ import attrs
 _HEAD: Final = Struct(">cQ")
 _ITEM: Final = Struct(">cQI")
 _STATE: Final = Struct(">cIQQ")
+_TIME: Final = Struct(">Q")
 _PING: Final = b"?"
 _BEHIND: Final = b"!"
 
@@ -29,7 +30,7 @@ class Kind(Enum):
     """What an item is."""
 
     WELCOME = b"W"
-    """The session has begun; `number` is that of the connection."""
+    """The session has begun; `number` is that of the connection, and `data` is what `began` makes."""
     FOLDED = b"F"
     """The messages up to `number` are folded."""
     ANSWER = b"A"
@@ -113,9 +114,19 @@ def pieces(item: Item) -> Iterable[bytes]:
     yield encode_item(Item(item.kind, item.number, data))
 
 
+def began(time: float) -> bytes:
+    """The data of a welcome: when the fold began, which is given in seconds since the epoch."""
+    return _TIME.pack(int(time * 1e9))
+
+
 def encode_items(first: int, items: Sequence[bytes]) -> bytes:
     """What is sent for these encoded items."""
     return _HEAD.pack(b"I", first) + b"".join(items)
+
+
+def epoch(item: Item) -> int:
+    """When the fold began, as a welcome says it, in nanoseconds since the epoch; 0 if it does not."""
+    return int(_TIME.unpack(item.data)[0]) if len(item.data) == _TIME.size else 0
 
 
 def encode_note(note: Note) -> bytes:

@@ -17,12 +17,12 @@ from ipcfold.core.fold import Ask, Fold
 from ipcfold.core.functions import Handlers
 from ipcfold.core.wire import Decoder, Encoder
 from ipcfold.errors import HandlerFailed
-from ipcfold.events import Connected, Departure, Disconnected, Ending, Event
+from ipcfold.events import Connected, Departure, Disconnected, Ending, Reported
 from ipcfold.limits import Limits
 from ipcfold.log.entry import digest
 from ipcfold.message import Message
 from ipcfold.nats.entries import Adopted, Burst, Bye, Check, Gone, Hello, Lead, OfClient, OfServer, Over, Part, Rang, Sync
-from ipcfold.nats.items import Item, Kind
+from ipcfold.nats.items import Item, Kind, began
 from ipcfold.nats.sessions import Session, Sessions
 from ipcfold.nats.snapshot import Known
 from ipcfold.peer import Name
@@ -78,7 +78,7 @@ class Replica(Generic[C]):
         *,
         passes: int = 0,
         adopts: bool = False,
-        report: Callable[[Event], object] = lambda _: None,
+        report: Callable[[Reported], object] = lambda _: None,
         observed: bool = False,
     ) -> None:
         """`passes`: stops up to this place of the stream ended earlier servers, and this one goes on behind them.
@@ -160,6 +160,7 @@ class Replica(Generic[C]):
         """Take the next entry, after everything of the one before is answered. `session` is that of its client. `None`: bytes of others."""
         self.at = at
         self.time = max(self.time, now)
+        self._fold.began = self._fold.began or now
         match entry:
             case Burst() | Part() | Sync() | Bye():
                 known = self.sessions.get(session)
@@ -199,7 +200,7 @@ class Replica(Generic[C]):
             return
         session = self.sessions.begin(identifier, inbox, self.time)
         self._fold.join(session.peer)
-        self._add(session, Item(Kind.WELCOME, session.peer.connection))
+        self._add(session, Item(Kind.WELCOME, session.peer.connection, began(self._fold.began)))
         self._report(Connected(self._name, session.peer))
 
     def _of_client(self, session: Session, entry: Burst | Part | Sync | Bye) -> None:
@@ -300,8 +301,7 @@ class Replica(Generic[C]):
                 if self._sender.ended is None:
                     self._acknowledge(self._sender)
                 self._sender = None
-            if not self._checks or self._checks[-1] != (self.at, self.checked):
-                self._checks.append((self.at, self.checked))
+            self._checks.append((self.at, self.checked))
             if fold.stopped:
                 self._end()
             break
@@ -323,7 +323,8 @@ class Replica(Generic[C]):
         if prepared is None:
             self._failed(what, given)
             return
-        self.checked = crc32(digest(answer).to_bytes(8, "big"), self.checked)
+        taken = answer if fold.instead is None else fold.instead
+        self.checked = crc32(digest(taken).to_bytes(8, "big"), self.checked)
         session = self.sessions.of(given.peer)
         if session is not None and isinstance(what, Message):
             session.last = given.number
@@ -334,7 +335,7 @@ class Replica(Generic[C]):
             self._send(self.sessions.of(peer), frames, given.number)
         if fold.stopped:
             self._stop()
-        elif answer.outcome is Outcome.CLOSE and session is not None:
+        elif taken.outcome is Outcome.CLOSE and session is not None:
             self._close(session, Departure.DISMISSED)
 
     def _send(self, session: Session | None, frames: Frames, number: int) -> None:

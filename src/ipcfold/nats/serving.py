@@ -17,8 +17,9 @@ from ipcfold.continuation import Continuation
 from ipcfold.core.functions import Handlers
 from ipcfold.errors import HandlerFailed, LogFailed, LogUnusable
 from ipcfold.errors.brokers import BrokerRefused, NotPermitted
-from ipcfold.events import Event, Listening, Observer
+from ipcfold.events import Listening, Observer, Reported, Survived
 from ipcfold.inputs import Left, Woken
+from ipcfold.local.log import logger
 from ipcfold.message import Message
 from ipcfold.nats.broker import Broker, Unanswered
 from ipcfold.nats.entries import Adopted, Check, Gone, Lead, OfServer, Over, Rang, decode_client, decode_server, encode
@@ -84,9 +85,11 @@ class Serving(Generic[C]):
         self.caught_up = asyncio.Event()
         """Set when it has folded all there was."""
 
-    def report(self, event: Event) -> None:
+    def report(self, event: Reported) -> None:
         """Tell the observer, if this server leads."""
-        if self.leading and self._observe is not None:
+        if isinstance(event, Survived):
+            logger().warning("%s failed for %r, and was rescued", event.name, event.what)
+        elif self.leading and self._observe is not None:
             self._observe(event)
 
     def stop(self) -> None:
