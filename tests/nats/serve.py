@@ -9,7 +9,7 @@ import sys
 
 from returns.result import Failure, Success
 
-from ipcfold import Continuation, Name, Peer, cases
+from ipcfold import Continuation, Limits, Name, Peer, cases
 from ipcfold.nats import NATS
 from tests.nats.support import log
 from tests.shells.handlers import EMPTY, Log
@@ -25,7 +25,8 @@ def main(urls: str, name: str, *options: str) -> None:
     noted = left if chosen.pop("left", 0) else None
     timeout = chosen.pop("timeout", None)
     replicas = int(chosen.pop("replicas", 1))
-    match cases(NATS(urls, replicas=replicas, **chosen).listen(Name(name), timeout)(EMPTY, log, noted)):  # type: ignore[arg-type]  # as given
+    limits = Limits(**{key: chosen.pop(key) for key in list(chosen) if hasattr(Limits(), key)})  # type: ignore[arg-type]  # as given
+    match cases(NATS(urls, replicas=replicas, limits=limits, **chosen).listen(Name(name), timeout)(EMPTY, log, noted)):  # type: ignore[arg-type]  # as given
         case Success(carry):
             answer: dict[str, object] = {"carry": carry}
         case Failure(error):

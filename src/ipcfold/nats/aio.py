@@ -12,7 +12,7 @@ from returns.result import Failure, Result, Success
 
 from ipcfold.errors import TimedOut
 from ipcfold.errors.brokers import BrokerUnreachable, NobodyListens, NotPermitted
-from ipcfold.nats.broker import Broker, Unanswered
+from ipcfold.nats.broker import SILENT, Broker, Unanswered
 from ipcfold.nats.brokers import Brokers
 from ipcfold.nats.client import Process, connected
 from ipcfold.nats.errors import ConnectError, LookError
@@ -65,6 +65,9 @@ class NATS(Brokers):
                     return attempt
                 case Failure(error):
                     late = deadline is not None and monotonic() + pause >= deadline
+                    silent = isinstance(error, BrokerUnreachable) and error.reason.startswith(SILENT)
+                    if late and (silent or isinstance(error, NobodyListens | TimedOut)):
+                        return Failure(TimedOut(name, timeout or 0.0, "the server"))
                     if late or not isinstance(error, TimedOut | NobodyListens | BrokerUnreachable):
                         return attempt
             await asyncio.sleep(pause)

@@ -26,6 +26,8 @@ from nats import errors as raised
 
 T = TypeVar("T")
 
+SILENT: Final = "no answer came"
+"""The beginning of the reason of a `BrokerUnreachable`, if nothing refused the connection."""
 _PATIENCE: Final = 5.0  # seconds, for an answer of the broker
 _PAUSE: Final = 0.1  # seconds between two attempts to connect again
 _PING: Final = 5  # seconds; a broker that answers two of these pings in a row too late is given up
@@ -136,7 +138,7 @@ class Broker:
                 connecting.cancel()
                 await asyncio.wait((connecting,))
         await self.close()
-        reason = f"no answer came within {timeout:g} s" if error is None else str(error) or type(error).__name__
+        reason = f"{SILENT} within {timeout:g} s" if error is None else str(error) or type(error).__name__
         lowered = reason.lower()
         if (
             "authorization" in lowered

@@ -189,6 +189,7 @@ class Process:
             return Failure(unusable)
         if self._closing:
             return Failure(ProcessClosed(self._name))
+        deadline = None if timeout is None else monotonic() + timeout
         try:
             frames = [b"".join(self._encoder.encode((message,)))]
         except RefusedError as error:
@@ -201,10 +202,10 @@ class Process:
             self._asks[number] = waiting
             try:
                 await self._pump()
-                if timeout is None:
+                if deadline is None:
                     await waiting
                 else:
-                    await asyncio.wait((waiting,), timeout=timeout)
+                    await asyncio.wait((waiting,), timeout=max(0.0, deadline - monotonic()))
             finally:
                 self._asks.pop(number, None)
                 caller.forget(number)
