@@ -8,6 +8,7 @@ import pytest
 
 import ipcfold
 from ipcfold import HandlerFailed, InvalidMediaType, InvalidName, Message, Name, Peer, errors
+from ipcfold.errors import brokers
 
 NAME, PATH, PEER = Name("printer"), Path("/run/ipc/printer.sock"), Peer(3, 4711, 1001, 1002)
 
@@ -111,6 +112,34 @@ EXAMPLES: list[tuple[attrs.AttrsInstance, str]] = [
             "the handler failed with KeyError('key'); the carry before that message is kept in .carry "
             "and the traceback in .error: fix the handler and start from that carry"
         ),
+    ),
+    (
+        brokers.BrokerUnreachable("nats://a", "refused"),
+        "no broker can be reached at nats://a (refused): start one, or check the addresses and the network",
+    ),
+    (
+        brokers.NotAuthorized("nats://a", "no"),
+        "the broker at nats://a refuses these credentials (no): check the user, the password or the file",
+    ),
+    (
+        brokers.NotPermitted("publish", "a.b"),
+        "the broker does not permit this user to publish on a.b: allow that in its permissions",
+    ),
+    (
+        brokers.BrokerRefused("make the stream", "no space"),
+        "the broker refused to make the stream: no space; check its limits, and whether JetStream is enabled for this account",
+    ),
+    (brokers.NobodyListens(NAME, "nats://a"), "nobody listens under 'printer' at nats://a: start its server, or use wait to wait for it"),
+    (
+        brokers.HandlerRaised(NAME, "KeyError: 1"),
+        (
+            "the handler of 'printer' failed with KeyError: 1, and the server ended: fix the handler and start the server "
+            "again, which folds what is stored"
+        ),
+    ),
+    (
+        brokers.Unacknowledged(2, 5, errors.ConnectionClosed(NAME)),
+        "2 of 5 messages were acknowledged, then the server 'printer' closed this connection: connect again if there is more to say",
     ),
     (errors.LogTaken("/log", 4711), "process 4711 writes to the log /log: end that server first, or use another log"),
     (errors.LogTaken("/log"), "another server writes to the log /log: end that server first, or use another log"),

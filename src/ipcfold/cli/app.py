@@ -20,6 +20,7 @@ from ipcfold.cli.interrupt import interruptible
 from ipcfold.cli.output import complain, complained, lossless
 from ipcfold.cli.status import Misused, Status
 from ipcfold.cli.trust import trusting
+from ipcfold.peer import Trust
 from ipcfold.result import cases
 from ipcfold.version import VERSION
 
@@ -37,6 +38,7 @@ _COMMANDS: Final = {
     "demo": "demo:demo",
     "completion": "completion:completion",
 }
+_OVER_NATS: Final = ("ask", "send", "listen")
 _INCOMPLETE: Final = "check that this user may read all files of ipcfold, and try again"
 _STATUSES: Final = ", ".join(f"{status:d} {status.name.lower().replace('_', ' ')}" for status in Status)
 
@@ -65,6 +67,9 @@ def _launch(
     trust: Annotated[
         str, Parameter(help="Whom to trust: same-user (this user and root), any, or more users by id or name, with commas between.")
     ] = "same-user",
+    nats: Annotated[
+        str | None, Parameter(help="Brokers of NATS instead of sockets, for example nats://127.0.0.1:4222; for ask, send and listen.")
+    ] = None,
 ) -> int:
     if not words:
         _describe()
@@ -75,9 +80,22 @@ def _launch(
         case Failure(error):
             return complained(error)
         case Success(rule):
-            given = {"ipc": IPC(directory, trust=rule)} if "ipc" in unparsed else {}
+            if nats is not None and words[0] not in _OVER_NATS:
+                return complained(Misused(f"{words[0]} does not work over NATS: --nats is for {', '.join(_OVER_NATS)}"))
+            given = {"ipc": _ipc(directory, rule) if nats is None else _brokers(nats)} if "ipc" in unparsed else {}
             with interruptible():
                 return command(*bound.args, **bound.kwargs, **given) or 0
+
+
+def _ipc(directory: Path | None, rule: Trust) -> object:
+    return IPC(directory, trust=rule)
+
+
+def _brokers(servers: str) -> object:
+    """What the commands use in place of an `IPC`: it has the same methods."""
+    from ipcfold.nats import NATS  # noqa: PLC0415 - only if it is asked for
+
+    return NATS(servers)
 
 
 def run(words: Sequence[str]) -> int:

@@ -46,6 +46,8 @@ from ipcfold.errors import (
     UnreadExceeded,
     UsedAfterFork,
 )
+from ipcfold.errors.brokers import BrokerRefused, BrokerUnreachable, HandlerRaised, NobodyListens, NotAuthorized, NotPermitted
+from ipcfold.errors.brokers import Unacknowledged as UnacknowledgedAtBroker
 from ipcfold.message import InvalidMediaType, Message
 from ipcfold.peer import InvalidName, Name
 
@@ -92,7 +94,23 @@ class Undecoded:
 
 
 Complaint: TypeAlias = (
-    Misused | Absent | Undecoded | InvalidName | InvalidMediaType | ConnectError | AskError | CloseError | ListenError[object] | LogError
+    Misused
+    | BrokerUnreachable
+    | NotAuthorized
+    | NotPermitted
+    | BrokerRefused
+    | NobodyListens
+    | HandlerRaised
+    | UnacknowledgedAtBroker
+    | Absent
+    | Undecoded
+    | InvalidName
+    | InvalidMediaType
+    | ConnectError
+    | AskError
+    | CloseError
+    | ListenError[object]
+    | LogError
 )
 """The errors of the commands."""
 
@@ -128,6 +146,7 @@ class Status(IntEnum):
     SYSTEM = 16, "the operating system refused: a file, a socket, the output"
     UNDECODED = 17, "the server responded that it cannot decode the message; the response was printed"
     LOG = 18, "the log cannot be used, or the handler answers what is in it differently"
+    BROKER = 19, "no broker can be reached, or it refuses"
     INTERRUPTED = 130, "Ctrl-C; a message that was under way may be folded"
     UNHEARD = 141, "whoever read the output has gone"
     TERMINATED = 143, "SIGTERM"
@@ -142,8 +161,10 @@ def status_of(error: Complaint) -> Status:
     match error:
         case Misused() | InvalidName() | InvalidMediaType() | ReservedMessage():
             return Status.MISUSED
-        case NoServer():
+        case NoServer() | NobodyListens():
             return Status.NO_SERVER
+        case BrokerUnreachable() | NotAuthorized() | NotPermitted() | BrokerRefused():
+            return Status.BROKER
         case TimedOut() | Absent():
             return Status.TIMED_OUT
         case NameTaken():
@@ -156,7 +177,7 @@ def status_of(error: Complaint) -> Status:
             return Status.REFUSED
         case ConnectionClosed():
             return Status.CLOSED
-        case Unacknowledged():
+        case Unacknowledged() | UnacknowledgedAtBroker():
             return Status.UNACKNOWLEDGED
         case ConnectionLost() | ConnectionDropped() | Interrupted():
             return Status.LOST
@@ -164,7 +185,7 @@ def status_of(error: Complaint) -> Status:
             return Status.BROKEN
         case MessageTooLarge() | UnreadExceeded():
             return Status.TOO_LARGE
-        case HandlerFailed():
+        case HandlerFailed() | HandlerRaised():
             return Status.HANDLER_FAILED
         case LogFailed() | ReplayDiverged() | ReplayInterrupted():
             return Status.LOG

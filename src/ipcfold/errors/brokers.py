@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import TypeAlias, final
 
 import attrs
 
 from ipcfold.cause import Cause
+from ipcfold.errors.every import ConnectionClosed, ConnectionLost, ProtocolBroken, UnreadExceeded
 from ipcfold.peer import Name
 
 
@@ -86,3 +87,25 @@ class HandlerRaised(Cause):
             f"the handler of {str(self.name)!r} failed with {self.error}, and the server ended: fix the handler and start the server "
             "again, which folds what is stored"
         )
+
+
+EndedAtBroker: TypeAlias = (
+    ConnectionClosed | ConnectionLost | ProtocolBroken | UnreadExceeded | BrokerUnreachable | BrokerRefused | NotPermitted | HandlerRaised
+)
+"""Why a session is over that this end did not close."""
+
+
+@final
+@attrs.frozen(repr=False, eq=False)
+class Unacknowledged(Cause):
+    """The session ended during a `send`: the first `acknowledged` of `sent` messages are stored and folded.
+
+    With `ConnectionClosed` exactly those are. With any other reason more of them may be stored; then they are folded, or will be.
+    """
+
+    acknowledged: int
+    sent: int
+    reason: EndedAtBroker
+
+    def __str__(self) -> str:
+        return f"{self.acknowledged} of {self.sent} messages were acknowledged, then {self.reason}"

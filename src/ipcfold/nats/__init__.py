@@ -13,7 +13,15 @@ from ipcfold.extras import needs
 
 needs("nats", "nats")
 
-from ipcfold.errors.brokers import BrokerRefused, BrokerUnreachable, HandlerRaised, NobodyListens, NotAuthorized, NotPermitted
+from ipcfold.errors.brokers import (
+    BrokerRefused,
+    BrokerUnreachable,
+    HandlerRaised,
+    NobodyListens,
+    NotAuthorized,
+    NotPermitted,
+    Unacknowledged,
+)
 from ipcfold.nats.blocking import NATS, Process, Running, Server
 from ipcfold.nats.errors import (
     AskError,
@@ -23,7 +31,6 @@ from ipcfold.nats.errors import (
     LookError,
     ReceiveError,
     SendError,
-    Unacknowledged,
 )
 from ipcfold.nats.shards import shard_of, shards
 

@@ -14,8 +14,8 @@ from typing import Final, TypeAlias, final
 import attrs
 
 from ipcfold.core.wire import Decoder
-from ipcfold.errors import ConnectionClosed, ConnectionLost, ProtocolBroken, UnreadExceeded
-from ipcfold.errors.brokers import BrokerRefused, BrokerUnreachable, HandlerRaised, NotPermitted
+from ipcfold.errors import ConnectionClosed, ProtocolBroken, UnreadExceeded
+from ipcfold.errors.brokers import EndedAtBroker, HandlerRaised
 from ipcfold.limits import Limits
 from ipcfold.message import Message
 from ipcfold.nats.entries import Burst, Bye, Part, Sync, encode
@@ -31,11 +31,6 @@ WINDOW: Final = 2**20
 UNCONFIRMED: Final = 2**18
 """Bytes; after so many the client confirms what it has received, even if it has nothing to send."""
 _ALL: Final = 2**40  # frames; more than an item has
-
-EndedAtBroker: TypeAlias = (
-    ConnectionClosed | ConnectionLost | ProtocolBroken | UnreadExceeded | BrokerUnreachable | BrokerRefused | NotPermitted | HandlerRaised
-)
-"""Why a session is over that this end did not close."""
 
 
 @final

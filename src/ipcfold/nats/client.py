@@ -16,13 +16,13 @@ from returns.result import Failure, Result, Success
 
 from ipcfold.core.wire import Encoder, RefusedError
 from ipcfold.errors import ConnectionClosed, ConnectionLost, InUse, ProcessClosed, TimedOut, UsedAfterFork
-from ipcfold.errors.brokers import BrokerRefused, NobodyListens, NotPermitted
+from ipcfold.errors.brokers import BrokerRefused, EndedAtBroker, NobodyListens, NotPermitted, Unacknowledged
 from ipcfold.limits import Limits
 from ipcfold.message import Message
 from ipcfold.nats.broker import Broker, Unanswered
-from ipcfold.nats.caller import Answered, Arrived, Caller, EndedAtBroker, Event, Folded, Over, Resend
+from ipcfold.nats.caller import Answered, Arrived, Caller, Event, Folded, Over, Resend
 from ipcfold.nats.entries import Hello, encode
-from ipcfold.nats.errors import AskError, CloseError, ConnectError, ReceiveError, SendError, Unacknowledged
+from ipcfold.nats.errors import AskError, CloseError, ConnectError, ReceiveError, SendError
 from ipcfold.nats.items import State, decode
 from ipcfold.nats.subjects import Subjects
 from ipcfold.peer import NOBODY, Name, Peer

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias, TypeVar, final
+from typing import TypeAlias, TypeVar
 
-import attrs
-
-from ipcfold.cause import Cause
 from ipcfold.errors import (
     HandlerFailed,
     InUse,
@@ -18,28 +15,19 @@ from ipcfold.errors import (
     TimedOut,
     UsedAfterFork,
 )
-from ipcfold.errors.brokers import BrokerRefused, BrokerUnreachable, NobodyListens, NotAuthorized, NotPermitted
-from ipcfold.nats.caller import EndedAtBroker
+from ipcfold.errors.brokers import (
+    BrokerRefused,
+    BrokerUnreachable,
+    EndedAtBroker,
+    NobodyListens,
+    NotAuthorized,
+    NotPermitted,
+    Unacknowledged,
+)
 
 __all__ = ["AskError", "CloseError", "ConnectError", "ListenError", "LookError", "ReceiveError", "SendError", "Unacknowledged"]
 
 C = TypeVar("C")
-
-
-@final
-@attrs.frozen(repr=False, eq=False)
-class Unacknowledged(Cause):
-    """The session ended during a `send`: the first `acknowledged` of `sent` messages are stored and folded.
-
-    With `ConnectionClosed` exactly those are. With any other reason more of them may be stored; then they are folded, or will be.
-    """
-
-    acknowledged: int
-    sent: int
-    reason: EndedAtBroker
-
-    def __str__(self) -> str:
-        return f"{self.acknowledged} of {self.sent} messages were acknowledged, then {self.reason}"
 
 
 LookError: TypeAlias = BrokerUnreachable | NotAuthorized | NotPermitted | BrokerRefused
