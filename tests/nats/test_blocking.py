@@ -1,9 +1,11 @@
 """The blocking shell over a real broker, with servers in processes of their own."""
 
+import gc
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -62,12 +64,19 @@ def test_a_server_ends_in_good_order_by_a_signal(shared_broker: Broker, name: Na
     assert nats.get(name) == Failure(NobodyListens(name, shared_broker.url))
 
 
+def until_alone() -> None:
+    while any(thread.name == "ipcfold nats" for thread in threading.enumerate()):
+        pass
+
+
 def test_pipelines_need_nothing_but_another_first_word(shared_broker: Broker, name: Name) -> None:
     nats = NATS(shared_broker.url)
     with nats.listen(name).start(EMPTY, log) as server:
         waited = flow(nats.wait(name), flat_map(send(PING)), flat_map(wait()))
         assert waited == Success(PONG)
         assert pipeline(nats.wait(name)).flat_map(ask(PING)).result == Success(PONG)
+        gc.collect()
+        until_alone()  # each pipeline has closed its session, and ended its thread
         assert server.name == nats.listen(name).name == name
         assert server.result(0.01) == Failure(TimedOut(name, 0.01, "the end of"))
     assert server.result() == Success(("ping", "ping"))

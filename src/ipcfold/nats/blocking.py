@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Coroutine, Iterable
+from contextlib import suppress
 from threading import Condition, Thread
 from types import TracebackType
 from typing import Any, Final, Generic, NoReturn, TypeVar, final
@@ -108,6 +109,12 @@ class Process:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        # After a pipeline that returns a response, no code is left that could close.
+        with suppress(AttributeError, RuntimeError):  # the interpreter ends, or it was not made
+            if os.getpid() == self._owner and not self._process.dropped:
+                self._portal.finish(self._process.close)
 
     def __repr__(self) -> str:
         return repr(self._process)

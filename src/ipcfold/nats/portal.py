@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from threading import Thread
 from typing import Any, TypeVar, final
@@ -35,6 +35,21 @@ class Portal:
         except BaseException:
             running.cancel()
             raise
+
+    def finish(self, coroutine: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Run it there, and then end the loop and the thread, without waiting for any of that."""
+
+        async def last() -> None:
+            try:
+                await coroutine()
+            finally:
+                self._loop.stop()
+
+        def begin() -> None:
+            self._last = self._loop.create_task(last())
+
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(begin)
 
     def close(self) -> None:
         """End the loop and the thread, and wait for that."""

@@ -1,0 +1,67 @@
+"""The first example of README on two hosts, which two network namespaces play: only one line of it is another."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.environment import PLAIN, ROOT
+from tests.nats.broker import BINARY
+from tests.shells.support import PATIENCE
+
+
+def command(*words: str) -> None:
+    subprocess.run(words, check=True, capture_output=True, timeout=PATIENCE)
+
+
+@pytest.fixture
+def hosts() -> Iterator[tuple[str, str]]:
+    """Two network namespaces with a cable between them."""
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        pytest.skip("only root can make network namespaces")
+    one, other = (f"ipcfold-{os.getpid()}-{side}" for side in "ab")
+    try:
+        command("ip", "netns", "add", one)
+    except subprocess.CalledProcessError:
+        pytest.skip("this system makes no network namespaces")
+    try:
+        command("ip", "netns", "add", other)
+        command("ip", "-n", one, "link", "add", "cable0", "type", "veth", "peer", "name", "cable1", "netns", other)
+        for host, cable, address in ((one, "cable0", "10.97.13.1/24"), (other, "cable1", "10.97.13.2/24")):
+            command("ip", "-n", host, "address", "add", address, "dev", cable)
+            command("ip", "-n", host, "link", "set", cable, "up")
+            command("ip", "-n", host, "link", "set", "lo", "up")
+        yield one, other
+    finally:
+        command("ip", "netns", "delete", one)
+        subprocess.run(["ip", "netns", "delete", other], check=False, capture_output=True)  # noqa: S607 - as above
+
+
+def test_the_example_of_readme_runs_on_two_hosts(hosts: tuple[str, str], tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n# (\w+)\.py\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    programs = {name: source for name, source in blocks if "IPC()" in source}
+    assert programs.keys() >= {"server", "client"}
+    for name, source in programs.items():
+        changed = source.replace("IPC()", 'NATS("nats://10.97.13.1:4222")')
+        (tmp_path / f"{name}.py").write_text(f"from ipcfold.nats import NATS\n{changed}")
+    on, at = [["ip", "netns", "exec", host] for host in hosts]
+    environment = {**PLAIN, "PATH": f"{Path(sys.executable).parent}:{PLAIN['PATH']}", "PYTHONPATH": str(ROOT / "src")}
+    running = [subprocess.Popen([*on, BINARY, "-a", "10.97.13.1", "-js", "-sd", str(tmp_path)], stderr=subprocess.PIPE, text=True)]
+    try:
+        assert running[0].stderr is not None
+        assert any("Server is ready" in line for line in running[0].stderr)
+        running.append(
+            subprocess.Popen([*on, sys.executable, "server.py"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
+        )
+        client = [*at, sys.executable, "client.py"]
+        asked = subprocess.run(client, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        assert (asked.returncode, asked.stdout, asked.stderr) == (0, "pong\n", "")
+    finally:
+        for process in running:
+            process.kill()
+            process.communicate()
