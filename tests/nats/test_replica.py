@@ -221,7 +221,7 @@ def test_a_client_that_does_not_confirm_is_told_to_wait() -> None:
     send(client, "echo 2")
     client.publish()
     server.run()
-    assert list(server.replica.behind) == ["s1"]
+    assert list(server.replica.due.behind) == ["s1"]
     assert len(server.replica.carry) == 1
     for _, data in server.outgoing():
         client.take(data)

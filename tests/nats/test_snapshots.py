@@ -108,24 +108,24 @@ def test_a_server_that_answers_in_another_way_than_the_leader_ends() -> None:
     caller.caller.send([frame_of(Message.text("echo"))])
     caller.publish()
     server = Server(stream).run()
-    assert server.replica.place is not None
-    at, digest = server.replica.place
+    assert server.replica.digests.place is not None
+    at, digest = server.replica.digests.place
     stream.lead(Check(1, at, digest))
     stream.lead(Check(0, at, digest + 1))
     stream.lead(Check(1, at + 100, digest))
     assert server.run().replica.over is None
     changed = Server(stream, handlers=Handlers(lambda _, continuation, carry: continuation.continue_(carry))).run()
-    assert (changed.replica.over, changed.replica.diverged, changed.replica.known) == (Ending.BROKEN, at, None)
+    assert (changed.replica.over, changed.replica.digests.diverged, changed.replica.known) == (Ending.BROKEN, at, None)
     adopting = Server(stream, handlers=changed.handlers)
     adopting.replica = Replica(world.NAME, (), changed.handlers, Limits(), adopts=True)
     stream.lead(Adopted(0))
-    assert adopting.run().replica.adopts
+    assert adopting.run().replica.digests.adopts
     stream.lead(Adopted(1))
-    assert not adopting.run().replica.adopts
+    assert not adopting.run().replica.digests.adopts
     accepted = Server(stream, passes=len(stream.entries), handlers=changed.handlers).run()
     accepted.replica.caught_up()
     assert accepted.replica.over is None
-    assert adopting.replica.checked == server.run().replica.checked == 0
+    assert adopting.replica.digests.checked == server.run().replica.digests.checked == 0
     assert adopting.replica.over is None
 
 

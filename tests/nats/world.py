@@ -108,21 +108,19 @@ class Server:
     def outgoing(self) -> list[tuple[str, bytes]]:
         """What a leader sends now, with the sessions that it is for."""
         replica, found = self.replica, list[tuple[str, bytes]]()
-        for identifier in replica.again:
+        for identifier in replica.due.again:
             self.sent.pop(identifier, None)
-        for session in (replica.touched | replica.again).values():
+        for session in (replica.due.touched | replica.due.again).values():
             number = max(self.sent.get(session.identifier, 0), session.got)
             items = list(session.after(number))
             self.sent[session.identifier] = session.sent
             if items:
                 found.append((session.identifier, encode_items(number + 1, items)))
-        for identifier, token in replica.synced.items():
+        for identifier, token in replica.due.synced.items():
             known = replica.sessions.get(identifier)
             if known is not None:
                 found.append((identifier, encode_note(State(token, known.last, known.sent))))
-        for table in (replica.touched, replica.again, replica.behind):
-            table.clear()
-        replica.synced.clear()
+        replica.due.clear()
         return found
 
 

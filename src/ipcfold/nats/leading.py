@@ -35,27 +35,24 @@ class Outbox:
         """Send everything again that is not confirmed: it may be lost, or another server had sent it."""
         self._sent.clear()
         self.heard.clear()
-        self._replica.touched.update((session.identifier, session) for session in self._replica.sessions if session.items)
+        self._replica.due.touched.update((session.identifier, session) for session in self._replica.sessions if session.items)
 
     def discard(self) -> None:
         """Another server sends all this."""
-        replica = self._replica
-        for each in (replica.touched, replica.again, replica.behind):
-            each.clear()
-        replica.synced.clear()
+        self._replica.due.clear()
 
     async def send(self) -> None:
         """Send what is new, and what clients ask for."""
-        replica = self._replica
-        for identifier in replica.again:
+        replica, due = self._replica, self._replica.due
+        for identifier in due.again:
             self._sent.pop(identifier, None)
-        for session in (replica.touched | replica.again if replica.again else replica.touched).values():
+        for session in (due.touched | due.again if due.again else due.touched).values():
             await self._items(session)
-        for identifier, token in replica.synced.items():
+        for identifier, token in due.synced.items():
             known = replica.sessions.get(identifier)
             if known is not None:
                 await self.note(known, State(token, known.last, known.sent))
-        for session in replica.behind.values():
+        for session in due.behind.values():
             await self.note(session, Behind())
         self.discard()
 

@@ -1,13 +1,12 @@
 """The fold of one server over the entries of the stream. Every server of a name has one, and all have the same carry at each place.
 
 It does no I/O. The caller gives it the entries in their order, each with its place and the stream's time, and calls the
-handler for what `ask` returns. The items for the clients stand in `sessions`. Only the leader sends them; `touched` has the
-sessions for which something is new, and `again` those that ask for what they have not received.
+handler for what `ask` returns. The items for the clients stand in `sessions`. Only the leader sends them; `due` has what is new,
+and what clients ask for.
 """
 
 from __future__ import annotations
 
-from binascii import crc32
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Generic, TypeAlias, TypeVar, final
@@ -19,11 +18,11 @@ from ipcfold.core.wire import Decoder, Encoder
 from ipcfold.errors import HandlerFailed
 from ipcfold.events import Connected, Departure, Disconnected, Ending, Reported
 from ipcfold.limits import Limits
-from ipcfold.log.entry import digest
 from ipcfold.message import Message
+from ipcfold.nats.digests import Digests
 from ipcfold.nats.entries import Adopted, Burst, Bye, Check, Gone, Hello, Lead, OfClient, OfServer, Over, Part, Rang, Sync
 from ipcfold.nats.items import Item, Kind, began
-from ipcfold.nats.sessions import Session, Sessions
+from ipcfold.nats.sessions import Due, Session, Sessions
 from ipcfold.nats.snapshot import Known
 from ipcfold.peer import Name
 
@@ -33,7 +32,6 @@ Frames: TypeAlias = tuple[int, bytes]
 """Frames, and the number of the message that they answer late; 0 for none, and -1 if they answer the message at hand."""
 
 _HERE: Final = -1
-_CHECKS: Final = 1024  # places for which the digest is known
 _MOST: Final = 16  # times limits.unsent: so many bytes may wait for a client before its messages are not taken
 _ALL: Final = 2**40  # frames; more than a burst has
 UNREAD: Final = "it did not read what it was told"
@@ -44,7 +42,6 @@ class Replica(Generic[C]):
     """The fold of a server over the entries of its stream."""
 
     __slots__ = (
-        "_checks",
         "_encoder",
         "_fold",
         "_limits",
@@ -52,21 +49,16 @@ class Replica(Generic[C]):
         "_queue",
         "_report",
         "_sender",
-        "adopts",
-        "again",
         "at",
-        "behind",
-        "checked",
-        "diverged",
+        "digests",
+        "due",
         "failed_for",
         "leader",
         "led",
         "over",
         "passes",
         "sessions",
-        "synced",
         "time",
-        "touched",
     )
 
     def __init__(
@@ -115,25 +107,14 @@ class Replica(Generic[C]):
         """The place of the entry by which the leader leads; 0 if there never was one."""
         self.leader = ""
         """The identifier of the leader."""
-        self._checks = deque[tuple[int, int]](maxlen=_CHECKS)
-        self.checked = 0
-        """The digest of all answers so far."""
-        self.diverged: int | None = None
-        """The place up to which this server has answered in another way than a leader, if it has, and no later entry accepts that."""
-        self.adopts = adopts
-        """See above."""
+        self.digests = Digests(adopts=adopts)
+        """What it has answered."""
         self.over: Ending | None = None
         """Why the fold has ended, if it has."""
         self.failed_for: tuple[Session, int] | None = None
         """For which message the handler failed, if it was a message."""
-        self.touched = dict[str, Session]()
-        """The sessions that have new items. The caller empties it."""
-        self.again = dict[str, Session]()
-        """Those that ask for all items that they have not confirmed. As above."""
-        self.synced = dict[str, int]()
-        """Those that ask how far their messages are folded, with their tokens. As above."""
-        self.behind = dict[str, Session]()
-        """Those whose messages could not be taken. As above."""
+        self.due = Due()
+        """What clients are to get. The caller empties it."""
 
     def _prepare(self, messages: tuple[Message, ...]) -> Frames:
         return _HERE, b"".join(self._encoder.encode(messages)) if messages else b""
@@ -182,21 +163,20 @@ class Replica(Generic[C]):
                     self._fold.stop(Ending.SIGNALLED)
                     self._stop()
             case Check(term, place, wanted):
-                if term == self.led and any(each == place and had != wanted for each, had in self._checks):
-                    self.diverged = self.diverged or place
+                if term == self.led:
+                    self.digests.check(place, wanted)
                     if at > self.passes:
                         self.caught_up()
             case Adopted(term):
                 if term == self.led:
-                    self.checked, self.adopts, self.diverged = 0, False, None
-                    self._checks.clear()
+                    self.digests.adopt()
             case None:
                 pass
 
     def _hello(self, identifier: str, inbox: str) -> None:
         known = self.sessions.get(identifier)
         if known is not None:  # it is impatient
-            self.again[identifier] = known
+            self.due.again[identifier] = known
             return
         session = self.sessions.begin(identifier, inbox, self.time)
         self._fold.join(session.peer)
@@ -207,7 +187,7 @@ class Replica(Generic[C]):
         session.confirm(min(entry.got, session.sent))
         if session.ended is not None:
             if session.items:
-                self.again[session.identifier] = session
+                self.due.again[session.identifier] = session
             else:
                 self.sessions.forget(session)
             return
@@ -217,8 +197,8 @@ class Replica(Generic[C]):
             case Part():
                 self._part(session, entry)
             case Sync(token):
-                self.again[session.identifier] = session
-                self.synced[session.identifier] = token
+                self.due.again[session.identifier] = session
+                self.due.synced[session.identifier] = token
             case Bye():
                 self._close(session, Departure.CLOSED)
 
@@ -237,7 +217,7 @@ class Replica(Generic[C]):
             if number > session.last:
                 self._queue.append((session, number, message))
         if session.last >= burst.first + len(messages) - 1:  # it has been folded, so its items were lost
-            self.again[session.identifier] = session
+            self.due.again[session.identifier] = session
         self._sender = session
 
     def _part(self, session: Session, part: Part) -> None:
@@ -255,7 +235,7 @@ class Replica(Generic[C]):
     def _takes(self, session: Session, first: int) -> bool:
         """Whether messages from this number on can be taken: none is missing before them, and not too much waits for the client."""
         if first > session.last + 1 or session.size > _MOST * self._limits.unsent:
-            self.behind[session.identifier] = session
+            self.due.behind[session.identifier] = session
             return False
         return True
 
@@ -267,7 +247,7 @@ class Replica(Generic[C]):
 
     def _add(self, session: Session, item: Item) -> None:
         session.add(item)
-        self.touched[session.identifier] = session
+        self.due.touched[session.identifier] = session
 
     def _close(self, session: Session, departure: Departure, reason: str = "") -> None:
         """End a session, and fold the departure of its client."""
@@ -301,7 +281,7 @@ class Replica(Generic[C]):
                 if self._sender.ended is None:
                     self._acknowledge(self._sender)
                 self._sender = None
-            self._checks.append((self.at, self.checked))
+            self.digests.note(self.at)
             if fold.stopped:
                 self._end()
             break
@@ -324,7 +304,7 @@ class Replica(Generic[C]):
             self._failed(what, given)
             return
         taken = answer if fold.instead is None else fold.instead
-        self.checked = crc32(digest(taken).to_bytes(8, "big"), self.checked)
+        self.digests.add(taken)
         session = self.sessions.of(given.peer)
         if session is not None and isinstance(what, Message):
             session.last = given.number
@@ -367,13 +347,8 @@ class Replica(Generic[C]):
 
     def caught_up(self) -> None:
         """Note that everything of the past is folded. A server that answers in another way than those before it ends here."""
-        if self.diverged is not None and not self.adopts:
+        if self.digests.refused:
             self.over = Ending.BROKEN
-
-    @property
-    def place(self) -> tuple[int, int] | None:
-        """The last place at which the digest of all answers is known, and that digest."""
-        return self._checks[-1] if self._checks else None
 
     @property
     def known(self) -> Known | None:
@@ -381,12 +356,13 @@ class Replica(Generic[C]):
         state = self._fold.state
         if state is None or self._queue or self.over is Ending.BROKEN:
             return None
-        return Known(self.at, self.time, self.led, self.leader, self.checked, state, tuple(self.sessions))
+        return Known(self.at, self.time, self.led, self.leader, self.digests.checked, state, tuple(self.sessions))
 
     def restore(self, known: Known, carry: C) -> None:
         """Begin with a snapshot."""
         self._fold.restore(carry, known.fold)
-        self.at, self.time, self.led, self.leader, self.checked = known.at, known.time, known.led, known.leader, known.checked
+        self.at, self.time, self.led, self.leader = known.at, known.time, known.led, known.leader
+        self.digests.checked = known.checked
         self.sessions.restore(known.sessions, known.fold.most)
 
     def interrupted(self) -> None:

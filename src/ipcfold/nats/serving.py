@@ -258,10 +258,10 @@ class Serving(Generic[C]):
     async def _check(self) -> None:
         """Tell all servers what this one has answered. One that has adopted another handler says so first."""
         replica = self._replica
-        if replica.adopts:
+        if replica.digests.adopts:
             await self._write(Adopted(replica.led))
-        elif replica.place is not None:
-            at, digest = replica.place
+        elif replica.digests.place is not None:
+            at, digest = replica.digests.place
             self._checked = at + 1, monotonic()  # that entry itself is no progress
             await self._write(Check(replica.led, at, digest))
 
@@ -275,7 +275,7 @@ class Serving(Generic[C]):
             await self._farewell()
         if self._store is not None and self.leading and self._broker.connected:
             await self._store.write(replica)
-        if replica.diverged is not None:
+        if replica.digests.refused:
             differs = "this server answers in another way than the leader did: its handler is not pure, or was changed"
             advice = "start with the handler of the leader, or accept the new one from now on with listen(...).adopting()"
             return Failure(LogFailed(replica.carry, LogUnusable(self._place, differs, advice)))

@@ -78,6 +78,28 @@ _ACKNOWLEDGES: Final = frozenset({Kind.FOLDED, Kind.ANSWER})
 
 
 @final
+class Due:
+    """What clients are to get, by the identifiers of their sessions."""
+
+    __slots__ = ("again", "behind", "synced", "touched")
+
+    def __init__(self) -> None:
+        self.touched = dict[str, Session]()
+        """The sessions that have new items."""
+        self.again = dict[str, Session]()
+        """Those that ask for all items that they have not confirmed."""
+        self.synced = dict[str, int]()
+        """Those that ask how far their messages are folded, with their tokens."""
+        self.behind = dict[str, Session]()
+        """Those whose messages could not be taken."""
+
+    def clear(self) -> None:
+        """Forget all that."""
+        for table in (self.touched, self.again, self.synced, self.behind):
+            table.clear()
+
+
+@final
 class Sessions:
     """All sessions, by their identifiers, and by the numbers of their connections."""
 
