@@ -230,6 +230,19 @@ def test_an_observer_hears_what_the_leader_does(shared_broker: Broker, name: Nam
     run(test())
 
 
+def test_an_observer_that_raises_harms_nothing(shared_broker: Broker, name: Name, caplog: pytest.LogCaptureFixture) -> None:
+    def observe(event: Event) -> None:
+        raise KeyError(type(event))
+
+    async def test() -> None:
+        nats = NATS(shared_broker.url, observe=observe)
+        async with serving(nats, name), (await nats.get(name)).unwrap() as process:
+            assert await process.ask(PING) == Success(PONG)
+
+    run(test())
+    assert any("the observer" in record.message for record in caplog.records)
+
+
 def test_a_server_that_gets_no_message_in_time_ends_with_its_carry(shared_broker: Broker, name: Name) -> None:
     async def test() -> None:
         nats = NATS(shared_broker.url)

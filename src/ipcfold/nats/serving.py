@@ -38,6 +38,7 @@ Stopped: TypeAlias = HandlerFailed[C] | LogFailed[C] | NotPermitted | BrokerRefu
 
 _TICK: Final = 0.1  # seconds between two looks at everything that tells nothing by itself
 _BEAT: Final = 0.25  # seconds between two looks at the leader
+_ANSWER: Final = 0.3  # seconds; the answer to a question that the leader had when it died never comes
 _DEAF: Final = 3.0  # seconds; a leader that does not answer for so long is replaced
 _CHECK: Final = 5.0  # seconds between two digests of all answers
 _CLAIM: Final = 1.0  # seconds; after so long a server that has not become the leader tries again
@@ -90,7 +91,10 @@ class Serving(Generic[C]):
         if isinstance(event, Survived):
             logger().warning("%s failed for %r, and was rescued", event.name, event.what)
         elif self.leading and self._observe is not None:
-            self._observe(event)
+            try:
+                self._observe(event)
+            except Exception:  # noqa: BLE001 - it is the code of the program
+                logger().exception("the observer of %s raised", event.name)
 
     def stop(self) -> None:
         """End in good order."""
@@ -266,7 +270,7 @@ class Serving(Generic[C]):
             await self._write(Check(replica.led, at, digest))
 
     async def _asked_leader(self) -> Result[bytes, object]:
-        return await self._broker.request(self._subjects.beat(self._replica.leader), b"", 1.0)
+        return await self._broker.request(self._subjects.beat(self._replica.leader), b"", _ANSWER)
 
     async def _finished(self) -> Result[C, Stopped[C]]:
         """End in good order: hand over to another server, or tell all clients if there is none."""
