@@ -17,7 +17,7 @@ from ipcfold.events import Ending
 from ipcfold.limits import Limits
 from ipcfold.log import History, Snapshots
 from ipcfold.nats.aio import NATS
-from ipcfold.nats.entries import Adopted, Check, Gone, Lead, Part, encode
+from ipcfold.nats.entries import Adopted, Burst, Check, Gone, Hello, Lead, Part, encode
 from ipcfold.nats.replica import Replica
 from ipcfold.nats.sessions import FORGOTTEN
 from ipcfold.nats.snapshot import PART, Mark, decode, mark, parts, whole
@@ -80,6 +80,26 @@ def test_a_server_that_begins_with_a_snapshot_goes_on_as_the_others(words: list[
         assert other.replica.known is not None
         assert server.replica.known is not None
         assert encode_snapshot(other.replica.known, PING) == encode_snapshot(server.replica.known, PING)
+
+
+def test_there_is_no_snapshot_in_the_middle_of_an_entry() -> None:
+    stream = Stream()
+    caller = Caller(stream, "s0")
+    caller.caller.send([frame_of(Message.text("echo"))])
+    caller.publish()
+    replica = Server(stream).replica
+    replica.take(1, 1.0, Hello("_INBOX.a"), "s0")
+    assert replica.known is None
+    assert replica.ask() is None
+    assert replica.known is not None
+    replica.take(2, 2.0, Burst(1, 0, frame_of(Message.text("echo"))), "s0")
+    asked = replica.ask()
+    assert asked is not None
+    assert replica.known is None
+    replica.answered(asked[1].continue_(("done",)))
+    assert replica.known is None
+    assert replica.ask() is None
+    assert replica.known is not None
 
 
 def test_a_damaged_snapshot_is_nothing() -> None:

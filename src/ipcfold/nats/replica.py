@@ -42,6 +42,7 @@ class Replica(Generic[C]):
     """The fold of a server over the entries of its stream."""
 
     __slots__ = (
+        "_between",
         "_encoder",
         "_fold",
         "_limits",
@@ -94,6 +95,7 @@ class Replica(Generic[C]):
             woken=handlers.woken is not None,
         )
         self._queue = deque[tuple[Session, int, Message]]()
+        self._between = True  # whether everything of the last entry is answered
         self._sender: Session | None = None  # whose messages are being folded
         self.sessions = Sessions()
         """What is known of the clients."""
@@ -139,7 +141,7 @@ class Replica(Generic[C]):
 
     def take(self, at: int, now: float, entry: OfClient | OfServer | None, session: str = "") -> None:
         """Take the next entry, after everything of the one before is answered. `session` is that of its client. `None`: bytes of others."""
-        self.at = at
+        self.at, self._between = at, False
         self.time = max(self.time, now)
         self._fold.began = self._fold.began or now
         match entry:
@@ -282,6 +284,7 @@ class Replica(Generic[C]):
                     self._acknowledge(self._sender)
                 self._sender = None
             self.digests.note(self.at)
+            self._between = True
             if fold.stopped:
                 self._end()
             break
@@ -354,7 +357,7 @@ class Replica(Generic[C]):
     def known(self) -> Known | None:
         """All that it knows in addition to the carry, between two entries; `None` if a snapshot of it would be of no use."""
         state = self._fold.state
-        if state is None or self._queue or self.over is Ending.BROKEN:
+        if state is None or not self._between or self.over is Ending.BROKEN:
             return None
         return Known(self.at, self.time, self.led, self.leader, self.digests.checked, state, tuple(self.sessions))
 

@@ -105,7 +105,7 @@ class Serving(Generic[C]):
         """Serve until the end."""
         self._broker.reconnected = self._again
         self._broker.over = self._reader.wake
-        duties = [asyncio.get_running_loop().create_task(each) for each in (self._duty(), self._tick())]
+        duties = [asyncio.get_running_loop().create_task(each) for each in (self._duty(), self._tick(), self._watch())]
         try:
             for subject in (self._subjects.find, self._subjects.beat(self._server)):
                 await self._broker.subscribe(subject, self._found)
@@ -155,6 +155,10 @@ class Serving(Generic[C]):
                     return self._failed(str(refused))
             if refused is not None:
                 await asyncio.sleep(_TICK)  # for example while the brokers elect a leader
+        if self._reconnected and self.leading and self._broker.connected:  # what was sent last may be lost
+            self._reconnected = False
+            self._outbox.forget()
+            await self._outbox.send()
         entry = await self._reader.read()
         if entry is not None:
             await self._fold(*entry)
@@ -179,9 +183,6 @@ class Serving(Generic[C]):
         if not self.leading:
             self._outbox.discard()
             return
-        if self._reconnected:
-            self._reconnected = False
-            self._outbox.forget()
         await self._outbox.send()
         if replica.failure is not None:
             await self._outbox.failed()
@@ -227,7 +228,7 @@ class Serving(Generic[C]):
             self._reader.wake()
 
     async def _duty(self) -> None:
-        """Everything that does not come from the stream."""
+        """Everything that does not come from the stream, and is in a hurry: alarms, digests, and who leads."""
         await self.caught_up.wait()
         claimed, deaf = -_CLAIM, monotonic()
         while True:
@@ -236,13 +237,8 @@ class Serving(Generic[C]):
                 deaf = monotonic()
                 if replica.alarm <= time():
                     await self._write(Rang(replica.led))
-                gone = await self._presence.look()
-                if gone and self.leading:
-                    await self._write(Gone(replica.led, gone))
                 if replica.at > self._checked[0] and monotonic() - self._checked[1] >= _CHECK:
                     await self._check()
-                if self._store is not None and self._store.due(replica.at):
-                    await self._store.write(replica)
                 await asyncio.sleep(min(_TICK, max(0.001, replica.alarm - time())))
                 continue
             if self._broker.connected:
@@ -258,6 +254,19 @@ class Serving(Generic[C]):
                     case Failure():
                         pass
             await asyncio.sleep(_BEAT)
+
+    async def _watch(self) -> None:
+        """What a leader does that may take long: look who is gone, and store snapshots."""
+        replica = self._replica
+        while True:
+            await asyncio.sleep(_TICK)
+            if not self.leading:
+                continue
+            gone = await self._presence.look()
+            if gone and self.leading:
+                await self._write(Gone(replica.led, gone))
+            if self._store is not None and self.leading and self._store.due(replica.at):
+                await self._store.write(replica)
 
     async def _check(self) -> None:
         """Tell all servers what this one has answered. One that has adopted another handler says so first."""
