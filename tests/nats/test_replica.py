@@ -301,6 +301,14 @@ def test_messages_that_come_again_are_folded_once_and_answered_again() -> None:
     assert client.unread() == ["echo 1", "echo 2", "echo 3"]
 
 
+def test_messages_without_a_response_are_acknowledged_together() -> None:
+    _, server, client = pair()
+    send(client, "quiet 1", "quiet 2", "quiet 3")
+    talk(server, client)
+    assert client.caller.acknowledged == 3
+    assert client.caller.got == 2  # the welcome, and one item for all three
+
+
 def test_a_sync_says_how_far_the_messages_are_folded() -> None:
     stream, server, client = pair()
     send(client, "quiet 1", "quiet 2")
