@@ -163,7 +163,7 @@ def test_a_second_hello_changes_nothing_and_is_answered_again() -> None:
     stream, server, client = pair()
     server.run()
     server.outgoing()
-    stream.write("s1", encode(Hello("_INBOX.other")))
+    stream.write("s1", encode(Hello("_INBOX.s1")))
     talk(server, client)
     assert client.caller.peer == Peer(1)
 
@@ -173,6 +173,8 @@ def test_messages_of_nobody_and_bytes_of_others_are_passed_over() -> None:
     stream.write("nobody", encode(Burst(1, 0, frame_of(Message.text("echo")))))
     stream.write("s1", b"?")
     stream.write("", b"?")
+    stream.write("s2", encode(Hello("_INBOX.s1")))
+    assert len(list(server.run().replica.sessions)) == 1
     assert server.run().replica.carry == ()
     assert server.replica.at == len(stream.entries)
 
@@ -243,7 +245,7 @@ def test_a_client_that_reads_nothing_of_what_it_is_told_is_dropped() -> None:
 def test_an_observer_hears_of_clients_and_messages() -> None:
     events = list[Reported]()
     replica = Replica(NAME, (), HANDLERS, Limits(), report=events.append, observed=True)
-    replica.take(1, 10.0, Hello("_INBOX.a"), "s1")
+    replica.take(1, 10.0, Hello("_INBOX.s1"), "s1")
     assert replica.ask() is None
     message = Message.text("close")
     replica.take(2, 11.0, Burst(1, 1, frame_of(message)), "s1")

@@ -88,7 +88,7 @@ def test_there_is_no_snapshot_in_the_middle_of_an_entry() -> None:
     caller.caller.send([frame_of(Message.text("echo"))])
     caller.publish()
     replica = Server(stream).replica
-    replica.take(1, 1.0, Hello("_INBOX.a"), "s0")
+    replica.take(1, 1.0, Hello("_INBOX.s0"), "s0")
     assert replica.known is None
     assert replica.ask() is None
     assert replica.known is not None

@@ -176,6 +176,8 @@ class Replica(Generic[C]):
                 pass
 
     def _hello(self, identifier: str, inbox: str) -> None:
+        if inbox.rpartition(".")[2] != identifier:  # otherwise one client could direct its answers to the inbox of another
+            return
         known = self.sessions.get(identifier)
         if known is not None:  # it is impatient
             self.due.again[identifier] = known
