@@ -24,11 +24,14 @@ from ipcfold.nats.aio import NATS as AioNATS  # noqa: N811 - it is a class
 from ipcfold.nats.broker import Broker as Connection
 from tests.environment import ROOT
 from tests.nats.broker import Broker
+from tests.nats.proxy import Links
 
 Chain: TypeAlias = "tuple[Chain, int, str] | None"
 NAME = Name("chaos")
 SESSIONS = 4
 """Clients in each process of clients."""
+OFTEN = ("kill server", "kill broker", "cut link")
+FAULTS = (*OFTEN, *OFTEN, "stop server", "stop broker", "silence link", "kill client", "kill all")
 
 
 def note(message: Message, continuation: Continuation[Chain], carry: Chain) -> Continuation[Chain]:
@@ -99,9 +102,11 @@ class World:
         self.brokers = list[Broker]()
         for index, port in enumerate(ports):
             (directory / f"broker{index}").mkdir()
-            cluster = f'cluster {{ name: "chaos", listen: "127.0.0.1:{port}", routes: [{routes}] }}'
+            cluster = f'cluster {{ name: "chaos", listen: "127.0.0.1:{port}", routes: [{routes}], no_advertise: true }}'
             self.brokers.append(Broker(directory / f"broker{index}", cluster))
-        self.urls = ",".join(broker.url for broker in self.brokers)
+        self.links = Links()
+        self.cables = [self.links.link(broker.port) for broker in self.brokers]
+        self.urls = ",".join(f"nats://127.0.0.1:{cable.port}" for cable in self.cables)
         self.servers: list[subprocess.Popen[str]] = []
         self.clients: list[subprocess.Popen[str]] = []
         self.starts = [0] * 5
@@ -137,9 +142,7 @@ class World:
         """Do something bad, and then what mends it."""
         pause = self.random.uniform(0.2, 1.5)
         index = self.random.randrange(3)
-        what = self.random.choice(
-            ("kill server", "kill server", "stop server", "kill broker", "kill broker", "stop broker", "kill client", "kill all")
-        )
+        what = self.random.choice(FAULTS)
         self.done.append(what)
         match what:
             case "kill server" | "kill all":
@@ -153,6 +156,16 @@ class World:
                 self.servers[index].send_signal(signal.SIGSTOP)
                 time.sleep(4 * pause)
                 self.servers[index].send_signal(signal.SIGCONT)
+            case "cut link":
+                self.cables[index].reset()
+                self.cables[index].silence()
+                time.sleep(pause)
+                self.cables[index].restore()
+            case "silence link":
+                self.cables[index].silence()
+                time.sleep(4 * pause)
+                self.cables[index].reset()
+                self.cables[index].restore()
             case "kill broker":
                 self.brokers[index].kill()
                 time.sleep(pause)
@@ -211,6 +224,7 @@ class World:
         for process in (*self.servers, *self.clients):
             process.kill()
             process.communicate()
+        self.links.close()
         for broker in self.brokers:
             broker.kill()
 
