@@ -16,18 +16,22 @@ import time
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from nats.aio.msg import Msg
 from returns.result import Failure, Success
 
 from ipcfold import Continuation, Message, Name, cases
 from ipcfold.nats import NATS, BrokerRefused, BrokerUnreachable
 from ipcfold.nats.aio import NATS as AioNATS  # noqa: N811 - it is a class
 from ipcfold.nats.broker import Broker as Connection
+from ipcfold.nats.subjects import Subjects
 from tests.environment import ROOT
 from tests.nats.broker import Broker
 from tests.nats.proxy import Links
+from tests.shells.support import PATIENCE
 
 Chain: TypeAlias = "tuple[Chain, int, str] | None"
 NAME = Name("chaos")
+STOP = Message.text("stop")
 SESSIONS = 4
 """Clients in each process of clients."""
 OFTEN = ("kill server", "kill broker", "cut link")
@@ -35,7 +39,9 @@ FAULTS = (*OFTEN, *OFTEN, "stop server", "stop broker", "silence link", "kill cl
 
 
 def note(message: Message, continuation: Continuation[Chain], carry: Chain) -> Continuation[Chain]:
-    """Add the message to the chain, and answer with its place."""
+    """Add the message to the chain, and answer with its place. `stop` ends all servers at the same place, however far behind they are."""
+    if message == STOP:
+        return continuation.stop(carry)
     place = 1 if carry is None else carry[1] + 1
     return continuation.respond((carry, place, message.content.decode()), Message.text(str(place)))
 
@@ -128,6 +134,20 @@ class World:
                 if isinstance(used, Success):
                     return
 
+    async def all_there(self) -> None:
+        """Wait until each server reads the stream, so that none begins behind the stop."""
+        connection = (await Connection.open(NATS(self.urls).address, PATIENCE)).unwrap()
+        found, inbox = set[bytes](), connection.client.new_inbox()
+
+        async def take(msg: Msg) -> None:
+            found.add(msg.data)
+
+        (await connection.subscribe(inbox, take)).unwrap()
+        while len(found) < len(self.servers):
+            await connection.publish(Subjects(NAME).find, b"", inbox)
+            await asyncio.sleep(0.05)
+        await connection.close()
+
     def server(self) -> "subprocess.Popen[str]":
         return self.process("serve", self.urls, stdout=subprocess.PIPE)
 
@@ -194,12 +214,10 @@ class World:
         """Compare what everybody knows."""
         for client in self.clients:
             client.wait()
-        NATS(self.urls).wait(NAME).unwrap().close()
-        time.sleep(3.0)  # all servers fold the rest; those that lag show it by another carry
-        carries = list[Any]()
-        for server in self.servers:
-            server.send_signal(signal.SIGTERM)
-            carries.append(json.loads(server.communicate(timeout=120)[0]))
+        asyncio.run(self.all_there())
+        with NATS(self.urls).wait(NAME).unwrap() as process:
+            process.send(STOP)
+        carries = [json.loads(server.communicate(timeout=PATIENCE)[0]) for server in self.servers]
         assert all(isinstance(carry, list) for carry in carries), [carry for carry in carries if not isinstance(carry, list)]
         assert carries[0] == carries[1] == carries[2], [len(carry) for carry in carries]
         carry: list[str] = carries[0]

@@ -11,6 +11,7 @@ class Links:
     """Proxies in an event loop of their own."""
 
     def __init__(self) -> None:
+        self._links = list["Link"]()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -22,10 +23,13 @@ class Links:
         """A link to this port."""
         link = Link(self, port)
         self.run(link.listen())
+        self._links.append(link)
         return link
 
     def close(self) -> None:
         async def end() -> None:
+            for link in self._links:
+                link.server.close()
             tasks = asyncio.all_tasks() - {asyncio.current_task()}
             for task in tasks:
                 task.cancel()
@@ -44,14 +48,15 @@ class Link:
         self._links = links
         self._target = target
         self._open: asyncio.Event
+        self.server: asyncio.Server
         self._writers = set[asyncio.StreamWriter]()
         self.port = 0
 
     async def listen(self) -> None:
         self._open = asyncio.Event()
         self._open.set()
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
+        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self.server.sockets[0].getsockname()[1]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
