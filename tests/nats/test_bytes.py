@@ -57,7 +57,7 @@ OF_CLIENT: st.SearchStrategy[OfClient] = st.one_of(
 OF_SERVER: st.SearchStrategy[OfServer] = st.one_of(
     st.builds(Lead, SESSIONS, NUMBERS),
     st.builds(Gone, NUMBERS, st.lists(SESSIONS, min_size=1, max_size=5).map(tuple)),
-    st.builds(Rang, NUMBERS),
+    st.builds(Rang, NUMBERS, NUMBERS),
     st.builds(Over, NUMBERS),
 )
 NOTES: st.SearchStrategy[Note] = st.one_of(
@@ -113,7 +113,7 @@ def test_an_entry_that_is_cut_off_or_too_long_or_of_another_version_is_nothing()
     assert decode_client(encode(Hello("ipcfold.server.lead"))) is None
     assert decode_client(b"?") is None
     assert decode_client(encode(Part(1, 0, 0, True, b"")).replace(b"\1", b"\2")) is None
-    assert decode_server(encode(Rang(1)) + b"x") is None
+    assert decode_server(encode(Rang(1, 2)) + b"x") is None
     assert decode_server(b"?" * 9) is None
     assert decode_server(encode(Gone(1, ("a b",))) + b" .") is None
     assert decode_server(encode(Lead("a.b", 1))) is None

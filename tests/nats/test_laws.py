@@ -53,7 +53,7 @@ def test_all_servers_have_the_carry_of_fold_and_every_answer_arrives_once(steps:
                     if what == "deliver":
                         clients[int(session[1:])].take(data)
             case "ring":
-                stream.lead(Rang(server.replica.led))
+                stream.lead(Rang(server.replica.led, server.replica.at))
             case _:
                 server.sent.clear()
     leader = servers[0].run()
@@ -110,7 +110,7 @@ def test_a_lead_counts_only_behind_the_one_that_it_knows() -> None:
     assert server.run().replica.leader == "b"
     Client(stream, "s1")
     stream.lead(Gone(1, ("s1",)))  # of a server that has not noticed
-    stream.lead(Rang(1))
+    stream.lead(Rang(1, len(stream.entries)))
     assert server.run().replica.carry == ()
     stream.lead(Gone(3, ("s1", "s2")))
     assert server.run().replica.carry == ("1 left",)

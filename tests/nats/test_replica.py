@@ -265,10 +265,10 @@ def test_an_alarm_rings_when_the_stream_says_so_and_not_before() -> None:
     stream, server, client = pair()
     send(client, "defer 1")
     talk(server, client)
-    stream.lead(Rang(1))  # the clock of the leader is ahead
+    stream.lead(Rang(1, len(stream.entries)))  # the clock of the leader is ahead
     assert server.run().replica.alarm == 1000.75 + 5.0
     stream.now += 5.0
-    stream.lead(Rang(1))
+    stream.lead(Rang(1, len(stream.entries)))
     assert server.run().replica.carry == ("1: defer 1", "rang")
 
 

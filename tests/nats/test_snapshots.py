@@ -17,7 +17,7 @@ from ipcfold.events import Ending
 from ipcfold.limits import Limits
 from ipcfold.log import History, Snapshots
 from ipcfold.nats.aio import NATS
-from ipcfold.nats.entries import Adopted, Burst, Check, Gone, Hello, Lead, Part, encode
+from ipcfold.nats.entries import Adopted, Burst, Check, Gone, Hello, Lead, Part, Rang, encode
 from ipcfold.nats.replica import Replica
 from ipcfold.nats.sessions import FORGOTTEN
 from ipcfold.nats.snapshot import PART, Mark, decode, mark, parts, whole
@@ -47,7 +47,7 @@ def restored(server: Server) -> Server:
 
 
 @settings(max_examples=50)
-@given(st.lists(st.sampled_from(["echo", "defer", "twice", "part", "gone", "new", "forget"]), max_size=12), st.integers(0, 12))
+@given(st.lists(st.sampled_from(["echo", "defer", "twice", "part", "gone", "new", "forget", "ring"]), max_size=12), st.integers(0, 12))
 def test_a_server_that_begins_with_a_snapshot_goes_on_as_the_others(words: list[str], cut: int) -> None:
     stream = Stream()
     stream.lead(Lead("leader", 0))
@@ -65,6 +65,8 @@ def test_a_server_that_begins_with_a_snapshot_goes_on_as_the_others(words: list[
                 clients.append(Caller(stream, f"s{len(clients)}"))
             case "forget":
                 stream.now += FORGOTTEN
+            case "ring":
+                stream.lead(Rang(1, server.replica.at))
             case _:
                 client.caller.send([frame_of(Message.text(f"{word} {at}"))])
                 client.publish()

@@ -25,6 +25,7 @@ _PART: Final = Struct(">cQQIB")
 _SYNC: Final = Struct(">cIQ")
 _BYE: Final = Struct(">cQ")
 _TERM: Final = Struct(">cQ")
+_RANG: Final = Struct(">cQQ")
 _CHECK: Final = Struct(">cQQI")
 
 
@@ -96,9 +97,14 @@ class Gone:
 @final
 @attrs.frozen
 class Rang:
-    """The leader noticed that the time of the alarm has come."""
+    """The leader noticed that the time of the alarm has come, at the place `after`.
+
+    If an alarm has rung behind that place, this entry is of no use any more. So however many the leader writes, what was in the stream when
+    an alarm was folded is folded before the next one.
+    """
 
     term: int
+    after: int
 
 
 @final
@@ -152,8 +158,8 @@ def encode(entry: OfClient | OfServer) -> bytes:
             return _TERM.pack(b"L", after) + server.encode("ascii")
         case Gone(term, sessions):
             return _TERM.pack(b"G", term) + " ".join(sessions).encode("ascii")
-        case Rang(term):
-            return _TERM.pack(b"A", term)
+        case Rang(term, after):
+            return _RANG.pack(b"A", term, after)
         case Over(term):
             return _TERM.pack(b"O", term)
         case Adopted(term):
@@ -201,6 +207,8 @@ def _of_server(data: bytes) -> OfServer | None:
     kind, term = _TERM.unpack_from(data)
     if kind == b"C":
         return Check(*_CHECK.unpack(data)[1:])
+    if kind == b"A":
+        return Rang(*_RANG.unpack(data)[1:])
     rest = data[_TERM.size :].decode("ascii")
     if kind == b"L":
         return Lead(rest, term) if is_session(rest) else None
@@ -209,4 +217,4 @@ def _of_server(data: bytes) -> OfServer | None:
         return Gone(term, sessions) if all(map(is_session, sessions)) else None
     if rest:
         return None
-    return Rang(term) if kind == b"A" else Over(term) if kind == b"O" else Adopted(term) if kind == b"N" else None
+    return Over(term) if kind == b"O" else Adopted(term) if kind == b"N" else None

@@ -58,6 +58,7 @@ class Replica(Generic[C]):
         "led",
         "over",
         "passes",
+        "rang",
         "sessions",
         "time",
     )
@@ -109,6 +110,8 @@ class Replica(Generic[C]):
         """The place of the entry by which the leader leads; 0 if there never was one."""
         self.leader = ""
         """The identifier of the leader."""
+        self.rang = 0
+        """The place of the entry by which the last alarm rang; 0 if none has."""
         self.digests = Digests(adopts=adopts)
         """What it has answered."""
         self.over: Ending | None = None
@@ -157,9 +160,9 @@ class Replica(Generic[C]):
             case Gone(term, sessions):
                 if term == self.led:
                     self._gone(sessions)
-            case Rang(term):
-                if term == self.led and self._fold.rings <= self.time:
-                    self._fold.asked = self._fold.alarm(self.time)
+            case Rang(term, after):
+                if term == self.led and after >= self.rang and self._fold.rings <= self.time:
+                    self.rang, self._fold.asked = at, self._fold.alarm(self.time)
             case Over(term):
                 if term == self.led:
                     self._fold.stop(Ending.SIGNALLED)
@@ -361,12 +364,12 @@ class Replica(Generic[C]):
         state = self._fold.state
         if state is None or not self._between or self.over is Ending.BROKEN:
             return None
-        return Known(self.at, self.time, self.led, self.leader, self.digests.checked, state, tuple(self.sessions))
+        return Known(self.at, self.time, self.led, self.leader, self.rang, self.digests.checked, state, tuple(self.sessions))
 
     def restore(self, known: Known, carry: C) -> None:
         """Begin with a snapshot."""
         self._fold.restore(carry, known.fold)
-        self.at, self.time, self.led, self.leader = known.at, known.time, known.led, known.leader
+        self.at, self.time, self.led, self.leader, self.rang = known.at, known.time, known.led, known.leader, known.rang
         self.digests.checked = known.checked
         self.sessions.restore(known.sessions, known.fold.most)
 

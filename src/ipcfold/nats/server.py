@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
 from time import monotonic
 from typing import Any, Final, TypeAlias, TypeVar, cast, final
 
@@ -91,6 +89,8 @@ class Server:
                     await broker.close()
 
     async def _served(self, broker: Broker, carry: C, functions: Handlers[C], snapshots: Snapshots[C] | None) -> Result[C, ListenError[C]]:
+        from ipcfold.aio.signals import handled  # noqa: PLC0415 - clients never need it
+
         subjects, brokers = Subjects(self.name), self.brokers
         match cases(await _prepared(broker, subjects, brokers.replicas, brokers.patience)):
             case Failure(error):
@@ -128,12 +128,7 @@ class Server:
             observe=brokers.observe,
             store=store,
         )
-        with ExitStack() as stack:
-            if self.signals and threading.current_thread() is threading.main_thread():
-                loop = asyncio.get_running_loop()
-                for number in self.signals:
-                    loop.add_signal_handler(number, serving.stop)
-                    stack.callback(loop.remove_signal_handler, number)
+        with handled(asyncio.get_running_loop(), self.signals, serving.stop):
             return await serving.run()
 
 

@@ -73,6 +73,7 @@ class Serving(Generic[C]):
         self._store = store
         self._place = f"{Subjects(name).stream} at {broker.place}"
         self._checked = 0, 0.0  # the place of the last digest that this server wrote, and when
+        self._rang = -1, 0.0  # the place of the last alarm when this server wrote that the next one rings, and when it did
         self._server = token_hex(11)
         self._reader = Reader(broker, self._subjects, replica.at)
         self._outbox = Outbox(broker, replica)
@@ -87,10 +88,14 @@ class Serving(Generic[C]):
         """Set when it has folded all there was."""
 
     def report(self, event: Reported) -> None:
-        """Tell the observer, if this server leads."""
+        """Tell the log and the observer, if this server leads."""
+        if not self.leading:
+            return
         if isinstance(event, Survived):
-            logger().warning("%s failed for %r, and was rescued", event.name, event.what)
-        elif self.leading and self._observe is not None:
+            function = "left" if isinstance(event.what, Left) else "woken"
+            text = "%s goes on with the carry before, but its %s failed: mend that function"
+            logger().error(text, event.name, function, exc_info=event.error)
+        elif self._observe is not None:
             try:
                 self._observe(event)
             except Exception:  # noqa: BLE001 - it is the code of the program
@@ -236,7 +241,7 @@ class Serving(Generic[C]):
             if self.leading:
                 deaf = monotonic()
                 if replica.alarm <= time():
-                    await self._write(Rang(replica.led))
+                    await self._ring()
                 if replica.at > self._checked[0] and monotonic() - self._checked[1] >= _CHECK:
                     await self._check()
                 await asyncio.sleep(min(_TICK, max(0.001, replica.alarm - time())))
@@ -254,6 +259,13 @@ class Serving(Generic[C]):
                     case Failure():
                         pass
             await asyncio.sleep(_BEAT)
+
+    async def _ring(self) -> None:
+        """Let the alarm ring, unless that is written and not folded yet. It may have got lost, or be too early for the stream."""
+        replica, now = self._replica, monotonic()
+        if replica.rang != self._rang[0] or now - self._rang[1] >= _TICK:
+            self._rang = replica.rang, now
+            await self._write(Rang(replica.led, replica.at))
 
     async def _watch(self) -> None:
         """What a leader does that may take long: look who is gone, and store snapshots."""

@@ -35,6 +35,7 @@ class Known:
     time: float
     led: int
     leader: str
+    rang: int
     checked: int
     """The digest of all answers."""
     fold: FoldState
@@ -89,6 +90,7 @@ def encode(known: Known, carry: Message) -> bytes:
         "time": known.time,
         "led": known.led,
         "leader": known.leader,
+        "rang": known.rang,
         "checked": known.checked,
         "sessions": [
             {
@@ -140,5 +142,5 @@ def _decoded(data: bytes) -> tuple[Known, Message]:
         sessions.append(session)
     if at != len(data):
         raise DamagedError("it is too short or too long")
-    known = Known(snapshot.at, head["time"], head["led"], head["leader"], head["checked"], snapshot.state, tuple(sessions))
+    known = Known(snapshot.at, head["time"], head["led"], head["leader"], head["rang"], head["checked"], snapshot.state, tuple(sessions))
     return known, snapshot.carry
