@@ -1,6 +1,6 @@
 """Each checker accepts `pipelines.py`, and refuses the programs of `pipelines_wrong.py`, except those that `MISSED` lists.
 
-The same holds for the pipelines of `ipcfold.aio`, of which no checker misses anything. Each accepts `combinators.py`.
+The same holds for the pipelines of `ipcfold.aio` and `ipcfold.nats`, of which no checker misses anything. Each accepts `combinators.py`.
 
 The checkers are in the extra `lint`, with exact versions: another version may infer something else.
 """
@@ -24,6 +24,7 @@ HERE = Path(__file__).parent
 RIGHT, WRONG = HERE / "pipelines.py", HERE / "pipelines_wrong.py"
 COMBINATORS = HERE / "combinators.py"
 AIO, AIO_WRONG = HERE / "pipelines_aio.py", HERE / "pipelines_aio_wrong.py"
+NATS, NATS_WRONG = HERE / "pipelines_nats.py", HERE / "pipelines_nats_wrong.py"
 PAGE = ROOT / "docs" / "how-to" / "type-checkers.md"
 
 _PLUGIN: Final = 'plugins = ["returns.contrib.mypy.returns_plugin"]'
@@ -97,7 +98,7 @@ def configuration(*, plugin: bool) -> str:
 
 def errors(checker: Checker, directory: Path) -> dict[str, set[int]]:
     """The lines that the checker has errors on, by file."""
-    files = (RIGHT, WRONG, AIO, AIO_WRONG, COMBINATORS)
+    files = (RIGHT, WRONG, AIO, AIO_WRONG, NATS, NATS_WRONG, COMBINATORS)
     for file in files:
         shutil.copy(file, directory)
     (directory / "pyproject.toml").write_text(configuration(plugin="plugin" in checker.name))
@@ -121,9 +122,9 @@ def test_a_checker_accepts_what_is_right_and_refuses_what_the_table_says(checker
     assert found[RIGHT.name] == set()
     assert refused == {name for name in wrong if checker.name not in MISSED.get(name, ())}
     assert found[WRONG.name] <= {line for program in wrong.values() for line in program.marks}
-    assert found[AIO.name] == set()
-    assert found[COMBINATORS.name] == set()
-    assert found[AIO_WRONG.name] == {line for program in programs(AIO_WRONG).values() for line in program.marks}
+    assert found[AIO.name] == found[NATS.name] == found[COMBINATORS.name] == set()
+    for file in (AIO_WRONG, NATS_WRONG):
+        assert found[file.name] == {line for program in programs(file).values() for line in program.marks}
 
 
 def test_pyrefly_finds_nothing_without_a_configuration(tmp_path: Path) -> None:
