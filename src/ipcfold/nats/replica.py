@@ -7,33 +7,26 @@ and what clients ask for.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from typing import Final, Generic, TypeAlias, TypeVar, final
+from typing import Final, Generic, TypeVar, final
 
 from ipcfold.continuation import Continuation, Outcome
 from ipcfold.core.fold import Ask, Fold
 from ipcfold.core.functions import Handlers
-from ipcfold.core.wire import Decoder, Encoder
 from ipcfold.errors import HandlerFailed
 from ipcfold.events import Connected, Departure, Disconnected, Ending, Reported
 from ipcfold.limits import Limits
 from ipcfold.message import Message
 from ipcfold.nats.digests import Digests
 from ipcfold.nats.entries import Adopted, Burst, Bye, Check, Gone, Hello, Lead, OfClient, OfServer, Over, Part, Rang, Sync
-from ipcfold.nats.items import Item, Kind, began
-from ipcfold.nats.sessions import Due, Session, Sessions
+from ipcfold.nats.intake import Intake
+from ipcfold.nats.post import Post
+from ipcfold.nats.sessions import Session, Sessions
 from ipcfold.nats.snapshot import Known
 from ipcfold.peer import Name
 
 C = TypeVar("C")
 
-Frames: TypeAlias = tuple[int, bytes]
-"""Frames, and the number of the message that they answer late; 0 for none, and -1 if they answer the message at hand."""
-
-_HERE: Final = -1
-_MOST: Final = 16  # times limits.unsent: so many bytes may wait for a client before its messages are not taken
-_ALL: Final = 2**40  # frames; more than a burst has
 UNREAD: Final = "it did not read what it was told"
 
 
@@ -43,13 +36,11 @@ class Replica(Generic[C]):
 
     __slots__ = (
         "_between",
-        "_encoder",
         "_fold",
-        "_limits",
+        "_intake",
         "_name",
-        "_queue",
+        "_post",
         "_report",
-        "_sender",
         "at",
         "digests",
         "due",
@@ -80,24 +71,24 @@ class Replica(Generic[C]):
         `adopts`: whether its handler may answer what is in the stream in another way than earlier servers did.
         """
         self._name = name
-        self._limits = limits
-        self._encoder = Encoder(limits)
+        self._post = Post(limits)
+        self.due = self._post.due
+        """What clients are to get. The caller empties it."""
+        self._intake = Intake(limits, self.due)
         self._report = report
         self._fold = Fold(
             carry,
             name=name,
             timeout=None,
-            prepare=self._prepare,
-            mark=self._mark,
+            prepare=self._post.prepare,
+            mark=self._post.mark,
             now=0.0,
             report=report,
             observed=observed,
             left=handlers.left is not None,
             woken=handlers.woken is not None,
         )
-        self._queue = deque[tuple[Session, int, Message]]()
         self._between = True  # whether everything of the last entry is answered
-        self._sender: Session | None = None  # whose messages are being folded
         self.sessions = Sessions()
         """What is known of the clients."""
         self.passes = passes
@@ -118,14 +109,6 @@ class Replica(Generic[C]):
         """Why the fold has ended, if it has."""
         self.failed_for: tuple[Session, int] | None = None
         """For which message the handler failed, if it was a message."""
-        self.due = Due()
-        """What clients are to get. The caller empties it."""
-
-    def _prepare(self, messages: tuple[Message, ...]) -> Frames:
-        return _HERE, b"".join(self._encoder.encode(messages)) if messages else b""
-
-    def _mark(self, messages: tuple[Message, ...], number: int) -> Frames:
-        return number, b"".join(self._encoder.encode(messages))
 
     @property
     def carry(self) -> C:
@@ -187,7 +170,7 @@ class Replica(Generic[C]):
             return
         session = self.sessions.begin(identifier, inbox, self.time)
         self._fold.join(session.peer)
-        self._add(session, Item(Kind.WELCOME, session.peer.connection, began(self._fold.began)))
+        self._post.welcome(session, self._fold.began)
         self._report(Connected(self._name, session.peer))
 
     def _of_client(self, session: Session, entry: Burst | Part | Sync | Bye) -> None:
@@ -198,53 +181,19 @@ class Replica(Generic[C]):
             else:
                 self.sessions.forget(session)
             return
+        refused: str | None = None
         match entry:
             case Burst():
-                self._burst(session, entry)
+                refused = self._intake.burst(session, entry)
             case Part():
-                self._part(session, entry)
+                refused = self._intake.part(session, entry)
             case Sync(token):
                 self.due.again[session.identifier] = session
                 self.due.synced[session.identifier] = token
             case Bye():
                 self._close(session, Departure.CLOSED)
-
-    def _burst(self, session: Session, burst: Burst) -> None:
-        if not self._takes(session, burst.first):
-            return
-        decoder = Decoder(self._limits.message)
-        decoder.feed(burst.frames)
-        frames = decoder.frames(_ALL)
-        messages = [frame for frame in frames if isinstance(frame, Message)]
-        if len(messages) != len(frames) or decoder.buffered or decoder.large is not None:
-            self._close(session, Departure.DROPPED, "it sent bytes that are no messages")
-            return
-        session.drop()
-        for number, message in enumerate(messages, burst.first):
-            if number > session.last:
-                self._queue.append((session, number, message))
-        if session.last >= burst.first + len(messages) - 1:  # it has been folded, so its items were lost
-            self.due.again[session.identifier] = session
-        self._sender = session
-
-    def _part(self, session: Session, part: Part) -> None:
-        if part.index == 0:
-            session.drop()
-        if not self._takes(session, part.number) or part.number <= session.last or part.index != len(session.parts):
-            return
-        session.parts.append(part.piece)
-        session.stored += len(part.piece)
-        if session.stored > self._limits.message + 2**17:  # the largest media type
-            self._close(session, Departure.DROPPED, f"a message is over the limit of {self._limits.message} bytes")
-        elif part.last:
-            self._burst(session, Burst(part.number, part.got, b"".join(session.parts)))
-
-    def _takes(self, session: Session, first: int) -> bool:
-        """Whether messages from this number on can be taken: none is missing before them, and not too much waits for the client."""
-        if first > session.last + 1 or session.size > _MOST * self._limits.unsent:
-            self.due.behind[session.identifier] = session
-            return False
-        return True
+        if refused is not None:
+            self._close(session, Departure.DROPPED, refused)
 
     def _gone(self, identifiers: tuple[str, ...]) -> None:
         for identifier in identifiers:
@@ -252,42 +201,33 @@ class Replica(Generic[C]):
             if session is not None and session.ended is None:
                 self._close(session, Departure.LOST, "it was gone")
 
-    def _add(self, session: Session, item: Item) -> None:
-        session.add(item)
-        self.due.touched[session.identifier] = session
-
     def _close(self, session: Session, departure: Departure, reason: str = "") -> None:
         """End a session, and fold the departure of its client."""
-        self._acknowledge(session)
-        self._add(session, Item(Kind.CLOSED, session.last, reason.encode()))
+        self._post.close(session, reason)
         self.sessions.end(session, self.time)
         self._fold.depart(session.peer)
         self._report(Disconnected(self._name, session.peer, departure, reason))
 
-    def _acknowledge(self, session: Session) -> None:
-        if session.acknowledged < session.last:
-            self._add(session, Item(Kind.FOLDED, session.last))
-
     def _stop(self) -> None:
         for session in self.sessions.open:
             self._close(session, Departure.DISMISSED)
-        self._queue.clear()
+        self._intake.queue.clear()
 
     def ask(self) -> Ask[C] | None:
         """The input for the handler, if there is one. It stays the same until it is answered. `None`: the entry is done."""
-        fold = self._fold
+        fold, intake = self._fold, self._intake
         while fold.asked is None and self.over is None:
             if fold.take(self.time) is not None:
                 break
-            if self._queue:
-                session, number, message = self._queue.popleft()
+            if intake.queue:
+                session, number, message = intake.queue.popleft()
                 if session.ended is None:
                     fold.offer(session.peer, message, number)
                 continue
-            if self._sender is not None:
-                if self._sender.ended is None:
-                    self._acknowledge(self._sender)
-                self._sender = None
+            if intake.sender is not None:
+                if intake.sender.ended is None:
+                    self._post.acknowledge(intake.sender)
+                intake.sender = None
             self.digests.note(self.at)
             self._between = True
             if fold.stopped:
@@ -316,29 +256,16 @@ class Replica(Generic[C]):
         session = self.sessions.of(given.peer)
         if session is not None and isinstance(what, Message):
             session.last = given.number
-            if prepared[1]:
-                self._add(session, Item(Kind.ANSWER, given.number, prepared[1]))
+            self._post.respond(session, prepared, given.number)
         sent, fold.sent = fold.sent, []
         for peer, frames, _ in sent:
-            self._send(self.sessions.of(peer), frames, given.number)
+            told = self.sessions.of(peer)
+            if told is not None and not self._post.send(told, frames, given.number):
+                self._close(told, Departure.DROPPED, UNREAD)
         if fold.stopped:
             self._stop()
         elif taken.outcome is Outcome.CLOSE and session is not None:
             self._close(session, Departure.DISMISSED)
-
-    def _send(self, session: Session | None, frames: Frames, number: int) -> None:
-        """Send what a client gets in addition to the responses to its message."""
-        if session is None:
-            return
-        late, data = frames
-        if late == _HERE:
-            self._add(session, Item(Kind.ANSWER, number, data))
-        elif late:
-            self._add(session, Item(Kind.LATE, late, data))
-        elif session.size > self._limits.unsent:
-            self._close(session, Departure.DROPPED, UNREAD)
-        else:
-            self._add(session, Item(Kind.TOLD, 0, data))
 
     def failed(self, error: BaseException) -> None:
         """The handler failed. The fold keeps the carry before this input, and ends. Its message stays in the stream."""
