@@ -83,7 +83,7 @@ class Peer:
     run: int = attrs.field(default=0, eq=False, repr=False)
     """Which run of a server numbered the connection. So a server refuses to tell a peer of another one. Peers are compared without it.
 
-    The servers that use one log, one after the other, number their connections as one run.
+    The servers that use one log, one after the other, number their connections as one run. So do all servers that fold one stream of NATS.
     """
 
 
