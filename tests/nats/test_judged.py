@@ -1,5 +1,6 @@
 """What the fold over a stream makes of answers: it takes what was rescued, knows the clients of its run alone, and is fair to all."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from ipcfold.nats.replica import Replica
 from ipcfold.nats.snapshot import decode
 from ipcfold.nats.snapshot import encode as encode_snapshot
 from tests.nats.broker import Broker
-from tests.nats.support import run, serving
+from tests.nats.support import run, serving, standing_by
 from tests.nats.world import NAME, Client, Log, Server, Stream, log
 from tests.shells.support import PING
 
@@ -167,6 +168,35 @@ def test_clients_are_answered_while_an_alarm_rings_again_and_again(shared_broker
                 asked += 1
             server.cancel()
             assert (await server).unwrap() == asked
+
+    run(test())
+
+
+def test_a_handler_that_is_awaited_is_rescued_on_each_server(shared_broker: Broker, name: Name) -> None:
+    async def fail(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
+        match message.content:
+            case b"raise":
+                raise ValueError("too odd")
+            case b"large":
+                return continuation.respond(carry + 1, Message.octets(bytes(2**24)))
+            case _:
+                return continuation.respond(carry + 1, message)
+
+    async def test() -> None:
+        nats = NATS(shared_broker.url, limits=Limits(message=2**20))
+        handler = rescue(fail, lambda error: Message.text(type(error).__name__))
+        task = nats.listen(name)(0, handler)
+        async with serving(nats, name, task=task) as leader:
+            standby = asyncio.create_task(nats.listen(name)(0, handler))
+            await standing_by(shared_broker.url, name)
+            async with (await nats.get(name)).unwrap() as process:
+                for text, answer in (("raise", "ValueError"), ("ping", "ping"), ("large", "RefusedError"), ("ping", "ping")):
+                    assert (await process.ask(Message.text(text))).unwrap() == Message.text(answer)
+                leader.cancel()
+                assert (await leader).unwrap() == 2
+                assert (await process.ask(PING)).unwrap() == PING
+            standby.cancel()
+            assert (await standby).unwrap() == 3
 
     run(test())
 
