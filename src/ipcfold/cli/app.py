@@ -67,9 +67,7 @@ def _launch(
     trust: Annotated[
         str, Parameter(help="Whom to trust: same-user (this user and root), any, or more users by id or name, with commas between.")
     ] = "same-user",
-    nats: Annotated[
-        str | None, Parameter(help="Brokers of NATS instead of sockets, for example nats://127.0.0.1:4222; for ask, send and listen.")
-    ] = None,
+    nats: Annotated[str | None, Parameter(help="NATS brokers instead of sockets, as nats://127.0.0.1:4222.")] = None,
 ) -> int:
     if not words:
         _describe()

@@ -49,7 +49,7 @@ class Store(Generic[C]):
         if known is None or known.at <= self._kept:
             return
         before, self._kept = self._kept, known.at
-        match cases(self._snapshots.coder.encode(replica.carry)):
+        match cases(self._snapshots.encode(replica.carry)):
             case Failure(reason):
                 self._warn(f"the carry does not encode, so the stream gets no snapshot of it: {reason}")
                 return
