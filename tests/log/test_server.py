@@ -256,6 +256,11 @@ def test_a_snapshot_that_fails_ends_the_server_with_its_carry(ipc: IPC) -> None:
     assert failed.reason == log.error
 
 
+def test_a_first_carry_that_cannot_be_kept_ends_the_server(ipc: IPC) -> None:
+    log = FailingLog(LogFull("it", "no space"), 0)
+    assert ipc.listen(NAME, PATIENCE, log=log)(3, count, snapshots=INTEGERS) == Failure(LogFailed(3, log.error))
+
+
 def test_a_carry_that_does_not_encode_costs_its_snapshots_and_nothing_else(ipc: IPC) -> None:
     log = MemoryLog()
     broken = attrs.evolve(Snapshots.of(lambda carry: str(1 // 0 + carry).encode(), int), every=1)

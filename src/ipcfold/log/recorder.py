@@ -75,7 +75,9 @@ class Recorder(Generic[C]):
 
     def commit(self) -> LogError | None:
         """Make everything durable that was recorded. Returns the failure, if there is one; then the fold is to end with `failure`."""
-        if not self.pending or self.failure is not None:
+        if self.failure is not None:
+            return self.failure.reason
+        if not self.pending:
             return None
         carry = self._fold.carry
         match cases(self._journal.commit()):
