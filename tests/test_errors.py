@@ -187,6 +187,22 @@ EXAMPLES: list[tuple[attrs.AttrsInstance, str]] = [
         ),
     ),
     (
+        errors.ReplayDiverged(1, "/log", 7, Message.text("x"), part="carry"),
+        (
+            "the handler makes another carry up to entry 7 of the log /log than it did, as the snapshot there shows: it is not pure, or it "
+            "was changed, or the first carry or limits.message is another one; start with those of that time, or accept the new one from "
+            "now on with log.adopting()"
+        ),
+    ),
+    (
+        errors.ReplayDiverged(1, "/log", 7, Message.text("x"), part="adopted"),
+        (
+            "the handler is not known to answer what is before entry 7 of the log /log as the handler did that was adopted there: it is "
+            "not pure, or it was changed, or the first carry or limits.message is another one; start with those of that time, or accept "
+            "the new one from now on with log.adopting()"
+        ),
+    ),
+    (
         errors.ReplayInterrupted("/log", 7),
         "the replay of the log /log was ended after entry 7, by a signal or by the program: nothing is lost, start the server again",
     ),

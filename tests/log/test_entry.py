@@ -20,7 +20,8 @@ ENTRIES = (
     st.builds(Entry, st.builds(Came, TIMES, PEERS, messages()), NUMBERS, DIGESTS)
     | st.builds(Entry, st.builds(Left, TIMES, PEERS), st.just(0), DIGESTS)
     | st.builds(Entry, st.builds(Woken, TIMES), st.just(0), DIGESTS)
-    | st.builds(Entry, st.builds(Began, TIMES) | st.builds(Adopted, TIMES) | st.builds(Ended, TIMES, st.sampled_from(Ending)))
+    | st.builds(Entry, st.builds(Began, TIMES) | st.builds(Ended, TIMES, st.sampled_from(Ending)))
+    | st.builds(Entry, st.builds(Adopted, TIMES, NUMBERS), st.just(0), DIGESTS)
 )
 STATES = st.builds(
     FoldState, TIMES, st.none() | TIMES, NUMBERS, st.lists(PEERS).map(tuple), st.lists(st.builds(Ticket, PEERS, NUMBERS, TIMES)).map(tuple)

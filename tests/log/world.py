@@ -14,7 +14,7 @@ from ipcfold.core.functions import Handlers, driven
 from ipcfold.core.server_connection import ServerConnection
 from ipcfold.errors import LogEnded, LogError, LogUnusable
 from ipcfold.limits import Limits
-from ipcfold.log import MemoryLog, Snapshots
+from ipcfold.log import Log, MemoryLog, Snapshots
 from ipcfold.log.journal import Journal, Reading
 from ipcfold.log.memory import MemoryReader
 from ipcfold.log.recorder import Recorder
@@ -128,9 +128,11 @@ def recovered(log: MemoryLog, handlers: Handlers[Carry] = HANDLERS, snapshots: S
 class LoggedPlayer:
     """A server in memory with a log. It commits after each step."""
 
-    def __init__(self, log: MemoryLog, snapshots: Snapshots[Carry] | None = None, handlers: Handlers[Carry] = HANDLERS) -> None:
+    def __init__(
+        self, log: Log, snapshots: Snapshots[Carry] | None = None, handlers: Handlers[Carry] = HANDLERS, *, adopts: bool = False
+    ) -> None:
         self.journal: Journal = log.open().unwrap()
-        before = recover(log.place, self.journal, START, handlers, snapshots, Limits()).unwrap()
+        before = recover(log.place, self.journal, START, handlers, snapshots, Limits(), adopts=adopts).unwrap()
         self.player = ScriptPlayer(handlers.handler, START, left=handlers.left, woken=handlers.woken, epoch=before.state.time + 1)
         network = self.player._network  # noqa: SLF001 - the servers of the kit have no log
         for number in range(1, before.state.most + 1):  # clients of earlier servers, whose numbers nobody gets again
@@ -143,6 +145,8 @@ class LoggedPlayer:
         self.core.log(self.recorder.record, 0.0)
         self.recorder.begin(before.state.time + 1, adopted=before.adopted)
         self.commit()
+        if before.adopted:
+            self.recorder.snapshot()
 
     def commit(self) -> LogError | None:
         error = self.recorder.commit()

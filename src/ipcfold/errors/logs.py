@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, final
+from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar, final
 
 import attrs
 
@@ -116,12 +116,18 @@ class LogFailed(Cause, Generic[C_co]):
 @final
 @attrs.frozen(repr=False, eq=False)
 class ReplayDiverged(Cause, Generic[C_co]):
-    """The handler answers an input of the log in another way than it did: it is not pure, or it was changed.
+    """The handler makes something else of the log than it did: it is not pure, or it was changed.
 
     - `carry`: the carry before this input.
     - `at`: the number of the entry in the log `place`; 1 is the first.
     - `message`: the message, or the departure or alarm.
     - `error`: what the handler raised now, if that is the difference.
+    - `part`: what differs.
+        - `answer`: the answer to this input.
+        - `carry`: the carry after entry `at`. The log has a snapshot of it, which is `carry` then.
+        - `adopted`: an answer to an entry before `at`, where the log says that another handler was adopted. It is not known which one.
+
+    If that entry is no input, `message` is the last one before it.
     """
 
     carry: C_co
@@ -129,6 +135,7 @@ class ReplayDiverged(Cause, Generic[C_co]):
     at: int
     message: Message | Left | Woken
     error: BaseException | None = None
+    part: Literal["answer", "carry", "adopted"] = "answer"
 
     def __str__(self) -> str:
         of = f"entry {self.at} of the log {self.place}"
@@ -137,6 +144,10 @@ class ReplayDiverged(Cause, Generic[C_co]):
         if self.error is not None:
             how = f"raises {shown(self.error)} for {of}, which it has folded"
             advice = "or change the new one so that it folds this, because one that raises cannot be adopted"
+        elif self.part == "carry":
+            how = f"makes another carry up to {of} than it did, as the snapshot there shows"
+        elif self.part == "adopted":
+            how = f"is not known to answer what is before {of} as the handler did that was adopted there"
         return (
             f"the handler {how}: it is not pure, or it was changed, or the first carry or limits.message is another one; "
             f"start with those of that time, {advice}"

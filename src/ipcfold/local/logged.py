@@ -140,7 +140,7 @@ class Logged(Generic[C]):
         recorder = self._recorder = Recorder(journal, core.fold, snapshots, recovered, self.warnings.append)
         core.log(recorder.record, self._clock.monotonic(), recorder.extend)
         recorder.begin(max(self._clock.time(), recovered.state.time), adopted=recovered.adopted)
-        refused = recorder.commit()
+        refused = recorder.commit() or (recorder.snapshot() if recovered.adopted else None)  # so that later servers begin behind it
         if refused is not None:
             return Failure(LogFailed(recovered.carry, refused))
         return Success(recovered.state.most)

@@ -2,7 +2,10 @@
 
 A log keeps records, which are bytes. Each record is one entry: what was folded, when, and a digest of the answer. The digest
 has the size of the answer as bytes, and their CRC. So a replay notices that a handler answers in another way, without the
-answers themselves. The carry has no part in it.
+answers themselves. Two different answers of one size have the same digest by chance once in 2**32 times. The carry has no part
+in it: the snapshots have that.
+
+The entry of an adoption has a digest of many answers. It chains the digests of all that the new handler gave to earlier entries.
 """
 
 from __future__ import annotations
@@ -61,9 +64,13 @@ class Ended:
 @final
 @attrs.frozen
 class Adopted:
-    """From here on another handler answers, by decision. It folded the entries before it, and answered some of them differently."""
+    """From here on another handler answers, by decision. It folded the entries before it, and answered some of them differently.
+
+    `since`: so many entries were before the first that it folded. It began with a snapshot there, or at the beginning.
+    """
 
     now: float
+    since: int = 0
 
 
 @final
@@ -75,7 +82,7 @@ class Entry:
     number: int = 0
     """The number of a message on its connection."""
     digest: int = 0
-    """Of the answer."""
+    """Of the answer; for `Adopted` of all answers of the new handler to the entries before, from `since` on, or 0 if that is unknown."""
 
 
 @final
@@ -107,6 +114,15 @@ def digest(answer: Continuation[Any]) -> int:  # Any: the carry has no part in i
         for piece in _effects(answer.effects):
             check, size = crc32(piece, check), size + len(piece)
     return (size & 0xFFFF_FFFF) << 32 | check
+
+
+def chained(of_answers: int, count: int, of_answer: int) -> int:
+    """The digest of so many answers, the last of which has the digest `of_answer`, and those before it `of_answers`.
+
+    >>> chained(chained(0, 1, 7), 2, 8) == chained(chained(0, 1, 8), 2, 7)
+    False
+    """
+    return (count & 0xFFFF_FFFF) << 32 | crc32(_PLACE.pack(of_answer), of_answers & 0xFFFF_FFFF)
 
 
 _OUTCOMES: Final = {outcome: crc32(outcome.value.encode()) for outcome in Outcome}
@@ -160,8 +176,8 @@ def encode(entry: Entry) -> bytes:
             return _HEAD.pack(_IS_BEGAN, now, 0)
         case Ended(now, ending):
             return _HEAD.pack(_IS_ENDED, now, 0) + ending.name.encode()
-        case Adopted(now):
-            return _HEAD.pack(_IS_ADOPTED, now, 0)
+        case Adopted(now, since):
+            return _HEAD.pack(_IS_ADOPTED, now, entry.digest) + _PLACE.pack(since)
 
 
 def decode(record: bytes) -> Entry:
@@ -174,7 +190,7 @@ def decode(record: bytes) -> Entry:
 
 def _decoded(record: bytes) -> Entry:
     kind, now, of_answer = _HEAD.unpack_from(record)
-    rest: Came | Left | Woken | Began | Ended | Adopted
+    rest: Woken | Began
     if kind == _IS_CAME:
         connection, pid, uid, gid, number = _CAME.unpack_from(record)[3:]
         came = Came(now, Peer(connection, pid, uid, gid), _message(record, _CAME.size))
@@ -183,6 +199,8 @@ def _decoded(record: bytes) -> Entry:
         return Entry(Left(now, Peer(*_LEFT.unpack(record)[3:])), 0, of_answer)
     if kind == _IS_ENDED:
         return Entry(Ended(now, Ending[record[_HEAD.size :].decode()]))
+    if kind == _IS_ADOPTED:
+        return Entry(Adopted(now, *_PLACE.unpack(record[_HEAD.size :])), 0, of_answer)
     if len(record) > _HEAD.size:
         raise DamagedError("it is too long")
     match kind:
@@ -190,8 +208,6 @@ def _decoded(record: bytes) -> Entry:
             rest = Woken(now)
         case 4:
             rest = Began(now)
-        case 6:
-            rest = Adopted(now)
         case _:
             raise DamagedError("its kind is unknown")
     return Entry(rest, 0, of_answer)

@@ -70,5 +70,6 @@ class Log(Protocol):
     def adopting(self) -> Self:
         """The same log, for a server whose handler may answer what is in the log in another way than it did, from now on.
 
-        The new handler folds what is behind the last snapshot. The log says that, too.
+        The new handler folds what is behind the last snapshot. If something differs, the log says that it was adopted. Use it for one
+        start: a later one would accept further differences.
         """

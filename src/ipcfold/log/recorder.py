@@ -26,7 +26,7 @@ C = TypeVar("C")
 class Recorder(Generic[C]):
     """Writes what a fold folds to a log."""
 
-    __slots__ = ("_append", "_carry", "_fold", "_journal", "_kept", "_last", "_snapshots", "_warn", "failure", "pending")
+    __slots__ = ("_append", "_carry", "_fold", "_journal", "_kept", "_last", "_replayed", "_snapshots", "_warn", "failure", "pending")
 
     def __init__(
         self,
@@ -42,6 +42,7 @@ class Recorder(Generic[C]):
         self._fold = fold
         self._snapshots = snapshots
         self._warn = warn
+        self._replayed = recovered.began, recovered.digest
         self._carry = recovered.carry  # the last one that is in the log
         self._kept = recovered.kept  # the entries before the last snapshot, if there is one
         self._last = recovered.kept or 0  # the same for the last attempt
@@ -55,7 +56,8 @@ class Recorder(Generic[C]):
         if self._journal.count == 0:
             self.snapshot()  # a later server begins with this carry, whatever it is given
         if adopted:
-            self._note(Adopted(now))
+            since, of_answers = self._replayed
+            self._note(Adopted(now, since), of_answers)
         self._fold.start(now)
         self._note(Began(now))
 
@@ -69,9 +71,9 @@ class Recorder(Generic[C]):
         self.pending = True
         self._journal.extend(data, count)
 
-    def _note(self, what: Adopted | Began | Ended) -> None:
+    def _note(self, what: Adopted | Began | Ended, of_answers: int = 0) -> None:
         self.pending = True
-        self._append(encode(Entry(what)))
+        self._append(encode(Entry(what, 0, of_answers)))
 
     def commit(self) -> LogError | None:
         """Make everything durable that was recorded. Returns the failure, if there is one; then the fold is to end with `failure`."""

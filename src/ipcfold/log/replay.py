@@ -1,4 +1,9 @@
-"""Folds the entries of a log again, and checks the answers against their digests."""
+"""Folds the entries of a log again, and checks the answers against their digests.
+
+An entry may say that another handler was adopted, which had folded the entries before. It has the digest of all answers of that handler,
+and where it began. A replay that begins at the same place accepts the differences before, if its own answers have the same digest. One that
+begins between that place and the adoption cannot know whether its carry is that of the adopted handler. So that is a difference, too.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ from ipcfold.core.wire import Encoder
 from ipcfold.errors import ReplayDiverged
 from ipcfold.inputs import Came, Left, Woken
 from ipcfold.limits import Limits
-from ipcfold.log.entry import Adopted, Began, Ended, Entry, Snapshot, digest
+from ipcfold.log.entry import Adopted, Began, Ended, Entry, Snapshot, chained, digest
 from ipcfold.message import Message
 from ipcfold.peer import Name, Peer
 
@@ -22,9 +27,9 @@ _NAME = Name("replay")
 
 @final
 class Replay(Generic[C]):
-    """A fold over the entries of a log. An answer that differs from its digest is kept in `diverged`."""
+    """A fold over the entries of a log. The first difference is kept in `diverged`."""
 
-    __slots__ = ("_digest", "_fold", "_place", "answer", "at", "diverged")
+    __slots__ = ("_count", "_digest", "_fold", "_place", "adopted", "answer", "at", "began", "digest", "diverged", "folded")
 
     def __init__(self, place: str, carry: C, limits: Limits, *, left: bool, woken: bool) -> None:
         """`left`, `woken`: whether the server has functions for departures and alarms."""
@@ -43,10 +48,19 @@ class Replay(Generic[C]):
         )
         self.at = 0
         """The number of entries before the next one."""
+        self.began = 0
+        """The number of entries before the first that it has taken."""
+        self._count = 0  # how many answers it has compared
+        self.digest = 0
+        """The digest of all of them, as the entry of an adoption has it."""
+        self.adopted = 0
+        """The number of the last entry that says that a handler was adopted; 0 if there is none."""
+        self.folded: Message | Left | Woken | None = None
+        """The last input, if there is one."""
         self.diverged: ReplayDiverged[C] | None = None
-        """The first answer that differs, unless a later entry says that this was accepted."""
+        """The first difference, unless a later entry says that it was accepted."""
         self.answer: Continuation[C] | None = None
-        """That answer, if the handler gave one."""
+        """The answer that differs, if the handler gave one."""
 
     @property
     def carry(self) -> C:
@@ -60,7 +74,7 @@ class Replay(Generic[C]):
 
     def restore(self, snapshot: Snapshot, carry: C) -> None:
         """Begin with this snapshot, whose carry this is."""
-        self.at = snapshot.at
+        self.at = self.began = snapshot.at
         self._fold.restore(carry, snapshot.state)
 
     def feed(self, entry: Entry, handlers: Handlers[C]) -> ReplayDiverged[C] | None:
@@ -88,8 +102,8 @@ class Replay(Generic[C]):
                 return None
             case Ended():
                 return None
-            case Adopted():
-                self.diverged = None
+            case Adopted(now, since):
+                self._accept(now, since, entry.digest)
                 return None
             case Came(now, peer, message):
                 fold.resume()  # it was folded, so the server had not stopped
@@ -106,8 +120,11 @@ class Replay(Generic[C]):
                 fold.resume()
                 asked = fold.alarm(now) if fold.rings <= now else None
                 if asked is None:
+                    self.folded = what
+                    self._chain(0)
                     self._differs(what, self.carry, None)
         if asked is not None:
+            self.folded = asked[0]
             fold.asked, fold.sent = asked, []
         return asked
 
@@ -117,7 +134,9 @@ class Replay(Generic[C]):
         if self._fold.failure is not None:
             return self._ended()
         taken = answer if self._fold.instead is None else self._fold.instead
-        if digest(taken) != self._digest:
+        given = digest(taken)
+        self._chain(given)
+        if given != self._digest:
             self._differs(asked[0], asked[1].carry, taken)
         return None
 
@@ -125,6 +144,25 @@ class Replay(Generic[C]):
         """Note that the handler raised this."""
         self._fold.failed(error)
         return self._ended()
+
+    def kept(self, what: Message | Left | Woken, carry: C) -> None:
+        """Note that the carry after this input, which is the last one, is another one than the log has: this one."""
+        if self.diverged is None:
+            self.diverged = ReplayDiverged(carry, self._place, self.at, what, part="carry")
+
+    def _accept(self, now: float, since: int, of_answers: int) -> None:
+        """Note that a handler was adopted here, which gave such answers to the entries behind the first so many."""
+        self.adopted = self.at
+        if of_answers and self.began >= since:
+            same = (self.began, self.digest) == (since, of_answers)
+            what = self.folded or Woken(now)
+            self.diverged = None if same else ReplayDiverged(self.carry, self._place, self.at, what, part="adopted")
+        elif self.diverged is not None and self.diverged.at > since:  # the handler that was adopted did not fold what is before
+            self.diverged = None
+
+    def _chain(self, of_answer: int) -> None:
+        self._count += 1
+        self.digest = chained(self.digest, self._count, of_answer)
 
     def _known(self, peer: Peer) -> Peer:
         """This client, as the server knew it. The entries do not name the run, which is that of the log."""

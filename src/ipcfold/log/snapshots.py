@@ -8,6 +8,7 @@ from functools import partial
 from typing import Generic, Protocol, TypeVar, final
 
 import attrs
+from returns.maybe import Maybe, Nothing, Some
 from returns.result import Failure, Result, Success
 
 from ipcfold.cause import shown
@@ -110,6 +111,29 @@ class Snapshots(Generic[C]):
                 case Failure(reason):
                     reasons.append(str(reason))
         return Failure("; ".join(reasons))
+
+    def other(self, carry: C, message: Message) -> Maybe[C]:
+        """The carry of a snapshot, if that is known to be another one than this.
+
+        Bytes that differ say nothing: sets have no order, and `pickle` writes equal values in several ways. So the carries are compared,
+        after both of them were written and read. It is not known which ones are equal where `coder` does not read the snapshot, and where
+        the carry has no equality: where what it reads twice is not equal.
+        """
+        written = self.encode(carry).value_or(None)
+        if written is None or written == message:
+            return Nothing
+        match cases(_tried(partial(self._compared, message, written, carry))):
+            case Success(found):
+                return found
+            case Failure():
+                return Nothing
+
+    def _compared(self, message: Message, written: Message, carry: C) -> Result[Maybe[C], object]:
+        read = self.coder.decode
+        kept = read(message).unwrap()  # what raises here leaves it unknown, as does an `==` that raises
+        if kept == carry or kept == read(written).unwrap():
+            return Success(Nothing)
+        return Success(Some(kept) if kept == read(message).unwrap() else Nothing)
 
 
 def _tried(call: Callable[[], Result[R, object]]) -> Result[R, object]:

@@ -39,7 +39,8 @@ def replayed(
 ) -> Result[C, LogEnded[C]]:
     """Fold what is in a log, and check each answer against the one that was given. Returns the carry, or the first difference.
 
-    A server may write to the log meanwhile. The other arguments are those of the server.
+    A server may write to the log meanwhile. The other arguments are those of the server. With `snapshots` the carry is checked, too, at
+    each snapshot that the log has. Then the carry with which the log began counts, if the log has that one.
 
     >>> from ipcfold import Message
     >>> from ipcfold.log import MemoryLog
@@ -55,7 +56,7 @@ def replayed(
         case Success((place, reader)):
             pass
     handlers = Handlers(handler, left, woken)
-    recovery = Recovery(place, carry, snapshots, limits or Limits(), left=left is not None, woken=woken is not None)
+    recovery = Recovery(place, carry, snapshots, limits or Limits(), left=left is not None, woken=woken is not None, whole=True)
     with closing(reader):
         ended = driven(recovery.follow(reader), lambda asked: handlers(*asked))
     return Success(recovery.carry) if ended is None else Failure(ended)
