@@ -3,6 +3,7 @@
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from ipcfold.limits import Limits
 from ipcfold.log import Adopted, Entry, History, MemoryLog, Reading, Snapshots, SQLiteLog, decode
 from ipcfold.log.entry import encode
 from ipcfold.log.recovery import Recovery
-from ipcfold.testing import Send, Shutdown, Step, replayed, scripts
+from ipcfold.testing import Kill, Send, Shutdown, Step, replayed, scripts
 from tests.log.world import HANDLERS, SNAPSHOTS, START, WORDS, Carry, LoggedPlayer, handle, left, recover, recovered, woken
 
 LIVES = st.lists(scripts(WORDS), min_size=1, max_size=3)
@@ -108,6 +109,22 @@ def test_a_handler_that_carries_something_else_is_noticed_at_the_first_snapshot_
     assert (diverged.part, diverged.at) == ("carry", min(behind))
     assert "something else" not in diverged.carry[0]
     assert f"another carry up to entry {min(behind)} " in str(diverged)
+
+
+def test_a_replay_begins_as_far_back_as_the_log_goes() -> None:
+    log, snapshots = MemoryLog(), attrs.evolve(SNAPSHOTS, every=3)
+    server = LoggedPlayer(log, snapshots).play([Send("ann", message) for message in [TWO] + [ONE] * 5])
+    server.crash()
+    begun: Carry = (("something else",), (), ())
+    result = replayed(handle, log, begun, left=left, woken=woken, snapshots=snapshots)
+    assert result == Success(server.carry)  # that with which the log began counts
+    for record in (log.store.snapshots[0][1], b"?"):
+        log.store.snapshots[0] = 0, record
+        diverged = again(log, snapshots, carrying(TWO)).failure()
+        assert isinstance(diverged, ReplayDiverged)
+        assert diverged.at == log.store.snapshots[1][0]
+    log.store.snapshots = [(0, b"?")]
+    assert again(log, snapshots, HANDLERS) == Success(server.carry)
 
 
 def following(log: Reading, snapshots: Snapshots[Carry] | None, handlers: Handlers[Carry]) -> Callable[[], LogEnded[Carry] | None]:
@@ -304,6 +321,34 @@ def test_what_an_adopted_handler_did_not_fold_stays_a_difference() -> None:
         with closing(log.read().unwrap()) as reader:
             refused = following(reader, None, handlers)()
         assert (refused if refused is None else (refused.part, refused.at)) == (at and ("answer", at))  # type: ignore[union-attr]  # see above
+
+
+def test_a_server_that_follows_a_log_compares_its_carry_when_another_one_has_adopted() -> None:
+    log = MemoryLog()
+    LoggedPlayer(log).play([Send("ann", ONE)]).crash()
+    new = answering(ONE, TWO)
+
+    def other(message: Message, given: Continuation[Carry], carry: Carry) -> Continuation[Carry]:
+        answer = new.handler(message, given, carry)
+        return attrs.evolve(answer, carry=(("something else",), *answer.carry[1:]))
+
+    recovery = Recovery("it", START, SNAPSHOTS, Limits(), left=True, woken=True, adopts=True)
+    with closing(log.read().unwrap()) as reader:
+        follow = partial(recovery.follow, reader)
+        handlers = Handlers(other, left, woken)
+        assert driven(follow(), lambda asked: handlers(*asked)) is None
+        server = LoggedPlayer(log, SNAPSHOTS, new, adopts=True)
+        assert driven(follow(), lambda asked: handlers(*asked)) is None
+        server.play([Kill("ann"), Send("bob", STOP)])
+        assert driven(follow(), lambda asked: handlers(*asked)) is None
+    server.crash()
+    with closing(log.open().unwrap()) as journal:
+        assert (
+            driven(recovery.finish(journal), lambda asked: handlers(*asked))
+            .unwrap()
+            .warnings[-1]
+            .startswith("log.adopting() accepts that the carry differs from entry 4 on")
+        )
 
 
 class Plain:

@@ -62,6 +62,18 @@ def test_any_bytes_are_a_snapshot_or_damaged(record: bytes) -> None:
     assert isinstance(snapshot, Snapshot)
 
 
+@pytest.mark.parametrize(
+    "record", [b"", b"\x00" * 17, b"\x07" + bytes(16), encode(Entry(Woken(1.0))) + b"?", encode(Entry(Adopted(1.0))) + b"?"]
+)
+def test_what_is_no_entry_is_damage(record: bytes) -> None:
+    with pytest.raises(DamagedError):
+        decode(record)
+
+
+def test_an_adoption_may_have_nothing_but_its_time() -> None:
+    assert decode(encode(Entry(Adopted(1.0, 3), 0, 5))[:9] + bytes(8)) == Entry(Adopted(1.0))
+
+
 @pytest.mark.parametrize("damage", [(b"text/plain", b"text plain"), (b"one", b"on")])
 def test_a_damaged_message_is_damage(damage: tuple[bytes, bytes]) -> None:
     record = encode(Entry(Came(1.0, GIVEN.peer, ONE), 1, 1))

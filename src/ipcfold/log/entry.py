@@ -190,7 +190,7 @@ def decode(record: bytes) -> Entry:
 
 def _decoded(record: bytes) -> Entry:
     kind, now, of_answer = _HEAD.unpack_from(record)
-    rest: Woken | Began
+    rest: Woken | Began | Adopted
     if kind == _IS_CAME:
         connection, pid, uid, gid, number = _CAME.unpack_from(record)[3:]
         came = Came(now, Peer(connection, pid, uid, gid), _message(record, _CAME.size))
@@ -199,7 +199,7 @@ def _decoded(record: bytes) -> Entry:
         return Entry(Left(now, Peer(*_LEFT.unpack(record)[3:])), 0, of_answer)
     if kind == _IS_ENDED:
         return Entry(Ended(now, Ending[record[_HEAD.size :].decode()]))
-    if kind == _IS_ADOPTED:
+    if kind == _IS_ADOPTED and len(record) > _HEAD.size:  # otherwise it says nothing but its time
         return Entry(Adopted(now, *_PLACE.unpack(record[_HEAD.size :])), 0, of_answer)
     if len(record) > _HEAD.size:
         raise DamagedError("it is too long")
@@ -208,6 +208,8 @@ def _decoded(record: bytes) -> Entry:
             rest = Woken(now)
         case 4:
             rest = Began(now)
+        case 6:
+            rest = Adopted(now)
         case _:
             raise DamagedError("its kind is unknown")
     return Entry(rest, 0, of_answer)

@@ -121,7 +121,6 @@ class Replay(Generic[C]):
                 asked = fold.alarm(now) if fold.rings <= now else None
                 if asked is None:
                     self.folded = what
-                    self._chain(0)
                     self._differs(what, self.carry, None)
         if asked is not None:
             self.folded = asked[0]
@@ -135,7 +134,8 @@ class Replay(Generic[C]):
             return self._ended()
         taken = answer if self._fold.instead is None else self._fold.instead
         given = digest(taken)
-        self._chain(given)
+        self._count += 1
+        self.digest = chained(self.digest, self._count, given)
         if given != self._digest:
             self._differs(asked[0], asked[1].carry, taken)
         return None
@@ -159,10 +159,6 @@ class Replay(Generic[C]):
             self.diverged = None if same else ReplayDiverged(self.carry, self._place, self.at, what, part="adopted")
         elif self.diverged is not None and self.diverged.at > since:  # the handler that was adopted did not fold what is before
             self.diverged = None
-
-    def _chain(self, of_answer: int) -> None:
-        self._count += 1
-        self.digest = chained(self.digest, self._count, of_answer)
 
     def _known(self, peer: Peer) -> Peer:
         """This client, as the server knew it. The entries do not name the run, which is that of the log."""
