@@ -132,6 +132,14 @@ def test_a_handler_that_raises_for_what_it_folded_cannot_be_adopted() -> None:
             pytest.fail(f"{other}")
     assert "raises KeyError(b'never') for entry 3" in str(diverged)
 
+    def also_differs(message: Message, continuation: Continuation[Carry], carry: Carry) -> Continuation[Carry]:
+        return fails(message, continuation, carry).close(carry)
+
+    for adopts, at in ((False, 2), (True, 3)):  # what is accepted is not what keeps it from starting
+        refused = recover(log.place, journal, START, Handlers(also_differs, left, woken), None, Limits(), adopts=adopts).failure()
+        assert isinstance(refused, ReplayDiverged)
+        assert refused.at == at
+
 
 def test_an_alarm_that_the_handler_did_not_ask_for_is_a_difference() -> None:
     log = MemoryLog()

@@ -71,7 +71,7 @@ class Recovery(Generic[C]):
         """What a server that stands by reads of the log, until `leave`."""
         self._place = place
         self._first = carry
-        self._new: Callable[[], Replay[C]] = lambda: Replay(place, carry, limits, left=left, woken=woken)
+        self._new: Callable[[], Replay[C]] = lambda: Replay(place, carry, limits, left=left, woken=woken, adopts=adopts)
         self._replay: Replay[C] | None = None
         self._carried: Carried[C] | None = None
         self._whole = whole

@@ -29,12 +29,13 @@ _NAME = Name("replay")
 class Replay(Generic[C]):
     """A fold over the entries of a log. The first difference is kept in `diverged`."""
 
-    __slots__ = ("_count", "_digest", "_fold", "_place", "adopted", "answer", "at", "began", "digest", "diverged", "folded")
+    __slots__ = ("_adopts", "_count", "_digest", "_fold", "_place", "adopted", "answer", "at", "began", "digest", "diverged", "folded")
 
-    def __init__(self, place: str, carry: C, limits: Limits, *, left: bool, woken: bool) -> None:
-        """`left`, `woken`: whether the server has functions for departures and alarms."""
+    def __init__(self, place: str, carry: C, limits: Limits, *, left: bool, woken: bool, adopts: bool = False) -> None:
+        """`left`, `woken`: whether the server has functions for departures and alarms. `adopts`: whether it accepts what differs."""
         encoder = Encoder(limits)
         self._place = place
+        self._adopts = adopts
         self._digest = 0  # of the answer that was given to the input that is taken
         self._fold = Fold(
             carry,
@@ -166,7 +167,8 @@ class Replay(Generic[C]):
 
     def _ended(self) -> ReplayDiverged[C] | None:
         failure = self._fold.failure
-        return self.diverged or (failure and ReplayDiverged(failure.carry, self._place, self.at, failure.message, failure.error))
+        ended = failure and ReplayDiverged(failure.carry, self._place, self.at, failure.message, failure.error)
+        return ended if self._adopts else self.diverged or ended
 
     def _differs(self, what: Message | Left | Woken, before: C, answer: Continuation[C] | None) -> None:
         if self.diverged is None:
