@@ -1,5 +1,7 @@
-"""A server says what it accepts, and that it does not use a first carry."""
+"""Servers of one log have one carry, or say so: what one accepts, and that it does not use a first carry."""
 
+import pickle
+from pathlib import Path
 from threading import Event
 
 import pytest
@@ -7,7 +9,7 @@ from returns.result import Success
 
 from ipcfold import IPC, Continuation, Message, ReplayDiverged
 from ipcfold.codec import Codec
-from ipcfold.log import Adopted, MemoryLog, Snapshots, decode
+from ipcfold.log import Adopted, MemoryLog, Snapshots, SQLiteLog, decode
 from tests.shells.support import NAME, PATIENCE
 
 ONE = Message.text("one")
@@ -16,6 +18,10 @@ INTEGERS = Snapshots(Codec(int))
 
 def count(message: Message, given: Continuation[int], carry: int) -> Continuation[int]:
     return given.respond(carry + 1, message)
+
+
+def collect(message: Message, given: Continuation[frozenset[str]], carry: frozenset[str]) -> Continuation[frozenset[str]]:
+    return given.respond(carry | {message.content.decode()}, message)
 
 
 def loud(message: Message, given: Continuation[int], carry: int) -> Continuation[int]:
@@ -78,3 +84,19 @@ def test_a_standby_with_another_carry_does_not_take_over_unless_it_adopts(
     standby.stop()
     assert standby.result(PATIENCE) == Success(4)
     assert "log.adopting() accepts that the carry differs from entry 4 on" in caplog.text
+
+
+def test_servers_that_take_over_from_one_another_have_the_same_carry(ipc: IPC, directory: Path) -> None:
+    log, snapshots = SQLiteLog.of(directory / "log"), Snapshots[frozenset[str]].of(pickle.dumps, pickle.loads, every=3)
+    start = frozenset[str]()
+    servers = [ipc.listen(NAME, log=log).start(start, collect, snapshots=snapshots)]
+    for life in range(4):
+        with ipc.wait(NAME, PATIENCE).unwrap() as ann:  # the last one serves before the next one stands by
+            servers.append(ipc.listen(NAME, log=log, standby=True).start(start, collect, snapshots=snapshots))
+            for number in range(7):
+                ann.ask(Message.text(f"{life}.{number}"), PATIENCE).unwrap()
+        servers[-2].stop()
+        assert len(servers[-2].result(PATIENCE).unwrap()) == 7 * (life + 1)
+    ipc.wait(NAME, PATIENCE).unwrap().close()
+    servers[-1].stop()
+    assert len(servers[-1].result(PATIENCE).unwrap()) == 28

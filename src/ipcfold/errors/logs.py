@@ -127,7 +127,7 @@ class ReplayDiverged(Cause, Generic[C_co]):
         - `carry`: the carry after entry `at`. The log has a snapshot of it, which is `carry` then.
         - `adopted`: an answer to an entry before `at`, where the log says that another handler was adopted. It is not known which one.
 
-    If that entry is no input, `message` is the last one before it.
+    If that entry is no input, `message` is the last one before it that was folded, or an alarm at its time if none was.
     """
 
     carry: C_co

@@ -61,7 +61,9 @@ class Functions(Generic[C]):
 @final
 @attrs.frozen
 class Snapshots(Generic[C]):
-    """How a server keeps its carry in the log: every so many messages, and when it ends in good order.
+    """How a server keeps its carry in the log: every so many messages, when it ends in good order, and when it has adopted a log.
+
+    A server that follows the log, and `ipcfold.testing.replayed`, compare their carry with it by `==`, after both were written and read.
 
     - `coder`: a `Codec`, or anything else with `encode` and `decode`. `Snapshots.of` takes two functions.
     - `every`: so many entries are between two snapshots at least.
