@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from returns.result import Result
 
 from ipcfold import IPC, Message
-from ipcfold.cli.listen import imported, literal
+from ipcfold.cli.importing import imported, literal
 from ipcfold.cli.status import Status
 from tests.cli.support import ECHO, Terminal, echoing, fails, ipcfold, printed
 from tests.shells.support import PATIENCE

@@ -32,7 +32,7 @@ _COMMANDS: Final = {
     "send": "talk:send",
     "listen": "listen:listen",
     "log": "logs:log",
-    "replay": "logs:replay",
+    "replay": "replay:replay",
     "ping": "ping:ping",
     "bench": "bench:bench",
     "demo": "demo:demo",

@@ -44,6 +44,10 @@ ServerName: TypeAlias = Annotated[str, Parameter(name="NAME", completer=_names, 
 FreeName: TypeAlias = Annotated[str, Parameter(name="NAME", help="The name to listen under.")]
 AsJson: TypeAlias = Annotated[bool, Parameter(name="--json", negative=(), show_default=False, help="Print JSON, for machines.")]
 
+FirstCarry: TypeAlias = Annotated[
+    str, Parameter(help="The first carry: a Python literal, JSON, or MODULE:NAME for a value or a function that makes it.")
+]
+
 Content: TypeAlias = Annotated[
     str | None, Parameter(name="CONTENT", help="The content to send; by default the standard input, unless that is a terminal.")
 ]
