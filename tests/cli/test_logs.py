@@ -1,18 +1,23 @@
-"""`log` and `replay`: what is in a log, and what another handler makes of it."""
+"""`log`: what is in a log."""
 
 import json
 import os
 import signal
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from returns.result import Result, Success
 
 from ipcfold import IPC, Message
+from ipcfold.cli import times
 from ipcfold.cli.status import Status
 from ipcfold.log import SQLiteLog
-from tests.cli.handlers import count, echo
-from tests.cli.support import fails, ipcfold, printed, started
+from tests.cli.handlers import count
+from tests.cli.support import fails, printed, started
 from tests.shells.children import Child
 from tests.shells.support import NAME, PATIENCE
 
@@ -51,6 +56,40 @@ def test_the_log_can_be_filtered(directory: Path, server: Child) -> None:
     assert len(lines(printed(directory, "log", file, "--peer", str(os.getpid())))) >= 3
     assert printed(directory, "log", file, "--since", "2100-01-01") == b""
     assert len(lines(printed(directory, "log", file, "-n", "2"))) == 2
+    began, first, *_ = lines(printed(directory, "log", file))
+    assert lines(printed(directory, "log", file, "--until", first[1], "--type", "TEXT/*")) == [first]
+    assert printed(directory, "log", file, "--until", "1999-12-31") == b""
+    assert lines(printed(directory, "log", file, "--since", began[1].replace("T", " "), "--type", "text", "-n", "1"))[0][-1] == "b'three'"
+    fails(directory, "log", file, "--since", "yesterday", status=Status.MISUSED, says="'yesterday' is no time: write a date, a time or")
+
+
+@given(st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1)), st.integers(-12 * 60, 12 * 60))
+def test_a_time_is_read_as_people_type_it(moment: datetime, offset: int) -> None:
+    zone = timezone(timedelta(minutes=offset))
+    known = moment.replace(tzinfo=zone, microsecond=moment.microsecond // 1000 * 1000)
+    text = known.isoformat(timespec="milliseconds")
+    for form in (text, text.replace("T", " "), text[:-6].replace("T", "  ", 1).replace("  ", " ") + " " + text[-6:], f" {text} "):
+        assert times.since(form) == Success(known.timestamp())
+        assert times.until(form).unwrap() > known.timestamp()
+    utc = moment.replace(microsecond=0)
+    for name in ("Z", "z", " UTC", " gmt", "+00:00"):
+        assert times.since(f"{utc.isoformat()}{name}") == Success(utc.replace(tzinfo=UTC).timestamp())
+    local = utc.astimezone()
+    assert times.since(f"{utc:%H:%M:%S}", lambda: utc) == times.since(utc.isoformat()) == Success(local.timestamp())
+    day = datetime(utc.year, utc.month, utc.day)
+    assert times.since(f"{utc:%Y-%m-%d}") == Success(day.timestamp())
+    assert times.until(f"{utc:%Y%m%d}") == Success((day + timedelta(days=1)).timestamp())
+
+
+@given(st.text())
+@example("2026")
+@example("2026-01")
+@example("9999-12-31")
+@example("0001-01-01")
+@example("24:00")
+def test_a_text_that_is_no_time_is_an_error(text: str) -> None:
+    for read in (times.since, times.until):
+        assert isinstance(read(text), Result)
 
 
 def test_the_log_is_json_for_machines(directory: Path, server: Child) -> None:
@@ -71,34 +110,6 @@ def test_the_log_can_be_followed(directory: Path, server: Child) -> None:
     command.send_signal(signal.SIGINT)
     command.communicate()
     assert command.returncode == Status.DONE
-
-
-def test_a_replay_prints_the_carry(directory: Path, server: Child) -> None:
-    assert printed(directory, "replay", str(directory / "log"), f"{HANDLERS}:count", "--carry", "0") == b"3\n"
-
-
-def test_a_replay_with_another_handler_prints_the_first_answer_that_differs(directory: Path, server: Child) -> None:
-    done = ipcfold(directory, "replay", str(directory / "log"), f"{HANDLERS}:echo", "--carry", "0")
-    assert done.returncode == Status.LOG
-    place, message, before, *after = done.stdout.decode().splitlines()
-    assert place.startswith("@@ entry 2, ")
-    assert message == " text/plain b'one'"
-    assert before.startswith("-an answer of ")
-    assert after == ["+text/plain b'one'", "+continue"]
-    assert b"it is not pure, or it was changed" in done.stderr
-
-
-def test_a_replay_with_a_handler_that_raises_says_so(directory: Path, server: Child) -> None:
-    fails(directory, "replay", str(directory / "log"), f"{HANDLERS}:count", "--carry", "[]", status=Status.LOG, says="raises TypeError")
-
-
-def test_a_replay_goes_on_behind_what_a_server_has_adopted(directory: Path, server: Child) -> None:
-    server.stop()
-    server.gone()
-    log = SQLiteLog.of(directory / "log").map(SQLiteLog.adopting)
-    with IPC(directory).listen(NAME, log=log).start(None, echo):
-        pass
-    assert printed(directory, "replay", str(directory / "log"), f"{HANDLERS}:echo") == b"3\n"
 
 
 def test_what_is_no_log_is_told(directory: Path, server: Child) -> None:

@@ -177,6 +177,26 @@ def test_a_difference_from_the_log_is_told_to_machines(directory: Path, log: str
     assert "it is not pure, or it was changed, or the server was started with --left, --woken, --limit, which this replay" in errors
 
 
+def test_a_difference_from_the_log_is_told_to_people(directory: Path, log: str) -> None:
+    output, errors = differs(directory, log, "app:stateful", "--carry", "app:State")
+    place, *changes = output.splitlines()
+    assert place.startswith("@@ entry 2, ")
+    assert changes == [" text/plain b'one'", "-an answer of 18 bytes, checksum fe56647f", "+text/plain b'yes'", "+continue"]
+    assert errors.endswith(
+        "the server was started with --left, --woken, --limit, which this replay was not given: --against shows the old answer, too\n"
+    )
+
+
+def test_a_replay_goes_on_behind_what_a_server_has_adopted(directory: Path, log: str) -> None:
+    def other(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
+        return continuation.respond(carry + 1, message)
+
+    (directory / "app.py").write_text("def other(message, continuation, carry):\n    return continuation.respond(carry + 1, message)")
+    with IPC(directory).listen(NAME, log=SQLiteLog.of(log).map(SQLiteLog.adopting)).start(0, other):
+        pass
+    assert replayed(directory, log, "app:other", "--carry", "0") == b"3\n"
+
+
 def test_two_handlers_are_compared_answer_by_answer(directory: Path, log: str) -> None:
     output, errors = differs(directory, log, "app:lines", "--carry", "0", "--against", "app:count")
     old, new, place, *changes = output.splitlines()

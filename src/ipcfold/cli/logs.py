@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import closing
 from fnmatch import fnmatchcase
 from math import inf
+from pathlib import Path
 from typing import Annotated, Final, final
 
 import attrs
@@ -24,6 +24,7 @@ from ipcfold.errors import LogError
 from ipcfold.inputs import Came, Left
 from ipcfold.log.entry import Entry
 from ipcfold.log.journal import Reading
+from ipcfold.log.sqlite import SQLiteLog, writable
 from ipcfold.message import Message
 from ipcfold.result import cases
 
@@ -83,13 +84,12 @@ def log(
         case Success((place, reader)):
             pass
     show = _show_json if as_json else _show
-    with closing(reader):
-        try:
-            failed = _shown(place, reader, wanted, last, show, follow=follow)
-        except KeyboardInterrupt:
-            if not follow:
-                raise
-            return Status.DONE
+    try:
+        failed = _shown(place, reader, wanted, last, show, follow=follow)
+    except KeyboardInterrupt:
+        if not follow:
+            raise
+        return Status.DONE
     return Status.DONE if failed is None else complained(failed)
 
 
@@ -108,28 +108,38 @@ def _shown(
     *,
     follow: bool,
 ) -> LogError | None:
-    """Show the entries that are wanted."""
+    """Show the entries that are wanted, and close the log."""
     at = 0
-    while True:
-        kept = deque[tuple[int, Entry]](maxlen=last)
-        for found in entries(place, reader, at):
-            match cases(found):
-                case Failure(error):
-                    return error
-                case Success((number, entry)):
-                    at = number
-                    if not wanted(entry):
-                        continue
-                    if last is None:
-                        show(number, entry)
-                    else:
-                        kept.append((number, entry))
-        for number, entry in kept:
-            show(number, entry)
-        last = None
-        if not follow or time.time() >= wanted.until:
-            return None
-        time.sleep(_PAUSE)
+    try:
+        while True:
+            kept = deque[tuple[int, Entry]](maxlen=last)
+            for found in entries(place, reader, at):
+                match cases(found):
+                    case Failure(error):
+                        return error
+                    case Success((number, entry)):
+                        at = number
+                        if not wanted(entry):
+                            continue
+                        if last is None:
+                            show(number, entry)
+                        else:
+                            kept.append((number, entry))
+            for number, entry in kept:
+                show(number, entry)
+            last = None
+            if not follow or time.time() >= wanted.until:
+                return None
+            time.sleep(_PAUSE)
+            if not writable(Path(place).parent):  # there SQLite may read the file as it was when it was opened
+                match cases(SQLiteLog(Path(place)).read()):
+                    case Failure(error):
+                        return error
+                    case Success(fresh):
+                        reader.close()
+                        reader = fresh
+    finally:
+        reader.close()
 
 
 def _show(at: int, entry: Entry) -> None:

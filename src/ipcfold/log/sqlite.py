@@ -31,6 +31,7 @@ _APPLICATION: Final = 0x69706366  # "ipcf", by which tools recognise the file
 _PATIENCE: Final = 5.0  # seconds to wait for another program that has the file locked
 PAGE: Final = 8192
 """Bytes of a page. Larger ones take fewer calls for a burst, and longer for a message that comes alone."""
+_EFFECTIVE: Final = os.access in os.supports_effective_ids
 _SCHEMA: Final = (
     "CREATE TABLE owner (id BLOB NOT NULL, epoch INTEGER NOT NULL)",
     "CREATE TABLE burst (first INTEGER PRIMARY KEY, count INTEGER NOT NULL, sum INTEGER NOT NULL, records BLOB NOT NULL)",
@@ -98,15 +99,39 @@ class SQLiteLog:
         """See `Log`."""
         if not os.path.exists(self.path):  # the method of a path raises for a long name, or a directory that this user may not search
             return Failure(LogUnusable(self.place, "there is no such file, or this user cannot reach it", "name the file of a log"))
-        return _opened(self.path, readonly=True).map(lambda database: SQLiteReader(self.place, database))
+        opened = _opened(self.path, readonly=True)
+        if isinstance(opened, Failure) and not writable(self.path.parent):
+            opened = _unaccompanied(self.path, opened)
+        return opened.map(lambda database: SQLiteReader(self.place, database))
 
 
-def _opened(path: Path, *, readonly: bool = False) -> Result[sqlite3.Connection, LogError]:
-    """The database, which is one of ours, and is created if it is missing."""
+def writable(directory: Path) -> bool:
+    """Whether this user may make files there."""
+    return os.access(directory, os.W_OK, effective_ids=_EFFECTIVE)
+
+
+def _unaccompanied(path: Path, refused: Result[sqlite3.Connection, LogError]) -> Result[sqlite3.Connection, LogError]:
+    """The database in a directory where this user can make no files beside it, which SQLite refused to open with them."""
+    if not os.access(path, os.R_OK, effective_ids=_EFFECTIVE):
+        return Failure(LogUnusable(str(path), "this user may not read it", "read it as the user of its server"))
+    try:
+        ahead = os.stat(f"{path}-wal").st_size
+    except OSError:  # its last server ended in good order, and has left all in the database
+        ahead = 0
+    if not ahead:
+        opened = _opened(path, readonly=True, alone=True)
+        return refused if isinstance(opened, Failure) else opened
+    why = "this user cannot write to its directory, and its write-ahead log (-wal) cannot be read without a file beside it"
+    advice = f"copy {path} and {path}-wal to a directory of your own, and read the copy"
+    return Failure(LogUnusable(str(path), why, advice))
+
+
+def _opened(path: Path, *, readonly: bool = False, alone: bool = False) -> Result[sqlite3.Connection, LogError]:
+    """The database, which is one of ours, and is created if it is missing. `alone`: nobody writes to it, and no file is beside it."""
     new = not readonly and not path.exists()
     database: sqlite3.Connection | None = None
     try:
-        mode = "rw" if readonly else "rwc"  # a reader needs the shared memory of the write-ahead log
+        mode = "ro&immutable=1" if alone else "rw" if readonly else "rwc"  # a reader needs the shared memory of the write-ahead log
         uri = f"file:{quote(os.fsencode(path))}?mode={mode}"
         if new:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite gives its other files the same mode

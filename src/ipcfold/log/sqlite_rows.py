@@ -68,8 +68,11 @@ class SQLiteReader:
 
     @property
     def first(self) -> int:
-        """See `Journal`. Raises an error of SQLite."""
-        (first,) = self._database.execute("SELECT min(first) FROM burst").fetchone()
+        """See `Journal`. It is 0 if it cannot be read, and `replay` says why."""
+        try:
+            (first,) = self._database.execute("SELECT min(first) FROM burst").fetchone()
+        except sqlite3.Error:
+            return 0
         return 0 if first is None else int(first)
 
     def identity(self) -> tuple[bytes, int]:
