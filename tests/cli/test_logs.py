@@ -17,7 +17,8 @@ from ipcfold.cli import times
 from ipcfold.cli.status import Status
 from ipcfold.log import SQLiteLog
 from tests.cli.handlers import count
-from tests.cli.support import fails, printed, started
+from tests.cli.inside import Command
+from tests.cli.support import printed, started
 from tests.shells.children import Child
 from tests.shells.support import NAME, PATIENCE
 
@@ -35,32 +36,32 @@ def server(directory: Path) -> Iterator[Child]:
         yield child
 
 
-def lines(output: bytes) -> list[list[str]]:
-    return [line.split("\t") for line in output.decode().splitlines()]
+def lines(output: str) -> list[list[str]]:
+    return [line.split("\t") for line in output.splitlines()]
 
 
-def test_the_log_of_a_running_server_and_of_a_file_is_the_same(directory: Path, server: Child) -> None:
-    printed(directory, "ask", str(NAME), "four")
-    shown = lines(printed(directory, "log", str(directory / "log")))
+def test_the_log_of_a_running_server_and_of_a_file_is_the_same(command: Command, directory: Path, server: Child) -> None:
+    command.printed("ask", str(NAME), "four")
+    shown = lines(command.printed("log", str(directory / "log")))
     assert [line[2] for line in shown][:4] == ["began", "came", "came", "came"]
     assert [line[-1] for line in shown if line[2] == "came"] == ["b'one'", r"b'\xff'", "b'three'", "b'four'"]
     assert [int(line[0]) for line in shown] == list(range(1, len(shown) + 1))
-    assert lines(printed(directory, "log", str(NAME)))[: len(shown)] == shown
+    assert lines(command.printed("log", str(NAME)))[: len(shown)] == shown
 
 
-def test_the_log_can_be_filtered(directory: Path, server: Child) -> None:
+def test_the_log_can_be_filtered(command: Command, directory: Path, server: Child) -> None:
     file = str(directory / "log")
-    (line,) = lines(printed(directory, "log", file, "--type", "application/octet-stream"))
+    (line,) = lines(command.printed("log", file, "--type", "application/octet-stream"))
     assert line[-2:] == ["application/octet-stream", r"b'\xff'"]
-    assert printed(directory, "log", file, "--peer", "1") == b""
-    assert len(lines(printed(directory, "log", file, "--peer", str(os.getpid())))) >= 3
-    assert printed(directory, "log", file, "--since", "2100-01-01") == b""
-    assert len(lines(printed(directory, "log", file, "-n", "2"))) == 2
-    began, first, *_ = lines(printed(directory, "log", file))
-    assert lines(printed(directory, "log", file, "--until", first[1], "--type", "TEXT/*")) == [first]
-    assert printed(directory, "log", file, "--until", "1999-12-31") == b""
-    assert lines(printed(directory, "log", file, "--since", began[1].replace("T", " "), "--type", "text", "-n", "1"))[0][-1] == "b'three'"
-    fails(directory, "log", file, "--since", "yesterday", status=Status.MISUSED, says="'yesterday' is no time: write a date, a time or")
+    assert command.printed("log", file, "--peer", "1") == ""
+    assert len(lines(command.printed("log", file, "--peer", str(os.getpid())))) >= 3
+    assert command.printed("log", file, "--since", "2100-01-01") == ""
+    assert len(lines(command.printed("log", file, "-n", "2"))) == 2
+    began, first, *_ = lines(command.printed("log", file))
+    assert lines(command.printed("log", file, "--until", first[1], "--type", "TEXT/*")) == [first]
+    assert command.printed("log", file, "--until", "1999-12-31") == ""
+    assert lines(command.printed("log", file, "--since", began[1].replace("T", " "), "--type", "text", "-n", "1"))[0][-1] == "b'three'"
+    command.fails("log", file, "--since", "yesterday", status=Status.MISUSED, says="'yesterday' is no time: write a date, a time or")
 
 
 @given(st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1)), st.integers(-12 * 60, 12 * 60))
@@ -92,10 +93,10 @@ def test_a_text_that_is_no_time_is_an_error(text: str) -> None:
         assert isinstance(read(text), Result)
 
 
-def test_the_log_is_json_for_machines(directory: Path, server: Child) -> None:
+def test_the_log_is_json_for_machines(command: Command, directory: Path, server: Child) -> None:
     server.stop()
     server.gone()
-    entries = [json.loads(line) for line in printed(directory, "log", str(directory / "log"), "--json").splitlines()]
+    entries = [json.loads(line) for line in command.printed("log", str(directory / "log"), "--json").splitlines()]
     assert [entry["kind"] for entry in entries] == ["began", "came", "came", "came", "left", "ended"]
     assert [entry.get("content") or entry.get("base64") for entry in entries[1:4]] == ["one", "/w==", "three"]
     assert entries[-1]["ending"] == "signalled"
@@ -112,11 +113,11 @@ def test_the_log_can_be_followed(directory: Path, server: Child) -> None:
     assert command.returncode == Status.DONE
 
 
-def test_what_is_no_log_is_told(directory: Path, server: Child) -> None:
+def test_what_is_no_log_is_told(command: Command, directory: Path, server: Child) -> None:
     (directory / "file").write_bytes(b"no log" * 1000)
-    fails(directory, "log", str(directory / "file"), status=Status.LOG, says="no database of SQLite")
-    fails(directory, "log", "./" + "x" * 300, status=Status.LOG, says="there is no such file")
-    fails(directory, "log", "nobody", status=Status.MISUSED, says="neither a file nor a running server with a log")
-    fails(directory, "replay", "nobody", f"{HANDLERS}:count", status=Status.MISUSED, says="neither a file")
-    fails(directory, "replay", str(directory / "log"), f"{HANDLERS}:count", "--left", "x", status=Status.MISUSED, says="MODULE:HANDLER")
-    fails(directory, "replay", str(directory / "log"), f"{HANDLERS}:count", "--carry", "{", status=Status.MISUSED, says="literal")
+    command.fails("log", str(directory / "file"), status=Status.LOG, says="no database of SQLite")
+    command.fails("log", "./" + "x" * 300, status=Status.LOG, says="there is no such file")
+    command.fails("log", "nobody", status=Status.MISUSED, says="neither a file nor a running server with a log")
+    command.fails("replay", "nobody", f"{HANDLERS}:count", status=Status.MISUSED, says="neither a file")
+    command.fails("replay", str(directory / "log"), f"{HANDLERS}:count", "--left", "x", status=Status.MISUSED, says="MODULE:HANDLER")
+    command.fails("replay", str(directory / "log"), f"{HANDLERS}:count", "--carry", "{", status=Status.MISUSED, says="literal")

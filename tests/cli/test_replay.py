@@ -12,7 +12,7 @@ from ipcfold.cli.status import Status
 from ipcfold.codec import Codec
 from ipcfold.log import Began, Entry, History, Snapshots, SQLiteLog
 from ipcfold.log.entry import digest, encode
-from tests.cli.support import fails, ipcfold, printed
+from tests.cli.inside import Command
 from tests.shells.support import NAME, PATIENCE
 
 PROGRAM = """
@@ -105,49 +105,45 @@ def said(directory: Path, *contents: str) -> None:
             process.ask(Message.text(content), PATIENCE).unwrap()
 
 
-def replayed(directory: Path, *words: str) -> bytes:
-    return printed(directory, "replay", *words, PYTHONPATH=str(directory))
-
-
-def differs(directory: Path, *words: str) -> tuple[str, str]:
+def differs(command: Command, *words: str) -> tuple[str, str]:
     """What the command writes on both outputs, because an answer differs."""
-    done = ipcfold(directory, "replay", *words, PYTHONPATH=str(directory))
-    assert done.returncode == Status.LOG, done
-    return done.stdout.decode(), done.stderr.decode()
+    status, output, errors = command("replay", *words)
+    assert status == Status.LOG, errors
+    return output, errors
 
 
 @pytest.mark.parametrize("carry", ["0", "app:START", "app:start"])
-def test_the_first_carry_is_a_literal_a_value_or_what_a_function_makes(directory: Path, log: str, carry: str) -> None:
-    assert replayed(directory, log, "app:count", "--carry", carry) == b"3\n"
+def test_the_first_carry_is_a_literal_a_value_or_what_a_function_makes(command: Command, directory: Path, log: str, carry: str) -> None:
+    assert command.printed("replay", log, "app:count", "--carry", carry) == "3\n"
 
 
-def test_a_replay_tells_machines_where_it_began(directory: Path, log: str) -> None:
-    told = json.loads(replayed(directory, log, "app:later", "--carry", "0", "--json"))
+def test_a_replay_tells_machines_where_it_began(command: Command, directory: Path, log: str) -> None:
+    told = json.loads(command.printed("replay", log, "app:later", "--carry", "0", "--json"))
     assert told == {"began": 0, "entries": 6, "carry": 3}
 
 
-def test_a_replay_begins_at_a_snapshot_if_it_knows_how(directory: Path, log: str) -> None:
+def test_a_replay_begins_at_a_snapshot_if_it_knows_how(command: Command, directory: Path, log: str) -> None:
     snapshots = Snapshots(Codec(int), every=1, history=History.DROPPED)
     server = IPC(directory).listen(NAME, log=SQLiteLog.of(log))
     for _ in range(2):
         with server.start(0, count, snapshots=snapshots):
             said(directory)
-    told = json.loads(replayed(directory, log, "app:count", "--snapshots", "app:SNAPSHOTS", "--json"))
+    told = json.loads(command.printed("replay", log, "app:count", "--snapshots", "app:SNAPSHOTS", "--json"))
     assert told["carry"] == 9
     assert told["began"] > 6
-    fails(directory, "replay", log, "app:count", PYTHONPATH=str(directory), status=Status.LOG, says="with --snapshots MODULE:NAME")
-    done = ipcfold(directory, "replay", log, "app:count", "--snapshots", "app:OTHERS", PYTHONPATH=str(directory))
-    assert (done.returncode, done.stdout) == (Status.LOG, b"")
-    *left_out, last = done.stderr.decode().splitlines()
+    command.fails("replay", log, "app:count", status=Status.LOG, says="with --snapshots MODULE:NAME")
+    output, errors = differs(command, log, "app:count", "--snapshots", "app:OTHERS")
+    assert output == ""
+    *left_out, last = errors.splitlines()
     assert [re.sub(r"\d+", "N", each)[:57] for each in left_out] == ["ipcfold: the snapshot after entry N is left out: it does "] * 2
     assert "it has no snapshot that decodes" in last
 
 
-def test_a_replay_of_a_log_without_snapshots_begins_at_the_beginning(directory: Path, log: str) -> None:
-    assert replayed(directory, log, "app:count", "--carry", "0", "--snapshots", "app:SNAPSHOTS") == b"3\n"
+def test_a_replay_of_a_log_without_snapshots_begins_at_the_beginning(command: Command, directory: Path, log: str) -> None:
+    assert command.printed("replay", log, "app:count", "--carry", "0", "--snapshots", "app:SNAPSHOTS") == "3\n"
 
 
-def test_a_forgotten_function_is_named(directory: Path, log: str) -> None:
+def test_a_forgotten_function_is_named(command: Command, directory: Path, log: str) -> None:
     peer, one = Peer(1, 2, 3, 4), Message.text("one")
     folded = (
         Entry(Began(1.0)),
@@ -161,24 +157,23 @@ def test_a_forgotten_function_is_named(directory: Path, log: str) -> None:
             journal.append(encode(entry))
         journal.commit().unwrap()
     run = (other, "app:count", "--carry", "0")
-    modules = {"PYTHONPATH": str(directory)}
-    fails(directory, "replay", *run, status=Status.MISUSED, says="entry 3 of the log", **modules)
-    fails(directory, "replay", *run, "--woken", "app:rung", status=Status.MISUSED, says="name it with --left MODULE:FUNCTION", **modules)
-    fails(directory, "replay", *run, "--left", "app:rung", status=Status.MISUSED, says="called with peer, continuation, carry", **modules)
-    fails(directory, "replay", *run, "--left", "app:silent", status=Status.MISUSED, says="name it with --woken MODULE:FUNC", **modules)
-    assert replayed(directory, *run, "--left", "app:gone", "--woken", "app:rung") == b"1101\n"
+    command.fails("replay", *run, status=Status.MISUSED, says="entry 3 of the log")
+    command.fails("replay", *run, "--woken", "app:rung", status=Status.MISUSED, says="name it with --left MODULE:FUNCTION")
+    command.fails("replay", *run, "--left", "app:rung", status=Status.MISUSED, says="called with peer, continuation, carry")
+    command.fails("replay", *run, "--left", "app:silent", status=Status.MISUSED, says="name it with --woken MODULE:FUNC")
+    assert command.printed("replay", *run, "--left", "app:gone", "--woken", "app:rung") == "1101\n"
 
 
-def test_a_difference_from_the_log_is_told_to_machines(directory: Path, log: str) -> None:
-    output, errors = differs(directory, log, "app:lines", "--carry", "0", "--json")
+def test_a_difference_from_the_log_is_told_to_machines(command: Command, directory: Path, log: str) -> None:
+    output, errors = differs(command, log, "app:lines", "--carry", "0", "--json")
     told = json.loads(output)
     assert (told["at"], told["content"], told["before"]["bytes"]) == (2, "one", 14 + 4)
     assert [each.get("content") or each["base64"] for each in told["after"]["responses"]] == ["1\nand more", '{"a": [1, 2]}', "/w=="]
     assert "it is not pure, or it was changed, or the server was started with --left, --woken, --limit, which this replay" in errors
 
 
-def test_a_difference_from_the_log_is_told_to_people(directory: Path, log: str) -> None:
-    output, errors = differs(directory, log, "app:stateful", "--carry", "app:State")
+def test_a_difference_from_the_log_is_told_to_people(command: Command, directory: Path, log: str) -> None:
+    output, errors = differs(command, log, "app:stateful", "--carry", "app:State")
     place, *changes = output.splitlines()
     assert place.startswith("@@ entry 2, ")
     assert changes == [" text/plain b'one'", "-an answer of 18 bytes, checksum fe56647f", "+text/plain b'yes'", "+continue"]
@@ -187,18 +182,18 @@ def test_a_difference_from_the_log_is_told_to_people(directory: Path, log: str) 
     )
 
 
-def test_a_replay_goes_on_behind_what_a_server_has_adopted(directory: Path, log: str) -> None:
+def test_a_replay_goes_on_behind_what_a_server_has_adopted(command: Command, directory: Path, log: str) -> None:
     def other(message: Message, continuation: Continuation[int], carry: int) -> Continuation[int]:
         return continuation.respond(carry + 1, message)
 
     (directory / "app.py").write_text("def other(message, continuation, carry):\n    return continuation.respond(carry + 1, message)")
     with IPC(directory).listen(NAME, log=SQLiteLog.of(log).map(SQLiteLog.adopting)).start(0, other):
         pass
-    assert replayed(directory, log, "app:other", "--carry", "0") == b"3\n"
+    assert command.printed("replay", log, "app:other", "--carry", "0") == "3\n"
 
 
-def test_two_handlers_are_compared_answer_by_answer(directory: Path, log: str) -> None:
-    output, errors = differs(directory, log, "app:lines", "--carry", "0", "--against", "app:count")
+def test_two_handlers_are_compared_answer_by_answer(command: Command, directory: Path, log: str) -> None:
+    output, errors = differs(command, log, "app:lines", "--carry", "0", "--against", "app:count")
     old, new, place, *changes = output.splitlines()
     assert (old[:23], new[:23]) == ("--- app:count\tentry 2, ", "+++ app:lines\tentry 2, ")
     assert place.startswith("@@ -1,5 ")
@@ -223,36 +218,36 @@ def test_two_handlers_are_compared_answer_by_answer(directory: Path, log: str) -
     assert "app:lines answers entry 2 of the log" in errors
 
 
-def test_a_carry_that_differs_is_shown_though_the_answers_are_the_same(directory: Path, log: str) -> None:
+def test_a_carry_that_differs_is_shown_though_the_answers_are_the_same(command: Command, directory: Path, log: str) -> None:
     old = directory / "old"
     old.mkdir()
     (old / "app.py").write_text(PROGRAM)
     (old / "prices.py").write_text("PRICE = 2")
-    output, errors = differs(directory, log, "app:silently", "--carry", "app:START", "--against", str(old))
+    output, errors = differs(command, log, "app:silently", "--carry", "app:START", "--against", str(old))
     assert output.splitlines()[3:] == [" text/plain b'1'", " continue", " carry", "-  2", "+  1"]
     assert "behind entry 2" in errors
     assert "the answers are the same" in errors
-    told = json.loads(differs(directory, log, "app:silently", "--carry", "app:START", "--against", str(old), "--json")[0])
+    told = json.loads(differs(command, log, "app:silently", "--carry", "app:START", "--against", str(old), "--json")[0])
     assert [told[when]["carry"] for when in ("before", "after")] == [2, 1]
 
 
-def test_two_checkouts_of_one_program_have_carries_of_their_own_classes(directory: Path, log: str) -> None:
+def test_two_checkouts_of_one_program_have_carries_of_their_own_classes(command: Command, directory: Path, log: str) -> None:
     old = directory / "old"
     old.mkdir()
     (old / "app.py").write_text(PROGRAM)
     for handler, carry in (("app:stateful", "app:State"), ("app:plain", "app:Plain")):
-        output, errors = differs(directory, log, handler, "--carry", carry, "--against", str(old))
+        output, errors = differs(command, log, handler, "--carry", carry, "--against", str(old))
         assert "answers entry 2 of the log" in errors
         assert output.startswith("@@ entry 2")  # both differ from the log, and neither from the other
 
 
-def test_an_old_handler_that_raises_or_is_not_that_of_the_log_is_shown(directory: Path, log: str) -> None:
-    output, errors = differs(directory, log, "app:count", "--carry", "0", "--against", "app:stateful")
+def test_an_old_handler_that_raises_or_is_not_that_of_the_log_is_shown(command: Command, directory: Path, log: str) -> None:
+    output, errors = differs(command, log, "app:count", "--carry", "0", "--against", "app:stateful")
     assert "-raises AttributeError(" in output
     assert "app:count answers entry 2" in errors
-    output, errors = differs(directory, log, "app:count", "--carry", "0", "--against", "app:lines")
+    output, errors = differs(command, log, "app:count", "--carry", "0", "--against", "app:lines")
     assert "the old one is not the handler of the log, because it answers entry 2 in another way" in errors
-    output, errors = differs(directory, log, "app:stateful", "--carry", "0")
+    output, errors = differs(command, log, "app:stateful", "--carry", "0")
     assert output == ""
     assert "raises AttributeError(" in errors
     assert "app.py:" in errors
@@ -269,12 +264,12 @@ def test_an_old_handler_that_raises_or_is_not_that_of_the_log_is_shown(directory
         (("app:count", "--against", "{directory}/old"), "has no module 'app'"),
     ],
 )
-def test_what_cannot_be_replayed_is_told(directory: Path, log: str, words: tuple[str, ...], says: str) -> None:
+def test_what_cannot_be_replayed_is_told(command: Command, directory: Path, log: str, words: tuple[str, ...], says: str) -> None:
     (directory / "old").mkdir()
     given = [word.format(directory=directory) for word in words]
-    fails(directory, "replay", log, *given, PYTHONPATH=str(directory), status=Status.MISUSED, says=says)
+    command.fails("replay", log, *given, status=Status.MISUSED, says=says)
 
 
-def test_a_limit_of_the_server_is_that_of_the_replay(directory: Path, log: str) -> None:
-    output, errors = differs(directory, log, "app:count", "--limit", "1", "--carry", "99999")
+def test_a_limit_of_the_server_is_that_of_the_replay(command: Command, directory: Path, log: str) -> None:
+    output, errors = differs(command, log, "app:count", "--limit", "1", "--carry", "99999")
     assert "limits.message" in output + errors
