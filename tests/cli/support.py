@@ -1,5 +1,6 @@
 """The command as a process of its own: with pipes, and in a terminal of 80 columns and 24 rows."""
 
+import codecs
 import fcntl
 import os
 import re
@@ -92,6 +93,7 @@ class Terminal(AbstractContextManager["Terminal"]):
             [*COMMAND, *arguments], stdin=slave, stdout=slave, stderr=slave, env=environment(directory, **others), cwd=ROOT
         )
         os.close(slave)
+        self._decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
         self.seen = ""
 
     def until(self, text: str) -> str:
@@ -123,7 +125,7 @@ class Terminal(AbstractContextManager["Terminal"]):
             data = os.read(self._master, 65536)
         except OSError:  # as Linux ends a terminal
             data = b""
-        self.seen += data.decode(errors="replace")
+        self.seen += self._decode(data)  # a character may come in two parts
         return bool(data)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -42,9 +42,10 @@ def replay(
 ) -> Status:
     """Fold what is in a log with a handler, and print the carry.
 
-    The replay begins at the beginning, or at the newest snapshot with --snapshots. If an answer differs from the one that was given, the
-    first such answer is printed instead, unless a server has adopted a handler later. With --against the answers and carries of two
-    handlers are compared with each other.
+    It begins at the beginning, or with --snapshots at the newest snapshot.
+    If an answer differs from the one in the log, the first such answer is printed
+    instead, unless a server has adopted a handler later. With --against, the
+    answers and carries of two handlers are compared with each other.
     """
     match cases(_programs(handler, options, against)):
         case Failure(misused):
