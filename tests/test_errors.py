@@ -151,8 +151,8 @@ EXAMPLES: list[tuple[attrs.AttrsInstance, str]] = [
     (
         errors.LogCorrupt("/log", 7, "a page is malformed"),
         (
-            "the log /log is damaged behind entry 7 (a page is malformed): restore it from a backup, or move it away and start with "
-            "a new one"
+            "the log /log is damaged behind entry 7 (a page is malformed): restore it from a backup, copy what can be read with "
+            "`ipcfold salvage`, or move it away and start with a new one"
         ),
     ),
     (

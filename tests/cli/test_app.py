@@ -22,7 +22,7 @@ from tests.cli.support import ECHO, complaint, environment, fails, in_terminal, 
 from tests.environment import ROOT
 from tests.shells.support import PATIENCE, python
 
-COMMANDS = ("list", "watch", "where", "ask", "send", "listen", "log", "replay", "ping", "bench", "demo", "completion")
+COMMANDS = ("list", "watch", "where", "ask", "send", "listen", "log", "replay", "salvage", "ping", "bench", "demo", "completion")
 
 
 def test_help_tells_of_the_commands_and_the_statuses(directory: Path) -> None:

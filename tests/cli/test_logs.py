@@ -16,6 +16,7 @@ from ipcfold import IPC, Message
 from ipcfold.cli import times
 from ipcfold.cli.status import Status
 from ipcfold.log import SQLiteLog
+from ipcfold.log.sqlite import PAGE
 from tests.cli.handlers import count
 from tests.cli.inside import Command
 from tests.cli.support import printed, started
@@ -121,3 +122,23 @@ def test_what_is_no_log_is_told(command: Command, directory: Path, server: Child
     command.fails("replay", "nobody", f"{HANDLERS}:count", status=Status.MISUSED, says="neither a file")
     command.fails("replay", str(directory / "log"), f"{HANDLERS}:count", "--left", "x", status=Status.MISUSED, says="MODULE:HANDLER")
     command.fails("replay", str(directory / "log"), f"{HANDLERS}:count", "--carry", "{", status=Status.MISUSED, says="literal")
+
+
+def test_what_can_be_read_of_a_damaged_log_is_copied(command: Command, directory: Path, server: Child) -> None:
+    path, copy = directory / "log", directory / "copy"
+    command.fails("salvage", str(path), str(copy), status=Status.LOG, says=f"process {server.pid} writes to the log")
+    server.stop()
+    server.gone()
+    shown = command.printed("log", str(path))
+    path.write_bytes(b"\xff" * PAGE + path.read_bytes()[PAGE:])
+    command.fails("log", str(path), status=Status.LOG, says="`ipcfold salvage` copies what can be read of a damaged log")
+    assert command.printed("salvage", str(path), str(copy)).splitlines() == [
+        "copied: entries 1 to 6",
+        "snapshots in the copy: none",
+        "missing: no entry",
+        "left out, because entries before them are missing: no entry",
+    ]
+    assert command.printed("log", str(copy)) == shown
+    command.fails("salvage", str(path), str(copy), status=Status.LOG, says="there is a file of that name; name a new file")
+    told = json.loads(command.printed("salvage", str(path), str(directory / "other"), "--json"))
+    assert told == {"copied": [[1, 6]], "snapshots": [], "missing": [], "left_out": []}

@@ -33,6 +33,7 @@ _COMMANDS: Final = {
     "listen": "listen:listen",
     "log": "logs:log",
     "replay": "replay:replay",
+    "salvage": "salvage:salvage_",
     "ping": "ping:ping",
     "bench": "bench:bench",
     "demo": "demo:demo",

@@ -62,9 +62,10 @@ class LogCorrupt(Cause):
     reason: str
 
     def __str__(self) -> str:
+        salvage = "copy what can be read with `ipcfold salvage`, " if self.place.startswith("/") else ""  # a file, and no broker
         return (
             f"the log {self.place} is damaged behind entry {self.at} ({self.reason}): restore it from a backup, "
-            "or move it away and start with a new one"
+            f"{salvage}or move it away and start with a new one"
         )
 
 
@@ -78,7 +79,8 @@ class LogForeign(Cause):
 
     def __str__(self) -> str:
         advice = "use the version of ipcfold that wrote it, or another path" if "version" in self.found else "use another path"
-        return f"{self.place} is {self.found}: {advice}"
+        salvage = "; `ipcfold salvage` copies what can be read of a damaged log" if "damaged" in self.found else ""
+        return f"{self.place} is {self.found}: {advice}{salvage}"
 
 
 @final
