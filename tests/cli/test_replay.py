@@ -139,6 +139,17 @@ def test_a_replay_begins_at_a_snapshot_if_it_knows_how(command: Command, directo
     assert "it has no snapshot that decodes" in last
 
 
+def test_the_first_carry_is_that_of_the_log_if_it_has_one(command: Command, directory: Path, log: str) -> None:
+    other = str(directory / "other")
+    with IPC(directory).listen(NAME, log=SQLiteLog.of(other)).start(5, count, snapshots=Snapshots(Codec(int), every=1)):
+        said(directory)
+    told = json.loads(command.printed("replay", other, "app:count", "--snapshots", "app:SNAPSHOTS", "--json"))
+    assert told == {"began": 0, "entries": 6, "carry": 8}
+    status, output, errors = command("replay", other, "app:count", "--snapshots", "app:OTHERS", "--carry", "5")
+    assert (status, output) == (Status.DONE, "8\n")
+    assert errors.startswith("ipcfold: the snapshot after entry 0 is left out: it does not decode: ")
+
+
 def test_a_replay_of_a_log_without_snapshots_begins_at_the_beginning(command: Command, directory: Path, log: str) -> None:
     assert command.printed("replay", log, "app:count", "--carry", "0", "--snapshots", "app:SNAPSHOTS") == "3\n"
 

@@ -65,7 +65,7 @@ class Folding:
 
 
 def begun(place: str, reader: Reading, foldings: list[Folding]) -> Result[int, LogError]:
-    """Begin all of them with the newest snapshot that each can decode, or at the beginning. Returns the number of entries before it."""
+    """Begin all of them as far back as the log goes, with a snapshot that each can decode. Returns the number of entries before it."""
     if all(folding.program.snapshots is None for folding in foldings):
         if reader.first:
             advice = "name the snapshots of the server with --snapshots MODULE:NAME, and the replay begins with one of them"
@@ -76,7 +76,9 @@ def begun(place: str, reader: Reading, foldings: list[Folding]) -> Result[int, L
             return Failure(error)
         case Success(found):
             pass
-    for at, record in found:
+    for at, record in reversed(found):
+        if at and not reader.first:  # then the log has all its entries
+            break
         match cases(_restored(record, foldings)):
             case Success():
                 return Success(at)

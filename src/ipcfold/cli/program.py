@@ -35,9 +35,7 @@ class Options:
     carry: FirstCarry = "None"
     left: Annotated[str | None, Parameter(help="MODULE:FUNCTION for departures.")] = None
     woken: Annotated[str | None, Parameter(help="MODULE:FUNCTION for alarms.")] = None
-    snapshots: Annotated[
-        str | None, Parameter(help="MODULE:NAME of the Snapshots; then the replay begins at the newest one that decodes.")
-    ] = None
+    snapshots: Annotated[str | None, Parameter(help="MODULE:NAME of the Snapshots. Then the first carry is that of the log.")] = None
 
 
 @final

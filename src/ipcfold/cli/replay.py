@@ -42,10 +42,11 @@ def replay(
 ) -> Status:
     """Fold what is in a log with a handler, and print the carry.
 
-    It begins at the beginning, or with --snapshots at the newest snapshot.
-    If an answer differs from the one in the log, the first such answer is printed
-    instead, unless a server has adopted a handler later. With --against, the
-    answers and carries of two handlers are compared with each other.
+    It begins as far back as the log goes. If the first entries were dropped, that is
+    at a snapshot, which --snapshots reads. If an answer differs from the one in the
+    log, the first such answer is printed instead, unless a server has adopted a
+    handler later. With --against, the answers and carries of two handlers are
+    compared with each other.
     """
     match cases(_programs(handler, options, against)):
         case Failure(misused):
