@@ -119,19 +119,7 @@ class IPC:
 
         `log` and `standby` are as for `ipcfold.IPC.listen`. A commit runs in the loop, which waits for the disk meanwhile.
         """
-        return Server(
-            name,
-            timeout,
-            catchable(signals),
-            self.directory,
-            self.heartbeat,
-            self.limits,
-            self.trust,
-            self.observe,
-            self.clock,
-            log,
-            standby,
-        )
+        return Server(self, name, timeout, catchable(signals), log, standby, self.clock)
 
     def steady(self, name: Name, timeout: float | None = None) -> Steady:
         """A client that connects again when its connection ends, and sends again what was not acknowledged.

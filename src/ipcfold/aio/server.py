@@ -93,7 +93,7 @@ class Server(Unstarted):
 
     async def _claimed(self, carry: C, functions: Functions[C], opening: Opening[C] | None, claim: Claim) -> Result[C, ListenError[C]]:
         try:
-            free = await found(self.free(claim), heartbeat=self.heartbeat, limits=self.limits, trust=self.trust)
+            free = await found(self.free(claim), heartbeat=self.settings.heartbeat, limits=self.settings.limits, trust=self.settings.trust)
             match cases(free):
                 case Success(own):
                     return await self._run(carry, functions, opening, own)
@@ -109,6 +109,6 @@ class Server(Unstarted):
 
         match cases(self.engine(carry, claim, opening, left=functions.left is not None, woken=functions.woken is not None)):
             case Success(engine):
-                return await Serving(self.name, claim, engine, functions).serve(self.signals, self.mode, self.heartbeat)
+                return await Serving(self.name, claim, engine, functions).serve(self.signals, self.mode, self.settings.heartbeat)
             case Failure(error):
                 return Failure(error)

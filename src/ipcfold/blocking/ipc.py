@@ -150,18 +150,7 @@ class IPC:
         systemd that it is ready, lives and stops (`NOTIFY_SOCKET`, `WATCHDOG_USEC`). It takes these variables out of the
         environment.
         """
-        return Server(
-            name,
-            timeout,
-            catchable(signals),
-            self.directory,
-            self.heartbeat,
-            self.limits,
-            self.trust,
-            self.observe,
-            log=log,
-            standby=standby,
-        )
+        return Server(self, name, timeout, catchable(signals), log, standby)
 
     def peers(self) -> Result[dict[Name, Peer], DirectoryUnusable]:
         """The servers that listen now, by name; for `discovery`. Of the holder of a lock only the pid is known."""

@@ -62,7 +62,7 @@ class Server(Unstarted):
         thread and Python waits for this thread, and before the interpreter ends.
         """
         handlers = Handlers(handler, left, woken)
-        at_exit = AtExit(self.limits.drain)
+        at_exit = AtExit(self.settings.limits.drain)
 
         def begun(engine: Engine[C]) -> None:
             if current_thread() is main_thread():
@@ -105,7 +105,7 @@ class Server(Unstarted):
         <Success: 1>
         """
         handlers = Handlers(handler, left, woken)
-        return Running(self.name, self.limits.drain, lambda begun: self.serve(carry, handlers, begun, snapshots, begun))
+        return Running(self.name, self.settings.limits.drain, lambda begun: self.serve(carry, handlers, begun, snapshots, begun))
 
     def serve(
         self,
@@ -155,7 +155,7 @@ class Server(Unstarted):
         self, carry: C, handlers: Handlers[C], begun: Callable[[Engine[C]], object], opening: Opening[C] | None, claim: Claim
     ) -> Result[C, ListenError[C]]:
         try:
-            free = found(self.free(claim), probe(self.heartbeat, self.limits, self.trust))
+            free = found(self.free(claim), probe(self.settings.heartbeat, self.settings.limits, self.settings.trust))
             return flow(free, flat_map(partial(self._run, carry, handlers, begun, opening)))
         finally:
             try:
@@ -176,6 +176,6 @@ class Server(Unstarted):
         match cases(ready):
             case Success(engine):
                 engine.listens = partial(begun, engine)
-                return Loop(self.name, claim, engine, handlers).serve(self.signals, self.mode, self.heartbeat)
+                return Loop(self.name, claim, engine, handlers).serve(self.signals, self.mode, self.settings.heartbeat)
             case Failure(error):
                 return Failure(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import attrs
 from returns.curry import partial
@@ -12,7 +12,6 @@ from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
 from ipcfold.errors import DirectoryUnusable, LogError, LogFailed, NameTaken, NoServer, PathTooLong, PeerUntrusted, SystemFailure
-from ipcfold.limits import Limits
 from ipcfold.local.claim import Claim
 from ipcfold.local.clock import SYSTEM, Clock
 from ipcfold.local.credentials import same_user
@@ -20,16 +19,33 @@ from ipcfold.local.directory import prepared, socket_path
 from ipcfold.local.names import Search, reached
 from ipcfold.local.passed import passed
 from ipcfold.local.patched import original
-from ipcfold.peer import Name, Trust
+from ipcfold.peer import Name
 from ipcfold.result import cases, flat_map
 
 if TYPE_CHECKING:
     from ipcfold.events import Observer  # a tenth of the time to import this library, and few observe
+    from ipcfold.limits import Limits
     from ipcfold.local.engine import Engine
     from ipcfold.local.logged import Opening  # few servers have a log
     from ipcfold.local.standby import Standby  # few servers stand by
     from ipcfold.log.journal import Log
     from ipcfold.log.snapshots import Snapshots
+    from ipcfold.peer import Trust
+
+    class Settings(Protocol):
+        """The settings that an `IPC` of any shell has."""
+
+        @property
+        def directory(self) -> Path | None: ...
+        @property
+        def heartbeat(self) -> float: ...
+        @property
+        def limits(self) -> Limits: ...
+        @property
+        def trust(self) -> Trust: ...
+        @property
+        def observe(self) -> Observer | None: ...
+
 
 C = TypeVar("C")
 
@@ -40,22 +56,18 @@ _DYING: Final = 1.0  # seconds; the kernel drops the lock of a killed server a m
 class Unstarted:
     """A server that has not started."""
 
+    settings: Settings
     name: Name
     timeout: float | None
     signals: tuple[int, ...]
-    directory: Path | None
-    heartbeat: float
-    limits: Limits
-    trust: Trust
-    observe: Observer | None
+    log: Log | Result[Log, LogError] | None
+    standby: bool
     clock: Clock = SYSTEM
-    log: Log | Result[Log, LogError] | None = None
-    standby: bool = False
 
     @property
     def mode(self) -> int:
         """The mode of the socket."""
-        return 0o600 if self.trust is same_user else 0o666
+        return 0o600 if self.settings.trust is same_user else 0o666
 
     def opening(self, carry: C, snapshots: Snapshots[C] | None, *, left: bool, woken: bool) -> Result[Opening[C] | None, LogFailed[C]]:
         """What to do with the log, if there is one. `left`, `woken`: whether the server has functions for departures and alarms."""
@@ -63,12 +75,12 @@ class Unstarted:
             return Success(None)
         from ipcfold.local.logged import opening  # noqa: PLC0415 - few servers have a log
 
-        return flow(opening(self.log, carry, snapshots, self.limits, left=left, woken=woken), flat_map(Success))
+        return flow(opening(self.log, carry, snapshots, self.settings.limits, left=left, woken=woken), flat_map(Success))
 
     def path(self) -> Result[Path, DirectoryUnusable | PathTooLong | SystemFailure]:
         """The path of the socket."""
         return flow(
-            prepared(self.directory, self.trust),
+            prepared(self.settings.directory, self.settings.trust),
             flat_map(partial(socket_path, self.name)),
             flat_map(partial(original, "listen at")),
         )
@@ -95,7 +107,7 @@ class Unstarted:
                     return Success(claim.adopt(socket))
             case Failure(error):
                 return Failure(error)
-        match cases((yield from reached(self.name, claim.path, self.limits.handshake, _DYING))):
+        match cases((yield from reached(self.name, claim.path, self.settings.limits.handshake, _DYING))):
             case Success(peer) | Failure(PeerUntrusted(peer=peer)):
                 return Failure(NameTaken(self.name, claim.path, peer.pid))
             case Failure(NoServer()):
@@ -114,10 +126,10 @@ class Unstarted:
             claim,
             name=self.name,
             timeout=self.timeout,
-            heartbeat=self.heartbeat,
-            limits=self.limits,
-            trust=self.trust,
-            observe=self.observe,
+            heartbeat=self.settings.heartbeat,
+            limits=self.settings.limits,
+            trust=self.settings.trust,
+            observe=self.settings.observe,
             clock=self.clock,
             left=left,
             woken=woken,
