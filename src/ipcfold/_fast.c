@@ -106,9 +106,9 @@
     X(Loop, _engine) X(Loop, _flusher) X(Loop, _handler) X(Loop, _interruptible) X(Flusher, _asleep) X(Flusher, _busy) X(Flusher, _calls) \
     X(Flusher, failure) X(Engine, _accepted) X(Engine, _core) X(Engine, _heard) X(Engine, _log) X(Engine, _owner) X(Engine, _ending) \
     X(Engine, _poller) X(Engine, _rotated) X(Engine, _run) X(Engine, _transports) X(Engine, _trust) X(Engine, forked) \
-    X(Engine, logged) X(Listener, _accept_at) \
-    X(Listener, _before) X(Listener, _listener) X(Listener, _short) X(ClientSocket, _end) X(ClientSocket, _log) X(ClientSocket, _lost) \
-    X(ClientSocket, _poller) X(ClientSocket, _stream) X(ClientSocket, _wide) X(ClientSocket, interest) X(Transports, _transports) \
+    X(Engine, logged) X(Engine, now) X(Listener, _accept_at) X(Listener, _before) X(Listener, _listener) X(Listener, _short) \
+    X(ClientSocket, _end) X(ClientSocket, _log) X(ClientSocket, _lost) X(ClientSocket, _now) X(ClientSocket, _poller) \
+    X(ClientSocket, _stream) X(ClientSocket, _wide) X(ClientSocket, interest) X(Transports, _transports) \
     X(ServerCore, _accounted) X(ServerCore, _attention) X(ServerCore, _encoder) X(ServerCore, _ends) X(ServerCore, _fold) \
     X(ServerCore, _limits) X(ServerCore, _user) X(ServerCore, accepting) X(ServerCore, shared) X(Shared, paused) X(Fold, _carry) \
     X(Fold, _left) X(Fold, _members) X(Fold, _timeout) X(Fold, asked) X(Fold, deadline) X(Fold, stopped) X(Fold, waiting) \
@@ -1687,6 +1687,7 @@ static int admit(Burst *self, PyObject *engine, PyObject *stream, int descriptor
         AT(client, ClientSocket, _end) = Py_NewRef(end);
         AT(client, ClientSocket, _poller) = Py_NewRef(AT(engine, Engine, _poller));
         AT(client, ClientSocket, _log) = Py_NewRef(AT(engine, Engine, _log));
+        AT(client, ClientSocket, _now) = Py_NewRef(AT(engine, Engine, now));
         AT(client, ClientSocket, _lost) = Py_NewRef(Py_False);
         AT(client, ClientSocket, _wide) = Py_NewRef(Py_False);
         AT(client, ClientSocket, interest) = Py_NewRef(ZERO);

@@ -1,14 +1,23 @@
 """A clock that tests move: servers, alarms and timeouts follow it, and no test waits for them."""
 
 import asyncio
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from returns.result import Failure, Success
 
 from ipcfold import IPC, Continuation, Limits, Message, Peer, TimedOut, aio
+from ipcfold.core.server_connection import ServerConnection, Shared
+from ipcfold.core.transports import READ
 from ipcfold.events import Connected, Disconnected, Folded, Stopping
 from ipcfold.local.clock import SYSTEM
+from ipcfold.local.engine import ClientSocket
+from ipcfold.local.log import Log
+from ipcfold.local.poller import Poller
 from ipcfold.testing import Clock
 from ipcfold.testing.aio import Serve
 from ipcfold.testing.plugin import serving
@@ -156,3 +165,16 @@ def test_nobody_moves_the_clock_of_the_system() -> None:
     before = SYSTEM.monotonic()
     assert SYSTEM.late(before - HOUR) >= HOUR
     assert SYSTEM.late(before + HOUR) == 0.0
+
+
+@pytest.mark.parametrize("use", [lambda client: client.send(b"x"), lambda client: client.watch(READ)], ids=["written", "watched"])
+@pytest.mark.skipif(sys.platform != "linux", reason="its epoll refuses to watch a socket twice")
+def test_a_socket_that_the_system_refuses_is_given_up_at_the_time_of_the_clock(use: Callable[[ClientSocket], object]) -> None:
+    clock = Clock()
+    with socket.socket(socket.AF_UNIX) as unconnected, closing(Poller[object]()) as poller:
+        poller.watch(unconnected, READ, None)
+        end = ServerConnection(Peer(1), heartbeat=1.0, limits=Limits(), now=clock.monotonic(), shared=Shared())
+        clock.advance(HOUR)
+        use(ClientSocket(unconnected, end, poller, Log(NAME), clock.monotonic))
+    assert end.over
+    assert end._since == HOUR  # noqa: SLF001 - the connection is over, so nothing else shows when that was

@@ -15,7 +15,6 @@ from contextlib import suppress
 from functools import partial
 from math import inf
 from threading import get_ident
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, final
 
 from returns.pipeline import flow
@@ -66,13 +65,15 @@ class ForkedError(Exception):
 class ClientSocket:
     """The transport of one client: its socket."""
 
-    __slots__ = ("_end", "_log", "_lost", "_poller", "_stream", "_wide", "interest")
+    __slots__ = ("_end", "_log", "_lost", "_now", "_poller", "_stream", "_wide", "interest")
 
-    def __init__(self, stream: socket.socket, end: ServerConnection, poller: Poller[object], log: Log) -> None:
+    def __init__(self, stream: socket.socket, end: ServerConnection, poller: Poller[object], log: Log, now: Callable[[], float]) -> None:
+        """`now` gives the time of the server."""
         self._stream = stream
         self._end = end
         self._poller = poller
         self._log = log
+        self._now = now
         self._lost = False  # whether the client is known to be gone; reading and writing both find out
         self._wide = False
         self.interest = 0
@@ -90,7 +91,7 @@ class ClientSocket:
             self._end.unheard()
             self._lose()
         except OSError as error:  # part of the stream is lost
-            self._end.abort(f"the system refused to write to it: {error.strerror}", monotonic())
+            self._end.abort(f"the system refused to write to it: {error.strerror}", self._now())
         return 0
 
     def watch(self, interest: int) -> None:
@@ -103,7 +104,7 @@ class ClientSocket:
             else:
                 self._poller.change(self._stream, interest, self)
         except OSError:  # drop only this client
-            self._end.abort("the system watches no more sockets", monotonic())
+            self._end.abort("the system watches no more sockets", self._now())
             return
         self.interest = interest
 
@@ -594,7 +595,7 @@ class Engine(Generic[C]):
         elif (end := self._core.connect(peer, now)) is None:
             shut(stream)
         else:
-            self._transports.add(end, ClientSocket(stream, end, self._poller, self._log))
+            self._transports.add(end, ClientSocket(stream, end, self._poller, self._log, self.now))
 
     def _withdraw(self) -> None:
         """Give the name up, so that a client that is asked to close finds it gone."""
