@@ -10,6 +10,7 @@ import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections import Counter
@@ -68,14 +69,14 @@ class Seen:
 class Client:
     """A client with a connection that it keeps until it goes away."""
 
-    def __init__(self, socket: Path) -> None:
-        self._socket = str(socket)
+    def __init__(self, path: Path) -> None:
+        self._path = str(path)
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """The streams of this client."""
         if self._streams is None:
-            self._streams = await asyncio.open_unix_connection(self._socket)
+            self._streams = await asyncio.open_unix_connection(self._path)
         return self._streams
 
     async def request(self, body: bytes, *, stays: bool) -> bytes | None:
@@ -100,20 +101,10 @@ class Client:
             self._streams = None
 
 
-async def listening(socket: Path) -> None:
-    """Wait until the application listens. uvicorn binds its socket, starts the application, and only then listens."""
-    client = Client(socket)
-    while True:
-        with suppress(ConnectionRefusedError):
-            await client.open()
-            return await client.close()
-        await asyncio.sleep(0.01)
-
-
 async def loaded(directory: Path, load: Load, seed: int) -> Seen:
     """Put this load on an application."""
     chance = random.Random(seed)  # noqa: S311 - to be repeated
-    socket = directory / "web"
+    path = directory / "web"
     folded, known, counts, wrong = Counter[bytes](), list[bytes](), Counter[str](), list[str]()
     up = asyncio.Event()
 
@@ -127,7 +118,7 @@ async def loaded(directory: Path, load: Load, seed: int) -> Seen:
             up.set()
 
     async def use(number: int, began: float) -> None:
-        client = Client(socket)
+        client = Client(path)
         for turn in range(load.requests // load.clients):
             await asyncio.sleep(max(0.0, began + turn * load.clients / load.rate - monotonic()))
             body = b"%d %d" % (number, turn)
@@ -141,13 +132,10 @@ async def loaded(directory: Path, load: Load, seed: int) -> Seen:
         await client.close()
 
     async with serving(aio.IPC(directory, observe=observe), handler, 0) as server:
-        web = subprocess.Popen(
-            [sys.executable, "-m", *_uvicorn(socket)], cwd=ROOT, env=_environment(directory), stderr=subprocess.PIPE, text=True
-        )
+        web = _started(directory, path)
         reading = asyncio.create_task(asyncio.to_thread(web.communicate))
         try:
             await up.wait()
-            await listening(socket)
             began = monotonic()
             await asyncio.gather(*(use(number, began) for number in range(load.clients)))
             seconds = monotonic() - began
@@ -160,7 +148,7 @@ async def loaded(directory: Path, load: Load, seed: int) -> Seen:
             cancelled += json.loads(line)["cancelled"]
             wrong += [f"{what} left: {count}" for what, count in json.loads(line).items() if what != "cancelled" and count > 0]
         elif (
-            re.search("Warning: (?!Enable)|Traceback|Task", line) and f"laddr={socket}" not in line
+            re.search("Warning: (?!Enable)|Traceback|Task", line) and f"laddr={path}" not in line
         ):  # uvicorn leaves its listener to the end
             wrong.append(line)
     wrong += [f"lost: {body!r}" for body in known if not folded[body]]
@@ -170,8 +158,20 @@ async def loaded(directory: Path, load: Load, seed: int) -> Seen:
     return Seen(len(known), counts["left"], len(folded), cancelled, wrong, seconds)
 
 
-def _uvicorn(socket: Path) -> list[str]:
-    return ["uvicorn", "tests.aio.web:app", "--workers", "2", "--uds", str(socket), "--log-level", "warning"]
+def _started(directory: Path, path: Path) -> subprocess.Popen[str]:
+    """The application, which is about to accept at this path. Its socket listens already, so that nobody needs to try."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen(_CLIENTS)
+        served = ["--workers", "2", "--fd", str(listener.fileno()), "--log-level", "warning"]
+        return subprocess.Popen(
+            [sys.executable, "-m", "uvicorn", "tests.aio.web:app", *served],
+            cwd=ROOT,
+            env=_environment(directory),
+            pass_fds=[listener.fileno()],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
 
 def _environment(directory: Path) -> dict[str, str]:

@@ -168,36 +168,52 @@ def test_while_a_handler_is_awaited_the_server_goes_on_with_all_others(directory
     run(main, loop)
 
 
+class Sleeping(selectors.DefaultSelector):
+    """Notes when its loop has nothing to do, and how many turns the loop has taken until then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._idle: asyncio.Event | None = None
+        self._turns = 0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        found = super().select(0)
+        if self._idle is None:
+            return found or super().select(timeout)
+        self._turns += 1
+        if self._turns == 1000 or not (found or timeout == 0):
+            self._idle.set()
+        return found
+
+    async def idle(self) -> int:
+        """Wait until the loop has nothing to do; the number of its turns, which are at most 1,000."""
+        self._idle, self._turns = asyncio.Event(), 0
+        await self._idle.wait()
+        self._idle = None
+        return self._turns
+
+
 def test_a_loop_sleeps_while_a_handler_is_awaited_whatever_its_clients_have_sent(directory: Path) -> None:
-    class Counting(selectors.DefaultSelector):
-        count = 0
-
-        def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-            self.count += 1
-            found: list[tuple[selectors.SelectorKey, int]] = super().select(timeout)
-            return found
-
-    selector = Counting()
+    selector = Sleeping()
 
     async def main() -> int:
-        gate, ipc = Gate(), aio.IPC(directory, heartbeat=60.0)
+        gate, ipc, opened = Gate(), aio.IPC(directory, heartbeat=60.0), threading.Event()
         async with serving(ipc, gate, EMPTY):
+            loop, written = asyncio.get_running_loop(), asyncio.Event()
 
             def speak() -> None:
                 with Wire.talking(directory) as wire, Wire.talking(directory) as gone:
                     wire.write("ping", "wait").expect(RECEIVED, "pong")
                     gone.write("ping").stream.shutdown(2)
                     wire.write(*["ping"] * 1000)
-                    opened.wait()
+                    loop.call_soon_threadsafe(written.set)
+                    opened.wait(PATIENCE)
                     wire.expect(RECEIVED, "pong", *[RECEIVED, "pong"] * 1000)
 
-            opened = threading.Event()
             speaking = asyncio.create_task(asyncio.to_thread(speak))
             await gate.entered.wait()
-            await asyncio.sleep(0.1)
-            before = selector.count
-            await asyncio.sleep(0.3)
-            turns = selector.count - before
+            await written.wait()
+            turns = await selector.idle()
             opened.set()
             gate.released.set()
             await speaking
