@@ -252,6 +252,71 @@ static int called(PyObject *result)
     return result != NULL;
 }
 
+/* Write what the socket takes at once. Returns how many bytes; 0 after a failure: Python tries again, and gets the same one. */
+static Py_ssize_t write_some(int socket, const char *data, Py_ssize_t size)
+{
+    ssize_t written = size ? send(socket, data, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
+    return written < 0 ? 0 : written;
+}
+
+/* ---- bytes */
+
+/* Whether these bytes begin here. */
+static inline int begins(const char *at, const char *end, PyObject *bytes)
+{
+    return end - at >= PyBytes_GET_SIZE(bytes) && !memcmp(at, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
+}
+
+/* These functions write here, and return the place after that. */
+
+static inline char *put_bytes(char *at, PyObject *bytes)
+{
+    memcpy(at, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
+    return at + PyBytes_GET_SIZE(bytes);
+}
+
+/* Without a loop, compilers make one instruction of each. */
+static inline char *put_four(char *at, uint32_t value)
+{
+    const unsigned char bytes[] = {(unsigned char)(value >> 24), (unsigned char)(value >> 16), (unsigned char)(value >> 8),
+                                   (unsigned char)value};
+    memcpy(at, bytes, 4);
+    return at + 4;
+}
+
+static inline char *put_eight(char *at, uint64_t value) { return put_four(put_four(at, (uint32_t)(value >> 32)), (uint32_t)value); }
+
+static char *put_integer(char *at, PyObject *value) { return put_eight(at, (uint64_t)PyLong_AsLongLong(value)); }
+
+/* The end of a frame: the length of the content, the content, and the byte that closes it. */
+static inline char *put_content(char *at, const char *content, Py_ssize_t size)
+{
+    at = put_four(at, (uint32_t)size);
+    memcpy(at, content, (size_t)size);
+    at[size] = '\xce';
+    return at + size + 1;
+}
+
+/* The length of a content. */
+static inline Py_ssize_t get_four(const char *at)
+{
+    const unsigned char *bytes = (const unsigned char *)at;
+    return (Py_ssize_t)bytes[0] << 24 | bytes[1] << 16 | bytes[2] << 8 | bytes[3];
+}
+
+/* Room for so many bytes more in this memory. Returns 0 if there is none. */
+static int make_room_in(char **memory, Py_ssize_t *room, Py_ssize_t used, Py_ssize_t size)
+{
+    if (used + size > *room) {
+        char *more = PyMem_Realloc(*memory, (size_t)(used + size + PLAIN));
+        if (!more)
+            return 0;
+        *memory = more;
+        *room = used + size + PLAIN;
+    }
+    return 1;
+}
+
 /* ---- values */
 
 static PyObject *new_success(PyObject *inner)
@@ -407,14 +472,7 @@ static void write_frames(char *to, PyObject *const *messages, Py_ssize_t count, 
     PyObject *beginning = AT(encoder, Encoder, _beginning);
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *content = AT(messages[i], Message, content);
-        Py_ssize_t size = PyBytes_GET_SIZE(content);
-        memcpy(to, PyBytes_AS_STRING(beginning), (size_t)PyBytes_GET_SIZE(beginning));
-        to += PyBytes_GET_SIZE(beginning);
-        for (int shift = 24; shift >= 0; shift -= 8)
-            *to++ = (char)(size >> shift);
-        memcpy(to, PyBytes_AS_STRING(content), (size_t)size);
-        to += size;
-        *to++ = '\xce';
+        to = put_content(put_bytes(to, beginning), PyBytes_AS_STRING(content), PyBytes_GET_SIZE(content));
     }
 }
 
@@ -442,11 +500,8 @@ static int learn(const char *at, const char *end, PyObject *decoder)
     PyObject *header = AT(decoder, Decoder, _header);
     const unsigned char *type = (const unsigned char *)at;
     Py_ssize_t size = end - at < 2 ? 0 : 2 + (type[0] << 8 | type[1]);
-    if (!size || size > TYPICAL || end - at < size + 5 ||
-        (size == PyBytes_GET_SIZE(header) && !memcmp(at, PyBytes_AS_STRING(header), (size_t)size)))
-        return 0;
-    const unsigned char *length = type + size;
-    if (end - at <= size + 4 + ((Py_ssize_t)length[0] << 24 | length[1] << 16 | length[2] << 8 | length[3]))
+    if (!size || size > TYPICAL || end - at < size + 5 || (size == PyBytes_GET_SIZE(header) && begins(at, end, header)) ||
+        end - at <= size + 4 + get_four(at + size))
         return 0;
     PyObject *marked = PyObject_CallMethod(decoder, "_learn", "y#", at, size);
     Py_XDECREF(marked);
@@ -458,14 +513,21 @@ static Py_ssize_t plain(const char *at, const char *end, PyObject *decoder, cons
 {
     PyObject *header = AT(decoder, Decoder, _header);
     Py_ssize_t begin = PyBytes_GET_SIZE(header);
-    if (end - at < begin + 5 || memcmp(at, PyBytes_AS_STRING(header), (size_t)begin))
+    if (end - at < begin + 5 || !begins(at, end, header))
         return 0;
-    const unsigned char *length = (const unsigned char *)at + begin;
-    *size = (Py_ssize_t)length[0] << 24 | length[1] << 16 | length[2] << 8 | length[3];
+    *size = get_four(at + begin);
     *content = at + begin + 4;
     if (*size > PLAIN || *size > limit(AT(decoder, Decoder, _limit)) || end - *content <= *size)
         return 0;
     return (*content)[*size] == '\xce' && !signal_like(*content, *size) ? begin + 5 + *size : 0;
+}
+
+/* The same, also if its media type has to be learned; -1 after an exception. */
+static Py_ssize_t plain_or_learned(const char *at, const char *end, PyObject *decoder, const char **content, Py_ssize_t *size)
+{
+    Py_ssize_t whole = plain(at, end, decoder, content, size);
+    int learned = whole ? 0 : learn(at, end, decoder);
+    return learned > 0 ? plain(at, end, decoder, content, size) : whole + learned;
 }
 
 /* Whether the decoder has at most the beginning of a frame, and knows the usual media type. */
@@ -588,28 +650,25 @@ static int claim(Claims *claims, Py_ssize_t answered, PyObject *message)
    there are any, get the responses that somebody waits for. */
 static const char *take(PyObject *connection, const char *at, const char *end, Py_ssize_t wanted, PyObject **answer, Claims *claims)
 {
-    PyObject *decoder = AT(connection, ClientConnection, _decoder), *usual = AT(decoder, Decoder, _usual);
+    PyObject *decoder = AT(connection, ClientConnection, _decoder), *usual;
     Py_ssize_t acknowledged = number(AT(connection, ClientConnection, acknowledged)), sent = number(AT(connection, ClientConnection, sent));
     Py_ssize_t before = number(AT(connection, ClientConnection, _unread)), unread = before, length, size;
     Py_ssize_t most = limit(AT(AT(connection, ClientConnection, _limits), Limits, unread)), overhead = number(OVERHEAD);
-    const char *acknowledgement = PyBytes_AS_STRING(ACKNOWLEDGEMENT), *content;
-    Py_ssize_t signal = PyBytes_GET_SIZE(ACKNOWLEDGEMENT);
+    const char *content;
     int failed = 0;
     while (at < end) {
-        if (end - at >= signal && !memcmp(at, acknowledgement, (size_t)signal)) {
+        if (begins(at, end, ACKNOWLEDGEMENT)) {
             if (acknowledged >= sent)
                 break;
             acknowledged++;
-            at += signal;
+            at += PyBytes_GET_SIZE(ACKNOWLEDGEMENT);
             continue;
         }
-        if (!(size = plain(at, end, decoder, &content, &length))) {
-            int learned = learn(at, end, decoder);
-            failed = learned < 0;
-            if (learned <= 0 || !(size = plain(at, end, decoder, &content, &length)))
-                break;
-            usual = AT(decoder, Decoder, _usual);
+        if ((size = plain_or_learned(at, end, decoder, &content, &length)) <= 0) {
+            failed = size < 0;
+            break;
         }
+        usual = AT(decoder, Decoder, _usual);
         if (unread + length + overhead > most)
             break;
         if (usual != AT(connection, ClientConnection, _weightless)) {
@@ -692,6 +751,17 @@ static int stepped(Use *use, PyObject *result)
     return result != NULL;
 }
 
+/* Write these bytes. Returns 1, 0 if Python has to write the rest, -1 after an exception. */
+static int utter(Use *use, const char *data, Py_ssize_t size)
+{
+    Py_ssize_t written = write_some(use->socket, data, size);
+    if (written == size)
+        return 1;
+    put_ref(&AT(use->driver, Driver, idle), Py_False);
+    PyObject *outbox = AT(use->connection, ClientConnection, outbox);
+    return stepped(use, PyObject_CallMethod(outbox, "add", "y#", data + written, size - written)) ? 0 : -1;
+}
+
 /* Wait for bytes, and take them. Returns 1 when some have come, 0 if the function in Python has to go on, -1 after an exception. */
 static int hear(Use *use, int responses)
 {
@@ -729,13 +799,19 @@ static int hear(Use *use, int responses)
     return at ? got > 0 : -1; /* without bytes, Python reads again and gets the same end or failure */
 }
 
+/* A use of this process, whose socket is -1 after an exception. */
+static Use use_of(PyObject *process, double deadline)
+{
+    PyObject *driver = AT(process, Process, _driver);
+    int socket = PyObject_AsFileDescriptor(AT(driver, Driver, stream));
+    return (Use){process, driver, AT(driver, Driver, connection), socket, deadline, -1, NULL};
+}
+
 static int begin(Use *use, PyObject *process, double deadline)
 {
     if (!begin_use(process))
         return 0;
-    *use = (Use){process, AT(process, Process, _driver), NULL, -1, deadline, -1, NULL};
-    use->connection = AT(use->driver, Driver, connection);
-    use->socket = PyObject_AsFileDescriptor(AT(use->driver, Driver, stream));
+    *use = use_of(process, deadline);
     if (use->socket >= 0)
         return 1;
     PyErr_Clear();
@@ -766,14 +842,7 @@ static int speak(Use *use, PyObject *const *messages, Py_ssize_t count, Py_ssize
     if (!put_number(&AT(connection, ClientConnection, sent), last))
         return -1;
     put_ref(&AT(connection, ClientConnection, _spoke), Py_True);
-    ssize_t written = send(use->socket, data, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (written < 0)
-        written = 0; /* Python tries again, and gets the same failure */
-    if (written == size)
-        return 1;
-    put_ref(&AT(use->driver, Driver, idle), Py_False);
-    PyObject *outbox = AT(connection, ClientConnection, outbox);
-    return stepped(use, PyObject_CallMethod(outbox, "add", "y#", data + written, size - written)) ? 0 : -1;
+    return utter(use, data, size);
 }
 
 /* `Process.send(*messages)` */
@@ -808,11 +877,8 @@ static double deadline_of(PyObject *timeout)
 {
     if (timeout == Py_None)
         return INFINITY;
-    if (!PyFloat_CheckExact(timeout) && !PyLong_CheckExact(timeout))
-        return NAN;
-    double seconds = PyFloat_AsDouble(timeout);
-    PyErr_Clear(); /* of a number that is too large */
-    return seconds > 0 && seconds < 1e9 ? monotonic() + seconds : NAN;
+    double seconds = seconds_of(timeout);
+    return seconds > 0 ? monotonic() + seconds : NAN;
 }
 
 /* The argument `timeout` at this place; NULL if the arguments are others. */
@@ -920,11 +986,9 @@ static PyObject *ask_alone(PyObject *Py_UNUSED(python), PyObject *const *args, P
     put_ref(&AT(connection, ClientConnection, _spoke), Py_True);
     put_ref(&AT(args[0], Channel, _lone), Py_False);
     write_frames(data, args + 1, 1, encoder);
-    ssize_t written = send((int)number(AT(args[0], Channel, _descriptor)), data, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    Py_ssize_t written = write_some((int)number(AT(args[0], Channel, _descriptor)), data, size);
     if (written == size)
         return waiting;
-    if (written < 0)
-        written = 0; /* Python tries again, and gets the same failure */
     added = PyObject_CallMethod(AT(connection, ClientConnection, outbox), "add", "y#", data + written, size - written);
     if (called(added) && called(PyObject_CallMethodNoArgs(args[0], n__write)))
         return waiting;
@@ -1064,7 +1128,7 @@ static int expect(Use *use, PyObject *frame)
         got = recv(use->socket, data, sizeof data, limited ? MSG_DONTWAIT : 0);
     failure = ready && got < 0 ? errno : 0;
     Py_END_ALLOW_THREADS
-    if (got > 0 && got == PyBytes_GET_SIZE(frame) && !memcmp(data, PyBytes_AS_STRING(frame), (size_t)got))
+    if (got == PyBytes_GET_SIZE(frame) && begins(data, data + got, frame))
         return 1;
     if (got <= 0)
         return failure == EINTR && PyErr_CheckSignals() ? -1 : 0;
@@ -1077,17 +1141,9 @@ static PyObject *pattern; /* of connections like the last one */
 /* Go to this state, and write its frame. Returns 1, 0 if Python has to write the rest, -1 after an exception. */
 static int say(Use *use, PyObject *state, PyObject *frame)
 {
-    PyObject *connection = use->connection;
-    Py_ssize_t size = PyBytes_GET_SIZE(frame);
-    put_ref(&AT(connection, ClientConnection, state), state);
-    put_ref(&AT(connection, ClientConnection, _row), PyDict_GetItem(CLIENT_ROWS, state));
-    ssize_t written = size ? send(use->socket, PyBytes_AS_STRING(frame), (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
-    if (written == size)
-        return 1;
-    written = written < 0 ? 0 : written; /* Python tries again, and gets the same failure */
-    put_ref(&AT(use->driver, Driver, idle), Py_False);
-    PyObject *outbox = AT(connection, ClientConnection, outbox);
-    return stepped(use, PyObject_CallMethod(outbox, "add", "y#", PyBytes_AS_STRING(frame) + written, size - written)) ? 0 : -1;
+    put_ref(&AT(use->connection, ClientConnection, state), state);
+    put_ref(&AT(use->connection, ClientConnection, _row), PyDict_GetItem(CLIENT_ROWS, state));
+    return utter(use, PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame));
 }
 
 /* `Process.close()` */
@@ -1204,11 +1260,9 @@ static PyObject *new_driver(PyObject *stream, PyObject *heartbeat, PyObject *lim
 /* `Process.greeted`, for the usual greeting. */
 static PyObject *greet(PyObject *process, PyObject *path, PyObject *timeout, double deadline)
 {
-    Use use = {process, AT(process, Process, _driver), NULL, -1, deadline, -1, NULL};
-    use.connection = AT(use.driver, Driver, connection);
-    use.socket = PyObject_AsFileDescriptor(AT(use.driver, Driver, stream));
+    Use use = use_of(process, deadline);
     int going = use.socket < 0 ? -1 : expect(&use, GREETING);
-    if (going > 0 && AT(process, Process, _forked) == Py_False && number(AT(process, Process, _owner)) == process_id())
+    if (going > 0 && ours(AT(process, Process, _forked), AT(process, Process, _owner)))
         return say(&use, CLIENT_TALKING, ACCEPTANCE) < 0 ? NULL : new_success(process);
     return going < 0 ? NULL : PyObject_CallMethod(process, "greeted", "OOd", path, timeout, deadline);
 }
@@ -1355,11 +1409,10 @@ static int write_out(Burst *self)
         return called(PyObject_CallMethod(self->holder, "hold", "Oy#y#n", self->end, self->out, size, records, records_size, recorded)) ? 0
                                                                                                                                       : -1;
     }
-    ssize_t written = size ? send(self->socket, self->out, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
+    Py_ssize_t written = write_some(self->socket, self->out, size);
     self->size = 0;
     if (written == size)
         return 1;
-    written = written < 0 ? 0 : written;
     return called(PyObject_CallMethod(self->end, "owe", "y#", self->out + written, size - written)) ? 0 : -1;
 }
 
@@ -1390,17 +1443,7 @@ static inline int settle(Burst *self, PyObject *engine, int *more)
     return written >= 0;
 }
 
-static int make_room(Burst *self, Py_ssize_t size)
-{
-    if (self->size + size > self->room) {
-        char *more = PyMem_Realloc(self->out, (size_t)(self->size + size + PLAIN));
-        if (!more)
-            return 0;
-        self->out = more;
-        self->room = self->size + size + PLAIN;
-    }
-    return 1;
-}
+static int make_room(Burst *self, Py_ssize_t size) { return make_room_in(&self->out, &self->room, self->size, size); }
 
 /* ---- the log: the records of `log/entry.py`, each after its size, as `log/sqlite_rows.py` joins them */
 
@@ -1433,19 +1476,6 @@ static uint32_t crc32_of(const unsigned char *at, Py_ssize_t size, uint32_t befo
     return ~crc;
 }
 
-/* Without a loop, compilers make one instruction of each. */
-static inline char *put_four(char *at, uint32_t value)
-{
-    const unsigned char bytes[] = {(unsigned char)(value >> 24), (unsigned char)(value >> 16), (unsigned char)(value >> 8),
-                                   (unsigned char)value};
-    memcpy(at, bytes, 4);
-    return at + 4;
-}
-
-static inline char *put_eight(char *at, uint64_t value) { return put_four(put_four(at, (uint32_t)(value >> 32)), (uint32_t)value); }
-
-static char *put_integer(char *at, PyObject *value) { return put_eight(at, (uint64_t)PyLong_AsLongLong(value)); }
-
 static PyObject *header_of(PyObject *end) { return AT(AT(end, ServerConnection, _decoder), Decoder, _header); }
 
 #define HEAD (4 + 57) /* the size of the record, and what is before the frame */
@@ -1453,14 +1483,7 @@ static PyObject *header_of(PyObject *end) { return AT(AT(end, ServerConnection, 
 static int make_room_for_record(Burst *self, PyObject *end, Py_ssize_t length)
 {
     Py_ssize_t size = HEAD + PyBytes_GET_SIZE(header_of(end)) + 4 + length + 1;
-    if (self->records_size + size > self->records_room) {
-        char *more = PyMem_Realloc(self->records, (size_t)(self->records_size + size + PLAIN));
-        if (!more)
-            return 0;
-        self->records = more;
-        self->records_room = self->records_size + size + PLAIN;
-    }
-    return 1;
+    return make_room_in(&self->records, &self->records_room, self->records_size, size);
 }
 
 /* Add the record of a message of this client, and of its plain answer, which has these frames. There is room for it. */
@@ -1478,10 +1501,7 @@ static void record(Burst *self, PyObject *end, PyObject *given, const char *cont
     at = put_integer(put_integer(put_integer(put_integer(at, AT(peer, Peer, connection)), AT(peer, Peer, pid)), AT(peer, Peer, uid)),
                      AT(peer, Peer, gid));
     at = put_integer(at, AT(end, ServerConnection, number));
-    memcpy(at, PyBytes_AS_STRING(header), (size_t)PyBytes_GET_SIZE(header));
-    at = put_four(at + PyBytes_GET_SIZE(header), (uint32_t)length);
-    memcpy(at, content, (size_t)length);
-    at[length] = (char)0xCE;
+    put_content(put_bytes(at, header), content, length);
     self->records_size += whole + 4;
     self->recorded++;
 }
@@ -1596,10 +1616,10 @@ static int keep(Burst *self, PyObject *core, PyObject *end, PyObject *given, PyO
     if ((count && !size) || !make_room(self, signal + size) ||
         (isfinite(timeout) && !put_time(&AT(fold, Fold, deadline), now + timeout)))
         return 0;
-    memcpy(self->out + self->size, PyBytes_AS_STRING(ACKNOWLEDGEMENT), (size_t)signal);
-    write_frames(self->out + self->size + signal, &PyTuple_GET_ITEM(responses, 0), count, encoder);
+    char *frames = put_bytes(self->out + self->size, ACKNOWLEDGEMENT);
+    write_frames(frames, &PyTuple_GET_ITEM(responses, 0), count, encoder);
     if (self->holder)
-        record(self, end, given, content, length, self->out + self->size + signal, size);
+        record(self, end, given, content, length, frames, size);
     self->size += signal + size;
     put_ref(&AT(fold, Fold, asked), Py_None);
     put_ref(&AT(fold, Fold, _carry), AT(answer, Continuation, carry));
@@ -1706,7 +1726,7 @@ static int admit(Burst *self, PyObject *engine, PyObject *stream, int descriptor
         added = make_room(self, size) ? 1 : (PyErr_NoMemory(), 0);
     }
     if (added) {
-        memcpy(self->out, PyBytes_AS_STRING(GREETING), (size_t)size);
+        put_bytes(self->out, GREETING);
         self->size = size;
         PyObject *holder = self->holder;
         self->holder = NULL; /* a greeting tells of nothing that a log has */
@@ -1774,7 +1794,7 @@ static int accepted(Burst *self, PyObject *engine, PyObject *end, double now)
 static int is_farewell(PyObject *engine, PyObject *end, const char *at, const char *last, double now)
 {
     PyObject *peer = AT(end, ServerConnection, peer), *fold = AT(AT(engine, Engine, _core), ServerCore, _fold);
-    return last - at == PyBytes_GET_SIZE(FAREWELL) && !memcmp(at, PyBytes_AS_STRING(FAREWELL), (size_t)(last - at)) &&
+    return last - at == PyBytes_GET_SIZE(FAREWELL) && begins(at, last, FAREWELL) &&
            AT(end, ServerConnection, state) == SERVER_TALKING && now < seconds(AT(fold, Fold, rings)) &&
            number(AT(peer, Peer, uid)) == number(AT(AT(engine, Engine, _core), ServerCore, _user)) && is_quiet(engine);
 }
@@ -1802,7 +1822,7 @@ static int part(Burst *self, PyObject *engine, PyObject *client, int poller, PyO
     int rest = 0;
     if (!make_room(self, size))
         return PyErr_NoMemory(), 0;
-    memcpy(self->out + self->size, PyBytes_AS_STRING(CONFIRMATION), (size_t)size);
+    put_bytes(self->out + self->size, CONFIRMATION);
     self->size += size;
     if (!put_moment(self, &AT(end, ServerConnection, _since), now))
         return 0;
@@ -1854,8 +1874,7 @@ static int serve(Burst *self, PyObject *loop, PyObject *client, int socket, int 
     double until = *now + share;
     copy_waiting(decoder, self->in);
     int greeted = AT(end, ServerConnection, state) == SERVER_GREETED;
-    if (greeted && !had && got >= PyBytes_GET_SIZE(ACCEPTANCE) &&
-        !memcmp(at, PyBytes_AS_STRING(ACCEPTANCE), (size_t)PyBytes_GET_SIZE(ACCEPTANCE))) {
+    if (greeted && !had && begins(at, last, ACCEPTANCE)) {
         at += PyBytes_GET_SIZE(ACCEPTANCE);
         greeted = 0;
         if (!accepted(self, engine, end, *now))
@@ -1865,11 +1884,9 @@ static int serve(Burst *self, PyObject *loop, PyObject *client, int socket, int 
         return -1;
     self->end = end;
     while (!stop && going && !greeted && (at == self->in || (*now < until && *now < seconds(AT(fold, Fold, rings))))) {
-        int learned = 0;
-        if (!(size = plain(at, last, decoder, &content, &length)) && (learned = learn(at, last, decoder)) > 0)
-            size = plain(at, last, decoder, &content, &length);
-        going = learned >= 0;
-        if (!size)
+        size = plain_or_learned(at, last, decoder, &content, &length);
+        going = size >= 0;
+        if (size <= 0)
             break;
         if (at == self->in) {
             drop_waiting(decoder);
