@@ -100,7 +100,7 @@
     X("ipcfold.core.protocol", ServerState, "TALKING", SERVER_TALKING) X("ipcfold.core.server", ServerCore, NULL, ServerCore) \
     X("ipcfold.core.server_connection", Shared, NULL, Shared) X("ipcfold.core.transports", Transports, NULL, Transports) \
     X("ipcfold.core.server_connection", ServerConnection, NULL, ServerConnection) X("ipcfold.core.wire", Signal, "CLOSE", CLOSE) \
-    X("ipcfold.local.engine", ClientSocket, NULL, ClientSocket) X("ipcfold.local.engine", ForkedError, NULL, ForkedError) \
+    X("ipcfold.local.client_socket", ClientSocket, NULL, ClientSocket) X("ipcfold.local.engine", ForkedError, NULL, ForkedError) \
     X("ipcfold.local.engine", Engine, NULL, Engine) X("ipcfold.local.listener", Listener, NULL, Listener)
 #define SERVER_SLOTS(X) \
     X(Loop, _engine) X(Loop, _flusher) X(Loop, _handler) X(Loop, _interruptible) X(Flusher, _asleep) X(Flusher, _busy) X(Flusher, _calls) \

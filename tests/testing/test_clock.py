@@ -14,8 +14,8 @@ from ipcfold import IPC, Continuation, Limits, Message, Peer, TimedOut, aio
 from ipcfold.core.server_connection import ServerConnection, Shared
 from ipcfold.core.transports import READ
 from ipcfold.events import Connected, Disconnected, Folded, Stopping
+from ipcfold.local.client_socket import ClientSocket
 from ipcfold.local.clock import SYSTEM
-from ipcfold.local.engine import ClientSocket
 from ipcfold.local.log import Log
 from ipcfold.local.poller import Poller
 from ipcfold.testing import Clock

@@ -20,7 +20,8 @@ from ipcfold.errors import HandlerFailed, LogEnded, SystemFailure, UsedAfterFork
 from ipcfold.events import Ending
 from ipcfold.local.calling import Calling
 from ipcfold.local.claim import Claim
-from ipcfold.local.engine import ClientSocket, Engine, ForkedError
+from ipcfold.local.client_socket import ClientSocket
+from ipcfold.local.engine import Engine, ForkedError
 from ipcfold.local.flusher import Flusher
 from ipcfold.local.forks import wiped_by_fork
 from ipcfold.local.release import surely
