@@ -8,7 +8,7 @@ and what clients ask for.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Generic, TypeVar, final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, final
 
 from ipcfold.continuation import Continuation, Outcome
 from ipcfold.core.fold import Ask, Fold
@@ -24,6 +24,9 @@ from ipcfold.nats.post import Post
 from ipcfold.nats.sessions import Session, Sessions
 from ipcfold.nats.snapshot import Known
 from ipcfold.peer import Name
+
+if TYPE_CHECKING:
+    from ipcfold.aio.functions import Functions  # clients never need the shell over sockets
 
 C = TypeVar("C")
 
@@ -58,7 +61,7 @@ class Replica(Generic[C]):
         self,
         name: Name,
         carry: C,
-        handlers: Handlers[C],
+        handlers: Handlers[C] | Functions[C],
         limits: Limits,
         *,
         passes: int = 0,

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import Any, Final, TypeAlias, TypeVar, cast, final
+from typing import TYPE_CHECKING, Final, TypeVar, final
 
 import attrs
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig, StreamInfo
 from returns.result import Failure, Result, Success
 
-from ipcfold.continuation import Continuation
-from ipcfold.core.functions import Handlers
 from ipcfold.errors import LogFailed, LogForeign
 from ipcfold.errors.brokers import BrokerRefused, BrokerUnreachable
 from ipcfold.local.log import logger
 from ipcfold.log import Snapshots
-from ipcfold.message import Message
 from ipcfold.nats.broker import Broker, UseError
 from ipcfold.nats.brokers import Brokers
 from ipcfold.nats.entries import VERSION
@@ -26,17 +22,13 @@ from ipcfold.nats.replica import Replica
 from ipcfold.nats.serving import Serving
 from ipcfold.nats.store import Store, unreadable
 from ipcfold.nats.subjects import Subjects
-from ipcfold.peer import Name, Peer
+from ipcfold.peer import Name
 from ipcfold.result import cases
 
-C = TypeVar("C")
+if TYPE_CHECKING:
+    from ipcfold.aio.functions import Functions, Handler, Leaving, Waking  # clients never need the shell over sockets
 
-Handler: TypeAlias = Callable[[Message, Continuation[C], C], Continuation[C] | Awaitable[Continuation[C]]]
-"""A handler, plain or async."""
-Leaving: TypeAlias = Callable[[Peer, Continuation[C], C], Continuation[C] | Awaitable[Continuation[C]]]
-"""What is folded over departures, plain or async."""
-Waking: TypeAlias = Callable[[Continuation[C], C], Continuation[C] | Awaitable[Continuation[C]]]
-"""What is folded over alarms, plain or async."""
+C = TypeVar("C")
 
 _VERSION: Final = "ipcfold.version"
 _PAUSE: Final = 0.2  # seconds between two attempts to find the stream
@@ -78,7 +70,9 @@ class Server:
 
         When the task is cancelled, the server ends in good order, as after a signal.
         """
-        functions = Handlers(cast("Any", handler), cast("Any", left), cast("Any", woken))  # they may return awaitables
+        from ipcfold.aio.functions import Functions  # noqa: PLC0415 - see above
+
+        functions = Functions(handler, left, woken)
         match cases(await Broker.open(self.brokers.address, self.brokers.limits.handshake)):
             case Failure(error):
                 return Failure(error)
@@ -88,7 +82,7 @@ class Server:
                 finally:
                     await broker.close()
 
-    async def _served(self, broker: Broker, carry: C, functions: Handlers[C], snapshots: Snapshots[C] | None) -> Result[C, ListenError[C]]:
+    async def _served(self, broker: Broker, carry: C, functions: Functions[C], snapshots: Snapshots[C] | None) -> Result[C, ListenError[C]]:
         from ipcfold.aio.signals import handled  # noqa: PLC0415 - clients never need it
 
         subjects, brokers = Subjects(self.name), self.brokers

@@ -7,14 +7,13 @@ from inspect import isawaitable
 from math import inf
 from secrets import token_hex
 from time import monotonic, time
-from typing import Any, Final, Generic, TypeAlias, TypeVar, final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, final
 
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from returns.result import Failure, Result, Success
 
 from ipcfold.continuation import Continuation
-from ipcfold.core.functions import Handlers
 from ipcfold.errors import HandlerFailed, LogFailed, LogUnusable
 from ipcfold.errors.brokers import BrokerRefused, NotPermitted
 from ipcfold.events import Listening, Observer, Reported, Survived
@@ -30,6 +29,9 @@ from ipcfold.nats.store import Store
 from ipcfold.nats.subjects import Subjects
 from ipcfold.peer import Name
 from ipcfold.result import cases
+
+if TYPE_CHECKING:
+    from ipcfold.aio.functions import Functions  # clients never need the shell over sockets
 
 C = TypeVar("C")
 
@@ -53,7 +55,7 @@ class Serving(Generic[C]):
         name: Name,
         broker: Broker,
         replica: Replica[C],
-        functions: Handlers[C],
+        functions: Functions[C],
         *,
         timeout: float | None,
         drain: float,
