@@ -30,7 +30,7 @@ PUBLIC = {
         BrokerUnreachable BrokerRefused NotAuthorized NotPermitted NobodyListens HandlerRaised Unacknowledged
         ConnectError LookError SendError ReceiveError AskError CloseError ListenError
     """,
-    "ipcfold.nats.aio": "NATS Process Server",
+    "ipcfold.nats.aio": "NATS Process Server SendError ReceiveError AskError CloseError",
     "ipcfold.nats.pointfree": "flat_map send wait ask close",
     "ipcfold.otel": "observer",
     "ipcfold.testing": """

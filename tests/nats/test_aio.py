@@ -201,7 +201,7 @@ def test_departures_are_folded_at_the_same_place_by_all_servers(shared_broker: B
             assert await process.close() == Success(None)
             lost = (await nats.get(name)).unwrap()
             assert await lost.send(Message.text("two")) == Success(lost)
-            await lost._link.broker.close()  # noqa: SLF001 - as if its process died
+            await lost._client._link.broker.close()  # noqa: SLF001 - as if its process died
             async with (await nats.get(name)).unwrap() as observer:
                 while b"4 left" not in (await observer.ask(PING)).unwrap().content:
                     await asyncio.sleep(0)

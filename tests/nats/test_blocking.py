@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -14,7 +15,7 @@ from returns.maybe import Maybe
 from returns.pipeline import flow
 from returns.result import Failure, Success
 
-from ipcfold import Continuation, Message, Name, ProcessClosed, TimedOut, UsedAfterFork, pipeline
+from ipcfold import Continuation, Limits, Message, Name, ProcessClosed, TimedOut, UsedAfterFork, pipeline
 from ipcfold.errors import ConnectionLost, HandlerFailed
 from ipcfold.nats import NATS, BrokerUnreachable, NobodyListens, Unacknowledged
 from ipcfold.nats.pointfree import ask, flat_map, send, wait
@@ -170,10 +171,24 @@ def test_verbs_fail_when_there_is_no_broker_for_long(own_broker: Broker, name: N
 def test_a_session_belongs_to_the_process_that_made_it(shared_broker: Broker, name: Name) -> None:
     nats = NATS(shared_broker.url)
     with running(shared_broker.url, name), nats.get(name).unwrap() as process:
-        process._owner = 1  # noqa: SLF001 - a fork beside the threads of the tests could hang
+        process._client.owner = 1  # noqa: SLF001 - a fork beside the threads of the tests could hang
         forked = Failure(UsedAfterFork(name, 1))
         assert [process.send(PING), process.ask(PING), process.wait(), process.close()] == [forked] * 4
-        process._owner = os.getpid()  # noqa: SLF001 - as above
+        process._client.owner = os.getpid()  # noqa: SLF001 - as above
+
+
+def test_threads_may_close_a_session_that_others_use(own_broker: Broker, name: Name) -> None:
+    nats = NATS(own_broker.url, limits=Limits(drain=0.1))
+    with running(own_broker.url, name), nats.get(name).unwrap() as process, ThreadPoolExecutor() as threads:
+        waiting = threads.submit(process.wait)
+        own_broker.pause()
+        closing = threads.submit(process.close)
+        while not process.closed:
+            pass
+        assert process.close() == Success(None)
+        assert closing.result() == Failure(TimedOut(name, 0.1, "the confirmation to close of"))
+        assert waiting.result() == Failure(ProcessClosed(name))
+        own_broker.go_on()
 
 
 def test_a_failure_of_the_handler_has_the_carry(shared_broker: Broker, name: Name) -> None:

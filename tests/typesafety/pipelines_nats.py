@@ -6,9 +6,11 @@ from returns.result import Failure, Result, Success
 
 from ipcfold import (
     ConnectionClosed, ConnectionLost, Continuation, HandlerFailed, InUse, InvalidName, LogFailed, LogForeign, Message, MessageTooLarge, Name,
-    Peer, Pipeline, ProcessClosed, ProtocolBroken, ReservedMessage, TimedOut, UnreadExceeded, UsedAfterFork, aio, cases, pipeline,
+    Peer, Pipeline, ProcessClosed, ProtocolBroken, ReservedMessage, TimedOut, UnreadExceeded, UsedAfterFork, aio, cases, errors as local, pipeline,
 )  # fmt: skip
-from ipcfold.codec import Codec
+from ipcfold import codec as typed
+from ipcfold import pointfree as anywhere
+from ipcfold.codec import Codec, Undecodable, Unencodable
 from ipcfold.log import Snapshots
 from ipcfold.nats import (
     NATS, AskError, BrokerRefused, BrokerUnreachable, CloseError, ConnectError, HandlerRaised, ListenError, LookError, NobodyListens,
@@ -41,10 +43,31 @@ def whole_chain() -> None:
         Pipeline[
             Message,
             InvalidName | BrokerUnreachable | NotAuthorized | NotPermitted | BrokerRefused | NobodyListens | TimedOut | MessageTooLarge |
-            ReservedMessage | ProcessClosed | UsedAfterFork | InUse | Unacknowledged | ConnectionClosed | ConnectionLost | ProtocolBroken |
+            ReservedMessage | ProcessClosed | UsedAfterFork | Unacknowledged | ConnectionClosed | ConnectionLost | ProtocolBroken |
             UnreadExceeded | HandlerRaised,
         ],
     )  # fmt: skip
+
+
+def steps_of_any_shell() -> None:
+    connected = pipeline(Name.of("x")).flat_map(nats.get)
+    sent = connected.flat_map(anywhere.send(Message.text("ping")))
+    assert_type(sent, Pipeline[Process, InvalidName | ConnectError | SendError])
+    assert_type(sent.flat_map(anywhere.wait()), Pipeline[Message, InvalidName | ConnectError | SendError | ReceiveError])
+    assert_type(connected.flat_map(anywhere.ask(Message.text("ping"), 1.0)), Pipeline[Message, InvalidName | ConnectError | AskError])
+    assert_type(connected.flat_map(anywhere.close()), Pipeline[None, InvalidName | ConnectError | CloseError])
+
+
+def typed_steps() -> None:
+    connected = pipeline(Name.of("x")).flat_map(nats.get)
+    asked = connected.flat_map(typed.ask(numbers, 1))
+    assert_type(asked, Pipeline[int, InvalidName | ConnectError | Unencodable | AskError | Undecodable])
+    other = connected.flat_map(typed.ask(numbers, 1, 1.0, responses=texts))
+    assert_type(other, Pipeline[str, InvalidName | ConnectError | Unencodable | AskError | Undecodable])
+    sent = connected.flat_map(typed.send(numbers, 1, 2))
+    assert_type(sent, Pipeline[Process, InvalidName | ConnectError | Unencodable | SendError])
+    waited = sent.flat_map(typed.wait(texts, 1.0))
+    assert_type(waited, Pipeline[str, InvalidName | ConnectError | Unencodable | SendError | ReceiveError | Undecodable])
 
 
 def told(connecting: Result[Process, ConnectError]) -> str:
@@ -85,7 +108,9 @@ async def count_later(message: Message, continuation: Continuation[int], counter
     return continuation.respond(counter + 1, Message.text("pong"))
 
 
-snapshots = Snapshots(Codec(int))
+numbers = Codec(int)
+texts = Codec(str)
+snapshots = Snapshots(numbers)
 
 
 def serve(name: Name) -> Result[int, ListenError[int]]:
@@ -113,9 +138,32 @@ async def steps_of_a_loop() -> None:
     connected = checked.flat_map(later.get)
     assert_type(connected, aio.Pipeline[loops.Process, InvalidName | ConnectError])
     assert_type(
-        connected.flat_map(lambda process: process.ask(Message.text("ping"))), aio.Pipeline[Message, InvalidName | ConnectError | AskError]
+        connected.flat_map(lambda process: process.ask(Message.text("ping"))),
+        aio.Pipeline[Message, InvalidName | ConnectError | loops.AskError],
     )
-    assert_type(await (await later.wait(Name("x"))).unwrap().send(Message.text("ping")), Result[loops.Process, SendError])
+    assert_type(await (await later.wait(Name("x"))).unwrap().send(Message.text("ping")), Result[loops.Process, SendError | InUse])
+    sent = connected.flat_map(anywhere.send(Message.text("ping")))
+    assert_type(sent, aio.Pipeline[loops.Process, InvalidName | ConnectError | loops.SendError])
+    assert_type(sent.flat_map(anywhere.wait()), aio.Pipeline[Message, InvalidName | ConnectError | loops.SendError | loops.ReceiveError])
+    assert_type(connected.flat_map(anywhere.ask(Message.text("ping"))), aio.Pipeline[Message, InvalidName | ConnectError | loops.AskError])
+    assert_type(connected.flat_map(anywhere.close()), aio.Pipeline[None, InvalidName | ConnectError | loops.CloseError])
+    asked = connected.flat_map(typed.ask(numbers, 1))
+    assert_type(asked, aio.Pipeline[int, InvalidName | ConnectError | Unencodable | loops.AskError | Undecodable])
+    waited = connected.flat_map(typed.send(numbers, 1)).flat_map(typed.wait(texts))
+    assert_type(waited, aio.Pipeline[str, InvalidName | ConnectError | Unencodable | loops.SendError | loops.ReceiveError | Undecodable])
+
+
+async def steps_of_a_loop_over_sockets() -> None:
+    connected = aio.pipeline(Name.of("x")).flat_map(aio.IPC().get)
+    asked = connected.flat_map(anywhere.ask(Message.text("ping")))
+    assert_type(asked, aio.Pipeline[Message, InvalidName | local.ConnectError | local.AskError])
+    counted = connected.flat_map(typed.ask(numbers, 1))
+    assert_type(counted, aio.Pipeline[int, InvalidName | local.ConnectError | Unencodable | local.AskError | Undecodable])
+    sent = connected.flat_map(typed.send(numbers, 1))
+    assert_type(sent, aio.Pipeline[aio.Process, InvalidName | local.ConnectError | Unencodable | local.SendError])
+
+
+async def one_step_of_a_loop(name: Name) -> None:
     assert_type(await later.processes(), Result[frozenset[Name], LookError])
 
 

@@ -2,19 +2,27 @@
 
 from returns.result import Result
 
-from ipcfold import IPC, Continuation, InvalidName, Message, Name, pipeline
-from ipcfold import pointfree as sockets
+from ipcfold import IPC, AskError, ConnectError, Continuation, InvalidName, Message, Name, pipeline
+from ipcfold import codec as typed
+from ipcfold import pointfree as anywhere
+from ipcfold.codec import Codec
 from ipcfold.nats import NATS, Process
 from ipcfold.nats import aio as loops
 from ipcfold.nats.pointfree import ask, wait
 
 nats = NATS("nats://127.0.0.1:4222")
 later = loops.NATS("nats://127.0.0.1:4222")
+numbers = Codec(int)
 
 
-def verb_of_another_shell() -> None:
-    """the verb of sockets for a session over NATS"""
-    pipeline(Name.of("x")).flat_map(nats.get).flat_map(sockets.ask(Message.text("ping")))  # refused
+def errors_of_another_shell() -> Result[Message, InvalidName | ConnectError | AskError]:
+    """the errors of sockets for those of a session over NATS"""
+    return pipeline(Name.of("x")).flat_map(nats.get).flat_map(anywhere.ask(Message.text("ping"))).result  # refused
+
+
+def value_of_another_codec() -> None:
+    """a value that is not of the codec's type"""
+    pipeline(Name.of("x")).flat_map(nats.get).flat_map(typed.ask(numbers, "one"))  # refused
 
 
 def session_of_another_shell() -> None:

@@ -1,18 +1,17 @@
-"""A session with the servers of a name, for the tasks of an event loop. Each verb returns a `Result`."""
+"""A session with the servers of a name, as both shells use it. Each verb returns a `Result`."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from time import monotonic
-from types import TracebackType
-from typing import NoReturn, final
+from typing import final
 
 from returns.maybe import Maybe
 from returns.result import Failure, Result, Success
 
 from ipcfold.core.wire import Encoder, RefusedError
-from ipcfold.errors import ConnectionClosed, ConnectionLost, InUse, ProcessClosed, TimedOut, UsedAfterFork
+from ipcfold.errors import ConnectionClosed, ConnectionLost, ProcessClosed, TimedOut
 from ipcfold.errors.brokers import EndedAtBroker, NobodyListens, NotPermitted, Unacknowledged
 from ipcfold.limits import Limits
 from ipcfold.message import Message
@@ -20,41 +19,31 @@ from ipcfold.nats.broker import Broker, Unanswered
 from ipcfold.nats.errors import AskError, CloseError, ConnectError, ReceiveError, SendError
 from ipcfold.nats.link import Asked, Link
 from ipcfold.nats.subjects import Subjects
-from ipcfold.peer import NOBODY, Name, Peer
+from ipcfold.peer import Name
 from ipcfold.result import cases
 
 
 @final
-class Process:
-    """A session with the servers of a name: send messages, wait for responses, close.
-
-    The session outlives each of the servers. Any number of tasks of one event loop may use it at once, and each gets its own answers. In
-    another loop or thread, and in a forked process, its verbs return an error. With `async with`, it closes the session at the end.
-
-    Each verb may be cancelled at any time. The message of a cancelled verb may still be folded. Its answer is dropped.
-    """
+class Client:
+    """A session with the servers of a name. Any number of tasks of one event loop may use it at once, and each gets its own answers."""
 
     def __init__(self, name: Name, broker: Broker, inbox: str, limits: Limits, patience: float) -> None:
-        """`NATS.get` and `NATS.wait` make these."""
+        self.name = name
+        """The name of the servers."""
+        self.owner = os.getpid()
+        """The process to which it belongs."""
         self._link = Link(name, broker, inbox, limits, patience)
-        self._name = name
         self._limits = limits
         self._encoder = Encoder(limits)
-        self._owner = os.getpid()
 
     @property
-    def name(self) -> Name:
-        """The name of the servers."""
-        return self._name
-
-    @property
-    def peer(self) -> Peer:
-        """Nobody: which server answers may change at any time, and nobody vouches for it."""
-        return NOBODY
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop in which it may be used."""
+        return self._link.loop
 
     @property
     def epoch(self) -> Maybe[int]:
-        """When the fold of the servers began, in nanoseconds since the epoch. If it is another one, the stream is another one, too."""
+        """When the fold of the servers began, in nanoseconds since the epoch."""
         return Maybe.from_optional(self._link.caller.epoch or None)
 
     @property
@@ -68,19 +57,13 @@ class Process:
         return self._link.closing or self._link.caller.ended is not None
 
     async def greet(self, timeout: float) -> Result[None, ConnectError]:
-        """Begin the session. `NATS` calls this."""
+        """Begin the session."""
         return await self._link.greet(timeout)
 
-    async def send(self, *messages: Message) -> Result[Process, SendError]:
-        """Send the messages at once. Success means that every one of them is stored in the stream, and folded.
-
-        Responses that arrive meanwhile are kept for `wait`.
-        """
-        unusable = self._unusable()
-        if unusable is not None:
-            return Failure(unusable)
+    async def send(self, *messages: Message) -> Result[None, SendError]:
+        """See `Process.send`."""
         if self._link.closing:
-            return Failure(ProcessClosed(self._name))
+            return Failure(ProcessClosed(self.name))
         try:
             frames = [b"".join(self._encoder.encode((message,))) for message in messages]
         except RefusedError as error:
@@ -93,7 +76,7 @@ class Process:
             self._link.sends.append((last, waiting))
             await self._link.pump()
             await waiting
-        return self._sent(before, len(messages)).map(lambda _: self)
+        return self._sent(before, len(messages))
 
     def _sent(self, before: int, count: int) -> Result[None, ProcessClosed | Unacknowledged]:
         acknowledged = min(max(self._link.caller.acknowledged - before, 0), count)
@@ -101,14 +84,11 @@ class Process:
         if acknowledged == count and (count or ended is None):
             return Success(None)
         if self._link.closing:
-            return Failure(ProcessClosed(self._name))
-        return Failure(Unacknowledged(acknowledged, count, ended or ConnectionLost(self._name)))
+            return Failure(ProcessClosed(self.name))
+        return Failure(Unacknowledged(acknowledged, count, ended or ConnectionLost(self.name)))
 
     async def wait(self, timeout: float | None = None) -> Result[Message, ReceiveError]:
-        """The next response or told message, in the order they were sent; `timeout` in seconds, `None` for as long as it takes."""
-        unusable = self._unusable()
-        if unusable is not None:
-            return Failure(unusable)
+        """See `Process.wait`."""
         deadline = None if timeout is None else monotonic() + timeout
         caller = self._link.caller
         while not self._link.closing:
@@ -130,19 +110,13 @@ class Process:
             if message is not None:
                 return Success(message)
             if timeout is not None and caller.ended is None and deadline is not None and monotonic() >= deadline:
-                return Failure(TimedOut(self._name, timeout, "a response of"))
-        return Failure(ProcessClosed(self._name))
+                return Failure(TimedOut(self.name, timeout, "a response of"))
+        return Failure(ProcessClosed(self.name))
 
     async def ask(self, message: Message, timeout: float | None = None) -> Result[Message, AskError]:
-        """Send the message and wait for the first response to it, both within `timeout` seconds. The server may answer later.
-
-        Responses to other messages, and what the server tells, stay for `wait`. A response that comes after the timeout is dropped.
-        """
-        unusable = self._unusable()
-        if unusable is not None:
-            return Failure(unusable)
+        """See `Process.ask`."""
         if self._link.closing:
-            return Failure(ProcessClosed(self._name))
+            return Failure(ProcessClosed(self.name))
         deadline = None if timeout is None else monotonic() + timeout
         try:
             frames = [b"".join(self._encoder.encode((message,)))]
@@ -167,17 +141,14 @@ class Process:
             if response is not None:
                 return Success(response)
         if self._link.closing:
-            return Failure(ProcessClosed(self._name))
+            return Failure(ProcessClosed(self.name))
         if caller.acknowledged < number:
             ended: EndedAtBroker | None = caller.ended
-            return Failure(TimedOut(self._name, timeout or 0.0, "the response of") if ended is None else Unacknowledged(0, 1, ended))
-        return Failure(caller.ended or TimedOut(self._name, timeout or 0.0, "the response of", 1))
+            return Failure(TimedOut(self.name, timeout or 0.0, "the response of") if ended is None else Unacknowledged(0, 1, ended))
+        return Failure(caller.ended or TimedOut(self.name, timeout or 0.0, "the response of", 1))
 
     async def close(self) -> Result[None, CloseError]:
-        """End the session, and wait for the confirmation for at most `limits.drain` seconds. A second call does nothing."""
-        unusable = self._unusable()
-        if unusable is not None:
-            return Failure(unusable)
+        """See `Process.close`."""
         if self._link.closing:
             return Success(None)
         ended = self._link.caller.ended
@@ -187,35 +158,19 @@ class Process:
             if ended is None:
                 await self._link.bye(self._limits.drain)
                 if self._link.caller.ended is None:
-                    return Failure(TimedOut(self._name, self._limits.drain, "the confirmation to close of"))
+                    return Failure(TimedOut(self.name, self._limits.drain, "the confirmation to close of"))
             ended = ended or self._link.caller.ended
         finally:
             await self._link.drop()
         return Success(None) if ended is None or isinstance(ended, ConnectionClosed) else Failure(ended)
 
-    async def __aenter__(self) -> Process:
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self.close()
-
     def __repr__(self) -> str:
-        return f"<Process {self._name} at {self._link.broker.place}{' closed' if self.closed else ''}>"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            f"the session with {str(self._name)!r} belongs to this process and cannot be pickled: connect again in the other one"
-        )
-
-    def _unusable(self) -> UsedAfterFork | InUse | None:
-        if os.getpid() != self._owner:
-            return UsedAfterFork(self._name, self._owner)
-        return None if asyncio.get_running_loop() is self._link.loop else InUse(self._name)
+        return f"<Process {self.name} at {self._link.broker.place}{' closed' if self.closed else ''}>"
 
 
 async def connected(
     broker: Broker, name: Name, inbox: str, limits: Limits, patience: float, timeout: float
-) -> Result[Process, ConnectError]:
+) -> Result[Client, ConnectError]:
     """A session with the servers of that name, over this connection."""
     match cases(await broker.request(Subjects(name).find, b"", timeout)):
         case Failure(Unanswered.NOBODY):
@@ -228,5 +183,5 @@ async def connected(
             return Failure(broker.unreachable)
         case Success():
             pass
-    process = Process(name, broker, inbox, limits, patience)
-    return (await process.greet(timeout)).map(lambda _: process)
+    client = Client(name, broker, inbox, limits, patience)
+    return (await client.greet(timeout)).map(lambda _: client)

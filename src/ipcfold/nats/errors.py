@@ -1,4 +1,4 @@
-"""The errors of the shells over NATS: one union per operation."""
+"""The errors of the shells over NATS: one union per operation. In an event loop, the verbs of a `Process` add `InUse`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import TypeAlias, TypeVar
 
 from ipcfold.errors import (
     HandlerFailed,
-    InUse,
     LogFailed,
     LogForeign,
     MessageTooLarge,
@@ -36,16 +35,16 @@ LookError: TypeAlias = BrokerUnreachable | NotAuthorized | NotPermitted | Broker
 ConnectError: TypeAlias = LookError | NobodyListens | TimedOut
 """The errors of `NATS.get` and `NATS.wait`."""
 
-SendError: TypeAlias = MessageTooLarge | ReservedMessage | ProcessClosed | UsedAfterFork | InUse | Unacknowledged
+SendError: TypeAlias = MessageTooLarge | ReservedMessage | ProcessClosed | UsedAfterFork | Unacknowledged
 """The errors of `Process.send`."""
 
-ReceiveError: TypeAlias = EndedAtBroker | ProcessClosed | UsedAfterFork | InUse | TimedOut
+ReceiveError: TypeAlias = EndedAtBroker | ProcessClosed | UsedAfterFork | TimedOut
 """The errors of `Process.wait`."""
 
 AskError: TypeAlias = SendError | ReceiveError
 """The errors of `Process.ask`."""
 
-CloseError: TypeAlias = EndedAtBroker | UsedAfterFork | InUse | TimedOut
+CloseError: TypeAlias = EndedAtBroker | UsedAfterFork | TimedOut
 """The errors of `Process.close`; the session is over in each case."""
 
 ListenError: TypeAlias = LookError | LogForeign | LogFailed[C] | HandlerFailed[C]
