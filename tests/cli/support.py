@@ -5,13 +5,14 @@ import fcntl
 import os
 import re
 import select
+import shutil
 import signal
 import struct
 import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -67,6 +68,21 @@ def started(directory: Path, *arguments: str, group: bool = False, others: Mappi
     """The command, to be ended by the test; in a process group of its own, as a terminal has it, if wanted."""
     command, pipe, variables = [*COMMAND, *arguments], subprocess.PIPE, environment(directory, **(others or {}))
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=variables, cwd=ROOT, start_new_session=group)
+
+
+def completion(directory: Path) -> Callable[..., list[str]]:
+    """What bash offers for these words."""
+    bash = shutil.which("bash")
+    assert bash is not None
+    script = ipcfold(directory, "completion", "bash").stdout.decode()
+    line = 'COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=(); _ipcfold; printf "%s\\n" "${COMPREPLY[@]}"'
+
+    def completed(*words: str) -> list[str]:
+        command = [bash, "-c", f"{script}\n{line}", "bash", *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE, env=environment(directory), cwd=ROOT)
+        return done.stdout.split()
+
+    return completed
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from ipcfold.cli.app import app
 from ipcfold.cli.printable import printable
 from ipcfold.cli.status import Status
 from ipcfold.version import VERSION
-from tests.cli.support import ECHO, complaint, environment, fails, in_terminal, ipcfold, printed, started
+from tests.cli.support import ECHO, complaint, completion, environment, fails, in_terminal, ipcfold, printed, started
 from tests.environment import ROOT
 from tests.shells.support import PATIENCE, python
 
@@ -170,16 +170,7 @@ def test_the_page_names_the_file_of_zsh_as_zsh_looks_for_it(directory: Path) -> 
 
 
 def test_bash_completes_commands_options_and_the_names_of_servers(echo: Path) -> None:
-    bash = shutil.which("bash")
-    assert bash is not None
-    script = ipcfold(echo, "completion", "bash").stdout.decode()
-
-    def completed(*words: str) -> list[str]:
-        line = 'COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=(); _ipcfold; printf "%s\\n" "${COMPREPLY[@]}"'
-        command = [bash, "-c", f"{script}\n{line}", "bash", *words]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE, env=environment(echo), cwd=ROOT)
-        return done.stdout.split()
-
+    completed = completion(echo)
     assert completed("ipcfold", "li") == ["list", "listen"]
     assert completed("ipcfold", "ask", "") == [str(ECHO)]
     assert completed("ipcfold", "bench", "echo", "--verb", "") == ["send", "ask"]

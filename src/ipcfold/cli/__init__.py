@@ -4,7 +4,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # a packager such as PyInstaller finds modules by their imports, and `app` has these as texts
-    from ipcfold.cli import bench, completion, demo, listen, ping, show, talk, where  # noqa: F401 - see above
+    from ipcfold.cli import bench, brokers, completion, demo, listen, ping, show, talk, where  # noqa: F401 - see above
 
 
 def main() -> int:
@@ -21,9 +21,11 @@ def main() -> int:
 
         return run(sys.argv[1:])
     except ModuleNotFoundError as error:
-        if str(error.name).partition(".")[0] not in ("cyclopts", "rich"):
+        missing = str(error.name).partition(".")[0]
+        if missing not in ("cyclopts", "rich", "nats"):
             raise
-        sys.stderr.write("ipcfold: the command needs cyclopts and rich: pip install 'ipcfold[cli]'\n")
+        what, extra = ("--nats needs nats-py", "nats") if missing == "nats" else ("the command needs cyclopts and rich", "cli")
+        sys.stderr.write(f"ipcfold: {what}: pip install 'ipcfold[{extra}]'\n")
         return 3
     except KeyboardInterrupt:
         return 130

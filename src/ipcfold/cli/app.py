@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Annotated, Final
 
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
-from returns.result import Failure, Success
+from returns.result import Failure, Result, Success
 
 from ipcfold.accelerator import accelerated
 from ipcfold.blocking.ipc import IPC
+from ipcfold.cli.brokers import INBOX, brokers
 from ipcfold.cli.interrupt import interruptible
 from ipcfold.cli.output import complain, complained, lossless
 from ipcfold.cli.status import Misused, Status
 from ipcfold.cli.trust import trusting
-from ipcfold.peer import Trust
 from ipcfold.result import cases
 from ipcfold.version import VERSION
 
@@ -39,7 +39,6 @@ _COMMANDS: Final = {
     "demo": "demo:demo",
     "completion": "completion:completion",
 }
-_OVER_NATS: Final = ("ask", "send", "listen")
 _INCOMPLETE: Final = "check that this user may read all files of ipcfold, and try again"
 _STATUSES: Final = ", ".join(f"{status:d} {status.name.lower().replace('_', ' ')}" for status in Status)
 
@@ -68,33 +67,28 @@ def _launch(
     trust: Annotated[
         str, Parameter(help="Whom to trust: same-user (this user and root), any, or more users by id or name, with commas between.")
     ] = "same-user",
-    nats: Annotated[str | None, Parameter(help="NATS brokers instead of sockets, as nats://127.0.0.1:4222.")] = None,
+    nats: Annotated[
+        str | None, Parameter(help="NATS brokers instead of sockets, as nats://127.0.0.1:4222; several with commas between them.")
+    ] = None,
+    credentials: Annotated[Path | None, Parameter(help="With --nats: the file of credentials of this user.")] = None,
+    inbox: Annotated[str, Parameter(help="With --nats: the first token of the subjects where this user may listen.")] = INBOX,
 ) -> int:
     if not words:
         _describe()
         app.help_print()
         return Status.MISUSED
     command, bound, unparsed = app.parse_args(words)
-    match cases(trusting(trust)):
+    match cases(_finder(directory, trust) if nats is None else brokers(words[0], nats, credentials, inbox)):
         case Failure(error):
             return complained(error)
-        case Success(rule):
-            if nats is not None and words[0] not in _OVER_NATS:
-                return complained(Misused(f"{words[0]} does not work over NATS: --nats is for {', '.join(_OVER_NATS)}"))
-            given = {"ipc": _ipc(directory, rule) if nats is None else _brokers(nats)} if "ipc" in unparsed else {}
+        case Success(finder):
+            given = {"ipc": finder} if "ipc" in unparsed else {}
             with interruptible():
                 return command(*bound.args, **bound.kwargs, **given) or 0
 
 
-def _ipc(directory: Path | None, rule: Trust) -> object:
-    return IPC(directory, trust=rule)
-
-
-def _brokers(servers: str) -> object:
-    """What the commands use in place of an `IPC`: it has the same methods."""
-    from ipcfold.nats import NATS  # noqa: PLC0415 - only if it is asked for
-
-    return NATS(servers)
+def _finder(directory: Path | None, trust: str) -> Result[IPC, Misused]:
+    return trusting(trust).map(lambda rule: IPC(directory, trust=rule))
 
 
 def run(words: Sequence[str]) -> int:

@@ -20,6 +20,7 @@ from ipcfold.cli.parameters import AsJson, FirstCarry, FreeName, Ipc, MaybeSecon
 from ipcfold.cli.printable import shown
 from ipcfold.cli.status import Complaint, Status
 from ipcfold.errors import HandlerFailed, ListenError
+from ipcfold.errors.brokers import HandlerRaised
 from ipcfold.peer import Name
 from ipcfold.result import cases, flat_map
 
@@ -51,9 +52,14 @@ def listen(
             return Status.DONE
         case Failure(HandlerFailed(carry=carried) as error):
             _shown(show, carried)
-            return complained(error)
+            return complained(error if isinstance(ipc, IPC) else _at_broker(name, error))
         case Failure(error):
             return complained(error)
+
+
+def _at_broker(name: str, failed: HandlerFailed[object]) -> HandlerRaised:
+    """The error that says what to do over NATS, where the message stays in the stream, and the first carry is always the same."""
+    return HandlerRaised(Name(name), f"{shown(failed.error, LONGEST)}{place(failed.error)}")
 
 
 def _served(ipc: IPC, name: str, handler: str, carry: str, timeout: float | None) -> Result[object, Complaint]:

@@ -9,6 +9,7 @@ import attrs
 from cyclopts import Parameter
 
 from ipcfold.blocking.ipc import IPC
+from ipcfold.cli.brokers import INBOX, brokers
 from ipcfold.cli.trust import trusting
 from ipcfold.local.credentials import same_user
 
@@ -19,7 +20,12 @@ _LONGEST: Final = 1e9  # seconds; the timers of the system accept only a few tim
 
 
 def _names(context: CompletionContext) -> list[str]:
-    """The names of the running servers, in the directory that the command line gives."""
+    """The names of the running servers, in the directory or at the brokers that the command line gives."""
+    servers = context["nats"].raw
+    if servers:
+        credentials = context["credentials"].raw
+        nats = brokers("", servers, Path(credentials) if credentials else None, context["inbox"].raw or INBOX).value_or(None)
+        return [] if nats is None else sorted(map(str, nats.processes().value_or(frozenset())))
     trust = trusting(context["trust"].raw or "same-user").value_or(same_user)
     return sorted(map(str, IPC(context["directory"].raw, trust=trust).processes().value_or(frozenset())))
 

@@ -90,8 +90,8 @@ def _closed(process: Process) -> Result[Peer, CloseError]:
 
 
 def _show(number: int, seconds: float, pid: int) -> None:
-    say(f"{number}: {milliseconds(seconds)} ms from process {pid}")
+    say(f"{number}: {milliseconds(seconds)} ms" + (f" from process {pid}" if pid else ""))  # over NATS, no process is known
 
 
 def _show_json(number: int, seconds: float, pid: int) -> None:
-    say_json({"number": number, "pid": pid, "seconds": seconds})
+    say_json({"number": number, "pid": pid or None, "seconds": seconds})

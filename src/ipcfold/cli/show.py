@@ -7,11 +7,13 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import datetime
+from math import isnan, nan
 from pwd import getpwuid
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 from cyclopts import Parameter
-from returns.result import Failure, Success
+from returns.maybe import Nothing
+from returns.result import Failure, Result, Success
 
 from ipcfold.blocking.ipc import IPC
 from ipcfold.cli.output import Json, complained, concluded, console, in_order, note, say, say_json, watched
@@ -19,10 +21,13 @@ from ipcfold.cli.parameters import AsJson, Ipc, Seconds
 from ipcfold.cli.status import Status
 from ipcfold.errors import DirectoryUnusable
 from ipcfold.local.discovery import ServerInfo, listeners
+from ipcfold.peer import NOBODY
 from ipcfold.result import cases
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from ipcfold.nats import NATS, LookError  # few use it
 
 Listeners: TypeAlias = tuple[ServerInfo, ...]
 
@@ -34,7 +39,14 @@ def list_(*, as_json: AsJson = False, ipc: Ipc) -> Status:
 
     The columns are name, process id, user, connections and start. A - stands for a value that the system does not report.
     """
-    return concluded(listeners(ipc), _show_json if as_json else _show)
+    return concluded(_found(ipc), _show_json if as_json else _show)
+
+
+def _found(ipc: IPC | NATS) -> Result[Listeners, DirectoryUnusable | LookError]:
+    """The servers that listen now. Over NATS, nothing but their names is known."""
+    if isinstance(ipc, IPC):
+        return listeners(ipc)
+    return ipc.processes().map(lambda names: tuple(ServerInfo(name, NOBODY, nan, Nothing) for name in sorted(names, key=str)))
 
 
 def watch(
@@ -52,7 +64,7 @@ def watch(
         return Status.DONE
 
 
-def _live(ipc: IPC, interval: float) -> DirectoryUnusable:
+def _live(ipc: IPC, interval: float) -> DirectoryUnusable | LookError:
     """Keep a table on the terminal up to date, until an error, which is returned."""
     from rich.live import Live  # noqa: PLC0415 - only for a terminal
 
@@ -60,11 +72,11 @@ def _live(ipc: IPC, interval: float) -> DirectoryUnusable:
         return _changes(ipc, interval, lambda found: live.update(_table(found), refresh=True))
 
 
-def _changes(ipc: IPC, interval: float, show: Callable[[Listeners], None]) -> DirectoryUnusable:
+def _changes(ipc: IPC, interval: float, show: Callable[[Listeners], None]) -> DirectoryUnusable | LookError:
     """Show the running servers after each change, until an error, which is returned."""
     before: Listeners | None = None
     while True:
-        match cases(listeners(ipc)):
+        match cases(_found(ipc)):
             case Failure(error):
                 return error
             case Success(found):
@@ -115,7 +127,8 @@ def _table(found: Listeners) -> Table:
         table.caption, table.caption_justify = "nobody listens", "left"
     for listener in found:
         name, pid, user, connections, _ = _cells(listener)
-        table.add_row(name, pid, user, connections, time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(listener.since)))
+        since = _UNKNOWN if isnan(listener.since) else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(listener.since))
+        table.add_row(name, pid, user, connections, since)
     return table
 
 
@@ -124,9 +137,9 @@ def _cells(listener: ServerInfo) -> tuple[str, str, str, str, str]:
     return (
         str(listener.name),
         str(peer.pid or _UNKNOWN),
-        _user(peer.uid),
+        _user(peer.uid) or _UNKNOWN,
         listener.connections.map(str).value_or(_UNKNOWN),
-        _moment(listener.since),
+        _moment(listener.since) or _UNKNOWN,
     )
 
 
@@ -135,19 +148,21 @@ def _facts(listener: ServerInfo) -> Json:
     return {
         "name": str(listener.name),
         "pid": peer.pid or None,
-        "uid": peer.uid,
+        "uid": None if peer.uid == NOBODY.uid else peer.uid,
         "user": _user(peer.uid),
         "connections": listener.connections.value_or(None),
         "since": _moment(listener.since),
     }
 
 
-def _moment(since: float) -> str:
-    return datetime.fromtimestamp(since).astimezone().isoformat(timespec="seconds")
+def _moment(since: float) -> str | None:
+    return None if isnan(since) else datetime.fromtimestamp(since).astimezone().isoformat(timespec="seconds")
 
 
-def _user(uid: int) -> str:
-    """The user's name, or the user id if the system knows no name."""
+def _user(uid: int) -> str | None:
+    """The user's name, or the user id if the system knows no name; `None` if the user is not known."""
+    if uid == NOBODY.uid:
+        return None
     try:
         return getpwuid(uid).pw_name
     except KeyError:

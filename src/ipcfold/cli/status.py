@@ -130,7 +130,7 @@ class Status(IntEnum):
     DONE = 0, "done"
     FAULTY = 1, "a fault of ipcfold itself"
     MISUSED = 2, "wrong arguments: an option, a name, a media type, a literal, a handler"
-    INCOMPLETE = 3, "the extra is not installed: pip install 'ipcfold[cli]'"
+    INCOMPLETE = 3, "the extra is not installed: pip install 'ipcfold[cli]', or 'ipcfold[nats]' for --nats"
     NO_SERVER = 4, "nobody listens under that name"
     TIMED_OUT = 5, "the time given passed first"
     NAME_TAKEN = 6, "another server holds the name"
