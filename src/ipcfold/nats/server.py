@@ -22,6 +22,7 @@ from ipcfold.nats.replica import Replica
 from ipcfold.nats.serving import Serving
 from ipcfold.nats.store import Store, unreadable
 from ipcfold.nats.subjects import Subjects
+from ipcfold.nats.telling import Telling
 from ipcfold.peer import Name
 from ipcfold.result import cases
 
@@ -92,7 +93,7 @@ class Server:
             case Success(info):
                 state = info.state
         logger().info(stored(info, broker.place))
-        serving: Serving[C]
+        telling = Telling(self.name, brokers.observe)
         replica = Replica(
             self.name,
             carry,
@@ -100,7 +101,7 @@ class Server:
             brokers.limits,
             passes=state.last_seq,
             adopts=self.adopts,
-            report=lambda event: serving.report(event),  # noqa: PLW0108 - it is made below
+            report=telling.report,
             observed=brokers.observe is not None,
         )
         store = None if snapshots is None else Store(broker, subjects, snapshots, logger().warning)
@@ -119,7 +120,7 @@ class Server:
             drain=brokers.limits.drain,
             absent=brokers.absent,
             silent=brokers.silent,
-            observe=brokers.observe,
+            telling=telling,
             store=store,
         )
         with handled(asyncio.get_running_loop(), self.signals, serving.stop):

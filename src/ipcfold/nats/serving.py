@@ -16,9 +16,8 @@ from returns.result import Failure, Result, Success
 from ipcfold.continuation import Continuation
 from ipcfold.errors import HandlerFailed, LogFailed, LogUnusable
 from ipcfold.errors.brokers import BrokerRefused, NotPermitted
-from ipcfold.events import Listening, Observer, Reported, Survived
+from ipcfold.events import Ending, Stopping
 from ipcfold.inputs import Left, Woken
-from ipcfold.local.log import logger
 from ipcfold.message import Message
 from ipcfold.nats.broker import Broker, Unanswered
 from ipcfold.nats.entries import Adopted, Check, Gone, Lead, OfServer, Over, Rang, decode_client, decode_server, encode
@@ -27,6 +26,7 @@ from ipcfold.nats.reader import Reader
 from ipcfold.nats.replica import Replica
 from ipcfold.nats.store import Store
 from ipcfold.nats.subjects import Subjects
+from ipcfold.nats.telling import Telling
 from ipcfold.peer import Name
 from ipcfold.result import cases
 
@@ -61,7 +61,7 @@ class Serving(Generic[C]):
         drain: float,
         absent: float,
         silent: float,
-        observe: Observer | None,
+        telling: Telling,
         store: Store[C] | None = None,
     ) -> None:
         self._name = name
@@ -71,7 +71,7 @@ class Serving(Generic[C]):
         self._functions = functions
         self._timeout = inf if timeout is None else timeout
         self._drain = drain
-        self._observe = observe
+        self._telling = telling
         self._store = store
         self._place = f"{Subjects(name).stream} at {broker.place}"
         self._checked = 0, 0.0  # the place of the last digest that this server wrote, and when
@@ -84,24 +84,13 @@ class Serving(Generic[C]):
         self._reconnected = False
         self._stopping = False
         self._standby: Subscription | None = None
-        self.leading = False
-        """Whether it leads."""
         self.caught_up = asyncio.Event()
         """Set when it has folded all there was."""
 
-    def report(self, event: Reported) -> None:
-        """Tell the log and the observer, if this server leads."""
-        if not self.leading:
-            return
-        if isinstance(event, Survived):
-            function = "left" if isinstance(event.what, Left) else "woken"
-            text = "%s goes on with the carry before, but its %s failed: mend that function"
-            logger().error(text, event.name, function, exc_info=event.error)
-        elif self._observe is not None:
-            try:
-                self._observe(event)
-            except Exception:  # noqa: BLE001 - it is the code of the program
-                logger().exception("the observer of %s raised", event.name)
+    @property
+    def leading(self) -> bool:
+        """Whether it leads."""
+        return self._telling.leading
 
     def stop(self) -> None:
         """End in good order."""
@@ -144,9 +133,10 @@ class Serving(Generic[C]):
         while self._replica.over is None and not self._stopping:
             failed = await self._step()
             if failed is not None:
+                self._telling.report(Stopping(self._name, Ending.BROKEN))
                 return Failure(failed)
             if monotonic() >= self._deadline:
-                self._stopping = True
+                self._stopping, self._telling.ending = True, Ending.TIMED_OUT
         return await self._finished()
 
     async def _step(self) -> LogFailed[C] | NotPermitted | BrokerRefused | None:
@@ -215,15 +205,15 @@ class Serving(Generic[C]):
         leads = self._replica.leader == self._server
         if leads == self.leading:
             return
-        self.leading = leads
         if not leads:
+            self._telling.leading = False
             await self._stand_by()
-        elif self._standby is not None:
+            return
+        self._telling.lead(session.peer for session in self._replica.sessions.open)
+        if self._standby is not None:
             await self._broker.unsubscribe(self._standby)
-        if leads:
-            self._presence.forget()
-            self._outbox.forget()
-            self.report(Listening(self._name))
+        self._presence.forget()
+        self._outbox.forget()
 
     async def _write(self, entry: OfServer) -> None:
         await self._broker.publish(self._subjects.lead, encode(entry))
@@ -300,6 +290,8 @@ class Serving(Generic[C]):
         replica = self._replica
         if replica.over is None and self.leading and self._broker.connected:
             await self._farewell()
+            if replica.over is None:  # another server goes on
+                self._telling.report(Stopping(self._name, Ending.SIGNALLED))
         if self._store is not None and self.leading and self._broker.connected:
             await self._store.write(replica)
         if replica.digests.refused:
