@@ -106,6 +106,15 @@ def test_a_broker_without_jetstream_refuses_a_server(tmp_path: Path) -> None:
         assert "JetStream" in str(error)
 
 
+def test_a_broker_whose_payloads_are_too_small_refuses_at_once(tmp_path: Path) -> None:
+    with broker(tmp_path, "max_payload: 65536") as one:
+        nats = NATS(one.url)
+        for result in (run(nats.get(ORDERS)), run(nats.exists(ORDERS)), run(nats.listen(ORDERS)(EMPTY, log))):
+            error = result.failure()
+            assert isinstance(error, BrokerRefused)
+            assert "max_payload is 65536" in str(error)
+
+
 def test_the_stream_of_another_program_is_left_alone(own_broker: Broker, name: Name) -> None:
     from nats.aio.client import Client  # noqa: PLC0415 - only this test
 

@@ -33,7 +33,10 @@ _PAUSE: Final = 0.1  # seconds between two attempts to connect again
 _PING: Final = 5  # seconds; a broker that answers two of these pings in a row too late is given up
 _DENIED: Final = re.compile(r'permissions violation for (publish|subscription) to "([^"]*)"', re.IGNORECASE)
 
-OpenError: TypeAlias = BrokerUnreachable | NotAuthorized
+_LEAST: Final = 2**18 + 2**12
+"""Bytes; the largest payload that clients and servers publish: items of a session, or a part of a snapshot."""
+
+OpenError: TypeAlias = BrokerUnreachable | NotAuthorized | BrokerRefused
 """Why there is no connection to a broker."""
 
 UseError: TypeAlias = BrokerUnreachable | NotPermitted | BrokerRefused
@@ -128,7 +131,7 @@ class Broker:
             if connecting.done():
                 error = connecting.exception()
                 if error is None:
-                    return Success(None)
+                    return await self._accepted()
             elif self._failing.done():
                 error = self._failing.result()
         finally:
@@ -147,6 +150,14 @@ class Broker:
         ):
             return Failure(NotAuthorized(self.place, reason.removeprefix("nats: ").strip("'")))
         return Failure(BrokerUnreachable(self.place, reason))
+
+    async def _accepted(self) -> Result[None, BrokerRefused]:
+        """Whether the broker takes all that is published. Otherwise the library would raise later, in the middle of something."""
+        most = self.client.max_payload
+        if most >= _LEAST:
+            return Success(None)
+        await self.close()
+        return Failure(BrokerRefused(f"carry payloads of {_LEAST} bytes", f"its max_payload is {most}"))
 
     async def _error(self, error: Exception) -> None:
         self._last = str(error) or type(error).__name__

@@ -18,6 +18,7 @@ from ipcfold.result import cases
 _MOST: Final = 2**18  # bytes; items of more are published in several messages
 _BEAT: Final = 1.0  # seconds between two looks at a session
 _AT_ONCE: Final = 64  # sessions that are looked at together
+_GONE: Final = 1000  # sessions that one entry names, so that it stays small
 
 
 @final
@@ -122,7 +123,7 @@ class Presence:
                 if absent:
                     gone.append(session.identifier)
         self._keep(each.identifier for each in self._replica.sessions.open)
-        return tuple(gone)
+        return tuple(gone[:_GONE])  # the others are found again
 
     def _keep(self, identifiers: Iterable[str]) -> None:
         known = set(identifiers)
