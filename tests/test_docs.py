@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Collection, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +32,7 @@ from sybil.parsers.markdown import PythonCodeBlockParser
 
 from ipcfold.cli.app import app
 from tests.environment import PLAIN, ROOT
+from tests.nats.broker import broker
 from tests.shells.support import PATIENCE, python
 from tests.test_exports import PUBLIC
 
@@ -43,6 +44,7 @@ TOOLS = ("systemd-socket-activate",)  # without which a session is skipped
 OF_OTHERS = {"nats-server", "loginctl", "journalctl", "systemctl", "source"}
 IN_ONE_SESSION = {"docs/how-to/command-line.md"}  # all the blocks of a page: tests/cli runs it
 MODULES_OF_OTHERS = {"pytest", "venv"}
+BROKER = "nats://127.0.0.1:4222"  # on the pages; the test has another
 
 
 class Block(NamedTuple):
@@ -121,8 +123,18 @@ def test_the_programs_of_a_page_are_run(page: str) -> None:
 
 
 @pytest.mark.parametrize(("page", "block"), all_blocks("console", but=IN_ONE_SESSION))
-def test_the_sessions_of_a_page_print_what_they_show(page: str, block: Block, directory: Path) -> None:
-    write(page, directory)
+def test_the_sessions_of_a_page_print_what_they_show(page: str, block: Block, directory: Path, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        programs = [path for path in write(page, directory) if BROKER in path.read_text()]
+        if programs:
+            url = stack.enter_context(broker(tmp_path)).url
+            for program in programs:
+                program.write_text(program.read_text().replace(BROKER, url))
+        shows(block, directory)
+
+
+def shows(block: Block, directory: Path) -> None:
+    """A session prints what it shows."""
     lines = block.source.splitlines()
     assert lines[0].startswith("$ ")
     typed = [line[2:] for line in lines if line.startswith(("$ ", "> "))]
