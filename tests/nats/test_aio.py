@@ -1,17 +1,24 @@
 """The asyncio shell over a real broker."""
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from returns.maybe import Nothing
 from returns.result import Failure, Success
 
 from ipcfold import Continuation, Limits, Message, MessageTooLarge, Name, Peer, ProcessClosed, ReservedMessage, TimedOut
-from ipcfold.errors import ConnectionClosed, HandlerFailed, InUse, UnreadExceeded
+from ipcfold.errors import ConnectionClosed, HandlerFailed, InUse, UnreadExceeded, UsedAfterFork
 from ipcfold.events import Connected, Departure, Disconnected, Event, Folded, Listening
 from ipcfold.nats import BrokerUnreachable, HandlerRaised, NobodyListens, Unacknowledged
 from ipcfold.nats.aio import NATS, Process
+from ipcfold.nats.broker import Broker as Connection
+from ipcfold.nats.broker import Unanswered
+from ipcfold.nats.client import connected
+from ipcfold.nats.finding import listens
+from ipcfold.nats.subjects import Subjects
 from tests.nats.broker import Broker
 from tests.nats.support import log, run, serving
 from tests.shells.handlers import EMPTY, Log
@@ -275,6 +282,68 @@ def test_every_verb_says_that_the_session_is_closed(shared_broker: Broker, name:
         assert [await process.send(PING), await process.ask(PING), await process.wait(), await process.close()] == [in_use] * 4
 
     run(elsewhere(run(test())))
+
+
+def test_verbs_that_wait_end_with_their_session(own_broker: Broker, name: Name) -> None:
+    async def test() -> None:
+        nats = NATS(own_broker.url, limits=Limits(drain=0.1))
+        async with serving(nats, name):
+            process = (await nats.get(name)).unwrap()
+            assert process.epoch != Nothing
+            own_broker.pause()
+            waiting = [asyncio.create_task(verb) for verb in (process.send(PING), process.ask(PING))]
+            await asyncio.sleep(0)
+            assert await process.close() == Failure(TimedOut(name, 0.1, "the confirmation to close of"))
+            assert [await each for each in waiting] == [Failure(ProcessClosed(name))] * 2
+            own_broker.go_on()
+
+    run(test())
+
+
+def test_ask_tells_a_session_that_closed_without_a_response(shared_broker: Broker, name: Name) -> None:
+    def close(message: Message, continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
+        return continuation.close(carry)
+
+    async def test() -> None:
+        nats = NATS(shared_broker.url)
+        async with serving(nats, name, close), (await nats.get(name)).unwrap() as process:
+            assert await process.ask(PING, PATIENCE) == Failure(ConnectionClosed(name))
+
+    run(test())
+
+
+def test_a_session_of_a_loop_belongs_to_the_process_that_made_it(shared_broker: Broker, name: Name) -> None:
+    async def test() -> None:
+        nats = NATS(shared_broker.url)
+        async with serving(nats, name), (await nats.get(name)).unwrap() as process:
+            process._client.owner = 1  # noqa: SLF001 - a fork beside the threads of the tests could hang
+            forked = Failure(UsedAfterFork(name, 1))
+            assert [await process.send(PING), await process.ask(PING), await process.wait(), await process.close()] == [forked] * 4
+            process._client.owner = os.getpid()  # noqa: SLF001 - as above
+
+    run(test())
+
+
+def test_a_session_begins_with_an_answer_of_a_server_or_with_an_error(shared_broker: Broker, name: Name) -> None:
+    async def test() -> None:
+        address = NATS(shared_broker.url).address
+        one = (await Connection.open(address, PATIENCE)).unwrap()
+        other = (await Connection.open(address, PATIENCE)).unwrap()
+
+        async def deaf(msg: object) -> None:
+            """As a server does that is stopped."""
+
+        await other.subscribe(Subjects(name).find, deaf)
+        assert await other.request(Subjects(name).find, b"", 0.01) == Failure(Unanswered.LATE)  # now the broker knows of it
+        late = await connected(one, name, "_INBOX", Limits(), 1.0, 0.01)
+        assert late == Failure(TimedOut(name, 0.01, "an answer of"))
+        await one.close()
+        await other.close()
+        lost = await connected(one, name, "_INBOX", Limits(), 1.0, PATIENCE)
+        assert isinstance(lost.failure(), BrokerUnreachable)
+        assert isinstance((await listens(one, name)).failure(), BrokerUnreachable)
+
+    run(test())
 
 
 def test_unread_responses_are_bounded(shared_broker: Broker, name: Name) -> None:

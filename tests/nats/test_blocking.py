@@ -18,7 +18,7 @@ from returns.result import Failure, Success
 from ipcfold import Continuation, Limits, Message, Name, ProcessClosed, TimedOut, UsedAfterFork, pipeline
 from ipcfold.errors import ConnectionLost, HandlerFailed
 from ipcfold.nats import NATS, BrokerUnreachable, NobodyListens, Unacknowledged
-from ipcfold.nats.pointfree import ask, flat_map, send, wait
+from ipcfold.nats.pointfree import ask, close, flat_map, send, wait
 from tests.environment import ROOT
 from tests.nats.broker import Broker
 from tests.nats.support import log, run, standing_by
@@ -76,6 +76,7 @@ def test_pipelines_need_nothing_but_another_first_word(shared_broker: Broker, na
         waited = flow(nats.wait(name), flat_map(send(PING)), flat_map(wait()))
         assert waited == Success(PONG)
         assert pipeline(nats.wait(name)).flat_map(ask(PING)).result == Success(PONG)
+        assert pipeline(nats.wait(name)).flat_map(close()).result == Success(None)
         gc.collect()
         until_alone()  # each pipeline has closed its session, and ended its thread
         assert server.name == nats.listen(name).name == name
@@ -87,6 +88,12 @@ def test_a_server_on_a_thread_raises_what_was_wrong_with_its_arguments(shared_br
     server = NATS(shared_broker.url).listen(name).start(EMPTY, None)  # type: ignore[arg-type]  # what this test is about
     with pytest.raises(TypeError, match="handler"):
         server.result()
+
+
+def test_a_server_that_is_called_blocks_until_it_ends(shared_broker: Broker, name: Name) -> None:
+    nats = NATS(shared_broker.url)
+    assert nats.listen(name, 0.01)(EMPTY, log) == Success(EMPTY)
+    assert nats.listen(name, 0.01).adopting()(EMPTY, log) == Success(EMPTY)
 
 
 def test_the_carry_outlives_every_server(shared_broker: Broker, name: Name) -> None:
@@ -175,6 +182,8 @@ def test_a_session_belongs_to_the_process_that_made_it(shared_broker: Broker, na
         forked = Failure(UsedAfterFork(name, 1))
         assert [process.send(PING), process.ask(PING), process.wait(), process.close()] == [forked] * 4
         process._client.owner = os.getpid()  # noqa: SLF001 - as above
+    process._client.owner = 1  # noqa: SLF001 - as above
+    del process  # this closes nothing of the other process
 
 
 def test_threads_may_close_a_session_that_others_use(own_broker: Broker, name: Name) -> None:

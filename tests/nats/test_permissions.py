@@ -27,6 +27,7 @@ authorization: { users: [
   { user: ann, password: secret, permissions: {
       publish: [ "ipcfold.Orders.in.*", "ipcfold.Orders.find" ], subscribe: [ "_INBOX_ann.>" ], allow_responses: true } }
   { user: finder, password: secret, permissions: { publish: [ "ipcfold.Orders.find" ], subscribe: [ "_INBOX.>" ] } }
+  { user: lister, password: secret, permissions: { publish: [ "$JS.API.STREAM.LIST" ], subscribe: [ "_INBOX.>" ] } }
   { user: deaf, password: secret, permissions: { publish: [ "ipcfold.Orders.>" ], subscribe: [ "_INBOX.*.*" ] } }
   { user: nobody, password: secret, permissions: { publish: [ "nothing" ] } }
 ] }
@@ -77,6 +78,7 @@ def test_a_client_that_may_not_write_or_read_is_told_so(strict: Broker) -> None:
             assert foreign.action == "subscribe"
             assert isinstance((await nats(strict, "nobody").exists(ORDERS)).failure(), NotPermitted)
             assert isinstance((await ann.processes()).failure(), NotPermitted)
+            assert (await nats(strict, "lister").processes()).failure() == NotPermitted("publish", "ipcfold.Orders.find")
 
     run(test())
 

@@ -120,7 +120,7 @@ class Process:
     def __del__(self) -> None:
         # After a pipeline that returns a response, no code is left that could close.
         with suppress(AttributeError, RuntimeError):  # the interpreter ends, or it was not made
-            if os.getpid() == self._client.owner and not self._client.dropped:
+            if os.getpid() == self._client.owner:
                 self._portal.finish(self._client.close)
 
     def __repr__(self) -> str:

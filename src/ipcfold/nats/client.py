@@ -47,11 +47,6 @@ class Client:
         return Maybe.from_optional(self._link.caller.epoch or None)
 
     @property
-    def dropped(self) -> bool:
-        """Whether `close` has ended the connection to the broker."""
-        return self._link.dropped
-
-    @property
     def closed(self) -> bool:
         """Whether this end knows that the session is over."""
         return self._link.closing or self._link.caller.ended is not None

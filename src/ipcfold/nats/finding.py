@@ -34,7 +34,7 @@ async def exists(brokers: Brokers, name: Name) -> Result[bool, LookError]:
     """Whether a server listens under the name now."""
 
     async def look(broker: Broker) -> Result[bool, LookError]:
-        return await _there(broker, name)
+        return await listens(broker, name)
 
     return await _looked(brokers, look)
 
@@ -94,7 +94,8 @@ async def _looked(brokers: Brokers, look: Callable[[Broker], Awaitable[Result[T,
                 await broker.close()
 
 
-async def _there(broker: Broker, name: Name) -> Result[bool, LookError]:
+async def listens(broker: Broker, name: Name) -> Result[bool, LookError]:
+    """Whether a server listens under the name now."""
     match cases(await broker.request(Subjects(name).find)):
         case Success() | Failure(Unanswered.LATE):  # a server that is busy, or stopped, listens
             return Success(True)
@@ -119,7 +120,7 @@ async def _listening(broker: Broker) -> Result[frozenset[Name], LookError]:
                 if not streams:
                     break
     for name in names:
-        match cases(await _there(broker, name)):
+        match cases(await listens(broker, name)):
             case Failure(lost):
                 return Failure(lost)
             case Success(there):
