@@ -1,4 +1,4 @@
-"""The first example of README on two hosts, which two network namespaces play: only one line of it is another."""
+"""The first example of README on two hosts, which two network namespaces play: NATS takes the place of `IPC()`."""
 
 import os
 import re
@@ -12,7 +12,9 @@ import pytest
 
 from tests.environment import PLAIN, ROOT
 from tests.nats.broker import BINARY
-from tests.shells.support import PATIENCE
+from tests.shells.support import PATIENCE, python
+
+MADE = 'NATS("nats://10.97.13.1:4222")'
 
 
 def command(*words: str) -> None:
@@ -42,13 +44,30 @@ def hosts() -> Iterator[tuple[str, str]]:
         subprocess.run(["ip", "netns", "delete", other], check=False, capture_output=True)  # noqa: S607 - as above
 
 
-def test_the_example_of_readme_runs_on_two_hosts(hosts: tuple[str, str], tmp_path: Path) -> None:
+def programs(directory: Path) -> list[Path]:
+    """The first example of README, each program with NATS in place of `IPC()`, which stands in one line of it."""
     blocks = re.findall(r"```python\n# (\w+)\.py\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    programs = {name: source for name, source in blocks if "IPC()" in source}
-    assert programs.keys() >= {"server", "client"}
-    for name, source in programs.items():
-        changed = source.replace("IPC()", 'NATS("nats://10.97.13.1:4222")')
-        (tmp_path / f"{name}.py").write_text(f"from ipcfold.nats import NATS\n{changed}")
+    found = {name: source for name, source in blocks if "IPC()" in source}
+    assert found.keys() >= {"server", "client"}
+    for name, source in found.items():
+        assert source.count("IPC()") == 1
+        (directory / f"{name}.py").write_text(f"from ipcfold.nats import NATS\n{source.replace('IPC()', MADE)}")
+    return [directory / f"{name}.py" for name in found]
+
+
+def test_the_example_of_readme_is_typed_over_nats(tmp_path: Path) -> None:
+    for program in programs(tmp_path):  # a type that names errors imports those of this shell
+        source = (
+            program.read_text().replace("import IPC, Continuation, ListenError,", "import Continuation,").replace("import IPC,", "import")
+        )
+        program.write_text(source.replace("import NATS\n", "import NATS, ListenError\n" if "ListenError" in source else "import NATS\n"))
+    options = "--config-file", ROOT / "mypy.ini", tmp_path / "server.py", tmp_path / "client.py"
+    checked = python("-m", "mypy", *options, environment=PLAIN, check=False)
+    assert checked.stdout.startswith("Success"), checked.stdout
+
+
+def test_the_example_of_readme_runs_on_two_hosts(hosts: tuple[str, str], tmp_path: Path) -> None:
+    programs(tmp_path)
     on, at = [["ip", "netns", "exec", host] for host in hosts]
     environment = {**PLAIN, "PATH": f"{Path(sys.executable).parent}:{PLAIN['PATH']}", "PYTHONPATH": str(ROOT / "src")}
     running = [subprocess.Popen([*on, BINARY, "-a", "10.97.13.1", "-js", "-sd", str(tmp_path)], stderr=subprocess.PIPE, text=True)]
