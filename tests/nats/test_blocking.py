@@ -90,6 +90,18 @@ def test_a_server_on_a_thread_raises_what_was_wrong_with_its_arguments(shared_br
         server.result()
 
 
+def test_a_server_on_a_thread_may_be_stopped_again_and_by_its_handler(shared_broker: Broker, name: Name) -> None:
+    def handle(message: Message, continuation: Continuation[Log], carry: Log) -> Continuation[Log]:
+        server.stop()
+        return continuation.respond((*carry, str(server.result(PATIENCE).failure())), PONG)
+
+    nats = NATS(shared_broker.url)
+    with nats.listen(name).start(EMPTY, handle) as server, nats.wait(name, PATIENCE).unwrap() as process:
+        assert process.ask(PING) == Success(PONG)
+        server.stop()
+    assert server.result() == Success((str(TimedOut(name, PATIENCE, "the end of")),))
+
+
 def test_a_server_that_is_called_blocks_until_it_ends(shared_broker: Broker, name: Name) -> None:
     nats = NATS(shared_broker.url)
     assert nats.listen(name, 0.01)(EMPTY, log) == Success(EMPTY)

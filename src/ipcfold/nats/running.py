@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from threading import Condition, Thread
+from threading import Condition, Thread, get_ident
 from types import TracebackType
 from typing import Any, Generic, TypeVar, final
 
@@ -33,12 +33,14 @@ class Running(Generic[C]):
         self._changed = Condition()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[Result[C, ListenError[C]]] | None = None
+        self._stopped = False
+        self._ended = False
         self._result: Result[C, ListenError[C]] | None = None
         self._error: BaseException | None = None
         self._thread = Thread(target=self._run, name=f"ipcfold server {name}", daemon=True)
         self._thread.start()
         with self._changed:
-            self._changed.wait_for(lambda: self._task is not None)
+            self._changed.wait_for(lambda: self._task is not None or self._ended)
 
     def _run(self) -> None:
         async def serve() -> Result[C, ListenError[C]]:
@@ -54,7 +56,7 @@ class Running(Generic[C]):
         except BaseException as error:  # noqa: BLE001 - whoever asks for the result gets it
             self._error = error
         with self._changed:
-            self._result, self._loop = result, None
+            self._result, self._loop, self._ended = result, None, True
             self._changed.notify_all()
 
     @property
@@ -65,13 +67,18 @@ class Running(Generic[C]):
     def stop(self) -> None:
         """End the server in good order, without waiting for its end. Any thread may call this, also its handler."""
         with self._changed:
-            if self._loop is not None and self._task is not None:
+            if self._loop is not None and self._task is not None and not self._stopped:
+                self._stopped = True  # to cancel the task again would interrupt its end
                 self._loop.call_soon_threadsafe(self._task.cancel)
 
     def result(self, timeout: float | None = None) -> Result[C, ListenError[C] | TimedOut]:
-        """The result of the server, once it has ended; `timeout` in seconds, `None` for as long as it takes."""
+        """The result of the server, once it has ended; `timeout` in seconds, `None` for as long as it takes.
+
+        The thread that serves, which is that of the handler, never waits.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._loop is None, timeout)
+            if get_ident() != self._thread.ident:
+                self._changed.wait_for(lambda: self._ended, timeout)
             result = self._result
         if self._error is not None:
             raise self._error
