@@ -56,7 +56,7 @@ class BrokerRefused(Cause):
     reason: str
 
     def __str__(self) -> str:
-        return f"the broker refused to {self.action}: {self.reason}; check its limits, and whether JetStream is enabled for this account"
+        return f"the broker refused to {self.action}: {self.reason}; check its limits, its other streams, and whether JetStream is enabled"
 
 
 @final

@@ -72,20 +72,55 @@ class Server:
         When the task is cancelled, the server ends in good order, as after a signal.
         """
         from ipcfold.aio.functions import Functions  # noqa: PLC0415 - see above
+        from ipcfold.aio.signals import handled  # noqa: PLC0415 - as above
 
-        functions = Functions(handler, left, woken)
+        functions, loop = Functions(handler, left, woken), asyncio.get_running_loop()
+        beginning = loop.create_task(self._begun(carry, functions, snapshots))
+        serving: Serving[C] | None = None
+        stopping = False
+
+        def stop() -> None:
+            nonlocal stopping
+            stopping = True
+            beginning.cancel()
+            if serving is not None:
+                serving.stop()
+
+        with handled(loop, self.signals, stop):
+            try:
+                await asyncio.wait((beginning,))
+            except asyncio.CancelledError:
+                stop()
+                await asyncio.wait((beginning,))
+            if beginning.cancelled():
+                return Success(carry)
+            match cases(beginning.result()):
+                case Failure(error):
+                    return Failure(error)
+                case Success(begun):
+                    serving = begun
+            if stopping:  # it had begun just then
+                serving.stop()
+            return await serving.run()
+
+    async def _begun(self, carry: C, functions: Functions[C], snapshots: Snapshots[C] | None) -> Result[Serving[C], ListenError[C]]:
+        """The server, with everything that it needs, if it can begin."""
         match cases(await Broker.open(self.brokers.address, self.brokers.limits.handshake)):
             case Failure(error):
                 return Failure(error)
             case Success(broker):
-                try:
-                    return await self._served(broker, carry, functions, snapshots)
-                finally:
-                    await broker.close()
+                pass
+        begun: Result[Serving[C], ListenError[C]] | None = None
+        try:
+            begun = await self._serving(broker, carry, functions, snapshots)
+            return begun
+        finally:
+            if not isinstance(begun, Success):
+                await broker.close()
 
-    async def _served(self, broker: Broker, carry: C, functions: Functions[C], snapshots: Snapshots[C] | None) -> Result[C, ListenError[C]]:
-        from ipcfold.aio.signals import handled  # noqa: PLC0415 - clients never need it
-
+    async def _serving(
+        self, broker: Broker, carry: C, functions: Functions[C], snapshots: Snapshots[C] | None
+    ) -> Result[Serving[C], ListenError[C]]:
         subjects, brokers = Subjects(self.name), self.brokers
         match cases(await _prepared(broker, subjects, brokers.replicas, brokers.patience)):
             case Failure(error):
@@ -123,8 +158,7 @@ class Server:
             telling=telling,
             store=store,
         )
-        with handled(asyncio.get_running_loop(), self.signals, serving.stop):
-            return await serving.run()
+        return Success(serving)
 
 
 async def _prepared(broker: Broker, subjects: Subjects, replicas: int, patience: float) -> Result[StreamInfo, UseError | LogForeign]:
@@ -154,9 +188,10 @@ async def _stream(broker: Broker, subjects: Subjects, replicas: int) -> Result[S
     stream = broker.client.jetstream()
     found = await broker.use("find the stream", stream.stream_info(subjects.stream))
     if isinstance(found, Failure) and "not found" in str(found.failure()):
-        found = await broker.use("make the stream", stream.add_stream(config))
-        if isinstance(found, Failure):  # another server may have made it
-            found = await broker.use("find the stream", stream.stream_info(subjects.stream))
+        made = await broker.use("make the stream", stream.add_stream(config))
+        found = made
+        if isinstance(made, Failure):  # another server may have made it
+            found = (await broker.use("find the stream", stream.stream_info(subjects.stream))).lash(lambda _: made)
     match cases(found):
         case Failure(error):
             return Failure(error)

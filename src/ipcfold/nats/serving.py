@@ -98,7 +98,7 @@ class Serving(Generic[C]):
         self._reader.wake()
 
     async def run(self) -> Result[C, Stopped[C]]:
-        """Serve until the end."""
+        """Serve until the end, and end the connection to the broker."""
         self._broker.reconnected = self._again
         self._broker.over = self._reader.wake
         duties = [asyncio.get_running_loop().create_task(each) for each in (self._duty(), self._tick(), self._watch())]
@@ -115,6 +115,7 @@ class Serving(Generic[C]):
                 duty.cancel()
             await asyncio.wait(duties)
             await self._reader.close()
+            await self._broker.close()
 
     async def _found(self, msg: Msg) -> None:
         if msg.reply:
