@@ -126,8 +126,12 @@ EXAMPLES: list[tuple[attrs.AttrsInstance, str]] = [
         "the broker does not permit this user to publish on a.b: allow that in its permissions",
     ),
     (
+        brokers.NotPermitted("subscribe", "a.b"),
+        "the broker does not permit this user to subscribe to a.b: allow that in its permissions",
+    ),
+    (
         brokers.BrokerRefused("make the stream", "no space"),
-        "the broker refused to make the stream: no space; check its limits, and whether JetStream is enabled for this account",
+        "the broker refused to make the stream: no space; check its limits, its other streams, and whether JetStream is enabled",
     ),
     (brokers.NobodyListens(NAME, "nats://a"), "nobody listens under 'printer' at nats://a: start its server, or use wait to wait for it"),
     (

@@ -9,7 +9,7 @@ from ipcfold.errors import ConnectionClosed, ConnectionLost, ProtocolBroken, Unr
 from ipcfold.errors.brokers import HandlerRaised
 from ipcfold.nats.caller import BURST, LARGE, UNCONFIRMED, WINDOW, Answered, Arrived, Caller, Folded, Over, Resend
 from ipcfold.nats.entries import Burst, Bye, Part, Sync, decode_client
-from ipcfold.nats.items import Behind, Failed, Item, Items, Kind, Ping, State
+from ipcfold.nats.items import Behind, Failed, Item, Items, Kind, Ping, State, began
 from tests.nats.world import NAME
 
 HELLO = frame_of(Message.text("hello"))
@@ -143,3 +143,11 @@ def test_a_failure_of_the_handler_ends_the_session_of_its_message() -> None:
     assert one.gap
     assert one.receive(Failed(1, "ValueError: no")) == [Over()]
     assert one.ended == HandlerRaised(NAME, "ValueError: no")
+
+
+def test_a_session_that_the_servers_have_forgotten_ends_when_they_begin_another_one() -> None:
+    client, welcome = caller(), Item(Kind.WELCOME, 1, began(7.0))
+    assert client.receive(Items(1, (welcome,))) == []
+    assert client.receive(Items(1, (welcome,))) == []
+    assert client.receive(Items(1, (Item(Kind.WELCOME, 1, began(8.0)),))) == [Over()]
+    assert client.ended == ConnectionLost(NAME)

@@ -1,18 +1,27 @@
 """What a broker refuses, and what becomes of a stream, is told: to the client, to the caller of the server, or in the log."""
 
 import asyncio
+import json
+import logging
 import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
-from returns.result import Success
+from nats.aio.client import Client
+from nats.js.api import DiscardPolicy
+from nats.js.client import JetStreamContext
+from returns.result import Failure, Success
 
-from ipcfold import Name
+from ipcfold import ConnectionLost, Limits, LogFailed, Name
 from ipcfold.nats import NATS as BLOCKING
-from ipcfold.nats import BrokerRefused
+from ipcfold.nats import BrokerRefused, NotPermitted, Unacknowledged
 from ipcfold.nats.aio import NATS
-from tests.nats.broker import Broker
-from tests.nats.support import log, run
+from tests.nats.broker import Broker, broker
+from tests.nats.support import log, run, serving
 from tests.shells.handlers import EMPTY
+from tests.shells.support import PATIENCE, PING, PONG
 
 
 @pytest.mark.parametrize(("copies", "length", "reason"), [(3, 10, "replicas"), (1, 250, "name is too long")])
@@ -47,3 +56,141 @@ def test_a_server_on_a_thread_can_be_stopped_at_once(shared_broker: Broker, name
     running = BLOCKING(shared_broker.url).listen(name).start(EMPTY, log)
     running.stop()
     assert running.result() == Success(EMPTY)
+
+
+def users(publish: list[str]) -> str:
+    """A broker whose only user may publish that, and make and find streams."""
+    publish = [*publish, "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.CREATE.*"]
+    return f"authorization: {{ users: [{{ user: ann, password: secret, permissions: {{ publish: {json.dumps(publish)} }} }}] }}"
+
+
+READ = "$JS.API.CONSUMER.CREATE.*"
+
+
+def ann(one: Broker, **options: Any) -> NATS:
+    return NATS(one.url, user="ann", password="secret", **options)  # noqa: S106 - of a test
+
+
+def test_a_server_that_may_not_lead_is_told_so(tmp_path: Path) -> None:
+    with broker(tmp_path, users([READ, "ipcfold.*.beat.*", "_INBOX.>"])) as one:
+        error = run(ann(one).listen(Name("Orders"))(EMPTY, log)).failure()
+    assert error == NotPermitted("publish", "ipcfold.Orders.lead")
+
+
+def test_a_server_that_may_not_read_its_stream_is_told_so(tmp_path: Path) -> None:
+    with broker(tmp_path, users(["ipcfold.>", "_INBOX.>"])) as one:
+        error = run(ann(one).listen(Name("Orders"))(EMPTY, log)).failure()
+    assert error == NotPermitted("publish", "$js.api.consumer.create.ipcfold_orders")
+
+
+def test_a_server_that_may_not_ask_whether_the_leader_lives_is_told_so(tmp_path: Path) -> None:
+    async def test(one: Broker) -> None:
+        async with serving(ann(one), Name("Orders")):
+            error = (await ann(one).listen(Name("Orders"))(EMPTY, log)).failure()
+            assert isinstance(error, NotPermitted)
+            assert error.subject.startswith("ipcfold.Orders.beat.")
+
+    with broker(tmp_path, users([READ, "ipcfold.*.in.*", "ipcfold.*.find", "ipcfold.*.lead", "ipcfold.*.standby", "_INBOX.>"])) as one:
+        run(test(one))
+
+
+def test_the_log_of_a_server_says_which_clients_it_may_not_answer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def test(one: Broker) -> None:
+        async with serving(ann(one), Name("Orders")):
+            asking = asyncio.create_task(ann(one, inbox="_INBOX_bob").wait(Name("Orders")))
+            while "publish on _inbox_bob." not in caplog.text:
+                await asyncio.sleep(0)
+            asking.cancel()
+            await asyncio.wait((asking,))
+
+    with broker(tmp_path, users([READ, "ipcfold.>", "_INBOX.>"])) as one:
+        run(test(one))
+    assert caplog.records[-1].levelno == logging.WARNING
+
+
+def test_the_log_of_a_server_says_when_its_broker_is_lost_and_comes_back(
+    own_broker: Broker, name: Name, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def test() -> None:
+        async with serving(NATS(own_broker.url), name):
+            own_broker.kill()
+            while "trouble with the broker" not in caplog.text:
+                await asyncio.sleep(0)
+            own_broker.start()
+            while "connected to the broker" not in caplog.text:
+                await asyncio.sleep(0)
+
+    run(test())
+
+
+async def changed(one: Broker, change: Callable[[JetStreamContext], Awaitable[object]]) -> None:
+    """Let an operator do something with a stream."""
+    client = Client()
+    await client.connect(one.url)
+    await change(client.jetstream())
+    await client.close()
+
+
+async def filled(one: Broker, name: Name) -> None:
+    """Let the stream of that name take nothing more."""
+
+    async def fill(streams: JetStreamContext) -> None:
+        config = (await streams.stream_info(f"ipcfold_{name}")).config
+        config.max_bytes, config.discard = 1, DiscardPolicy.NEW
+        await streams.update_stream(config)
+
+    await changed(one, fill)
+
+
+def test_a_client_that_begins_while_the_stream_is_full_is_told_so(own_broker: Broker, name: Name) -> None:
+    async def test() -> None:
+        nats = NATS(own_broker.url, limits=Limits(handshake=PATIENCE))
+        async with serving(nats, name):
+            await filled(own_broker, name)
+            error = (await nats.get(name)).failure()
+            assert error == BrokerRefused("store a message", "maximum bytes exceeded")
+
+    run(test())
+
+
+def test_the_log_of_a_server_says_that_the_stream_does_not_take_its_entries(
+    own_broker: Broker, name: Name, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test() -> None:
+        nats = NATS(own_broker.url)
+        async with serving(nats, name) as leader:
+            leader.cancel()
+            assert await leader == Success(EMPTY)
+            await filled(own_broker, name)
+            second = asyncio.create_task(nats.listen(name)(EMPTY, log))
+            while "refused to write to the stream: maximum bytes exceeded" not in caplog.text:
+                await asyncio.sleep(0)
+            second.cancel()
+            assert await second == Success(EMPTY)
+
+    run(test())
+
+
+def test_a_stream_that_is_removed_and_made_again_ends_its_servers_and_sessions(own_broker: Broker, name: Name) -> None:
+    async def again(streams: JetStreamContext) -> None:
+        config = (await streams.stream_info(f"ipcfold_{name}")).config
+        await streams.delete_stream(f"ipcfold_{name}")
+        await streams.add_stream(config)
+
+    async def test() -> None:
+        nats = NATS(own_broker.url)
+        first = asyncio.create_task(nats.listen(name)(EMPTY, log))
+        process = (await nats.wait(name, PATIENCE)).unwrap()
+        assert await process.ask(PING) == Success(PONG)
+        await changed(own_broker, again)
+        ended = (await first).failure()
+        assert isinstance(ended, LogFailed)
+        assert ended.carry == ("ping",)
+        assert "removed, and made again" in str(ended)
+        async with serving(nats, name), process:
+            assert await process.wait() == Failure(ConnectionLost(name))
+            assert (await process.send(PING)).failure() == Unacknowledged(0, 1, ConnectionLost(name))
+
+    run(test())

@@ -44,7 +44,8 @@ class NotPermitted(Cause):
     subject: str
 
     def __str__(self) -> str:
-        return f"the broker does not permit this user to {self.action} on {self.subject}: allow that in its permissions"
+        to = "on" if self.action == "publish" else "to"
+        return f"the broker does not permit this user to {self.action} {to} {self.subject}: allow that in its permissions"
 
 
 @final

@@ -90,6 +90,8 @@ class Broker:
         """Called when the connection is over for good."""
         self.denied: Callable[[NotPermitted], None] = lambda _: None
         """Called when the broker denies an action."""
+        self.failing: Callable[[str], None] = lambda _: None
+        """Called with the text of any other error of the connection, or of an attempt to make it again."""
         self._last = "it ended the connection"
         self._failing: asyncio.Future[Exception] | None = None
         self._attempts = 0
@@ -99,8 +101,13 @@ class Broker:
     @classmethod
     async def open(cls, address: Address, timeout: float) -> Result[Broker, OpenError]:
         """Connect to one of the brokers, each of which is tried once."""
-        broker = cls(address)
-        return (await broker._open(address, timeout)).map(lambda _: broker)
+        broker, opened = cls(address), None
+        try:
+            opened = await broker._open(address, timeout)
+            return opened.map(lambda _: broker)
+        finally:
+            if not isinstance(opened, Success):  # it failed, or was cancelled
+                await broker.close()
 
     async def _open(self, address: Address, timeout: float) -> Result[None, OpenError]:
         loop = asyncio.get_running_loop()
@@ -140,7 +147,6 @@ class Broker:
             if not connecting.done():
                 connecting.cancel()
                 await asyncio.wait((connecting,))
-        await self.close()
         reason = f"{SILENT} within {timeout:g} s" if error is None else str(error) or type(error).__name__
         lowered = reason.lower()
         if (
@@ -175,6 +181,8 @@ class Broker:
                 if not waiting.done():
                     waiting.set_result(denied)
             self.denied(denied)
+        else:
+            self.failing(self._last)
 
     async def _again(self) -> None:
         self.reconnected()

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias, final
 import attrs
 
 from ipcfold.core.wire import Decoder
-from ipcfold.errors import ConnectionClosed, ProtocolBroken, UnreadExceeded
+from ipcfold.errors import ConnectionClosed, ConnectionLost, ProtocolBroken, UnreadExceeded
 from ipcfold.errors.brokers import EndedAtBroker, HandlerRaised
 from ipcfold.limits import Limits
 from ipcfold.message import Message
@@ -217,7 +217,7 @@ class Caller:
             return []
         match given:
             case Items(first, items):
-                return self._items(first, items)
+                return self.end(ConnectionLost(self._name)) if self._anew(first, items) else self._items(first, items)
             case State(token, last, item):
                 return self._state(token, last, item)
             case Failed(number, error):
@@ -227,6 +227,12 @@ class Caller:
                 return []
             case Ping():
                 return []
+
+    def _anew(self, first: int, items: tuple[Item, ...]) -> bool:
+        """Whether the servers have forgotten this session, and begun another one."""
+        if self.peer is None or first != 1 or not items or items[0].kind is not Kind.WELCOME:
+            return False
+        return (self.peer, self.epoch) != (Peer(items[0].number), epoch(items[0]))
 
     def _state(self, token: int, last: int, item: int) -> list[Event]:
         if token != self._token:

@@ -6,6 +6,7 @@ It looks after the session, too. It asks again for what may be lost, and notices
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import deque
 from secrets import token_hex
 from time import monotonic
@@ -30,6 +31,7 @@ from ipcfold.result import cases
 _TICK: Final = 0.25  # seconds between two looks at whether all goes well
 _FIRST: Final = 0.5  # seconds without progress after which the client asks how far its messages are folded
 _LONGEST: Final = 8.0  # seconds; the same, when it has asked often
+_RARELY: Final = 60.0  # seconds; a client whose server is silent for long, because its handler is busy, greets no more often
 _SILENCE: Final = 3.0  # seconds without anything from a leader after which the client looks whether there is a server
 
 Asked: TypeAlias = "asyncio.Future[Message | None]"
@@ -69,6 +71,8 @@ class Link:
         self._pumping = self._more = self._suspicious = False
         self._poke = asyncio.Event()
         self._heard = monotonic()  # when anything came last
+        self._greets = 0.0  # when it may greet again
+        self._pause = _SILENCE
         self._reconnected = False
         self._tending: asyncio.Task[None] | None = None
         broker.know(self._subject)
@@ -82,7 +86,11 @@ class Link:
         deadline = monotonic() + timeout
         pause = _FIRST
         while (left := deadline - monotonic()) > 0:
-            await self.broker.publish(self._subject, encode(Hello(self._inbox)))
+            hello = encode(Hello(self._inbox))
+            if pause == _FIRST:
+                await self.broker.publish(self._subject, hello)
+            elif (refused := await self._stored(hello, left)) is not None:
+                return Failure(refused)
             await asyncio.wait((self._greeted,), timeout=min(pause, left))
             pause *= 2
             ended = self.caller.ended
@@ -93,7 +101,7 @@ class Link:
             if self._greeted.done():
                 self._tending = self.loop.create_task(self._tend())
                 return Success(None)
-        return Failure(TimedOut(self._name, timeout, "the greeting of"))
+        return Failure(TimedOut(self._name, round(timeout, 1), "the greeting of"))
 
     async def pump(self) -> None:
         """Publish what is to be published, in its order."""
@@ -118,7 +126,7 @@ class Link:
 
     async def _take(self, msg: Msg) -> None:
         """Take what came to the inbox."""
-        self._heard = monotonic()
+        self._heard, self._pause = monotonic(), _SILENCE
         if msg.reply:
             await self.broker.publish(msg.reply, b"")
         given = decode(msg.data)
@@ -229,11 +237,12 @@ class Link:
             if monotonic() - alone >= self._patience:
                 self._dispatch(caller.end(reason))
 
-    async def _stored(self, payload: bytes) -> BrokerRefused | NotPermitted | None:
+    async def _stored(self, payload: bytes, timeout: float = 2.0) -> BrokerRefused | NotPermitted | None:
         """Publish this to the stream, and wait until it says that it has it. Returns why it will never have it."""
-        match cases(await self.broker.request(self._subject, payload, 2.0)):
+        match cases(await self.broker.request(self._subject, payload, min(timeout, 2.0))):
             case Success(data):
-                return BrokerRefused("store a message", data.decode(errors="replace")) if b'"error"' in data else None
+                reason = _refusal(data)
+                return None if reason is None else BrokerRefused("store a message", reason)
             case Failure(NotPermitted() as denied):
                 return denied
             case Failure():
@@ -246,11 +255,22 @@ class Link:
         match cases(await self.broker.request(self._subjects.find, b"", 2.0)):
             case Success():
                 self._heard = monotonic()
+                await self._greet_again()
                 return None
             case Failure(Unanswered.NOBODY):
                 return ConnectionLost(self._name)
             case Failure():
                 return None  # a server is there, and busy
+
+    async def _greet_again(self) -> None:
+        """A server is there, and silent for this client. If it does not know the session, it begins another one, which tells the client so.
+
+        It forgets sessions that are long over. It knows none if somebody has removed the stream, and a server has made it again.
+        """
+        if monotonic() >= self._greets:
+            self._pause = min(2 * self._pause, _RARELY)
+            self._greets = monotonic() + self._pause
+            await self.broker.publish(self._subject, encode(Hello(self._inbox)))
 
     async def bye(self, timeout: float) -> None:
         """End the session, and wait at most so many seconds for the confirmation."""
@@ -263,3 +283,13 @@ class Link:
         if self._tending is not None:
             self._tending.cancel()
         await self.broker.close()
+
+
+def _refusal(data: bytes) -> str | None:
+    """Why the stream has not taken a message, as it says itself."""
+    if b'"error"' not in data:
+        return None
+    try:
+        return str(json.loads(data)["error"]["description"])
+    except (ValueError, KeyError, TypeError):
+        return data.decode(errors="replace")

@@ -153,6 +153,7 @@ class Server:
             functions,
             timeout=self.timeout,
             drain=brokers.limits.drain,
+            created=info.created,
             absent=brokers.absent,
             silent=brokers.silent,
             telling=telling,

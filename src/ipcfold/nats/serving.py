@@ -27,10 +27,13 @@ from ipcfold.nats.replica import Replica
 from ipcfold.nats.store import Store
 from ipcfold.nats.subjects import Subjects
 from ipcfold.nats.telling import Telling
+from ipcfold.nats.trouble import Trouble
 from ipcfold.peer import Name
 from ipcfold.result import cases
 
 if TYPE_CHECKING:
+    from datetime import datetime  # only in a signature
+
     from ipcfold.aio.functions import Functions  # clients never need the shell over sockets
 
 C = TypeVar("C")
@@ -59,11 +62,13 @@ class Serving(Generic[C]):
         *,
         timeout: float | None,
         drain: float,
+        created: datetime | None,
         absent: float,
         silent: float,
         telling: Telling,
         store: Store[C] | None = None,
     ) -> None:
+        """`created`: when the stream was made."""
         self._name = name
         self._broker = broker
         self._subjects = Subjects(name)
@@ -78,6 +83,7 @@ class Serving(Generic[C]):
         self._rang = -1, 0.0  # the place of the last alarm when this server wrote that the next one rings, and when it did
         self._server = token_hex(11)
         self._reader = Reader(broker, self._subjects, replica.at)
+        self._trouble = Trouble(broker, self._subjects, created)
         self._outbox = Outbox(broker, replica)
         self._presence = Presence(broker, replica, self._outbox, absent, silent)
         self._deadline = monotonic() + self._timeout
@@ -126,6 +132,7 @@ class Serving(Generic[C]):
         self._standby = (await self._broker.subscribe(self._subjects.standby, self._found)).value_or(None)
 
     def _again(self) -> None:
+        self._trouble.over()
         self._reconnected = True
         self._reader.broken = True
         self._reader.wake()
@@ -144,6 +151,8 @@ class Serving(Generic[C]):
         """Fold the next entry, if one comes in time."""
         if self._broker.ended is not None:
             return self._failed(str(self._broker.ended))
+        if self._trouble.denied is not None:
+            return self._failed(str(self._trouble.denied)) if self.leading else self._trouble.denied
         if self._broker.connected and (self._reader.broken or self._reader.silent):
             refused = await self._reader.start()
             if isinstance(refused, NotPermitted | BrokerRefused):
@@ -151,6 +160,11 @@ class Serving(Generic[C]):
                     return refused
                 if isinstance(refused, NotPermitted) or "not found" in refused.reason:
                     return self._failed(str(refused))
+            if refused is None:
+                replaced = await self._trouble.replaced()
+                if replaced is True:
+                    return self._failed("the stream was removed, and made again", "start the server again: its fold begins anew")
+                self._reader.broken = replaced is None
             if refused is not None:
                 await asyncio.sleep(_TICK)  # for example while the brokers elect a leader
         if self._reconnected and self.leading and self._broker.connected:  # what was sent last may be lost
@@ -165,8 +179,8 @@ class Serving(Generic[C]):
             self.caught_up.set()
         return None
 
-    def _failed(self, reason: str) -> LogFailed[C]:
-        return LogFailed(self._replica.carry, LogUnusable(self._place, reason, "check the broker"))
+    def _failed(self, reason: str, advice: str = "check the broker") -> LogFailed[C]:
+        return LogFailed(self._replica.carry, LogUnusable(self._place, reason, advice))
 
     async def _fold(self, at: int, now: float, subject: str, data: bytes) -> None:
         replica = self._replica
@@ -248,7 +262,7 @@ class Serving(Generic[C]):
                         pass
                     case Failure(Unanswered()) if monotonic() - claimed >= _CLAIM and not self._stopping:
                         claimed = monotonic()
-                        await self._write(Lead(self._server, replica.led))
+                        await self._trouble.write(Lead(self._server, replica.led), _CLAIM)
                     case Failure():
                         pass
             await asyncio.sleep(_BEAT)
@@ -281,7 +295,7 @@ class Serving(Generic[C]):
         elif replica.digests.place is not None:
             at, digest = replica.digests.place
             self._checked = at + 1, monotonic()  # that entry itself is no progress
-            await self._write(Check(replica.led, at, digest))
+            await self._trouble.write(Check(replica.led, at, digest), _CLAIM)
 
     async def _asked_leader(self) -> Result[bytes, object]:
         return await self._broker.request(self._subjects.beat(self._replica.leader), b"", _ANSWER)
@@ -309,7 +323,8 @@ class Serving(Generic[C]):
             case Success() | Failure():
                 return
         await self._check()
-        await self._write(Over(self._replica.led))
+        if not await self._trouble.write(Over(self._replica.led), _CLAIM):
+            return
         deadline = monotonic() + self._drain + _CLAIM
         while self._replica.over is None and self.leading and monotonic() < deadline:
             if await self._step() is not None:
