@@ -69,9 +69,9 @@ class Broker:
 
 
 @contextmanager
-def broker(directory: Path, configuration: str = "") -> Iterator[Broker]:
+def broker(directory: Path, configuration: str = "", port: int = -1) -> Iterator[Broker]:
     """A broker that is ready, and is killed in the end."""
-    one = Broker(directory, configuration)
+    one = Broker(directory, configuration, port)
     try:
         yield one
     finally:

@@ -88,7 +88,7 @@ def ended(reason: Unacknowledged) -> str:
             return error
         case ConnectionClosed() | ConnectionLost() | ProtocolBroken() | UnreadExceeded():
             return "the session"
-        case BrokerUnreachable() | BrokerRefused() | NotPermitted():
+        case BrokerUnreachable() | NotAuthorized() | BrokerRefused() | NotPermitted():
             return "the broker"
 
 

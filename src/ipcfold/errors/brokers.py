@@ -91,7 +91,15 @@ class HandlerRaised(Cause):
 
 
 EndedAtBroker: TypeAlias = (
-    ConnectionClosed | ConnectionLost | ProtocolBroken | UnreadExceeded | BrokerUnreachable | BrokerRefused | NotPermitted | HandlerRaised
+    ConnectionClosed
+    | ConnectionLost
+    | ProtocolBroken
+    | UnreadExceeded
+    | BrokerUnreachable
+    | NotAuthorized
+    | BrokerRefused
+    | NotPermitted
+    | HandlerRaised
 )
 """Why a session is over that this end did not close."""
 

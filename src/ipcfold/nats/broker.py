@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-import ssl
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from enum import Enum
 from typing import Any, Final, TypeAlias, TypeVar, final
 
-import attrs
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -22,6 +20,8 @@ from nats.js.errors import APIError
 from returns.result import Failure, Result, Success
 
 from ipcfold.errors.brokers import BrokerRefused, BrokerUnreachable, NotAuthorized, NotPermitted
+from ipcfold.nats.address import Address
+from ipcfold.nats.identity import unfit
 from nats import errors as raised
 
 T = TypeVar("T")
@@ -36,10 +36,13 @@ _DENIED: Final = re.compile(r'permissions violation for (publish|subscription) t
 _LEAST: Final = 2**18 + 2**12
 """Bytes; the largest payload that clients and servers publish: items of a session, or a part of a snapshot."""
 
-OpenError: TypeAlias = BrokerUnreachable | NotAuthorized | BrokerRefused
+Lost: TypeAlias = BrokerUnreachable | NotAuthorized
+"""Why there is no connection to a broker any more, or why it cannot be made."""
+
+OpenError: TypeAlias = Lost | BrokerRefused
 """Why there is no connection to a broker."""
 
-UseError: TypeAlias = BrokerUnreachable | NotPermitted | BrokerRefused
+UseError: TypeAlias = Lost | NotPermitted | BrokerRefused
 """Why a broker does not do what it is asked."""
 
 
@@ -51,27 +54,41 @@ class Unanswered(Enum):
 
 
 @final
-@attrs.frozen
-class Address:
-    """Where brokers are, and how this program identifies itself to them."""
+class _Client(Client):
+    """A client of nats-py that gives up a connection whose beginning failed.
 
-    servers: tuple[str, ...]
-    user: str | None = None
-    password: str | None = attrs.field(default=None, repr=False)
-    token: str | None = attrs.field(default=None, repr=False)
-    credentials: str | None = None
-    nkey: str | None = None
-    tls: ssl.SSLContext | None = attrs.field(default=None, repr=False)
-    inbox: str = "_INBOX"
+    It sends nothing over one that is to be encrypted and is not: nats-py would send the password.
+    """
 
-    @property
-    def place(self) -> str:
-        """The addresses, without what is secret in them."""
-        return ", ".join(re.sub(r"//[^@/]*@", "//", server) for server in self.servers)
+    _encrypts = False  # on each connection, whatever its address says
+
+    def encrypt(self) -> None:
+        """Use TLS on each connection."""
+        self._encrypts = True
+
+    async def _process_connect_init(self) -> None:
+        try:
+            await super()._process_connect_init()
+        except BaseException:
+            if self._transport is not None:
+                self._transport.close()  # type: ignore[no-untyped-call]  # nats-py has no types there, and leaves it to the garbage collector
+            raise
+
+    def _connect_command(self) -> bytes:
+        wanted = self._encrypts or (self._current_server is not None and self._current_server.uri.scheme == "tls")
+        if wanted and not self._server_info.get("tls_required", False):
+            raise raised.SecureConnWantedError
+        return super()._connect_command()
 
 
 def _ignored() -> None:
     pass
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, raised.SecureConnWantedError):
+        return "the broker there does not use TLS"
+    return str(error) or type(error).__name__
 
 
 @final
@@ -80,9 +97,9 @@ class Broker:
 
     def __init__(self, address: Address) -> None:
         """`Broker.open` makes these."""
-        self.client = Client()
+        self.client = _Client()
         self.place = address.place
-        self.ended: BrokerUnreachable | NotPermitted | None = None
+        self.ended: Lost | None = None
         """Why the connection is over for good, if it is."""
         self.reconnected: Callable[[], None] = _ignored
         """Called after the connection was made again."""
@@ -101,6 +118,9 @@ class Broker:
     @classmethod
     async def open(cls, address: Address, timeout: float) -> Result[Broker, OpenError]:
         """Connect to one of the brokers, each of which is tried once."""
+        unusable = unfit(address)
+        if unusable is not None:
+            return Failure(unusable)
         broker, opened = cls(address), None
         try:
             opened = await broker._open(address, timeout)
@@ -112,6 +132,8 @@ class Broker:
     async def _open(self, address: Address, timeout: float) -> Result[None, OpenError]:
         loop = asyncio.get_running_loop()
         self._failing, self._attempts = loop.create_future(), len(address.servers)
+        if address.tls is not None:
+            self.client.encrypt()
         connecting = loop.create_task(
             self.client.connect(
                 list(address.servers),
@@ -138,7 +160,7 @@ class Broker:
             if connecting.done():
                 error = connecting.exception()
                 if error is None:
-                    return await self._accepted()
+                    return self._accepted()
             elif self._failing.done():
                 error = self._failing.result()
         finally:
@@ -147,26 +169,23 @@ class Broker:
             if not connecting.done():
                 connecting.cancel()
                 await asyncio.wait((connecting,))
-        reason = f"{SILENT} within {timeout:g} s" if error is None else str(error) or type(error).__name__
-        lowered = reason.lower()
-        if (
-            "authorization" in lowered
-            or "authentication" in lowered
-            or isinstance(error, FileNotFoundError | raised.InvalidUserCredentialsError)
-        ):
-            return Failure(NotAuthorized(self.place, reason.removeprefix("nats: ").strip("'")))
-        return Failure(BrokerUnreachable(self.place, reason))
+        return Failure(self._lost(f"{SILENT} within {timeout:g} s" if error is None else _told(error)))
 
-    async def _accepted(self) -> Result[None, BrokerRefused]:
+    def _lost(self, reason: str) -> Lost:
+        lowered = reason.lower()
+        if "authorization" in lowered or "authentication" in lowered:
+            return NotAuthorized(self.place, reason.removeprefix("nats: ").strip("'"))
+        return BrokerUnreachable(self.place, reason)
+
+    def _accepted(self) -> Result[None, BrokerRefused]:
         """Whether the broker takes all that is published. Otherwise the library would raise later, in the middle of something."""
         most = self.client.max_payload
         if most >= _LEAST:
             return Success(None)
-        await self.close()
         return Failure(BrokerRefused(f"carry payloads of {_LEAST} bytes", f"its max_payload is {most}"))
 
     async def _error(self, error: Exception) -> None:
-        self._last = str(error) or type(error).__name__
+        self._last = _told(error)
         failing = self._failing
         if failing is not None:
             self._attempts -= 1
@@ -189,7 +208,7 @@ class Broker:
 
     async def _closed(self) -> None:
         if self.ended is None:
-            self.ended = BrokerUnreachable(self.place, self._last)
+            self.ended = self._lost(self._last)
         self.over()
 
     @property
@@ -198,9 +217,9 @@ class Broker:
         return self.client.is_connected
 
     @property
-    def unreachable(self) -> BrokerUnreachable:
+    def unreachable(self) -> Lost:
         """The error if there is none."""
-        return BrokerUnreachable(self.place, self._last)
+        return self._lost(self._last)
 
     def know(self, subject: str) -> None:
         """Note a subject, so that errors can name it."""
@@ -211,7 +230,7 @@ class Broker:
         with suppress(raised.OutboundBufferLimitError, raised.ConnectionClosedError):  # as if it had got lost on its way
             await self.client.publish(subject, data, reply)
 
-    async def subscribe(self, subject: str, take: Callable[[Msg], Awaitable[None]]) -> Result[Subscription, BrokerUnreachable]:
+    async def subscribe(self, subject: str, take: Callable[[Msg], Awaitable[None]]) -> Result[Subscription, Lost]:
         """Call this for each message there. The broker tells later if it does not permit that."""
         self.know(subject)
         try:
@@ -224,9 +243,7 @@ class Broker:
         with suppress(raised.Error):  # the connection is over
             await subscription.unsubscribe()
 
-    async def request(
-        self, subject: str, data: bytes = b"", timeout: float = _PATIENCE
-    ) -> Result[bytes, Unanswered | NotPermitted | BrokerUnreachable]:
+    async def request(self, subject: str, data: bytes = b"", timeout: float = _PATIENCE) -> Result[bytes, Unanswered | NotPermitted | Lost]:
         """Ask somebody who listens there."""
         self.know(subject)
         asked = await self._raced(self.client.request(subject, data, timeout))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ipcfold.limits import Limits
-from ipcfold.nats.broker import Address
+from ipcfold.nats.address import Address
 
 if TYPE_CHECKING:
     from ipcfold.events import Observer  # few observe

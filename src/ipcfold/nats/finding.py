@@ -15,6 +15,7 @@ from ipcfold.nats.broker import SILENT, Broker, Unanswered
 from ipcfold.nats.brokers import Brokers
 from ipcfold.nats.client import Client, connected
 from ipcfold.nats.errors import ConnectError, LookError
+from ipcfold.nats.identity import MALFORMED
 from ipcfold.nats.subjects import Subjects, name_of
 from ipcfold.peer import Name
 from ipcfold.result import cases
@@ -59,7 +60,8 @@ async def wait(brokers: Brokers, name: Name, timeout: float | None) -> Result[Cl
                 silent = isinstance(error, BrokerUnreachable) and error.reason.startswith(SILENT)
                 if late and (silent or isinstance(error, NobodyListens | TimedOut)):
                     return Failure(TimedOut(name, timeout or 0.0, "the server"))
-                if late or not isinstance(error, TimedOut | NobodyListens | BrokerUnreachable):
+                final = isinstance(error, BrokerUnreachable) and error.reason.endswith(MALFORMED)
+                if late or final or not isinstance(error, TimedOut | NobodyListens | BrokerUnreachable):
                     return attempt
         await asyncio.sleep(pause)
         pause = min(2 * pause, _LONGEST)
