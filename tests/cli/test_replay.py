@@ -203,6 +203,20 @@ def test_a_replay_goes_on_behind_what_a_server_has_adopted(command: Command, dir
     assert command.printed("replay", log, "app:other", "--carry", "0") == "3\n"
 
 
+def test_a_replay_says_where_another_handler_was_adopted(command: Command, directory: Path, log: str) -> None:
+    with (
+        IPC(directory).listen(NAME, log=SQLiteLog.of(log).map(SQLiteLog.adopting)).start(0, lambda _, given, carry: given.continue_(carry))
+    ):
+        pass
+    output, errors = differs(command, log, "app:count", "--carry", "0")
+    place, adopted, before, after = output.splitlines()
+    at = int(place.split(",")[0].removeprefix("@@ entry "))
+    assert adopted == " adopted"
+    assert before != after
+    assert before[1:].split(", ")[0] == after[1:].split(", ")[0]
+    assert f"the handler app:count does not answer all before entry {at} of the log {log} as the one that was adopted there" in errors
+
+
 def test_two_handlers_are_compared_answer_by_answer(command: Command, directory: Path, log: str) -> None:
     output, errors = differs(command, log, "app:lines", "--carry", "0", "--against", "app:count")
     old, new, place, *changes = output.splitlines()

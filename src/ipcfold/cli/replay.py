@@ -21,7 +21,7 @@ from ipcfold.cli.program import Options, Program
 from ipcfold.cli.status import LONGEST, Complaint, Misused, Status
 from ipcfold.inputs import Came
 from ipcfold.limits import LARGEST_CONTENT, Limits
-from ipcfold.log.entry import Entry
+from ipcfold.log.entry import Adopted, Entry
 from ipcfold.log.journal import Reading
 from ipcfold.message import shortened
 from ipcfold.result import cases
@@ -136,7 +136,7 @@ def _folded(place: str, reader: Reading, start: int, foldings: list[Folding]) ->
         if new.ended is None and new.replay.diverged is None:
             unlike = None  # a later entry may say that a difference was accepted
         elif unlike is None:
-            unlike = _from_log(place, at, entry, new)
+            unlike = (_from_adopted if isinstance(entry.what, Adopted) else _from_log)(place, at, entry, new)
         if new.ended is not None:
             break
     return Success(at if unlike is None else unlike)
@@ -157,6 +157,17 @@ def _from_log(place: str, at: int, entry: Entry, new: Folding) -> Difference:
     known: dict[str, Json] = {"bytes": size, "checksum": checksum}
     after = answers.facts(new.replay.answer, new.raised)
     return Difference(lines, {**facts(at, entry), "before": known, "after": after}, told)
+
+
+def _from_adopted(place: str, at: int, entry: Entry, new: Folding) -> Difference:
+    """That not all answers before are those of the handler that was adopted there."""
+    known: list[dict[str, Json]] = [
+        {"answers": each >> 32, "checksum": f"{each & 0xFFFF_FFFF:08x}"} for each in (entry.digest, new.replay.digest)
+    ]
+    sums = [f"{sign}{each['answers']} answers, checksum {each['checksum']}" for sign, each in zip("-+", known, strict=True)]
+    told = f"the handler {new.program.name} does not answer all before entry {at} of the log {place} as the one that was adopted there"
+    lines = [f"@@ entry {at}, {moment(entry.what.now)} @@", " adopted", *sums]
+    return Difference(lines, {**facts(at, entry), "before": known[0], "after": known[1]}, told)
 
 
 def _between(place: str, at: int, entry: Entry, old: Folding, new: Folding, *, carries: bool) -> Difference | None:
