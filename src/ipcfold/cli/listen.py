@@ -18,7 +18,7 @@ from ipcfold.cli.log import logged
 from ipcfold.cli.output import complain, complained, note, say
 from ipcfold.cli.parameters import AsJson, FirstCarry, FreeName, Ipc, MaybeSeconds
 from ipcfold.cli.printable import shown
-from ipcfold.cli.status import Complaint, Status
+from ipcfold.cli.status import LONGEST, Complaint, Status, place
 from ipcfold.errors import HandlerFailed, ListenError
 from ipcfold.errors.brokers import HandlerRaised
 from ipcfold.peer import Name
