@@ -68,7 +68,7 @@
 #define CLIENT(X) \
     X("collections", deque, NULL, deque) X("ipcfold.blocking.client", Process, NULL, Process) \
     X("ipcfold.blocking.client", _nobody, NULL, nobody) X("ipcfold.blocking.client", _somebody, NULL, somebody) \
-    X("ipcfold.blocking.client", process_of, NULL, process_of) X("ipcfold.blocking.client", socket, NULL, sockets) \
+    X("ipcfold.blocking.connecting", process_of, NULL, process_of) X("ipcfold.blocking.connecting", socket, NULL, sockets) \
     X("ipcfold.blocking.driver", Driver, NULL, Driver) X("ipcfold.blocking.ipc", IPC, NULL, IPC) \
     X("ipcfold.core.protocol", CLIENT_ROWS, NULL, CLIENT_ROWS) X("ipcfold.core.protocol", ClientState, "CLOSING", CLIENT_CLOSING) \
     X("ipcfold.core.protocol", ClientState, "CLOSED", CLIENT_CLOSED) X("ipcfold.core.verbs", Verbs, NULL, Verbs) \
@@ -1214,7 +1214,7 @@ static int reach(int descriptor, const char *path, double heartbeat)
 {
     struct sockaddr_un address = {AF_UNIX, {0}};
     struct stat status;
-    long long silence = llround(1e6 * fmax(1e-6, fmin(heartbeat, 3600.0))); /* as `_timeval` in blocking/client.py */
+    long long silence = llround(1e6 * fmax(1e-6, fmin(heartbeat, 3600.0))); /* as `_timeval` in blocking/connecting.py */
     struct timeval timeout = {silence / 1000000, silence % 1000000};
     memcpy(address.sun_path, path, strlen(path));
     return !lstat(address.sun_path, &status) && S_ISSOCK(status.st_mode) &&

@@ -21,7 +21,7 @@ from returns.result import Success
 
 from ipcfold import IPC, Continuation, Limits, Message, Peer, Process, accelerated
 from ipcfold.accelerator import fast
-from ipcfold.blocking.client import connected
+from ipcfold.blocking.connecting import connected
 from ipcfold.core.wire import ACCEPTANCE, CONFIRMATION, FAREWELL, GREETING, Encoder, Signal, encode
 from ipcfold.testing.plugin import Serve
 from tests.accelerator.builds import NAME, Build

@@ -1,14 +1,11 @@
-"""A connection to a server, for a client's program: how to open one, and its verbs. Each verb returns a `Result`.
+"""A connection to a server, for a client's program: its verbs. Each verb returns a `Result`.
 
 Nothing runs in the background: bytes move only while a verb runs.
 """
 
 from __future__ import annotations
 
-import errno
 import os
-import socket
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from threading import RLock
@@ -29,24 +26,16 @@ from ipcfold.errors import (
     CloseError,
     ConnectError,
     InUse,
-    PeerUntrusted,
-    ProtocolBroken,
     ReceiveError,
     SendError,
     SystemFailure,
-    TimedOut,
     UsedAfterFork,
 )
-from ipcfold.limits import Limits
 from ipcfold.local.claim import epoch_of
-from ipcfold.local.credentials import peer_of, trusted
-from ipcfold.local.directory import reachable
 from ipcfold.local.forks import process_id
-from ipcfold.local.names import Probe, loss
-from ipcfold.local.reaching import stream_for, unreached
-from ipcfold.local.stream import LONGEST_SLEEP, shut
+from ipcfold.local.stream import shut
 from ipcfold.message import Message
-from ipcfold.peer import Name, Peer, Trust
+from ipcfold.peer import Name, Peer
 from ipcfold.result import cases, success
 
 T = TypeVar("T")
@@ -54,8 +43,6 @@ U = TypeVar("U")
 E = TypeVar("E")
 
 _connections: Final[WeakSet[Process]] = WeakSet()
-_connecting: Final[WeakSet[socket.socket]] = WeakSet()
-"""The sockets of this process, from before a connection has its `Process`."""
 
 
 class _User:
@@ -184,9 +171,9 @@ class Process:
         except (OSError, ValueError):  # of a socket that was closed
             if not self._inherited():
                 raise
-            return _forked_before(path)
+            return forked_before(path)
         if self._inherited():  # by a signal handler, whose child came back
-            return _forked_before(path)
+            return forked_before(path)
         match cases(greeted):
             case Success():
                 driver.write()  # the acceptance leaves now, because a client may take long until its first message
@@ -293,79 +280,9 @@ class Process:
         return closed
 
 
-@accelerate("connect")
-def connected(name: Name, path: Path, *, heartbeat: float, limits: Limits, trust: Trust, timeout: float) -> Result[Process, ConnectError]:
-    """A connection to the server at this path that has greeted within `timeout` seconds."""
-    deadline, owner = monotonic() + timeout, os.getpid()
-    match cases(stream_for(name, path)):
-        case Failure(unmade):
-            return Failure(unmade)
-        case Success(made):
-            stream = made
-    _connecting.add(stream)
-    try:
-        # The kernel keeps these timeouts, so that reads need no extra system call. The first limits how long connecting
-        # may block while the backlog is full, the second how long a read may block before a heartbeat is due.
-        stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(timeout))
-        stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(heartbeat))
-        stream.settimeout(None)  # socket.setdefaulttimeout has no effect on these sockets
-        with reachable(path) as address:
-            stream.connect(address)
-        stream.getpeername()  # this fails if a signal interrupted connect, which then seems to have succeeded
-        peer = peer_of(stream, 0)
-    except OSError as error:
-        shut(stream)
-        if isinstance(error, BlockingIOError) or error.errno == errno.ENOTCONN:
-            return Failure(TimedOut(name, timeout, "a place in the backlog of"))
-        return Failure(unreached(name, path, error))
-    accepted = trusted(trust, peer)
-    if os.getpid() != owner:  # the predicate is the user's code
-        shut(stream)
-        return _forked_before(path)
-    if not accepted:
-        shut(stream)
-        return Failure(PeerUntrusted(name, peer))
-    return process_of(name, path, peer, Driver(stream, heartbeat, limits), limits).greeted(path, timeout, deadline)
-
-
-def process_of(name: Name, path: Path, peer: Peer, driver: Driver, limits: Limits) -> Process:
-    """A connection to the server at this path, which has not greeted yet."""
-    connection = driver.connection
-    return Process(name, path, peer, driver, Verbs(name, connection, limits, lambda: loss(name, path, peer, connection.largest)))
-
-
-def _forked_before(path: Path) -> Failure[SystemFailure]:
+def forked_before(path: Path) -> Failure[SystemFailure]:
     """The error in a child that was forked while its parent connected."""
     return Failure(SystemFailure("connect to", path, "this process was forked from one that connected: connect again in this one"))
-
-
-def _timeval(seconds: float) -> bytes:
-    """A `struct timeval`, at least one microsecond, because zero means no limit."""
-    microseconds = max(1, round(min(seconds, LONGEST_SLEEP) * 1e6))
-    return struct.pack("@ll", microseconds // 1_000_000, microseconds % 1_000_000)
-
-
-def probe(heartbeat: float, limits: Limits, trust: Trust) -> Probe:
-    """Connects to a server and closes in good order. A server without a lock file might not survive a client that does not close."""
-
-    def server(name: Name, path: Path, timeout: float) -> Result[Peer, ConnectError]:
-        met = list[Peer]()
-
-        def trusts(peer: Peer) -> bool:
-            met.append(peer)
-            return trust(peer)
-
-        reached = connected(name, path, heartbeat=heartbeat, limits=limits, trust=trusts, timeout=timeout)
-        match cases(reached):
-            case Success(process):
-                process.close()
-                return Success(process.peer)
-            case Failure(TimedOut() | ProtocolBroken()) if met:  # its socket has accepted, so it is there, but busy or of another kind
-                return Success(met[0])
-            case Failure(error):
-                return Failure(error)
-
-    return server
 
 
 def _deadline(timeout: float | None) -> float | None:
@@ -376,8 +293,6 @@ def _abandon() -> None:
     """Close a forked child's copies. Otherwise the server would not see the stream end when the parent dies."""
     for process in list(_connections):
         process.abandon()
-    for stream in list(_connecting):
-        shut(stream)
 
 
 os.register_at_fork(after_in_child=_abandon)

@@ -15,7 +15,8 @@ from returns.maybe import Nothing
 from returns.result import Failure, Result, Success
 
 from ipcfold.accelerator import accelerate
-from ipcfold.blocking.client import Process, connected, probe
+from ipcfold.blocking.client import Process
+from ipcfold.blocking.connecting import connected, probe
 from ipcfold.blocking.server import Server
 from ipcfold.core.verbs import Attempts, Pause, Standing
 from ipcfold.errors import ConnectError, DirectoryUnusable, LogError, NoServer, PathTooLong

@@ -12,7 +12,7 @@ from returns.curry import partial
 from returns.pipeline import flow
 from returns.result import Failure, Result, Success
 
-from ipcfold.blocking.client import probe
+from ipcfold.blocking.connecting import probe
 from ipcfold.blocking.running import Running
 from ipcfold.continuation import Handler, Leaving, Waking
 from ipcfold.core.functions import Handlers
