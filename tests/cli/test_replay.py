@@ -77,6 +77,12 @@ def plain(message, continuation, state):
     return continuation.respond(Plain(), Message.text("yes"))
 
 
+def quietly(message, continuation, carry):
+    from prices import PRICE
+
+    return continuation.respond(carry + PRICE, Message.text(f"{carry // PRICE + 1}"))
+
+
 def silently(message, continuation, carry):
     from prices import PRICE
 
@@ -148,6 +154,19 @@ def test_the_first_carry_is_that_of_the_log_if_it_has_one(command: Command, dire
     status, output, errors = command("replay", other, "app:count", "--snapshots", "app:OTHERS", "--carry", "5")
     assert (status, output) == (Status.DONE, "8\n")
     assert errors.startswith("ipcfold: the snapshot after entry 0 is left out: it does not decode: ")
+
+
+def test_a_carry_that_is_not_that_of_a_snapshot_is_shown(command: Command, directory: Path, log: str) -> None:
+    other = str(directory / "other")
+    with IPC(directory).listen(NAME, log=SQLiteLog.of(other)).start(0, count, snapshots=Snapshots(Codec(int))):
+        said(directory)
+    (directory / "prices.py").write_text("PRICE = 7")
+    output, errors = differs(command, other, "app:quietly", "--snapshots", "app:SNAPSHOTS")
+    assert output.splitlines()[2:] == ["@@ -1,2 +1,2 @@", " carry", "-  3", "+  21"]
+    assert "behind entry 6 of the log" in errors
+    assert "has another carry than the snapshot there: it is not pure, or it was changed" in errors
+    told = json.loads(differs(command, other, "app:quietly", "--snapshots", "app:SNAPSHOTS", "--json")[0])
+    assert (told["at"], told["kind"], told["before"], told["after"]) == (6, "ended", {"carry": 3}, {"carry": 21})
 
 
 def test_a_replay_of_a_log_without_snapshots_begins_at_the_beginning(command: Command, directory: Path, log: str) -> None:

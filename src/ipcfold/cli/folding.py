@@ -12,6 +12,7 @@ from ipcfold.continuation import Continuation
 from ipcfold.errors import LogError, LogUnusable, ReplayDiverged
 from ipcfold.inputs import Left, Woken
 from ipcfold.limits import Limits
+from ipcfold.log.carried import Carried
 from ipcfold.log.entry import DamagedError, Entry, Snapshot, decode_snapshot, digest
 from ipcfold.log.journal import Reading
 from ipcfold.log.replay import Replay
@@ -32,11 +33,22 @@ class Folding:
         """What the function raised, or what is wrong with its answer."""
         self.ended: ReplayDiverged[object] | None = None
         """The difference after which the replay cannot go on."""
+        self._carried: Carried[object] | None = None
         handlers = program.handlers
         self.replay: Final = Replay(place, program.carry, limits, left=handlers.left is not None, woken=handlers.woken is not None)
 
+    def watch(self, found: tuple[tuple[int, bytes], ...]) -> None:
+        """Compare the carry with these snapshots, too, where it passes their places."""
+        snapshots = self.program.snapshots
+        self._carried = None if snapshots is None else Carried(self.replay, snapshots, found)
+
     def feed(self, entry: Entry) -> None:
         """Fold the next entry."""
+        self._feed(entry)
+        if self._carried is not None and self._carried.next == self.replay.at:
+            self._carried.passed()
+
+    def _feed(self, entry: Entry) -> None:
         replay = self.replay
         self.answer = self.raised = None
         asked = replay.take(entry)
@@ -76,6 +88,13 @@ def begun(place: str, reader: Reading, foldings: list[Folding]) -> Result[int, L
             return Failure(error)
         case Success(found):
             pass
+    start = _start(place, reader, found, foldings)
+    for folding in foldings:
+        folding.watch(found)
+    return start
+
+
+def _start(place: str, reader: Reading, found: tuple[tuple[int, bytes], ...], foldings: list[Folding]) -> Result[int, LogError]:
     for at, record in reversed(found):
         if at and not reader.first:  # then the log has all its entries
             break

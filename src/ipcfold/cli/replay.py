@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import closing
 from difflib import unified_diff
-from typing import Annotated, final
+from typing import Annotated, Final, final
 
 import attrs
 from cyclopts import Parameter
@@ -104,6 +104,9 @@ def _limits(limit: int | None) -> Result[Limits, Misused]:
     return Success(Limits(message=limit))
 
 
+_WHY: Final = "it is not pure, or it was changed"
+
+
 @final
 @attrs.frozen
 class Difference:
@@ -136,23 +139,40 @@ def _folded(place: str, reader: Reading, start: int, foldings: list[Folding]) ->
         if new.ended is None and new.replay.diverged is None:
             unlike = None  # a later entry may say that a difference was accepted
         elif unlike is None:
-            unlike = (_from_adopted if isinstance(entry.what, Adopted) else _from_log)(place, at, entry, new)
+            unlike = _differs(place, at, entry, new)
         if new.ended is not None:
             break
     return Success(at if unlike is None else unlike)
 
 
+def _differs(place: str, at: int, entry: Entry, new: Folding) -> Difference:
+    """What the log says otherwise about this entry."""
+    diverged = new.replay.diverged
+    if diverged is not None and diverged.part == "carry":
+        return _from_snapshot(place, at, entry, new, diverged.carry)
+    return (_from_adopted if isinstance(entry.what, Adopted) else _from_log)(place, at, entry, new)
+
+
+def _from_snapshot(place: str, at: int, entry: Entry, new: Folding, kept: object) -> Difference:
+    """That the carry is another one than that of the snapshot there."""
+    names, date = (f"snapshot of {place}", new.program.name), f"behind entry {at}, {moment(entry.what.now)}"
+    texts = [answers.carried(carry) for carry in (kept, new.replay.carry)]
+    lines = list(unified_diff(texts[0], texts[1], *names, date, date, lineterm=""))
+    told = f"behind entry {at} of the log {place} the handler {new.program.name} has another carry than the snapshot there: {_WHY}"
+    known = [{"carry": answers.coded(carry)} for carry in (kept, new.replay.carry)]
+    return Difference(lines, {**facts(at, entry), "before": known[0], "after": known[1]}, told)
+
+
 def _from_log(place: str, at: int, entry: Entry, new: Folding) -> Difference:
     """What differs from the log, which has only the size and the checksum of its answers."""
     size, checksum = entry.digest >> 32, f"{entry.digest & 0xFFFF_FFFF:08x}"
-    why = "it is not pure, or it was changed"
-    told = f"the handler {new.program.name} answers entry {at} of the log {place} in another way than it did: {why}"
+    told = f"the handler {new.program.name} answers entry {at} of the log {place} in another way than it did: {_WHY}"
     lines = [f"@@ entry {at}, {moment(entry.what.now)} @@", f" {_what(entry)}", f"-an answer of {size} bytes, checksum {checksum}"]
     if new.raised is None:
         lines += [f"+{each}" for each in answers.brief(new.replay.answer)]
     else:
         raised = f"{shown(new.raised, LONGEST)}{status.place(new.raised)}"
-        told = f"the handler {new.program.name} raises {raised} for entry {at} of the log {place}, which it has folded: {why}"
+        told = f"the handler {new.program.name} raises {raised} for entry {at} of the log {place}, which it has folded: {_WHY}"
         lines = []
     known: dict[str, Json] = {"bytes": size, "checksum": checksum}
     after = answers.facts(new.replay.answer, new.raised)
