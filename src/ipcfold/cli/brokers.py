@@ -19,6 +19,7 @@ _NOT_OVER_NATS: Final = {
     "where": "it shows the directory of the sockets",
     "log": "it reads a log in a file, and over NATS the stream is the log",
     "replay": "it reads a log in a file, and over NATS the stream is the log",
+    "salvage": "it reads a log in a file, and over NATS the stream is the log",
     "demo": "its servers use sockets",
     "completion": "it talks to no server",
 }
