@@ -4,15 +4,17 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from itertools import count as count_up
 from pathlib import Path
 from time import monotonic
 
 import pytest
-from returns.result import Failure, Success
+from returns.result import Failure, Result, Success
 
-from ipcfold import IPC, Continuation, Message, NameTaken, ReplayDiverged
-from ipcfold.log import MemoryLog, SQLiteLog
-from tests.shells.children import Child
+from ipcfold import IPC, Continuation, LogError, LogTaken, Message, NameTaken, ReplayDiverged, ReplayInterrupted
+from ipcfold.blocking.running import Running
+from ipcfold.log import Journal, MemoryLog, Snapshots, SQLiteLog
+from tests.shells.children import Child, Fault
 from tests.shells.support import NAME, PATIENCE
 
 ONE = Message.text("one")
@@ -102,11 +104,82 @@ def test_what_stands_by_is_ended_by_a_signal(directory: Path) -> None:
             log = SQLiteLog.of(directory / "log")
             with IPC(directory).listen(NAME, log=log, standby=True).start(0, count) as started:
                 pass
-            assert isinstance(started.result().failure(), NameTaken)
+            assert isinstance(started.result().failure(), ReplayInterrupted)
             standby.signal(signal.SIGTERM)
             code, said = standby.ended()
-            assert code == -signal.SIGTERM or f"held by process {owner.pid}" in said
+            assert code == -signal.SIGTERM or "was ended before it served, by a signal" in said
         assert asked(directory) == [2]
+        assert pid(directory) == owner.pid
+
+
+def test_what_stands_by_and_is_ended_says_what_it_has_folded(ipc: IPC, directory: Path) -> None:
+    log, folded = MemoryLog(), list[int]()
+
+    def seen(message: Message, given: Continuation[int], carry: int) -> Continuation[int]:
+        folded.append(carry)
+        return count(message, given, carry)
+
+    with ipc.listen(NAME, log=log).start(0, count):
+        asked(directory, 3)
+        with ipc.listen(NAME, log=log, standby=True).start(0, seen) as standby:
+            until(lambda: len(folded) == 3)
+        with ipc.listen(NAME, standby=True).start(0, count) as unlogged:
+            pass
+    ended = standby.result().failure()
+    assert isinstance(ended, ReplayInterrupted)
+    assert (ended.place, ended.at >= 4) == ("in memory", True)
+    assert str(unlogged.result().failure()) == (
+        "the server was ended before it served, by a signal or by the program: nothing is lost, start it again to serve"
+    )
+
+
+@pytest.mark.parametrize(("function", "standby", "step"), [("claim", True, 5), ("_install", False, 1)])
+def test_a_signal_that_comes_while_a_server_begins_is_not_lost(function: str, standby: bool, step: int, directory: Path) -> None:  # noqa: FBT001
+    for line in count_up(1, step):
+        fault = Fault(signal.SIGTERM, line, after=function, until="listen")
+        with Child(lambda _: IPC(directory, heartbeat=1000).listen(NAME, standby=standby)(0, count), fault) as server:
+            place = server.hear()
+            code, said = server.ended()
+        assert code == -signal.SIGTERM or said == str(Success(0)) or "before it served" in said, (place, code, said)
+        if (place.startswith("claim.py") and not standby) or place.startswith("listener.py"):
+            assert said == str(Success(0))
+            return
+
+
+def test_a_standby_that_is_stopped_when_it_begins_its_log_ends(ipc: IPC, directory: Path) -> None:
+    standbys = list[Running[int]]()
+
+    def stops(carry: int) -> bytes:
+        until(lambda: bool(standbys))
+        standbys[0].stop()
+        return b"%d" % carry
+
+    with ipc.listen(NAME).start(0, count) as owner:
+        standby = ipc.listen(NAME, log=MemoryLog(), standby=True).start(0, count, snapshots=Snapshots.of(stops, int))
+        standbys.append(standby)
+    assert owner.result() == Success(0)
+    assert standby.result(PATIENCE) == Success(0)
+
+
+def test_a_standby_that_is_stopped_when_it_opens_its_log_ends(ipc: IPC) -> None:
+    standbys, inner = list[Running[int]](), MemoryLog()
+
+    class Stopping:
+        """A log that another server writes to, until the one that opens it is stopped."""
+
+        adopts, place, read = False, inner.place, inner.read
+
+        def adopting(self) -> "Stopping":
+            return self
+
+        def open(self) -> Result[Journal, LogError]:
+            until(lambda: bool(standbys))
+            standbys[0].stop()
+            return Failure(LogTaken(self.place))
+
+    with ipc.listen(NAME).start(0, count):
+        standbys.append(ipc.listen(NAME, log=Stopping(), standby=True).start(0, count))
+    assert standbys[0].result(PATIENCE) == Failure(ReplayInterrupted(inner.place, 0))
 
 
 def test_a_standby_whose_handler_differs_says_so_beside_the_owner(directory: Path) -> None:

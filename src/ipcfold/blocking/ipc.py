@@ -146,6 +146,7 @@ class IPC:
 
         With a `log`, such as `SQLiteLog.of(path)`, the server acknowledges nothing before the log has it, and begins with the carry
         of the log. With `standby` it follows the log while another server has the name, and takes the name once it is free.
+        A server that is ended before it serves, while it stands by or replays its log, returns `ReplayInterrupted`.
 
         Under systemd, the server takes the socket that is passed for its path (`LISTEN_FDS`). In the main thread it tells
         systemd that it is ready, lives and stops (`NOTIFY_SOCKET`, `WATCHDOG_USEC`). It takes these variables out of the

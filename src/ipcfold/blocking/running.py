@@ -159,5 +159,7 @@ class Running(Generic[C]):
     def _begun(self, engine: Ending) -> None:
         self._at_exit.begin(engine.end)
         with self._changed:
+            if self._engine is not None and self._engine.accepting is False:  # it stood by, and was told to stop meanwhile
+                engine.end()
             self._engine, self._listens = engine, True
             self._changed.notify_all()

@@ -103,16 +103,17 @@ LogError: TypeAlias = LogTaken | LogFull | LogReadOnly | LogCorrupt | LogForeign
 @final
 @attrs.frozen(repr=False, eq=False)
 class LogFailed(Cause, Generic[C_co]):
-    """The log failed, and the server ended. `carry` is the last one that is in the log: no later message was acknowledged.
+    """The log failed, when the server began, while it served, or at its end.
 
-    It is the first carry if the log could not be opened or read.
+    `carry` is the last one that is in the log: no later message was acknowledged. It is the first carry if the log could not be opened
+    or read: the server has not served then.
     """
 
     carry: C_co
     reason: LogError
 
     def __str__(self) -> str:
-        return f"the log failed, so the server acknowledged nothing more: {self.reason}"
+        return f"the log failed, and the server has ended: {self.reason}"
 
 
 @final
@@ -159,11 +160,14 @@ class ReplayDiverged(Cause, Generic[C_co]):
 @final
 @attrs.frozen(repr=False, eq=False)
 class ReplayInterrupted(Cause):
-    """The server was ended while the log `place` was replayed, after `at` of its entries. It has not served; the log is unchanged."""
+    """The server was ended in good order before it served: while it replayed its log, or while it stood by. The log is unchanged.
+
+    It had folded `at` entries of the log `place`, which is empty if a server that stood by has none.
+    """
 
     place: str
     at: int
 
     def __str__(self) -> str:
-        ended = f"the replay of the log {self.place} was ended after entry {self.at}, by a signal or by the program"
-        return f"{ended}: nothing is lost, start the server again"
+        folded = f", when it had folded {self.at} entries of the log {self.place}" if self.place else ""
+        return f"the server was ended before it served, by a signal or by the program{folded}: nothing is lost, start it again to serve"

@@ -103,9 +103,13 @@ class Logged(Generic[C]):
     def start(self, ends: Callable[[], bool]) -> Starting[C, Result[int, LogEnded[C]]]:
         """Fold what is in the log. Returns the largest number of a connection in it. `ends`: whether to give up."""
         recovery = self._opening.recovery
-        recovery.ends = ends
+        stood_by = recovery.ends  # who ends a server that stood by may do so when that has just taken the name
+        recovery.ends = lambda: stood_by() or ends()
         try:
-            match cases((yield from self._opened(ends))):
+            opened = yield from self._opened(recovery.ends)
+            if recovery.ends() and isinstance(opened, Failure):
+                return Failure(self.interrupted)
+            match cases(opened):
                 case Failure(error):
                     return Failure(LogFailed(self._core.fold.carry, error))
                 case Success(journal):

@@ -160,6 +160,7 @@ class Handled:
         while wakeup.read():  # what came before these handlers was meant for the previous ones
             pass
         wakeup.own = frozenset(self._previous)
+        wakeup.call()  # one that came while they were set has been noted, and its byte is read: whoever waits looks once
 
     def _restore(self) -> None:
         raised: BaseException | None = None

@@ -16,7 +16,7 @@ from returns.result import Failure, Result, Success
 from ipcfold.continuation import Continuation
 from ipcfold.core.fold import Ask
 from ipcfold.core.functions import driven
-from ipcfold.errors import LogEnded, NameTaken, SystemFailure
+from ipcfold.errors import LogEnded, ReplayInterrupted, SystemFailure
 from ipcfold.local.claim import Claim, holder_of
 from ipcfold.local.duty import Duty
 from ipcfold.local.logged import Opening, Rest, Starting
@@ -54,31 +54,38 @@ class Standby(Generic[C]):
         self._ended = True
         self.wakeup.call()
 
-    def claim(
-        self, signals: tuple[int, ...], handler: Callable[[Ask[C]], Continuation[C]]
-    ) -> Result[Claim, NameTaken | SystemFailure | LogEnded[C]]:
+    def claim(self, signals: tuple[int, ...], handler: Callable[[Ask[C]], Continuation[C]]) -> Result[Claim, SystemFailure | LogEnded[C]]:
         """The name, once it is free. One of these signals ends the wait."""
         try:
             with Handled(signals, self.end, self.end, self.wakeup):
-                return driven(self.steps(), lambda step: self._rest(step) if isinstance(step, Rest) else handler(step))
+                claimed = driven(self.steps(), lambda step: self._rest(step) if isinstance(step, Rest) else handler(step))
         finally:
             self.wakeup.close()
+        if self._ended and isinstance(claimed, Success):  # when it had just taken the name
+            claimed.unwrap().release()
+            return Failure(self._interrupted)
+        return claimed
 
-    def steps(self) -> Starting[C, Result[Claim, NameTaken | SystemFailure | LogEnded[C]]]:
+    @property
+    def _interrupted(self) -> ReplayInterrupted:
+        opening = self._opening
+        return ReplayInterrupted("", 0) if opening is None else ReplayInterrupted(opening.log.place, opening.recovery.at)
+
+    def steps(self) -> Starting[C, Result[Claim, SystemFailure | LogEnded[C]]]:
         """How to get the name, once it is free."""
         opening = self._opening
         if opening is not None:
             opening.recovery.ends = lambda: self._ended
         return (yield from self._claimed(opening))
 
-    def _claimed(self, opening: Opening[C] | None) -> Starting[C, Result[Claim, NameTaken | SystemFailure | LogEnded[C]]]:
+    def _claimed(self, opening: Opening[C] | None) -> Starting[C, Result[Claim, SystemFailure | LogEnded[C]]]:
         while True:
             refused = None if opening is None else (yield from self._followed(opening))
             holder = holder_of(self._path)
-            if self._ended:
-                return Failure(NameTaken(self._name, self._path, holder.value_or(0)))
             if refused is not None:
                 return Failure(refused)
+            if self._ended:
+                return Failure(self._interrupted)
             if holder is Nothing:
                 match cases(Claim.of(self._name, self._path)):
                     case Success(claim):
@@ -107,6 +114,7 @@ class Standby(Generic[C]):
             if descriptor is not None:
                 poll.register(descriptor, select.POLLIN)
             poll.poll(rest.seconds * 1000)
+        self.wakeup.read()  # also of signals that are not for this server, which would end each later rest at once
 
 
 @contextmanager
