@@ -96,6 +96,7 @@ def test_the_command_says_how_to_install_the_extra_for_nats() -> None:
 
 
 def test_wrong_options_of_brokers_are_misused(directory: Path) -> None:
-    fails(directory, "--nats", "", "list", status=Status.MISUSED, says="--nats: at least one address")
-    fails(directory, "--nats", "nats://a", "--inbox", "in.box", "list", status=Status.MISUSED, says="--inbox: ")
+    fails(directory, "--nats", "", "list", status=Status.MISUSED, says="at least one address")
+    fails(directory, "--nats", "nats://a", "--inbox", "in.box", "list", status=Status.MISUSED, says="'inbox' must match")
+    fails(directory, "--nats", "nats://a", "--replicas", "6", "list", status=Status.MISUSED, says="'replicas' must be")
     fails(directory, "--nats", "nats://127.0.0.1:1", "list", status=Status.BROKER, says="no broker can be reached")

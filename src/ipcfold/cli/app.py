@@ -72,13 +72,14 @@ def _launch(
     ] = None,
     credentials: Annotated[Path | None, Parameter(help="With --nats: the file of credentials of this user.")] = None,
     inbox: Annotated[str, Parameter(help="With --nats: the first token of the subjects where this user may listen.")] = INBOX,
+    replicas: Annotated[int, Parameter(help="With --nats: how many brokers keep the stream that listen makes, if there is none.")] = 1,
 ) -> int:
     if not words:
         _describe()
         app.help_print()
         return Status.MISUSED
     command, bound, unparsed = app.parse_args(words)
-    match cases(_finder(directory, trust) if nats is None else brokers(words[0], nats, credentials, inbox)):
+    match cases(_finder(directory, trust) if nats is None else brokers(words[0], nats, credentials, inbox, replicas)):
         case Failure(error):
             return complained(error)
         case Success(finder):

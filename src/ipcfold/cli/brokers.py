@@ -23,10 +23,10 @@ _NOT_OVER_NATS: Final = {
     "demo": "its servers use sockets",
     "completion": "it talks to no server",
 }
-_HOW: Final = "write an address as in --nats nats://127.0.0.1:4222"
+_HOW: Final = "write them as in --nats nats://127.0.0.1:4222 --inbox _INBOX_ann --replicas 3"
 
 
-def brokers(command: str, servers: str, credentials: Path | None, inbox: str) -> Result[NATS, Misused]:
+def brokers(command: str, servers: str, credentials: Path | None, inbox: str, replicas: int = 1) -> Result[NATS, Misused]:
     """What the command uses in place of an `IPC`: it has the same methods.
 
     >>> str(brokers("where", "nats://a", None, INBOX).failure())
@@ -38,6 +38,6 @@ def brokers(command: str, servers: str, credentials: Path | None, inbox: str) ->
     from ipcfold.nats import NATS  # noqa: PLC0415 - only if it is asked for
 
     try:
-        return Success(NATS(servers, credentials=credentials, inbox=inbox))
+        return Success(NATS(servers, credentials=credentials, inbox=inbox, replicas=replicas))
     except ValueError as error:
-        return Failure(Misused(f"--nats: {error}; {_HOW}" if "address" in str(error) else f"--inbox: {error}"))
+        return Failure(Misused(f"--nats with its options: {error.args[0]}; {_HOW}"))
