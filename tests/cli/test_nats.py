@@ -13,6 +13,7 @@ import pytest
 from ipcfold import Name
 from ipcfold.cli.status import Status
 from ipcfold.nats import NATS
+from tests.cli.handlers import count
 from tests.cli.support import complaint, completion, fails, printed, started
 from tests.nats.broker import Broker, broker
 from tests.shells.support import PATIENCE
@@ -58,7 +59,10 @@ def test_list_and_watch_show_the_names_at_a_broker(directory: Path, one: Broker)
         assert completion(directory)("ipcfold", "--nats", one.url, "ask", "") == ["shown"]
         watching = started(directory, *over, "watch", "--interval", "0.01")
         assert watching.stdout is not None
-        assert watching.stdout.readline() == b"shown\t-\t-\t-\t-\n"
+        assert [watching.stdout.readline() for _ in range(2)] == [b"shown\t-\t-\t-\t-\n", b"\n"]
+        with NATS(one.url).listen(Name("later")).start(0, count):
+            shown = [watching.stdout.readline() for _ in range(3)]
+            assert shown == [b"later\t-\t-\t-\t-\n", b"shown\t-\t-\t-\t-\n", b"\n"]
         watching.send_signal(signal.SIGINT)
         assert watching.communicate(timeout=PATIENCE)[1] == b""
         assert watching.returncode == Status.DONE

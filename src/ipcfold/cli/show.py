@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import datetime
-from math import isnan, nan
 from pwd import getpwuid
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
@@ -46,7 +45,7 @@ def _found(ipc: IPC | NATS) -> Result[Listeners, DirectoryUnusable | LookError]:
     """The servers that listen now. Over NATS, nothing but their names is known."""
     if isinstance(ipc, IPC):
         return listeners(ipc)
-    return ipc.processes().map(lambda names: tuple(ServerInfo(name, NOBODY, nan, Nothing) for name in sorted(names, key=str)))
+    return ipc.processes().map(lambda names: tuple(ServerInfo(name, NOBODY, 0.0, Nothing) for name in sorted(names, key=str)))
 
 
 def watch(
@@ -127,7 +126,7 @@ def _table(found: Listeners) -> Table:
         table.caption, table.caption_justify = "nobody listens", "left"
     for listener in found:
         name, pid, user, connections, _ = _cells(listener)
-        since = _UNKNOWN if isnan(listener.since) else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(listener.since))
+        since = _UNKNOWN if not listener.since else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(listener.since))
         table.add_row(name, pid, user, connections, since)
     return table
 
@@ -156,7 +155,7 @@ def _facts(listener: ServerInfo) -> Json:
 
 
 def _moment(since: float) -> str | None:
-    return None if isnan(since) else datetime.fromtimestamp(since).astimezone().isoformat(timespec="seconds")
+    return None if not since else datetime.fromtimestamp(since).astimezone().isoformat(timespec="seconds")
 
 
 def _user(uid: int) -> str | None:

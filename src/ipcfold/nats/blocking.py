@@ -137,22 +137,22 @@ class NATS(Brokers):
 
     def processes(self) -> Result[frozenset[Name], LookError]:
         """The names under which a server listens now."""
-        return _run(processes(self))
+        return _run(lambda: processes(self))
 
     def exists(self, name: Name) -> Result[bool, LookError]:
         """Whether a server listens under the name now."""
-        return _run(exists(self, name))
+        return _run(lambda: exists(self, name))
 
     def get(self, name: Name) -> Result[Process, ConnectError]:
         """Begin a session with the servers of that name; fails at once if no server listens."""
-        return _connected(get(self, name))
+        return _connected(lambda: get(self, name))
 
     def wait(self, name: Name, timeout: float | None = None) -> Result[Process, ConnectError]:
         """Begin a session with the servers of that name as soon as one listens; `timeout` in seconds, `None` for ever.
 
         It waits for a broker, too.
         """
-        return _connected(wait(self, name, timeout))
+        return _connected(lambda: wait(self, name, timeout))
 
     def listen(self, name: Name, timeout: float | None = None, *, signals: Iterable[int] = DEFAULT_SIGNALS) -> Server:
         """A server for that name, not started yet. Any number of servers may have one name: one of them leads, and the others stand by.
@@ -163,18 +163,18 @@ class NATS(Brokers):
         return Server(LoopServer(self, name, timeout, tuple(signals)))
 
 
-def _run(coroutine: Coroutine[Any, Any, T]) -> T:
+def _run(look: Callable[[], Coroutine[Any, Any, T]]) -> T:  # Any: the affair of the loop
     portal = Portal()
     try:
-        return portal.run(coroutine)
+        return portal.run(look())
     finally:
         portal.close()
 
 
-def _connected(connecting: Coroutine[Any, Any, Result[Client, ConnectError]]) -> Result[Process, ConnectError]:
+def _connected(connect: Callable[[], Coroutine[Any, Any, Result[Client, ConnectError]]]) -> Result[Process, ConnectError]:  # Any: as above
     portal, client = Portal(), None
     try:
-        result = portal.run(connecting)
+        result = portal.run(connect())
         client = result.value_or(None)
         return result.map(lambda connected: Process(connected, portal))
     finally:

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, wait
 from threading import RLock, Thread
-from typing import Any, TypeVar, final
+from typing import Any, Final, TypeVar, final
 
 T = TypeVar("T")
+
+_FINISH: Final = 1.0  # seconds that verbs which were interrupted have to let go of what they hold
 
 # Any: what a coroutine yields to the loop and gets from it, which is the loop's affair.
 
@@ -33,6 +35,7 @@ class Portal:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_forever()
+            self._loop.run_until_complete(_ended())
         finally:
             self._loop.close()
 
@@ -78,3 +81,13 @@ class Portal:
         if not closed:
             self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+
+
+async def _ended() -> None:
+    """Let everything end that still runs in this loop."""
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        if not task.cancelling():
+            task.cancel()
+    if rest:
+        await asyncio.wait(rest, timeout=_FINISH)
