@@ -7,7 +7,8 @@ from ipcfold.core.wire import Signal
 from ipcfold.core.wire import encode as frame_of
 from ipcfold.errors import ConnectionClosed, ConnectionLost, ProtocolBroken, UnreadExceeded
 from ipcfold.errors.brokers import HandlerRaised
-from ipcfold.nats.caller import BURST, LARGE, UNCONFIRMED, WINDOW, Answered, Arrived, Caller, Folded, Over, Resend
+from ipcfold.nats.arrivals import Answered, Arrived, Folded, Over, Resend
+from ipcfold.nats.caller import BURST, LARGE, UNCONFIRMED, WINDOW, Caller
 from ipcfold.nats.entries import Burst, Bye, Part, Sync, decode_client
 from ipcfold.nats.items import Behind, Failed, Item, Items, Kind, Ping, State, began
 from tests.nats.world import NAME

@@ -3,7 +3,8 @@
 from ipcfold import Continuation, Limits, Message, Name, Peer
 from ipcfold.core.functions import Handlers
 from ipcfold.inputs import Came, Input
-from ipcfold.nats.caller import Answered, Caller, Event
+from ipcfold.nats.arrivals import Answered, Event
+from ipcfold.nats.caller import Caller
 from ipcfold.nats.entries import Hello, OfServer, decode_client, decode_server, encode
 from ipcfold.nats.items import State, decode, encode_items, encode_note
 from ipcfold.nats.replica import Replica

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Final, TypeAlias, final
+from typing import Final, final
 
 import attrs
 
@@ -18,6 +18,7 @@ from ipcfold.errors import ConnectionClosed, ConnectionLost, ProtocolBroken, Unr
 from ipcfold.errors.brokers import EndedAtBroker, HandlerRaised
 from ipcfold.limits import Limits
 from ipcfold.message import Message
+from ipcfold.nats.arrivals import Answered, Arrived, Event, Folded, Over, Resend
 from ipcfold.nats.entries import Burst, Bye, Part, Sync, encode
 from ipcfold.nats.items import Behind, Failed, Item, Items, Kind, Note, Ping, State, epoch
 from ipcfold.peer import Name, Peer
@@ -31,44 +32,6 @@ WINDOW: Final = 2**20
 UNCONFIRMED: Final = 2**18
 """Bytes; after so many the client confirms what it has received, even if it has nothing to send."""
 _ALL: Final = 2**40  # frames; more than an item has
-
-
-@final
-@attrs.frozen
-class Answered:
-    """The first response to the message of this number came, which somebody asked for."""
-
-    number: int
-    message: Message
-
-
-@final
-@attrs.frozen
-class Folded:
-    """The messages up to this number are folded."""
-
-    number: int
-
-
-@final
-@attrs.frozen
-class Arrived:
-    """A message came that nobody asked for. It stands in `unread`."""
-
-
-@final
-@attrs.frozen
-class Resend:
-    """Messages that were lost are to be published again, or the window is open: there is something in `outgoing`."""
-
-
-@final
-@attrs.frozen
-class Over:
-    """The session is over. `ended` says why."""
-
-
-Event: TypeAlias = Answered | Folded | Arrived | Resend | Over
 
 
 @final

@@ -19,8 +19,9 @@ from ipcfold.errors import ConnectionLost, TimedOut
 from ipcfold.errors.brokers import BrokerRefused, EndedAtBroker, NotPermitted
 from ipcfold.limits import Limits
 from ipcfold.message import Message
+from ipcfold.nats.arrivals import Answered, Arrived, Event, Folded, Over, Resend
 from ipcfold.nats.broker import Broker, Unanswered
-from ipcfold.nats.caller import Answered, Arrived, Caller, Event, Folded, Over, Resend
+from ipcfold.nats.caller import Caller
 from ipcfold.nats.entries import Hello, encode
 from ipcfold.nats.errors import ConnectError
 from ipcfold.nats.items import State, decode
