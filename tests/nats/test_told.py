@@ -18,6 +18,9 @@ from ipcfold import ConnectionLost, Limits, LogFailed, Name
 from ipcfold.nats import NATS as BLOCKING
 from ipcfold.nats import BrokerRefused, NotPermitted, Unacknowledged
 from ipcfold.nats.aio import NATS
+from ipcfold.nats.broker import Broker as Connection
+from ipcfold.nats.subjects import Subjects
+from ipcfold.nats.trouble import Trouble
 from tests.nats.broker import Broker, broker
 from tests.nats.support import log, run, serving
 from tests.shells.handlers import EMPTY
@@ -123,6 +126,26 @@ def test_the_log_of_a_server_says_when_its_broker_is_lost_and_comes_back(
                 await asyncio.sleep(0)
 
     run(test())
+
+
+def test_each_trouble_is_told_once_and_only_what_a_server_needs_ends_it(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    connection = Connection(NATS("nats://127.0.0.1:1").address)
+    trouble = Trouble(connection, Subjects(Name("Orders")), None)
+    trouble.tell("it is slow")
+    trouble.tell("it is slow")
+    assert len(caplog.records) == 1
+    trouble.over()
+    trouble.tell("it is slow")
+    assert len(caplog.records) == 3
+    for subject in ("$js.api.stream.purge.ipcfold_orders", "ipcfold.orders.snap", "ipcfold.orders.part.7.0", "_inbox.a"):
+        connection.denied(NotPermitted("publish", subject))
+    assert [record.args[2] for record in caplog.records[3:] if isinstance(record.args, tuple)] == [
+        str(NotPermitted("publish", subject)) for subject in ("ipcfold.orders.snap", "ipcfold.orders.part.7.0", "_inbox.a")
+    ]
+    assert trouble.denied is None
+    connection.denied(NotPermitted("publish", "$js.fc.ipcfold_orders.a"))
+    assert trouble.denied is not None
 
 
 async def changed(one: Broker, change: Callable[[JetStreamContext], Awaitable[object]]) -> None:

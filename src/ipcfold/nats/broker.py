@@ -13,7 +13,6 @@ from contextlib import suppress
 from enum import Enum
 from typing import Any, Final, TypeAlias, TypeVar, final
 
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js.errors import APIError
@@ -21,6 +20,7 @@ from returns.result import Failure, Result, Success
 
 from ipcfold.errors.brokers import BrokerRefused, BrokerUnreachable, NotAuthorized, NotPermitted
 from ipcfold.nats.address import Address
+from ipcfold.nats.connection import Connection
 from ipcfold.nats.identity import unfit
 from nats import errors as raised
 
@@ -53,34 +53,6 @@ class Unanswered(Enum):
     LATE = "no answer came in time"
 
 
-@final
-class _Client(Client):
-    """A client of nats-py that gives up a connection whose beginning failed.
-
-    It sends nothing over one that is to be encrypted and is not: nats-py would send the password.
-    """
-
-    _encrypts = False  # on each connection, whatever its address says
-
-    def encrypt(self) -> None:
-        """Use TLS on each connection."""
-        self._encrypts = True
-
-    async def _process_connect_init(self) -> None:
-        try:
-            await super()._process_connect_init()
-        except BaseException:
-            if self._transport is not None:
-                self._transport.close()  # type: ignore[no-untyped-call]  # nats-py has no types there, and leaves it to the garbage collector
-            raise
-
-    def _connect_command(self) -> bytes:
-        wanted = self._encrypts or (self._current_server is not None and self._current_server.uri.scheme == "tls")
-        if wanted and not self._server_info.get("tls_required", False):
-            raise raised.SecureConnWantedError
-        return super()._connect_command()
-
-
 def _ignored() -> None:
     pass
 
@@ -97,7 +69,7 @@ class Broker:
 
     def __init__(self, address: Address) -> None:
         """`Broker.open` makes these."""
-        self.client = _Client()
+        self.client = Connection()
         self.place = address.place
         self.ended: Lost | None = None
         """Why the connection is over for good, if it is."""
