@@ -97,6 +97,44 @@ def test_a_server_that_may_not_ask_whether_the_leader_lives_is_told_so(tmp_path:
         run(test(one))
 
 
+def test_a_client_that_may_not_say_that_it_is_there_is_told_so(tmp_path: Path) -> None:
+    permissions = "permissions: { publish: [ ipcfold.Orders.in.*, ipcfold.Orders.find ] }"
+    two = f"authorization: {{ users: [ {{ user: server, password: secret }}, {{ user: ann, password: secret, {permissions} }} ] }}"
+
+    async def test(one: Broker) -> None:
+        nats = NATS(one.url, user="server", password="secret")  # noqa: S106 - of a test
+        async with serving(nats, Name("Orders")), (await ann(one).get(Name("Orders"))).unwrap() as process:
+            error = (await process.wait()).failure()
+            assert isinstance(error, NotPermitted)
+            assert error.subject.startswith("_inbox.")
+
+    with broker(tmp_path, two) as one:
+        run(test(one))
+
+
+def readers() -> set[asyncio.Task[Any]]:
+    """The tasks that read subscriptions."""
+    return {task for task in asyncio.all_tasks() if "_wait_for_msgs" in repr(task.get_coro())}
+
+
+def test_nothing_is_left_of_a_session_without_a_broker(own_broker: Broker, name: Name) -> None:
+    async def test() -> None:
+        nats = NATS(own_broker.url, patience=0.1)
+        async with serving(nats, name):
+            process = (await nats.get(name)).unwrap()
+            before = readers()
+            other = (await nats.get(name)).unwrap()
+            own_broker.kill()
+            assert isinstance((await other.send(PING)).failure(), Unacknowledged)
+            await other.close()
+            while readers() - before:
+                await asyncio.sleep(0)
+            await process.close()
+            own_broker.start()
+
+    run(test())
+
+
 def test_the_log_of_a_server_says_which_clients_it_may_not_answer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def test(one: Broker) -> None:
         async with serving(ann(one), Name("Orders")):

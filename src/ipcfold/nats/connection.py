@@ -1,4 +1,4 @@
-"""The connection of nats-py to a broker, without two of its weaknesses."""
+"""The connection of nats-py to a broker, without some of its weaknesses."""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ class Connection(Client):
     def encrypt(self) -> None:
         """Use TLS on each connection."""
         self._encrypts = True
+
+    async def close(self) -> None:
+        """End it, and all its tasks."""
+        if not self.is_connected:  # nothing can be sent any more, and nats-py would fail at that, and leave its tasks
+            self._pending.clear()
+            self._pending_data_size = 0
+        await super().close()
 
     async def _process_connect_init(self) -> None:
         try:

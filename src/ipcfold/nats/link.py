@@ -198,8 +198,7 @@ class Link:
         self._dispatch(self.caller.end(self.broker.unreachable))
 
     def _denied(self, denied: NotPermitted) -> None:
-        if denied.subject in (self._subject, self._inbox):
-            self._dispatch(self.caller.end(denied))
+        self._dispatch(self.caller.end(denied))  # it needs all that it does
 
     async def _tend(self) -> None:
         """Look after the session: ask again for what may be lost, and notice when nobody is there any more."""

@@ -37,6 +37,10 @@ class Portal:
             self._loop.run_forever()
             self._loop.run_until_complete(_ended())
         finally:
+            left = asyncio.all_tasks(self._loop)
+            for task in left:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
             self._loop.close()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
