@@ -88,8 +88,13 @@ class Server:
         replica = self.replica
         if replica.at >= len(self.stream.entries) or replica.over is not None:
             return False
-        now, session, data = self.stream.entries[replica.at]
-        replica.take(replica.at + 1, now, decode_client(data) if session else decode_server(data), session)
+        return self.fold(replica.at + 1)
+
+    def fold(self, at: int) -> bool:
+        """Fold the entry at this place."""
+        replica = self.replica
+        now, session, data = self.stream.entries[at - 1]
+        replica.take(at, now, decode_client(data) if session else decode_server(data), session)
         while (asked := replica.ask()) is not None:
             what, given = asked
             self.inputs.append(Came(given.now, given.peer, what) if isinstance(what, Message) else what)

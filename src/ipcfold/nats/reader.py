@@ -2,6 +2,8 @@
 
 It makes a consumer of its own, which no acknowledgement can disturb. When the connection was lost, when nothing comes for
 a while, not even a heartbeat, or when something is missing, it makes another one that begins behind the last entry.
+
+It reads the whole stream, also the snapshots, because the broker tells no place that it leaves out. See `order`.
 """
 
 from __future__ import annotations
@@ -13,16 +15,19 @@ from typing import Final, TypeAlias, final
 
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
-from returns.result import Failure, Success
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamState
+from returns.result import Failure, Result, Success
 
 from ipcfold.nats.broker import Broker, UseError
+from ipcfold.nats.order import Order, Step
 from ipcfold.nats.subjects import Subjects
 from ipcfold.result import cases
 
 _BEAT: Final = 0.5  # seconds between two heartbeats of a consumer
 _SILENT: Final = 4 * _BEAT  # seconds without anything after which the consumer is given up
 _INACTIVE: Final = 60.0  # seconds after which a broker drops a consumer that nobody reads
+
+_DELIVERED: Final = "$JS.ACK."  # so begins the subject for replies of an entry
 
 Read: TypeAlias = tuple[int, float, str, bytes]
 """An entry: its place in the stream, its time in seconds since the epoch, its subject, its bytes."""
@@ -36,9 +41,8 @@ class Reader:
         """`after`: the place of the last entry that is known."""
         self._broker = broker
         self._subjects = subjects
-        self._after = after
+        self._order = Order(after)
         self._subscription: Subscription | None = None
-        self._next = 1  # the number of the next entry of this consumer
         self._heard = monotonic()
         self._entries = deque[Msg]()
         self._arrived: asyncio.Future[None] | None = None
@@ -47,8 +51,12 @@ class Reader:
         """Whether another consumer is to be made."""
         self.began = False
         """Whether there ever was one."""
-        self.pending = -1
-        """How many entries are behind the last one, as far as the broker has told; -1 if it has not."""
+        self.outrun = False
+        """Whether the stream has dropped entries that were not read. What comes later is of no use without them."""
+        self.ahead: float | None = None
+        """Since when the stream has fewer entries than were read, if it has."""
+        self.pending: int | None = None
+        """How many entries are behind the last one, as far as the broker has told."""
 
     async def start(self) -> UseError | None:
         """Make a consumer that begins behind the last entry."""
@@ -56,7 +64,8 @@ class Reader:
             await self._broker.unsubscribe(self._subscription)
             self._subscription = None
         self._entries.clear()
-        self._next, self._heard, self.pending = 1, monotonic(), -1
+        self._order.begin()
+        self._heard, self.pending = monotonic(), None
         self._generation += 1
         generation = self._generation
 
@@ -65,6 +74,12 @@ class Reader:
                 self._entries.append(msg)
                 self.wake()
 
+        match cases(await self._state()):
+            case Failure(refused):
+                return refused
+            case Success(state):
+                if self._ahead(state):
+                    return None
         inbox = self._broker.client.new_inbox()
         match cases(await self._broker.subscribe(inbox, take)):
             case Failure(unreachable):
@@ -74,9 +89,8 @@ class Reader:
         config = ConsumerConfig(
             deliver_subject=inbox,
             deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-            opt_start_seq=self._after + 1,
+            opt_start_seq=self._order.after + 1,
             ack_policy=AckPolicy.NONE,
-            filter_subjects=[self._subjects.inbound, self._subjects.lead],
             max_deliver=1,
             flow_control=True,
             idle_heartbeat=_BEAT,
@@ -90,8 +104,21 @@ class Reader:
                 return error
             case Success(info):
                 self.broken, self.began = False, True
-                self.pending = self.pending if self._next > 1 else info.num_pending or 0
+                self.pending = info.num_pending or 0 if self.pending is None else self.pending
                 return None
+
+    async def _state(self) -> Result[StreamState, UseError]:
+        """What the stream has."""
+        found = await self._broker.use("find the stream", self._broker.client.jetstream().stream_info(self._subjects.stream))
+        return found.map(lambda info: info.state)
+
+    def _ahead(self, state: StreamState) -> bool:
+        """Whether the stream has fewer entries than were read. A broker that begins to lead the others may think so for a moment."""
+        if state.last_seq >= self._order.after:
+            self.ahead = None
+            return False
+        self.ahead = self.ahead or monotonic()
+        return True
 
     @property
     def silent(self) -> bool:
@@ -111,19 +138,36 @@ class Reader:
         while self._entries and not self.broken:
             msg = self._entries.popleft()
             self._heard = monotonic()
-            if msg.headers:
+            if not msg.reply.startswith(_DELIVERED):  # not by the headers, because clients can give entries some
                 await self._controlled(msg)
                 continue
             at, number, now, pending = _placed(msg.reply)
-            if number != self._next:
-                self.broken = True
-                return None
-            self._next += 1
+            match self._order.step(at, number):
+                case Step.LOST:
+                    self.broken = True
+                    return None
+                case Step.KNOWN:
+                    self.pending = pending
+                    continue
+                case Step.GAP:
+                    if await self._dropped():
+                        return None
+                case Step.NEXT:
+                    pass
+            self._order.take(at)
             self.pending = pending
-            if at > self._after:
-                self._after = at
-                return at, now, msg.subject, msg.data
+            return at, now, msg.subject, msg.data
         return None
+
+    async def _dropped(self) -> bool:
+        """Whether the entry behind the last one is dropped, as far as this can be known. An operator may have deleted a single one."""
+        match cases(await self._state()):
+            case Success(state):
+                self.outrun = state.first_seq > self._order.after + 1
+                return self.outrun
+            case Failure():
+                self.broken = True  # it comes again
+                return True
 
     async def _controlled(self, msg: Msg) -> None:
         """Answer what the broker asks, so that it goes on sending. A heartbeat tells whether something is missing."""
@@ -132,7 +176,7 @@ class Reader:
         if reply:
             await self._broker.publish(reply, b"")
         last = headers.get("Nats-Last-Consumer")
-        if last is not None and int(last) >= self._next:
+        if last is not None and self._order.misses(int(last)):
             self.broken = True
 
     async def close(self) -> None:

@@ -75,7 +75,8 @@ class Server:
         from ipcfold.aio.signals import handled  # noqa: PLC0415 - as above
 
         functions, loop = Functions(handler, left, woken), asyncio.get_running_loop()
-        beginning = loop.create_task(self._begun(carry, functions, snapshots))
+        carried, passes = carry, None
+        beginning = loop.create_task(self._begun(carry, functions, snapshots, passes))
         serving: Serving[C] | None = None
         stopping = False
 
@@ -87,24 +88,33 @@ class Server:
                 serving.stop()
 
         with handled(loop, self.signals, stop):
-            try:
-                await asyncio.wait((beginning,))
-            except asyncio.CancelledError:
-                stop()
-                await asyncio.wait((beginning,))
-            if beginning.cancelled():
-                return Success(carry)
-            match cases(beginning.result()):
-                case Failure(error):
-                    return Failure(error)
-                case Success(begun):
-                    serving = begun
-            if stopping:  # it had begun just then
-                serving.stop()
-            return await serving.run()
+            while True:
+                try:
+                    await asyncio.wait((beginning,))
+                except asyncio.CancelledError:
+                    stop()
+                    await asyncio.wait((beginning,))
+                if beginning.cancelled():
+                    return Success(carried)
+                match cases(beginning.result()):
+                    case Failure(error):
+                        return Failure(error)
+                    case Success(begun):
+                        serving = begun
+                if stopping:  # it had begun just then
+                    serving.stop()
+                result = await serving.run()
+                if result is not None:
+                    return result
+                carried, passes, serving = serving.carry, serving.passes, None
+                beginning = loop.create_task(self._begun(carry, functions, snapshots, passes))
+                if stopping:
+                    beginning.cancel()
 
-    async def _begun(self, carry: C, functions: Functions[C], snapshots: Snapshots[C] | None) -> Result[Serving[C], ListenError[C]]:
-        """The server, with everything that it needs, if it can begin."""
+    async def _begun(
+        self, carry: C, functions: Functions[C], snapshots: Snapshots[C] | None, passes: int | None
+    ) -> Result[Serving[C], ListenError[C]]:
+        """The server, with everything that it needs, if it can begin. `passes`: that of a server that begins again."""
         match cases(await Broker.open(self.brokers.address, self.brokers.limits.handshake)):
             case Failure(error):
                 return Failure(error)
@@ -112,14 +122,14 @@ class Server:
                 pass
         begun: Result[Serving[C], ListenError[C]] | None = None
         try:
-            begun = await self._serving(broker, carry, functions, snapshots)
+            begun = await self._serving(broker, carry, functions, snapshots, passes)
             return begun
         finally:
             if not isinstance(begun, Success):
                 await broker.close()
 
     async def _serving(
-        self, broker: Broker, carry: C, functions: Functions[C], snapshots: Snapshots[C] | None
+        self, broker: Broker, carry: C, functions: Functions[C], snapshots: Snapshots[C] | None, passes: int | None
     ) -> Result[Serving[C], ListenError[C]]:
         subjects, brokers = Subjects(self.name), self.brokers
         match cases(await _prepared(broker, subjects, brokers.replicas, brokers.patience)):
@@ -134,7 +144,7 @@ class Server:
             carry,
             functions,
             brokers.limits,
-            passes=state.last_seq,
+            passes=state.last_seq if passes is None else passes,
             adopts=self.adopts,
             report=telling.report,
             observed=brokers.observe is not None,

@@ -47,6 +47,9 @@ _ANSWER: Final = 0.3  # seconds; the answer to a question that the leader had wh
 _DEAF: Final = 3.0  # seconds; a leader that does not answer for so long is replaced
 _CHECK: Final = 5.0  # seconds between two digests of all answers
 _CLAIM: Final = 1.0  # seconds; after so long a server that has not become the leader tries again
+_AHEAD: Final = 5.0  # seconds; so long the stream may have fewer entries than this server has folded, while brokers elect a leader
+_OUTRUN: Final = "it has dropped entries that this server had not folded yet"
+_SHORT: Final = "it has fewer entries than this server has folded, so brokers have lost some"
 
 
 @final
@@ -103,8 +106,21 @@ class Serving(Generic[C]):
         self._stopping = True
         self._reader.wake()
 
-    async def run(self) -> Result[C, Stopped[C]]:
-        """Serve until the end, and end the connection to the broker."""
+    @property
+    def carry(self) -> C:
+        """The carry so far."""
+        return self._replica.carry
+
+    @property
+    def passes(self) -> int:
+        """See `Replica`."""
+        return self._replica.passes
+
+    async def run(self) -> Result[C, Stopped[C]] | None:
+        """Serve until the end, and end the connection to the broker.
+
+        `None`: this server was so slow that it must begin again, with the newest snapshot.
+        """
         self._broker.reconnected = self._again
         self._broker.over = self._reader.wake
         duties = [asyncio.get_running_loop().create_task(each) for each in (self._duty(), self._tick(), self._watch())]
@@ -137,9 +153,13 @@ class Serving(Generic[C]):
         self._reader.broken = True
         self._reader.wake()
 
-    async def _served(self) -> Result[C, Stopped[C]]:
+    async def _served(self) -> Result[C, Stopped[C]] | None:
         while self._replica.over is None and not self._stopping:
             failed = await self._step()
+            if self._reader.outrun:
+                if self._store is not None:
+                    return None
+                failed = self._failed(_OUTRUN, "start it again, with snapshots")
             if failed is not None:
                 self._telling.report(Stopping(self._name, Ending.BROKEN))
                 return Failure(failed)
@@ -164,7 +184,9 @@ class Serving(Generic[C]):
                 replaced = await self._trouble.replaced()
                 if replaced is True:
                     return self._failed("the stream was removed, and made again", "start the server again: its fold begins anew")
-                self._reader.broken = replaced is None
+                self._reader.broken = self._reader.broken or replaced is None
+                if self._reader.ahead is not None and monotonic() - self._reader.ahead >= _AHEAD:
+                    return self._failed(_SHORT, "start all servers again, which fold what it has")
             if refused is not None:
                 await asyncio.sleep(_TICK)  # for example while the brokers elect a leader
         if self._reconnected and self.leading and self._broker.connected:  # what was sent last may be lost
@@ -187,9 +209,11 @@ class Serving(Generic[C]):
         session = self._subjects.session(subject)
         if session is not None:
             replica.take(at, now, decode_client(data), session)
-        else:
+        elif subject == self._subjects.lead:
             replica.take(at, now, decode_server(data))
             await self._lead()
+        else:
+            return  # a part of a snapshot
         while (asked := replica.ask()) is not None:
             await self._handle(*asked)
         if not self.leading:
