@@ -1,4 +1,9 @@
-"""Writes snapshots to the stream, and reads them. Entries before the last but one are dropped, if the server wants that."""
+"""Writes snapshots to the stream, and reads them. Entries before the last but one are dropped, if the server wants that.
+
+A mark counts only if it is the one behind the mark that its server has seen last: the broker compares that when it stores
+it. So the places of snapshots grow, even if a server was stopped while it stored one. At any time the entries behind the
+last but one snapshot are there.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +24,7 @@ from ipcfold.result import cases
 
 C = TypeVar("C")
 
+_EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
 _TRIED: Final = 4  # marks; so many snapshots are tried
 
 
@@ -32,8 +38,7 @@ class Store(Generic[C]):
         self._subjects = subjects
         self._snapshots = snapshots
         self._warn = warn
-        self._last = 0  # the place of the last mark in the stream
-        self._kept = 0  # and of its snapshot
+        self._kept = 0  # the place of the last snapshot that was tried
 
     @property
     def _stream(self) -> JetStreamContext:
@@ -48,7 +53,7 @@ class Store(Generic[C]):
         known = replica.known
         if known is None or known.at <= self._kept:
             return
-        before, self._kept = self._kept, known.at
+        self._kept = known.at
         match cases(self._snapshots.encode(replica.carry)):
             case Failure(reason):
                 self._warn(f"the carry does not encode, so the stream gets no snapshot of it: {reason}")
@@ -56,37 +61,38 @@ class Store(Generic[C]):
             case Success(message):
                 snapshot = encode(known, message)
         for index, part in enumerate(parts(snapshot)):
-            if await self._stored(self._subjects.part(known.at, index), part) is None:
+            if not await self._stored(self._subjects.part(known.at, index), part):
                 return
-        stored = await self._stored(self._subjects.snap, mark(known, snapshot, self._last).encode())
-        if stored is None:
+        before, last = await self._mark(0)
+        if last is not None and last.at >= known.at:  # of another server, which began to lead meanwhile
             return
-        self._last = stored
-        if before and self._snapshots.history is History.DROPPED:
-            purged = await self._broker.use("purge the stream", self._stream.purge_stream(self._subjects.stream, seq=before + 1))
+        if not await self._stored(self._subjects.snap, mark(known, snapshot, before).encode(), {_EXPECTED: str(before)}):
+            return
+        if last is not None and self._snapshots.history is History.DROPPED:
+            purged = await self._broker.use("purge the stream", self._stream.purge_stream(self._subjects.stream, seq=last.at + 1))
             if isinstance(purged, Failure):
                 self._warn(str(purged.failure()))
 
-    async def _stored(self, subject: str, data: bytes) -> int | None:
-        match cases(await self._broker.use("store a snapshot", self._stream.publish(subject, data))):
+    async def _stored(self, subject: str, data: bytes, headers: dict[str, str] | None = None) -> bool:
+        match cases(await self._broker.use("store a snapshot", self._stream.publish(subject, data, headers=headers))):
             case Failure(error):
                 self._warn(str(error))
-                return None
-            case Success(stored):
-                return stored.seq
+                return False
+            case Success():
+                return True
 
     async def restore(self, replica: Replica[C], first: int) -> LogError | None:
         """Begin with the newest snapshot that decodes. `first`: the place of the first entry that is still there."""
         reasons, at = list[str](), 0
         for _ in range(_TRIED):
-            found = await self._mark(at)
+            _, found = await self._mark(at)
             if found is None:
                 break
-            self._last = max(self._last, found[0])
-            at = found[1].before
-            reason = await self._begun(replica, found[1])
+            at = found.before
+            gone = f"the entries after the snapshot at {found.at} were dropped" if found.at < first - 1 else None
+            reason = gone or await self._begun(replica, found)
             if reason is None:
-                self._kept = found[1].at
+                self._kept = found.at
                 return None
             self._warn(reason)
             reasons.append(reason)
@@ -97,13 +103,12 @@ class Store(Generic[C]):
         why = "; ".join((*reasons, "the entries before the first snapshot were dropped"))
         return LogCorrupt(f"{self._subjects.stream} at {self._broker.place}", first, why)
 
-    async def _mark(self, at: int) -> tuple[int, Mark] | None:
-        """The mark at this place of the stream; at 0 the last one."""
+    async def _mark(self, at: int) -> tuple[int, Mark | None]:
+        """The mark at this place of the stream, and the place; at 0 the last one. The place is 0 if there is none."""
         stream = self._subjects.stream
         read = self._stream.get_msg(stream, seq=at) if at else self._stream.get_last_msg(stream, self._subjects.snap)
         found: RawStreamMsg | None = (await self._broker.use("read a snapshot", read)).value_or(None)
-        decoded = None if found is None else Mark.decode(found.data or b"")
-        return None if found is None or decoded is None else (found.seq or 0, decoded)
+        return (0, None) if found is None else (found.seq or 0, Mark.decode(found.data or b""))
 
     async def _begun(self, replica: Replica[C], mark: Mark) -> str | None:
         """Begin with the snapshot of this mark. Returns why that is not possible."""
