@@ -1,7 +1,9 @@
-"""Chaos on a cluster of three brokers: `python -m tests.nats.chaos [messages=100000] [seed=N]`.
+"""Chaos on a cluster of three brokers: `python -m tests.nats.chaos [messages=100000] [seed=N] [zombie=SECONDS]`.
 
 Servers, clients and brokers are killed, stopped and started again while clients send. At the end all servers have the same carry. It has
 every message that was acknowledged, none twice, those of each client in order, and each answer says where its message stands.
+
+The servers store snapshots, and drop what is before them. With `zombie` the first leader is stopped for so long at the beginning.
 """
 
 import asyncio
@@ -20,6 +22,7 @@ from nats.aio.msg import Msg
 from returns.result import Failure, Success
 
 from ipcfold import Continuation, Message, Name, cases
+from ipcfold.log import History, Snapshots
 from ipcfold.nats import NATS, BrokerRefused, BrokerUnreachable
 from ipcfold.nats.aio import NATS as AioNATS  # noqa: N811 - it is a class
 from ipcfold.nats.broker import Broker as Connection
@@ -46,17 +49,33 @@ def note(message: Message, continuation: Continuation[Chain], carry: Chain) -> C
     return continuation.respond((carry, place, message.content.decode()), Message.text(str(place)))
 
 
-def serve(urls: str) -> None:
-    result = NATS(urls, replicas=3).listen(NAME)(None, note)
-    while isinstance(result, Failure) and isinstance(result.failure(), BrokerUnreachable | BrokerRefused):  # as a service manager does
-        result = NATS(urls, replicas=3).listen(NAME)(None, note)
+def texts_of(carry: Chain) -> list[str]:
+    """The texts of the messages, the first one first."""
     texts = list[str]()
+    while carry is not None:
+        texts.append(carry[2])
+        carry = carry[0]
+    return texts[::-1]
+
+
+def read(data: bytes) -> Chain:
+    """The chain of a snapshot."""
+    carry: Chain = None
+    for place, text in enumerate(json.loads(data), 1):
+        carry = carry, place, text
+    return carry
+
+
+SNAPSHOTS: Snapshots[Chain] = Snapshots.of(lambda carry: json.dumps(texts_of(carry)).encode(), read, every=500, history=History.DROPPED)
+
+
+def serve(urls: str) -> None:
+    result = NATS(urls, replicas=3).listen(NAME)(None, note, snapshots=SNAPSHOTS)
+    while isinstance(result, Failure) and isinstance(result.failure(), BrokerUnreachable | BrokerRefused):  # as a service manager does
+        result = NATS(urls, replicas=3).listen(NAME)(None, note, snapshots=SNAPSHOTS)
     match cases(result):
         case Success(carry):
-            while carry is not None:
-                texts.append(carry[2])
-                carry = carry[0]
-            print(json.dumps(texts[::-1]))  # noqa: T201 - the output is its purpose
+            print(json.dumps(texts_of(carry)))  # noqa: T201 - the output is its purpose
         case Failure(error):
             print(json.dumps(str(error)))  # noqa: T201 - as above
 
@@ -121,7 +140,9 @@ class World:
 
     def begin(self) -> None:
         asyncio.run(self.elected())
-        self.servers = [self.server() for _ in range(3)]
+        self.servers = [self.server()]
+        NATS(self.urls).wait(NAME).unwrap().close()  # so the first one leads
+        self.servers += [self.server() for _ in range(2)]
         self.clients = [self.client(number) for number in range(5)]
 
     async def elected(self) -> None:
@@ -157,6 +178,13 @@ class World:
 
     def process(self, *arguments: str, **options: Any) -> "subprocess.Popen[str]":
         return subprocess.Popen([sys.executable, "-m", "tests.nats.chaos", *arguments], text=True, cwd=ROOT, **options)
+
+    def zombie(self, seconds: int) -> None:
+        """Stop the first leader for so long."""
+        self.servers[0].send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        self.servers[0].send_signal(signal.SIGCONT)
+        self.done.append("zombie leader")
 
     def step(self) -> None:
         """Do something bad, and then what mends it."""
@@ -255,12 +283,14 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def chaos(messages: int, seed: int) -> None:
+def chaos(messages: int, seed: int, zombie: int = 0) -> None:
     print(f"messages={messages} seed={seed}", flush=True)  # noqa: T201 - a command prints
     with tempfile.TemporaryDirectory() as directory:
         world = World(Path(directory), messages, seed)
         try:
             world.begin()
+            if zombie:
+                world.zombie(zombie)
             while any(client.poll() is None for client in world.clients):
                 world.step()
             world.finish()
@@ -276,4 +306,4 @@ if __name__ == "__main__":
             call(*arguments)
         case options:
             chosen = {key: int(value) for key, _, value in (option.partition("=") for option in options)}
-            chaos(chosen.get("messages", 100_000), chosen.get("seed", random.randrange(2**32)))  # noqa: S311 - no secret
+            chaos(chosen.get("messages", 100_000), chosen.get("seed", random.randrange(2**32)), chosen.get("zombie", 0))  # noqa: S311 - no secret
