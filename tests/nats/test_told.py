@@ -119,7 +119,7 @@ def readers() -> set[asyncio.Task[Any]]:
 
 def test_nothing_is_left_of_a_session_without_a_broker(own_broker: Broker, name: Name) -> None:
     async def test() -> None:
-        nats = NATS(own_broker.url, patience=0.1)
+        nats = NATS(own_broker.url, patience=0.6)
         async with serving(nats, name):
             process = (await nats.get(name)).unwrap()
             before = readers()
