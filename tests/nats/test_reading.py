@@ -114,7 +114,7 @@ def test_a_server_whose_broker_has_lost_entries_ends(own_broker: Broker, name: N
             failed = (await task).failure()
             assert isinstance(failed, LogFailed)
             assert failed.carry == ("echo 1",)
-            assert "fewer entries than this server has folded" in str(failed)
+            assert "brokers have lost entries" in str(failed)
 
     run(test())
 

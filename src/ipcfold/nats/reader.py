@@ -43,6 +43,7 @@ class Reader:
         self._subjects = subjects
         self._order = Order(after)
         self._subscription: Subscription | None = None
+        self._time: float | None = None  # of the last entry that was read
         self._heard = monotonic()
         self._entries = deque[Msg]()
         self._arrived: asyncio.Future[None] | None = None
@@ -53,6 +54,8 @@ class Reader:
         """Whether there ever was one."""
         self.outrun = False
         """Whether the stream has dropped entries that were not read. What comes later is of no use without them."""
+        self.replaced = False
+        """Whether the last entry that was read is another one now, because the broker had lost it."""
         self.ahead: float | None = None
         """Since when the stream has fewer entries than were read, if it has."""
         self.pending: int | None = None
@@ -89,7 +92,7 @@ class Reader:
         config = ConsumerConfig(
             deliver_subject=inbox,
             deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-            opt_start_seq=self._order.after + 1,
+            opt_start_seq=self._order.after + (self._time is None),  # with the last one again, to see whether it is the same
             ack_policy=AckPolicy.NONE,
             max_deliver=1,
             flow_control=True,
@@ -148,6 +151,9 @@ class Reader:
                     return None
                 case Step.KNOWN:
                     self.pending = pending
+                    self.replaced = at == self._order.after and now != self._time and self._time is not None
+                    if self.replaced:
+                        return None
                     continue
                 case Step.GAP:
                     if await self._dropped():
@@ -155,6 +161,7 @@ class Reader:
                 case Step.NEXT:
                     pass
             self._order.take(at)
+            self._time = now
             self.pending = pending
             return at, now, msg.subject, msg.data
         return None

@@ -49,7 +49,7 @@ _CHECK: Final = 5.0  # seconds between two digests of all answers
 _CLAIM: Final = 1.0  # seconds; after so long a server that has not become the leader tries again
 _AHEAD: Final = 5.0  # seconds; so long the stream may have fewer entries than this server has folded, while brokers elect a leader
 _OUTRUN: Final = "it has dropped entries that this server had not folded yet"
-_SHORT: Final = "it has fewer entries than this server has folded, so brokers have lost some"
+_LOST: Final = "brokers have lost entries that this server has folded"
 
 
 @final
@@ -185,8 +185,6 @@ class Serving(Generic[C]):
                 if replaced is True:
                     return self._failed("the stream was removed, and made again", "start the server again: its fold begins anew")
                 self._reader.broken = self._reader.broken or replaced is None
-                if self._reader.ahead is not None and monotonic() - self._reader.ahead >= _AHEAD:
-                    return self._failed(_SHORT, "start all servers again, which fold what it has")
             if refused is not None:
                 await asyncio.sleep(_TICK)  # for example while the brokers elect a leader
         ahead = self._reader.ahead
