@@ -86,7 +86,7 @@ def test_a_client_that_may_not_write_or_read_is_told_so(strict: Broker) -> None:
 def test_a_server_that_may_not_make_its_stream_is_told_so(strict: Broker) -> None:
     error = run(nats(strict, "ann", inbox="_INBOX_ann").listen(ORDERS)(EMPTY, log)).failure()
     assert isinstance(error, NotPermitted)
-    assert error.subject.lower() == "$js.api.stream.info.ipcfold_orders"
+    assert error.subject == "$JS.API.STREAM.INFO.ipcfold_Orders"
 
 
 def test_wrong_credentials_are_an_error_at_once(strict: Broker, tmp_path: Path) -> None:

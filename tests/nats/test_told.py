@@ -83,7 +83,7 @@ def test_a_server_that_may_not_lead_is_told_so(tmp_path: Path) -> None:
 def test_a_server_that_may_not_read_its_stream_is_told_so(tmp_path: Path) -> None:
     with broker(tmp_path, users(["ipcfold.>", "_INBOX.>"])) as one:
         error = run(ann(one).listen(Name("Orders"))(EMPTY, log)).failure()
-    assert error == NotPermitted("publish", "$js.api.consumer.create.ipcfold_orders")
+    assert error == NotPermitted("publish", "$JS.API.CONSUMER.CREATE.ipcfold_Orders")
 
 
 def test_a_server_that_may_not_ask_whether_the_leader_lives_is_told_so(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_client_that_may_not_say_that_it_is_there_is_told_so(tmp_path: Path) -
         async with serving(nats, Name("Orders")), (await ann(one).get(Name("Orders"))).unwrap() as process:
             error = (await process.wait()).failure()
             assert isinstance(error, NotPermitted)
-            assert error.subject.startswith("_inbox.")
+            assert error.subject.startswith("_INBOX.")
 
     with broker(tmp_path, two) as one:
         run(test(one))
@@ -139,7 +139,7 @@ def test_the_log_of_a_server_says_which_clients_it_may_not_answer(tmp_path: Path
     async def test(one: Broker) -> None:
         async with serving(ann(one), Name("Orders")):
             asking = asyncio.create_task(ann(one, inbox="_INBOX_bob").wait(Name("Orders")))
-            while "publish on _inbox_bob." not in caplog.text:
+            while "publish on _INBOX_bob." not in caplog.text:
                 await asyncio.sleep(0)
             asking.cancel()
             await asyncio.wait((asking,))

@@ -166,7 +166,7 @@ class Broker:
             return
         found = _DENIED.search(self._last)
         if found is not None:
-            subject = self._known.get(found[2], found[2])
+            subject = self._known.get(found[2], re.sub("^_inbox", "_INBOX", found[2]))
             denied = NotPermitted("publish" if found[1].lower() == "publish" else "subscribe", subject)
             for waiting in self._waiting:
                 if not waiting.done():

@@ -197,6 +197,8 @@ async def _stream(broker: Broker, subjects: Subjects, replicas: int) -> Result[S
         metadata={_VERSION: str(VERSION)},
     )
     stream = broker.client.jetstream()
+    for call in subjects.calls:
+        broker.know(call)
     found = await broker.use("find the stream", stream.stream_info(subjects.stream))
     if isinstance(found, Failure) and "not found" in str(found.failure()):
         made = await broker.use("make the stream", stream.add_stream(config))

@@ -59,6 +59,12 @@ class Subjects:
         return f"{ROOT}_{self.name}"
 
     @property
+    def calls(self) -> tuple[str, ...]:
+        """Those by which a server asks the broker for something."""
+        calls = ("STREAM.INFO", "STREAM.CREATE", "CONSUMER.CREATE", "STREAM.MSG.GET", "STREAM.PURGE")
+        return tuple(f"$JS.API.{call}.{self.stream}" for call in calls)
+
+    @property
     def inbound(self) -> str:
         """Those of all clients."""
         return f"{ROOT}.{self.name}.in.*"
