@@ -7,7 +7,8 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Generator
 from itertools import count
 from pathlib import Path
 from threading import Thread
@@ -25,6 +26,7 @@ from tests.shells.support import NAME, PATIENCE
 Said = tuple[str, ...]
 NOTHING: Said = ()
 KILLS = int(os.environ.get("IPCFOLD_KILLS", "40"))  # a thousand take some minutes
+SEED = int(os.environ.get("IPCFOLD_SEED", "0"))
 
 
 def tell(message: Message, continuation: Continuation[Said], said: Said) -> Continuation[Said]:
@@ -44,19 +46,36 @@ def _read(content: bytes) -> Remembered[Said]:
 SNAPSHOTS = attrs.evolve(Snapshots.of(_written, _read), every=5)
 
 
-async def served_in_a_loop(directory: Path) -> Result[Remembered[Said], ListenError[Remembered[Said]]]:
-    listen = aio.IPC(directory).listen(NAME, PATIENCE, log=SQLiteLog.of(directory / "log"), signals=[signal.SIGTERM])
-    return await listen(Remembered(NOTHING), once(tell), snapshots=SNAPSHOTS)
+async def tell_later(
+    message: Message, continuation: Continuation[Remembered[Said]], said: Remembered[Said]
+) -> Continuation[Remembered[Said]]:
+    await asyncio.sleep(0)
+    return once(tell)(message, continuation, said)
 
 
-def served(directory: Path) -> Result[Remembered[Said], ListenError[Remembered[Said]]]:
-    listen = IPC(directory).listen(NAME, PATIENCE, log=SQLiteLog.of(directory / "log"))
+Ended = Result[Remembered[Said], ListenError[Remembered[Said]]]
+
+
+async def served_in_a_loop(directory: Path, handler: aio.Handler[Remembered[Said]], *, standby: bool) -> Ended:
+    log = SQLiteLog.of(directory / "log")
+    listen = aio.IPC(directory).listen(NAME, PATIENCE, log=log, signals=[signal.SIGTERM], standby=standby)
+    return await listen(Remembered(NOTHING), handler, snapshots=SNAPSHOTS)
+
+
+def served(directory: Path, shell: str, *, standby: bool) -> Ended:
+    """A server in this shell: `aio` has a plain handler, and `async` one that awaits."""
+    if shell != "blocking":
+        return asyncio.run(served_in_a_loop(directory, once(tell) if shell == "aio" else tell_later, standby=standby))
+    listen = IPC(directory).listen(NAME, PATIENCE, log=SQLiteLog.of(directory / "log"), standby=standby)
     return listen(Remembered(NOTHING), once(tell), snapshots=SNAPSHOTS)
 
 
-def serving(directory: Path, fault: Fault | None = None, shell: str = "blocking") -> Child:
+SHELLS = ("blocking", "aio", "async")
+
+
+def serving(directory: Path, fault: Fault | None = None, shell: str = "blocking", *, standby: bool = False) -> Child:
     def work(_: object) -> Said | str:
-        match cases(served(directory) if shell == "blocking" else asyncio.run(served_in_a_loop(directory))):
+        match cases(served(directory, shell, standby=standby)):
             case Success(remembered):
                 return remembered.carry
             case Failure(error):
@@ -104,7 +123,13 @@ def life(directory: Path, fault: Fault, shell: str) -> tuple[int, list[str]]:
 
 
 @pytest.mark.parametrize(
-    ("shell", "function"), [("blocking", "_commit"), ("blocking", "start"), ("blocking", "conclude"), ("aio", "_commit")]
+    ("shell", "function"),
+    [
+        ("blocking", "_commit"),
+        ("blocking", "start"),
+        ("blocking", "conclude"),
+        ("aio", "_commit"),
+    ],
 )
 def test_a_server_killed_at_any_step_of_its_log_loses_nothing_and_folds_nothing_twice(shell: str, function: str, tmp_path: Path) -> None:
     for line in count(1):
@@ -149,26 +174,47 @@ class Client(Thread):
             self.failure = error
 
 
-def servers(directory: Path) -> Iterator[Child]:
+def server_of(directory: Path) -> int:
+    with IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
+        return process.peer.pid
+
+
+def servers(directory: Path, dice: random.Random, *, standby: bool) -> Generator[Child]:
+    """Servers of any shell, one after the other; `standby`: each begins while the one before still serves."""
+    following = deque([serving(directory, shell=dice.choice(SHELLS), standby=standby)])
     while True:
-        with serving(directory) as server:
-            yield server
+        with following.popleft() as server:
+            while server_of(directory) != server.pid:
+                pass
+            if standby:
+                following.append(serving(directory, shell=dice.choice(SHELLS), standby=True))
+            try:
+                yield server
+            except GeneratorExit:
+                for other in following:
+                    with other:
+                        pass
+                raise
+        if not standby:
+            following.append(serving(directory, shell=dice.choice(SHELLS)))
 
 
-def test_a_server_killed_again_and_again_folds_what_its_clients_say_once_and_in_order(tmp_path: Path) -> None:
-    directory = tmp_path
+@pytest.mark.parametrize("standby", [False, True])
+def test_a_server_killed_again_and_again_folds_what_its_clients_say_once_and_in_order(standby: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    directory, dice = tmp_path, random.Random(SEED)  # noqa: S311 - it is no secret
     directory.chmod(0o700)
     clients = [Client(directory, name, 10 * KILLS) for name in ("ann", "bob", "eve")]
     for client in clients:
         client.start()
     killed = 0
-    for server in servers(directory):
-        delay = random.random() ** 2 * 0.05  # noqa: S311 - as above
-        IPC(directory).wait(NAME, PATIENCE)
+    lives = servers(directory, dice, standby=standby)
+    for server in lives:
+        delay = dice.random() ** 2 * 0.05
         for client in clients:
             client.join(delay / 3)
         if not any(client.is_alive() for client in clients):
             carry = eval(server.stop())  # noqa: S307 - it is from this test
+            lives.close()
             break
         server.signal(signal.SIGKILL)
         server.gone()
@@ -180,10 +226,11 @@ def test_a_server_killed_again_and_again_folds_what_its_clients_say_once_and_in_
     assert killed
 
 
-def test_a_stopped_owner_keeps_the_name_and_the_log(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_stopped_owner_keeps_the_name_and_the_log(shell: str, tmp_path: Path) -> None:
     directory = tmp_path
     directory.chmod(0o700)
-    with serving(directory) as server, IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
+    with serving(directory, shell=shell) as server, IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
         process.ask(Message.text("one"), PATIENCE).unwrap()
         server.signal(signal.SIGSTOP)
         server.paused()
@@ -199,6 +246,6 @@ def test_a_stopped_owner_keeps_the_name_and_the_log(tmp_path: Path) -> None:
         server.paused()
         server.signal(signal.SIGKILL)
         server.gone()
-    with serving(directory) as server, IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
+    with serving(directory, shell=shell) as server, IPC(directory).wait(NAME, PATIENCE).unwrap() as process:
         assert process.ask(Message.text("three"), PATIENCE).unwrap().content == b"3"
         assert server.stop() == str(("one", "two", "three"))
