@@ -17,9 +17,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from random import uniform
 from statistics import median
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from time import perf_counter, sleep
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -157,6 +158,7 @@ def failover(url: str) -> None:
             process.ask(MESSAGE).unwrap()
             with beside(lambda: serve(url, name, echo)):
                 asyncio.run(stands_by(url, name))
+                sleep(uniform(0.5, 0.75))  # noqa: S311 - no secret; so that it is not always just about to look at the leader
                 began = perf_counter()
                 os.kill(leader, signal.SIGKILL)
                 process.ask(MESSAGE).unwrap()
