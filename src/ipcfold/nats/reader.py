@@ -168,12 +168,13 @@ class Reader:
 
     async def _dropped(self) -> bool:
         """Whether the entry behind the last one is dropped, as far as this can be known. An operator may have deleted a single one."""
+        self.broken = True  # unless the answer comes, it is read again
         match cases(await self._state()):
             case Success(state):
+                self.broken = False
                 self.outrun = state.first_seq > self._order.after + 1
                 return self.outrun
             case Failure():
-                self.broken = True  # it comes again
                 return True
 
     async def _controlled(self, msg: Msg) -> None:
