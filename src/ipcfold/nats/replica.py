@@ -132,7 +132,8 @@ class Replica(Generic[C]):
         """Take the next entry, after everything of the one before is answered. `session` is that of its client. `None`: bytes of others."""
         self.at, self._between = at, False
         self.time = max(self.time, now)
-        self._fold.began = self._fold.began or now
+        if not self._fold.began:
+            self._fold.start(now)
         match entry:
             case Burst() | Part() | Sync() | Bye():
                 known = self.sessions.get(session)
@@ -171,7 +172,7 @@ class Replica(Generic[C]):
         if known is not None:  # it is impatient
             self.due.again[identifier] = known
             return
-        session = self.sessions.begin(identifier, inbox, self.time)
+        session = self.sessions.begin(identifier, inbox, self.time, self._fold.run)
         self._fold.join(session.peer)
         self._post.welcome(session, self._fold.began)
         self._report(Connected(self._name, session.peer))
@@ -301,7 +302,7 @@ class Replica(Generic[C]):
         self._fold.restore(carry, known.fold)
         self.at, self.time, self.led, self.leader, self.rang = known.at, known.time, known.led, known.leader, known.rang
         self.digests.checked = known.checked
-        self.sessions.restore(known.sessions, known.fold.most)
+        self.sessions.restore(known.sessions, known.fold.most, self._fold.run)
 
     def interrupted(self) -> None:
         """The handler was interrupted. The fold leaves out its input, which stays in the stream, and ends."""

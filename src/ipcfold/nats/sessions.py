@@ -128,19 +128,20 @@ class Sessions:
         """Those that are not over, by the numbers of their connections."""
         return tuple(self._by_connection[connection] for connection in sorted(self._by_connection))
 
-    def begin(self, identifier: str, inbox: str, now: float) -> Session:
-        """A new session. It forgets those that have long been over."""
+    def begin(self, identifier: str, inbox: str, now: float, run: int = 0) -> Session:
+        """A new session of this run; see `Peer.run`. It forgets those that have long been over."""
         while self._ended and (self._ended[0].ended or 0.0) + FORGOTTEN < now:
             self._by_identifier.pop(self._ended.popleft().identifier, None)
         self.most += 1
-        session = Session(identifier, inbox, Peer(self.most))
+        session = Session(identifier, inbox, Peer(self.most, run=run))
         self._by_identifier[identifier] = self._by_connection[self.most] = session
         return session
 
-    def restore(self, sessions: Iterable[Session], most: int) -> None:
-        """Take over the sessions of a snapshot. The largest number of a connection was `most`."""
+    def restore(self, sessions: Iterable[Session], most: int, run: int = 0) -> None:
+        """Take over the sessions of a snapshot, which does not name the run. The largest number of a connection was `most`."""
         self.most = most
         for session in sessions:
+            session.peer = Peer(session.peer.connection, run=run)
             self._by_identifier[session.identifier] = session
             if session.ended is None:
                 self._by_connection[session.peer.connection] = session
