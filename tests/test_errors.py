@@ -170,10 +170,7 @@ EXAMPLES: list[tuple[attrs.AttrsInstance, str]] = [
     ),
     (
         errors.LogFailed(1, errors.LogTaken("/log")),
-        (
-            "the log failed, so the server acknowledged nothing more: another server writes to the log /log: end that server first, "
-            "or use another log"
-        ),
+        "the log failed, and the server has ended: another server writes to the log /log: end that server first, or use another log",
     ),
     (
         errors.ReplayDiverged(1, "/log", 7, Message.text("x")),
@@ -208,7 +205,10 @@ EXAMPLES: list[tuple[attrs.AttrsInstance, str]] = [
     ),
     (
         errors.ReplayInterrupted("/log", 7),
-        "the replay of the log /log was ended after entry 7, by a signal or by the program: nothing is lost, start the server again",
+        (
+            "the server was ended before it served, by a signal or by the program, when it had folded 7 entries of the log /log: nothing "
+            "is lost, start it again to serve"
+        ),
     ),
 ]
 

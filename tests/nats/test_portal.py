@@ -39,6 +39,26 @@ def test_a_portal_that_ends_lets_everything_let_go_of_what_it_holds() -> None:
     assert lingering.cancelled()
 
 
+def test_a_portal_that_ends_cancels_again_what_does_not_let_go() -> None:
+    async def cling(begun: asyncio.Event) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.Event().wait()
+
+    async def begin() -> asyncio.Task[None]:
+        begun = asyncio.Event()
+        clinging = asyncio.create_task(cling(begun))
+        await begun.wait()
+        return clinging
+
+    portal = Portal()
+    clinging = portal.run(begin())
+    portal.close()
+    assert clinging.cancelled()
+
+
 def test_a_portal_that_has_ended_runs_nothing() -> None:
     portal = Portal()
     portal.close()
