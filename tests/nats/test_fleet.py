@@ -139,7 +139,7 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(index=SERVERS)
     def claim(self, index: int) -> None:
-        self.stream.lead(Lead(self.servers[index].name, self.servers[index].replica.led))
+        self.stream.lead(Lead(self.servers[index].name, self.servers[index].replica.term))
 
     @rule(index=SERVERS)
     def take_over(self, index: int) -> None:
@@ -156,11 +156,11 @@ class Fleet(RuleBasedStateMachine):
         if not server.leads:
             return
         if what == "gone":
-            self.stream.lead(Gone(replica.led, (f"s{client}",)))
+            self.stream.lead(Gone(replica.term, (f"s{client}",)))
         elif what == "rang":
-            self.stream.lead(Rang(replica.led, replica.at))
+            self.stream.lead(Rang(replica.term, replica.at))
         elif replica.digests.place is not None:
-            self.stream.lead(Check(replica.led, *replica.digests.place))
+            self.stream.lead(Check(replica.term, *replica.digests.place))
 
     @rule(index=SERVERS, lost=st.booleans())
     def answer(self, index: int, *, lost: bool) -> None:

@@ -17,7 +17,7 @@ from ipcfold.nats.snapshot import decode
 from ipcfold.nats.snapshot import encode as encode_snapshot
 from tests.nats.broker import Broker
 from tests.nats.support import run, serving, standing_by
-from tests.nats.world import NAME, Client, Log, Server, Stream, log
+from tests.nats.world import NAME, TERM, Client, Log, Server, Stream, log
 from tests.shells.support import PING
 
 ANOTHER_RUN = 5
@@ -63,7 +63,7 @@ def test_what_is_rescued_is_answered_and_counts_as_the_answer(text: str) -> None
     assert server.replica.carry == ("1: echo 1", "1: echo 2")
     place = server.replica.digests.place
     assert place is not None
-    stream.lead(Check(1, *place))
+    stream.lead(Check(TERM, *place))
     same = Server(stream, LIMITS, handlers=server.handlers).run()
     assert (same.replica.over, same.replica.carry, same.replica.digests.diverged) == (None, server.replica.carry, None)
     changed = Server(stream, LIMITS, handlers=Handlers(rescue(log, Message.text("sorry for that")))).run()
@@ -86,7 +86,7 @@ def test_other_functions_are_rescued_too() -> None:
     handlers = Handlers(log, rescue_left(fail), rescue_woken(fail))
     replica = Replica[Log](NAME, (), handlers, Limits(), report=events.append)
     entries = list[OfClient | OfServer]()
-    entries += [Lead("leader", 0), Hello("_INBOX.s1"), Burst(1, 1, frame_of(Message.text("defer 1"))), Rang(1, 3), Bye(1)]
+    entries += [Lead("leader", 0), Hello("_INBOX.s1"), Burst(1, 1, frame_of(Message.text("defer 1"))), Rang(TERM, 3), Bye(1)]
     for at, entry in enumerate(entries, 1):
         replica.take(at, 10.0 * at, entry, "s1")
         while (asked := replica.ask()) is not None:
@@ -135,13 +135,13 @@ def test_an_alarm_that_is_always_due_keeps_nobody_from_the_handler() -> None:
     stream, server, client = pair(Handlers(again, woken=woken))
     talk(server, client, "one")
     for _ in range(3):  # a leader that is impatient; each of them could ring
-        stream.lead(Rang(1, server.replica.at))
+        stream.lead(Rang(TERM, server.replica.at))
     later = Server(stream, LIMITS, handlers=server.handlers)
     talk(server, client, "two")
     assert server.replica.carry == ("asked", "rang", "asked")
-    stream.lead(Rang(1, server.replica.rang - 1))  # it was written before the last alarm was folded
+    stream.lead(Rang(TERM, server.replica.rang - 1))  # it was written before the last alarm was folded
     same = restored(server)
-    stream.lead(Rang(1, server.replica.at))
+    stream.lead(Rang(TERM, server.replica.at))
     for each in (server, later, same):
         assert each.run().replica.carry == ("asked", "rang", "asked", "rang")
         assert each.replica.rang == len(stream.entries)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from ipcfold import Message, fold
 from ipcfold.core.wire import encode as frame_of
-from ipcfold.nats.entries import Gone, Lead, Rang
+from ipcfold.nats.entries import Check, Gone, Lead, Over, Rang, term_of
 from tests.nats.world import EMPTY, Client, Server, Stream, gone, log, rang
 
 WORDS = ["echo", "quiet", "twice", "defer", "tell", "other", "large"]
@@ -47,13 +47,13 @@ def test_all_servers_have_the_carry_of_fold_and_every_answer_arrives_once(steps:
             case "fold":
                 server.step()
             case "lead":
-                stream.lead(Lead(f"server{index}", server.replica.led))
+                stream.lead(Lead(f"server{index}", server.replica.term))
             case "deliver" | "drop":
                 for session, data in server.outgoing():
                     if what == "deliver":
                         clients[int(session[1:])].take(data)
             case "ring":
-                stream.lead(Rang(server.replica.led, server.replica.at))
+                stream.lead(Rang(server.replica.term, server.replica.at))
             case _:
                 server.sent.clear()
     leader = servers[0].run()
@@ -106,11 +106,24 @@ def test_a_lead_counts_only_behind_the_one_that_it_knows() -> None:
     stream.lead(Lead("a", 0))
     stream.lead(Lead("b", 0))
     assert server.run().replica.leader == "a"
-    stream.lead(Lead("b", 1))
+    stream.lead(Lead("b", term_of(1, "a")))
     assert server.run().replica.leader == "b"
     Client(stream, "s1")
-    stream.lead(Gone(1, ("s1",)))  # of a server that has not noticed
-    stream.lead(Rang(1, len(stream.entries)))
+    stream.lead(Gone(term_of(1, "a"), ("s1",)))  # of a server that has not noticed
+    stream.lead(Rang(term_of(1, "a"), len(stream.entries)))
     assert server.run().replica.carry == ()
-    stream.lead(Gone(3, ("s1", "s2")))
+    stream.lead(Gone(term_of(3, "b"), ("s1", "s2")))
     assert server.run().replica.carry == ("1 left",)
+
+
+def test_the_leader_of_a_stream_that_was_removed_does_not_lead_the_one_that_was_made_again() -> None:
+    old, new = Stream(), Stream()
+    old.lead(Lead("old", 0))
+    new.lead(Lead("new", 0))
+    before, after = Server(old).run().replica, Server(new).run().replica
+    assert before.led == after.led == 1
+    Client(new, "s1")
+    for entry in (Lead("standby", before.term), Gone(before.term, ("s1",)), Check(before.term, 1, 7), Over(before.term)):
+        new.lead(entry)
+    server = Server(new).run().replica
+    assert (server.leader, server.over, server.digests.diverged, server.carry) == ("new", None, None, ())

@@ -12,7 +12,7 @@ from ipcfold.events import Connected, Departure, Disconnected, Ending, Folded, R
 from ipcfold.nats.entries import Burst, Bye, Gone, Hello, Lead, Over, Part, Rang, Sync, encode
 from ipcfold.nats.replica import UNREAD, Replica
 from ipcfold.nats.sessions import FORGOTTEN
-from tests.nats.world import HANDLERS, NAME, Client, Server, Stream, log
+from tests.nats.world import HANDLERS, NAME, TERM, Client, Server, Stream, log
 
 
 def talk(server: Server, client: Client) -> None:
@@ -70,7 +70,7 @@ def test_the_last_server_that_ends_dismisses_all_clients() -> None:
     stream, server, client = pair()
     talk(server, client)
     stream.lead(Over(0))  # of another term
-    stream.lead(Over(1))
+    stream.lead(Over(TERM))
     talk(server, client)
     assert (server.replica.over, server.replica.carry) == (Ending.SIGNALLED, ("1 left",))
     assert client.caller.ended == ConnectionClosed(NAME)
@@ -140,7 +140,7 @@ def test_a_client_that_says_goodbye_is_folded_as_gone() -> None:
 def test_a_client_that_did_not_get_the_end_can_ask_for_it() -> None:
     stream, server, client = pair()
     talk(server, client)
-    stream.lead(Gone(1, ("s1",)))
+    stream.lead(Gone(TERM, ("s1",)))
     server.run()
     assert server.outgoing()
     assert client.caller.ended is None
@@ -152,7 +152,7 @@ def test_a_client_that_did_not_get_the_end_can_ask_for_it() -> None:
 def test_sessions_that_are_over_are_forgotten_after_a_while() -> None:
     stream, server, _ = pair()
     server.run()
-    stream.lead(Gone(1, ("s1",)))
+    stream.lead(Gone(TERM, ("s1",)))
     server.run()
     stream.now += FORGOTTEN + 1
     Client(stream, "s2")
@@ -265,10 +265,10 @@ def test_an_alarm_rings_when_the_stream_says_so_and_not_before() -> None:
     stream, server, client = pair()
     send(client, "defer 1")
     talk(server, client)
-    stream.lead(Rang(1, len(stream.entries)))  # the clock of the leader is ahead
+    stream.lead(Rang(TERM, len(stream.entries)))  # the clock of the leader is ahead
     assert server.run().replica.alarm == 1000.75 + 5.0
     stream.now += 5.0
-    stream.lead(Rang(1, len(stream.entries)))
+    stream.lead(Rang(TERM, len(stream.entries)))
     assert server.run().replica.carry == ("1: defer 1", "rang")
 
 

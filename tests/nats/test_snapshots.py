@@ -25,8 +25,8 @@ from ipcfold.nats.snapshot import encode as encode_snapshot
 from tests.nats import world
 from tests.nats.broker import Broker
 from tests.nats.support import log, run, serving
+from tests.nats.world import TERM, Server, Stream
 from tests.nats.world import Client as Caller
-from tests.nats.world import Server, Stream
 from tests.shells.handlers import EMPTY, Log
 from tests.shells.support import PING, PONG
 
@@ -60,13 +60,13 @@ def test_a_server_that_begins_with_a_snapshot_goes_on_as_the_others(words: list[
             case "part":
                 stream.write(client.session, encode(Part(client.caller.sent + 1, 0, 0, False, b"half")))
             case "gone":
-                stream.lead(Gone(1, (client.session,)))
+                stream.lead(Gone(TERM, (client.session,)))
             case "new":
                 clients.append(Caller(stream, f"s{len(clients)}"))
             case "forget":
                 stream.now += FORGOTTEN
             case "ring":
-                stream.lead(Rang(1, server.replica.at))
+                stream.lead(Rang(TERM, server.replica.at))
             case _:
                 client.caller.send([frame_of(Message.text(f"{word} {at}"))])
                 client.publish()
@@ -132,9 +132,9 @@ def test_a_server_that_answers_in_another_way_than_the_leader_ends() -> None:
     server = Server(stream).run()
     assert server.replica.digests.place is not None
     at, digest = server.replica.digests.place
-    stream.lead(Check(1, at, digest))
+    stream.lead(Check(TERM, at, digest))
     stream.lead(Check(0, at, digest + 1))
-    stream.lead(Check(1, at + 100, digest))
+    stream.lead(Check(TERM, at + 100, digest))
     assert server.run().replica.over is None
     changed = Server(stream, handlers=Handlers(lambda _, continuation, carry: continuation.continue_(carry))).run()
     assert (changed.replica.over, changed.replica.digests.diverged, changed.replica.known) == (Ending.BROKEN, at, None)
@@ -142,7 +142,7 @@ def test_a_server_that_answers_in_another_way_than_the_leader_ends() -> None:
     adopting.replica = Replica(world.NAME, (), changed.handlers, Limits(), adopts=True)
     stream.lead(Adopted(0))
     assert adopting.run().replica.digests.adopts
-    stream.lead(Adopted(1))
+    stream.lead(Adopted(TERM))
     assert not adopting.run().replica.digests.adopts
     accepted = Server(stream, passes=len(stream.entries), handlers=changed.handlers).run()
     accepted.replica.caught_up()

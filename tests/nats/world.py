@@ -5,13 +5,15 @@ from ipcfold.core.functions import Handlers
 from ipcfold.inputs import Came, Input
 from ipcfold.nats.arrivals import Answered, Event
 from ipcfold.nats.caller import Caller
-from ipcfold.nats.entries import Hello, OfServer, decode_client, decode_server, encode
+from ipcfold.nats.entries import Hello, OfServer, decode_client, decode_server, encode, term_of
 from ipcfold.nats.items import State, decode, encode_items, encode_note
 from ipcfold.nats.replica import Replica
 
 NAME = Name("server")
 Log = tuple[str, ...]
 EMPTY: Log = ()
+TERM = term_of(1, "leader")
+"""That of the server `leader`, whose entry is the first of the stream."""
 
 
 def log(message: Message, continuation: Continuation[Log], carry: Log) -> Continuation[Log]:

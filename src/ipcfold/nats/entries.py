@@ -1,13 +1,14 @@
 """The entries of the stream of a name, and their bytes: what clients and servers write there, in the order in which it is folded.
 
 A client writes `Hello` first, then its messages, which it numbers from 1. `got` is the number of the last item that it has
-received, so that servers forget the items up to it. A server writes `Lead` when it begins to lead; `after` is the place of
-the `Lead` before it in the stream. So of two servers that want to lead at once, the stream decides for one. Its other
-entries have the place of its `Lead` as `term`, and count only while it leads.
+received, so that servers forget the items up to it. A server writes `Lead` when it begins to lead; `after` is the term of
+the leader before it. So of two servers that want to lead at once, the stream decides for one. Its other entries have its
+term, and count only while it leads. See `term_of`.
 """
 
 from __future__ import annotations
 
+from binascii import crc32
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - it is an exception
 from typing import Final, TypeAlias, final
@@ -131,6 +132,17 @@ class Adopted:
     """The leader answers differently than servers before it did, by decision. The digest begins anew."""
 
     term: int
+
+
+def term_of(at: int, server: str) -> int:
+    """The term of the server whose `Lead` is at this place of the stream; 0 if none has led yet.
+
+    The place alone does not tell leaders apart: if a stream is removed and made again, the leader of the old one may not know it yet.
+
+    >>> term_of(0, ""), term_of(1, "a") == term_of(1, "b")
+    (0, False)
+    """
+    return crc32(server.encode()) << 32 | at % 2**32 if at else 0
 
 
 OfClient: TypeAlias = Hello | Burst | Part | Sync | Bye

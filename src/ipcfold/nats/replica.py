@@ -18,7 +18,7 @@ from ipcfold.events import Connected, Departure, Disconnected, Ending, Reported
 from ipcfold.limits import Limits
 from ipcfold.message import Message
 from ipcfold.nats.digests import Digests
-from ipcfold.nats.entries import Adopted, Burst, Bye, Check, Gone, Hello, Lead, OfClient, OfServer, Over, Part, Rang, Sync
+from ipcfold.nats.entries import Adopted, Burst, Bye, Check, Gone, Hello, Lead, OfClient, OfServer, Over, Part, Rang, Sync, term_of
 from ipcfold.nats.intake import Intake
 from ipcfold.nats.post import Post
 from ipcfold.nats.sessions import Session, Sessions
@@ -119,6 +119,11 @@ class Replica(Generic[C]):
         return self._fold.carry
 
     @property
+    def term(self) -> int:
+        """That of the leader; 0 if there never was one."""
+        return term_of(self.led, self.leader)
+
+    @property
     def alarm(self) -> float:
         """When to ring, in seconds since the epoch; infinite for never."""
         return self._fold.rings
@@ -142,25 +147,25 @@ class Replica(Generic[C]):
             case Hello(inbox):
                 self._hello(session, inbox)
             case Lead(server, after):
-                if after == self.led:
+                if after == self.term:
                     self.led, self.leader = at, server
             case Gone(term, sessions):
-                if term == self.led:
+                if term == self.term:
                     self._gone(sessions)
             case Rang(term, after):
-                if term == self.led and after >= self.rang and self._fold.rings <= self.time:
+                if term == self.term and after >= self.rang and self._fold.rings <= self.time:
                     self.rang, self._fold.asked = at, self._fold.alarm(self.time)
             case Over(term):
-                if term == self.led:
+                if term == self.term:
                     self._fold.stop(Ending.SIGNALLED)
                     self._stop()
             case Check(term, place, wanted):
-                if term == self.led:
+                if term == self.term:
                     self.digests.check(place, wanted)
                     if at > self.passes:
                         self.caught_up()
             case Adopted(term):
-                if term == self.led:
+                if term == self.term:
                     self.digests.adopt()
             case None:
                 pass

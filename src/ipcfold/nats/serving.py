@@ -287,7 +287,7 @@ class Serving(Generic[C]):
                         pass
                     case Failure(Unanswered()) if monotonic() - claimed >= _CLAIM and not self._stopping:
                         claimed = monotonic()
-                        await self._trouble.write(Lead(self._server, replica.led), _CLAIM)
+                        await self._trouble.write(Lead(self._server, replica.term), _CLAIM)
                     case Failure():
                         pass
             await asyncio.sleep(_BEAT)
@@ -297,7 +297,7 @@ class Serving(Generic[C]):
         replica, now = self._replica, monotonic()
         if replica.rang != self._rang[0] or now - self._rang[1] >= _TICK:
             self._rang = replica.rang, now
-            await self._write(Rang(replica.led, replica.at))
+            await self._write(Rang(replica.term, replica.at))
 
     async def _watch(self) -> None:
         """What a leader does that may take long: look who is gone, and store snapshots."""
@@ -308,7 +308,7 @@ class Serving(Generic[C]):
                 continue
             gone = await self._presence.look()
             if gone and self.leading:
-                await self._write(Gone(replica.led, gone))
+                await self._write(Gone(replica.term, gone))
             if self._store is not None and self.leading and self._store.due(replica.at):
                 await self._store.write(replica)
 
@@ -316,11 +316,11 @@ class Serving(Generic[C]):
         """Tell all servers what this one has answered. One that has adopted another handler says so first."""
         replica = self._replica
         if replica.digests.adopts:
-            await self._write(Adopted(replica.led))
+            await self._write(Adopted(replica.term))
         elif replica.digests.place is not None:
             at, digest = replica.digests.place
             self._checked = at + 1, monotonic()  # that entry itself is no progress
-            await self._trouble.write(Check(replica.led, at, digest), _CLAIM)
+            await self._trouble.write(Check(replica.term, at, digest), _CLAIM)
 
     async def _asked_leader(self) -> Result[bytes, object]:
         return await self._broker.request(self._subjects.beat(self._replica.leader), b"", _ANSWER)
@@ -348,7 +348,7 @@ class Serving(Generic[C]):
             case Success() | Failure():
                 return
         await self._check()
-        if not await self._trouble.write(Over(self._replica.led), _CLAIM):
+        if not await self._trouble.write(Over(self._replica.term), _CLAIM):
             return
         deadline = monotonic() + self._drain + _CLAIM
         while self._replica.over is None and self.leading and monotonic() < deadline:
