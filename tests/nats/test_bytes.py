@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 
 from ipcfold import Name
 from ipcfold.nats.entries import (
+    Adopted,
     Burst,
     Bye,
+    Check,
     Gone,
     Hello,
     Lead,
@@ -32,6 +34,7 @@ from ipcfold.nats.items import (
     Note,
     Ping,
     State,
+    Unknown,
     decode,
     encode_item,
     encode_items,
@@ -51,20 +54,23 @@ OF_CLIENT: st.SearchStrategy[OfClient] = st.one_of(
     st.builds(Hello, INBOXES),
     st.builds(Burst, NUMBERS, NUMBERS, st.binary()),
     st.builds(Part, NUMBERS, NUMBERS, SHORT, st.booleans(), st.binary()),
-    st.builds(Sync, SHORT, NUMBERS),
-    st.builds(Bye, NUMBERS),
+    st.builds(Sync, SHORT, NUMBERS, INBOXES),
+    st.builds(Bye, NUMBERS, INBOXES),
 )
 OF_SERVER: st.SearchStrategy[OfServer] = st.one_of(
     st.builds(Lead, SESSIONS, NUMBERS),
     st.builds(Gone, NUMBERS, st.lists(SESSIONS, min_size=1, max_size=5).map(tuple)),
     st.builds(Rang, NUMBERS, NUMBERS),
     st.builds(Over, NUMBERS),
+    st.builds(Check, NUMBERS, NUMBERS, SHORT),
+    st.builds(Adopted, NUMBERS),
 )
 NOTES: st.SearchStrategy[Note] = st.one_of(
     st.builds(State, SHORT, NUMBERS, NUMBERS),
     st.builds(Failed, NUMBERS, st.text(st.characters(exclude_categories=["Cs"]))),
     st.just(Ping()),
     st.just(Behind()),
+    st.just(Unknown()),
 )
 ITEMS = st.builds(Item, st.sampled_from(Kind), NUMBERS, st.binary())
 
@@ -108,7 +114,9 @@ def test_a_large_item_is_cut_into_pieces_that_make_it_again(size: int) -> None:
 
 
 def test_an_entry_that_is_cut_off_or_too_long_or_of_another_version_is_nothing() -> None:
-    assert decode_client(encode(Sync(1, 2))[:-1]) is None
+    assert decode_client(encode(Sync(1, 2, "_INBOX.a"))[:12]) is None
+    assert decode_client(encode(Sync(1, 2, "ipcfold.server.lead"))) is None
+    assert decode_client(encode(Bye(1, "ipcfold.server.lead"))) is None
     assert decode_client(encode(Hello("_INBOX.a")).replace(b"H\x01", b"H\x02")) is None
     assert decode_client(encode(Hello("ipcfold.server.lead"))) is None
     assert decode_client(b"?") is None

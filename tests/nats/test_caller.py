@@ -13,11 +13,12 @@ from ipcfold.nats.entries import Burst, Bye, Part, Sync, decode_client
 from ipcfold.nats.items import Behind, Failed, Item, Items, Kind, Ping, State, began
 from tests.nats.world import NAME
 
+INBOX = "_INBOX.s1"
 HELLO = frame_of(Message.text("hello"))
 
 
 def caller(limits: Limits | None = None) -> Caller:
-    return Caller(NAME, limits or Limits())
+    return Caller(NAME, limits or Limits(), INBOX)
 
 
 def test_messages_are_packed_into_bursts() -> None:
@@ -59,7 +60,7 @@ def test_only_what_was_lost_is_sent_again() -> None:
     one = caller()
     one.send([HELLO])
     one.outgoing()
-    assert decode_client(one.sync()) == Sync(1, 0)
+    assert decode_client(one.sync()) == Sync(1, 0, INBOX)
     one.send([HELLO])
     one.outgoing()
     assert one.receive(State(1, 1, 0)) == [Folded(1)]  # the second was published behind the question
@@ -109,9 +110,9 @@ def test_a_confirmation_is_due_after_many_bytes() -> None:
     one = caller()
     one.receive(Items(1, (Item(Kind.TOLD, 0, frame_of(Message.octets(bytes(UNCONFIRMED)))),)))
     assert one.confirms
-    assert decode_client(one.sync()) == Sync(1, 1)
+    assert decode_client(one.sync()) == Sync(1, 1, INBOX)
     assert not one.confirms
-    assert decode_client(one.bye()) == Bye(1)
+    assert decode_client(one.bye()) == Bye(1, INBOX)
 
 
 def test_a_session_ends_once_and_takes_nothing_more() -> None:

@@ -86,7 +86,7 @@ def test_other_functions_are_rescued_too() -> None:
     handlers = Handlers(log, rescue_left(fail), rescue_woken(fail))
     replica = Replica[Log](NAME, (), handlers, Limits(), report=events.append)
     entries = list[OfClient | OfServer]()
-    entries += [Lead("leader", 0), Hello("_INBOX.s1"), Burst(1, 1, frame_of(Message.text("defer 1"))), Rang(TERM, 3), Bye(1)]
+    entries += [Lead("leader", 0), Hello("_INBOX.s1"), Burst(1, 1, frame_of(Message.text("defer 1"))), Rang(TERM, 3), Bye(1, "_INBOX.s1")]
     for at, entry in enumerate(entries, 1):
         replica.take(at, 10.0 * at, entry, "s1")
         while (asked := replica.ask()) is not None:

@@ -7,7 +7,7 @@ import pytest
 from ipcfold import Continuation, HandlerFailed, Limits, Message, Peer
 from ipcfold.core.functions import Handlers
 from ipcfold.core.wire import encode as frame_of
-from ipcfold.errors import ConnectionClosed, ProtocolBroken
+from ipcfold.errors import ConnectionClosed, ConnectionLost, ProtocolBroken
 from ipcfold.events import Connected, Departure, Disconnected, Ending, Folded, Reported, Stopping
 from ipcfold.nats.entries import Burst, Bye, Gone, Hello, Lead, Over, Part, Rang, Sync, encode
 from ipcfold.nats.replica import UNREAD, Replica
@@ -99,7 +99,7 @@ def test_a_failure_of_a_departure_tells_no_client() -> None:
     server = Server(stream, handlers=Handlers(log, fail))
     client = Client(stream, "s1")
     talk(server, client)
-    stream.write("s1", encode(Bye(client.caller.got)))
+    stream.write("s1", encode(Bye(client.caller.got, "_INBOX.s1")))
     server.run()
     assert (server.replica.over, server.replica.failed_for) == (Ending.FAILED, None)
 
@@ -157,6 +157,30 @@ def test_sessions_that_are_over_are_forgotten_after_a_while() -> None:
     stream.now += FORGOTTEN + 1
     Client(stream, "s2")
     assert [session.identifier for session in server.run().replica.sessions] == ["s2"]
+
+
+@pytest.mark.parametrize("bye", [True, False])
+def test_a_client_whose_session_is_forgotten_is_told_so_and_changes_nothing(*, bye: bool) -> None:
+    stream, server, client = pair()
+    talk(server, client)
+    stream.lead(Gone(TERM, ("s1",)))
+    stream.now += FORGOTTEN + 1
+    other = Client(stream, "s2")
+    talk(server, other)
+    send(client, "echo 1")
+    client.publish()
+    before = list(server.run().replica.sessions), server.replica.carry
+    stream.write("s1", client.caller.bye() if bye else client.caller.sync())
+    talk(server, client)
+    assert client.caller.ended == ConnectionLost(NAME)
+    assert client.caller.acknowledged == 0
+    assert (list(server.replica.sessions), server.replica.carry) == before
+
+
+def test_nobody_can_have_another_one_told_that_the_session_is_over() -> None:
+    stream, server, _ = pair()
+    stream.write("s2", encode(Sync(1, 0, "_INBOX.s1")))
+    assert not server.run().replica.due.unknown
 
 
 def test_a_second_hello_changes_nothing_and_is_answered_again() -> None:
@@ -315,7 +339,7 @@ def test_a_sync_says_how_far_the_messages_are_folded() -> None:
     stream, server, client = pair()
     send(client, "quiet 1", "quiet 2")
     client.publish(lost=True)
-    stream.write("s1", encode(Sync(9, 0)))
+    stream.write("s1", encode(Sync(9, 0, "_INBOX.s1")))
     talk(server, client)  # with another token, so nothing is sent again
     assert not server.replica.carry
     client.sync()

@@ -14,14 +14,17 @@ from nats.js.api import DiscardPolicy
 from nats.js.client import JetStreamContext
 from returns.result import Failure, Success
 
-from ipcfold import ConnectionLost, Limits, LogFailed, Name
+from ipcfold import ConnectionLost, Limits, LogFailed, Name, Peer
+from ipcfold.events import Connected, Event
 from ipcfold.nats import NATS as BLOCKING
 from ipcfold.nats import BrokerRefused, NotPermitted, Unacknowledged
 from ipcfold.nats.aio import NATS
 from ipcfold.nats.broker import Broker as Connection
+from ipcfold.nats.entries import Bye, encode
 from ipcfold.nats.subjects import Subjects
 from ipcfold.nats.trouble import Trouble
 from tests.nats.broker import Broker, broker
+from tests.nats.proxy import Links
 from tests.nats.support import log, run, serving
 from tests.shells.handlers import EMPTY
 from tests.shells.support import PATIENCE, PING, PONG
@@ -255,3 +258,37 @@ def test_a_stream_that_is_removed_and_made_again_ends_its_servers_and_sessions(o
             assert (await process.send(PING)).failure() == Unacknowledged(0, 1, ConnectionLost(name))
 
     run(test())
+
+
+def test_a_session_that_was_forgotten_while_its_client_was_away_ends_and_changes_nothing(shared_broker: Broker, name: Name) -> None:
+    links, events = Links(), list[Event]()
+    link = links.link(shared_broker.port)
+    away = f"nats://127.0.0.1:{link.port}"
+
+    async def forget(streams: JetStreamContext) -> None:
+        """As if both sessions were over for long: they end, and all that they have is confirmed."""
+        for ended in (await streams.stream_info(f"ipcfold_{name}", subjects_filter=Subjects(name).inbound)).state.subjects or ():
+            for got in (0, 2**40):
+                await streams.publish(ended, encode(Bye(got, "_INBOX.x")))
+
+    async def test() -> None:
+        async with serving(NATS(shared_broker.url, observe=events.append), name):
+            process = (await NATS(away).get(name)).unwrap()
+            blocking = (await asyncio.to_thread(BLOCKING(away).get, name)).unwrap()
+            assert await process.ask(PING) == Success(PONG)
+            link.reset()
+            link.silence()
+            await changed(shared_broker, forget)
+            waiting = asyncio.create_task(process.wait())
+            asking = asyncio.create_task(asyncio.to_thread(blocking.ask, PING))
+            link.restore()
+            assert await waiting == Failure(ConnectionLost(name))
+            assert await asking == Failure(Unacknowledged(0, 1, ConnectionLost(name)))
+            assert await process.close() == Failure(ConnectionLost(name))
+            assert await asyncio.to_thread(blocking.close) == Failure(ConnectionLost(name))
+
+    try:
+        run(test())
+    finally:
+        links.close()
+    assert [event.peer for event in events if isinstance(event, Connected)] == [Peer(1), Peer(2), Peer(3)]

@@ -6,7 +6,7 @@ from ipcfold.inputs import Came, Input
 from ipcfold.nats.arrivals import Answered, Event
 from ipcfold.nats.caller import Caller
 from ipcfold.nats.entries import Hello, OfServer, decode_client, decode_server, encode, term_of
-from ipcfold.nats.items import State, decode, encode_items, encode_note
+from ipcfold.nats.items import State, Unknown, decode, encode_items, encode_note
 from ipcfold.nats.replica import Replica
 
 NAME = Name("server")
@@ -128,6 +128,7 @@ class Server:
             known = replica.sessions.get(identifier)
             if known is not None:
                 found.append((identifier, encode_note(State(token, known.last, known.sent))))
+        found += [(identifier, encode_note(Unknown())) for identifier in replica.due.unknown]
         replica.due.clear()
         return found
 
@@ -138,7 +139,7 @@ class Client:
     def __init__(self, stream: Stream, session: str, limits: Limits | None = None) -> None:
         self.stream = stream
         self.session = session
-        self.caller = Caller(NAME, limits or Limits())
+        self.caller = Caller(NAME, limits or Limits(), f"_INBOX.{session}")
         self.answers = dict[int, Message]()
         stream.write(session, encode(Hello(f"_INBOX.{session}")))
 

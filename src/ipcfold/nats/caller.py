@@ -20,7 +20,7 @@ from ipcfold.limits import Limits
 from ipcfold.message import Message
 from ipcfold.nats.arrivals import Answered, Arrived, Event, Folded, Over, Resend
 from ipcfold.nats.entries import Burst, Bye, Part, Sync, encode
-from ipcfold.nats.items import Behind, Failed, Item, Items, Kind, Note, Ping, State, epoch
+from ipcfold.nats.items import Behind, Failed, Item, Items, Kind, Note, Ping, State, Unknown, epoch
 from ipcfold.peer import Name, Peer
 
 BURST: Final = 2**16
@@ -41,6 +41,7 @@ class Caller:
     __slots__ = (
         "_dropped",
         "_flying",
+        "_inbox",
         "_limits",
         "_marked",
         "_name",
@@ -62,8 +63,10 @@ class Caller:
         "unread",
     )
 
-    def __init__(self, name: Name, limits: Limits) -> None:
+    def __init__(self, name: Name, limits: Limits, inbox: str) -> None:
+        """`inbox`: where it gets its items."""
         self._name = name
+        self._inbox = inbox
         self._limits = limits
         self._flying = deque[tuple[int, bytes]]()  # numbers and frames that are published and not acknowledged
         self._ready = deque[tuple[int, bytes]]()  # those that are to be published
@@ -147,11 +150,11 @@ class Caller:
         self.gap = False
         self._synced = self._flying[-1][0] if self._flying else self.acknowledged
         self._confirmed()
-        return encode(Sync(self._token, self.got))
+        return encode(Sync(self._token, self.got, self._inbox))
 
     def bye(self) -> bytes:
         """What to publish to end the session, or to confirm its end."""
-        return encode(Bye(self.got))
+        return encode(Bye(self.got, self._inbox))
 
     def forget(self, number: int) -> None:
         """Nobody waits any more for the response to this message."""
@@ -188,6 +191,8 @@ class Caller:
             case Behind():
                 self.gap = True
                 return []
+            case Unknown():
+                return self.end(ConnectionLost(self._name))
             case Ping():
                 return []
 

@@ -63,18 +63,23 @@ class Part:
 @final
 @attrs.frozen
 class Sync:
-    """A client asks how far its messages are folded, and for all items that it has not received."""
+    """A client asks how far its messages are folded, and for all items that it has not received.
+
+    `inbox` is that of its `Hello`. If the servers have forgotten the session, the leader says so there.
+    """
 
     token: int
     got: int
+    inbox: str
 
 
 @final
 @attrs.frozen
 class Bye:
-    """A client ends its session."""
+    """A client ends its session. `inbox`: see `Sync`."""
 
     got: int
+    inbox: str
 
 
 @final
@@ -152,8 +157,8 @@ OfServer: TypeAlias = Lead | Gone | Rang | Over | Check | Adopted
 def encode(entry: OfClient | OfServer) -> bytes:
     """The bytes of an entry.
 
-    >>> decode_client(encode(Sync(7, 3)))
-    Sync(token=7, got=3)
+    >>> decode_client(encode(Sync(7, 3, "_INBOX.x1")))
+    Sync(token=7, got=3, inbox='_INBOX.x1')
     """
     match entry:
         case Hello(inbox):
@@ -162,10 +167,10 @@ def encode(entry: OfClient | OfServer) -> bytes:
             return _BURST.pack(b"M", first, got) + frames
         case Part(number, got, index, last, piece):
             return _PART.pack(b"P", number, got, index, last) + piece
-        case Sync(token, got):
-            return _SYNC.pack(b"S", token, got)
-        case Bye(got):
-            return _BYE.pack(b"B", got)
+        case Sync(token, got, inbox):
+            return _SYNC.pack(b"S", token, got) + inbox.encode("ascii")
+        case Bye(got, inbox):
+            return _BYE.pack(b"B", got) + inbox.encode("ascii")
         case Lead(server, after):
             return _TERM.pack(b"L", after) + server.encode("ascii")
         case Gone(term, sessions):
@@ -194,7 +199,9 @@ def _of_client(data: bytes) -> OfClient | None:
             _, first, got = _BURST.unpack_from(data)
             return Burst(first, got, data[_BURST.size :])
         case b"S":
-            return Sync(*_SYNC.unpack(data)[1:])
+            _, token, got = _SYNC.unpack_from(data)
+            inbox = data[_SYNC.size :].decode("ascii")
+            return Sync(token, got, inbox) if is_inbox(inbox) else None
         case b"P":
             _, number, got, index, last = _PART.unpack_from(data)
             return Part(number, got, index, last == 1, data[_PART.size :]) if last <= 1 else None
@@ -202,7 +209,8 @@ def _of_client(data: bytes) -> OfClient | None:
             inbox = data[_HELLO.size :].decode("ascii")
             return Hello(inbox) if is_inbox(inbox) and _HELLO.unpack_from(data)[1] == VERSION else None
         case b"B":
-            return Bye(_BYE.unpack(data)[1])
+            inbox = data[_BYE.size :].decode("ascii")
+            return Bye(_BYE.unpack_from(data)[1], inbox) if is_inbox(inbox) else None
         case _:
             return None
 

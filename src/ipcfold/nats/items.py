@@ -21,6 +21,7 @@ _STATE: Final = Struct(">cIQQ")
 _TIME: Final = Struct(">Q")
 _PING: Final = b"?"
 _BEHIND: Final = b"!"
+_UNKNOWN: Final = b"0"
 
 PIECE: Final = 2**17
 """Bytes; a larger item is sent in pieces. It is the same for all servers, because pieces have numbers of their own."""
@@ -88,6 +89,12 @@ class Behind:
 
 @final
 @attrs.frozen
+class Unknown:
+    """The servers do not know the session: it was over, and they have forgotten it, or their stream is another one."""
+
+
+@final
+@attrs.frozen
 class Failed:
     """The handler failed for message `number`, and the server ends."""
 
@@ -95,8 +102,9 @@ class Failed:
     error: str
 
 
-Note: TypeAlias = State | Ping | Behind | Failed
+Note: TypeAlias = State | Ping | Behind | Unknown | Failed
 
+_PLAIN: Final[dict[bytes, Note]] = {_PING: Ping(), _BEHIND: Behind(), _UNKNOWN: Unknown()}
 _KINDS: Final = {kind.value: kind for kind in Kind}
 
 
@@ -144,6 +152,8 @@ def encode_note(note: Note) -> bytes:
             return _PING
         case Behind():
             return _BEHIND
+        case Unknown():
+            return _UNKNOWN
 
 
 def decode(data: bytes) -> Items | Note | None:
@@ -163,7 +173,7 @@ def _decoded(data: bytes) -> Items | Note | None:
         case b"E":
             return Failed(_HEAD.unpack_from(data)[1], data[_HEAD.size :].decode())
         case _:
-            return Ping() if data == _PING else Behind() if data == _BEHIND else None
+            return _PLAIN.get(data)
 
 
 def _items(data: bytes) -> Iterable[Item]:

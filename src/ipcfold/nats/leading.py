@@ -10,7 +10,7 @@ from typing import Any, Final, final
 from returns.result import Failure, Success
 
 from ipcfold.nats.broker import Broker, Unanswered
-from ipcfold.nats.items import Behind, Failed, Note, Ping, State, encode_items, encode_note
+from ipcfold.nats.items import Behind, Failed, Note, Ping, State, Unknown, encode_items, encode_note
 from ipcfold.nats.replica import Replica
 from ipcfold.nats.sessions import Session
 from ipcfold.result import cases
@@ -55,6 +55,8 @@ class Outbox:
                 await self.note(known, State(token, known.last, known.sent))
         for session in due.behind.values():
             await self.note(session, Behind())
+        for inbox in due.unknown.values():
+            await self._broker.publish(inbox, encode_note(Unknown()))
         self.discard()
 
     async def _items(self, session: Session) -> None:

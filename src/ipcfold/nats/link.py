@@ -32,7 +32,7 @@ from ipcfold.result import cases
 _TICK: Final = 0.25  # seconds between two looks at whether all goes well
 _FIRST: Final = 0.5  # seconds without progress after which the client asks how far its messages are folded
 _LONGEST: Final = 8.0  # seconds; the same, when it has asked often
-_RARELY: Final = 60.0  # seconds; a client whose server is silent for long, because its handler is busy, greets no more often
+_RARELY: Final = 60.0  # seconds; a client whose server is silent for long, because its handler is busy, asks no more often for that reason
 _SILENCE: Final = 3.0  # seconds without anything from a leader after which the client looks whether there is a server
 
 Asked: TypeAlias = "asyncio.Future[Message | None]"
@@ -52,7 +52,7 @@ class Link:
         self._inbox = f"{inbox}.{self._session}"
         self._subject = self._subjects.of_session(self._session)
         self._patience = patience
-        self.caller = Caller(name, limits)
+        self.caller = Caller(name, limits, self._inbox)
         """This end of the session."""
         self.loop = asyncio.get_running_loop()
         """The loop in which it may be used."""
@@ -72,7 +72,7 @@ class Link:
         self._pumping = self._more = self._suspicious = False
         self._poke = asyncio.Event()
         self._heard = monotonic()  # when anything came last
-        self._greets = 0.0  # when it may greet again
+        self._asks_again = 0.0  # when it may do so because its server is silent
         self._pause = _SILENCE
         self._reconnected = False
         self._tending: asyncio.Task[None] | None = None
@@ -255,22 +255,22 @@ class Link:
         match cases(await self.broker.request(self._subjects.find, b"", 2.0)):
             case Success():
                 self._heard = monotonic()
-                await self._greet_again()
+                await self._ask_again()
                 return None
             case Failure(Unanswered.NOBODY):
                 return ConnectionLost(self._name)
             case Failure():
                 return None  # a server is there, and busy
 
-    async def _greet_again(self) -> None:
-        """A server is there, and silent for this client. If it does not know the session, it begins another one, which tells the client so.
+    async def _ask_again(self) -> None:
+        """A server is there, and silent for this client. If it does not know the session, it says so.
 
         It forgets sessions that are long over. It knows none if somebody has removed the stream, and a server has made it again.
         """
-        if monotonic() >= self._greets:
+        if monotonic() >= self._asks_again:
             self._pause = min(2 * self._pause, _RARELY)
-            self._greets = monotonic() + self._pause
-            await self.broker.publish(self._subject, encode(Hello(self._inbox)))
+            self._asks_again = monotonic() + self._pause
+            await self.broker.publish(self._subject, self.caller.sync())
 
     async def bye(self, timeout: float) -> None:
         """End the session, and wait at most so many seconds for the confirmation."""

@@ -144,6 +144,8 @@ class Replica(Generic[C]):
                 known = self.sessions.get(session)
                 if known is not None:
                     self._of_client(known, entry)
+                elif isinstance(entry, Sync | Bye) and _fits(entry.inbox, session):
+                    self.due.unknown[session] = entry.inbox
             case Hello(inbox):
                 self._hello(session, inbox)
             case Lead(server, after):
@@ -171,7 +173,7 @@ class Replica(Generic[C]):
                 pass
 
     def _hello(self, identifier: str, inbox: str) -> None:
-        if inbox.rpartition(".")[2] != identifier:  # otherwise one client could direct its answers to the inbox of another
+        if not _fits(inbox, identifier):
             return
         known = self.sessions.get(identifier)
         if known is not None:  # it is impatient
@@ -313,3 +315,8 @@ class Replica(Generic[C]):
         """The handler was interrupted. The fold leaves out its input, which stays in the stream, and ends."""
         self._fold.interrupted()
         self.over = Ending.INTERRUPTED
+
+
+def _fits(inbox: str, session: str) -> bool:
+    """Whether this is the inbox of the session. Otherwise one client could direct answers to the inbox of another."""
+    return inbox.rpartition(".")[2] == session

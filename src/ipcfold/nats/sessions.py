@@ -81,7 +81,7 @@ _ACKNOWLEDGES: Final = frozenset({Kind.FOLDED, Kind.ANSWER})
 class Due:
     """What clients are to get, by the identifiers of their sessions."""
 
-    __slots__ = ("again", "behind", "synced", "touched")
+    __slots__ = ("again", "behind", "synced", "touched", "unknown")
 
     def __init__(self) -> None:
         self.touched = dict[str, Session]()
@@ -92,10 +92,12 @@ class Due:
         """Those that ask how far their messages are folded, with their tokens."""
         self.behind = dict[str, Session]()
         """Those whose messages could not be taken."""
+        self.unknown = dict[str, str]()
+        """The inboxes of those that nobody knows."""
 
     def clear(self) -> None:
         """Forget all that."""
-        for table in (self.touched, self.again, self.synced, self.behind):
+        for table in (self.touched, self.again, self.synced, self.behind, self.unknown):
             table.clear()
 
 
