@@ -29,11 +29,13 @@ class Links:
     def close(self) -> None:
         async def end() -> None:
             for link in self._links:
-                link.server.close()
-            tasks = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+                link.end()
+            while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+                await asyncio.wait(tasks)
+            for link in self._links:
+                link.server.close()  # not before: asyncio leaves a connection open whose server is closed while it is accepted
+                link.abort()
+            await asyncio.sleep(0)  # now all sockets are closed; a later test would be warned of others
 
         self.run(end())
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -49,7 +51,8 @@ class Link:
         self._target = target
         self._open: asyncio.Event
         self.server: asyncio.Server
-        self._writers = set[asyncio.StreamWriter]()
+        self._writers = set[asyncio.StreamWriter]()  # of all connections that there ever were
+        self._ended = False
         self.port = 0
 
     async def listen(self) -> None:
@@ -59,15 +62,17 @@ class Link:
         self.port = self.server.sockets[0].getsockname()[1]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        await self._open.wait()
+        if self._ended:  # it was accepted just before
+            return
         try:
-            await self._open.wait()
             other, onward = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
             writer.close()
             return
-        self._writers |= {writer, onward}
+        self._writers.add(onward)
         await asyncio.gather(self._forward(reader, onward), self._forward(other, writer))
-        self._writers -= {writer, onward}
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
@@ -89,8 +94,18 @@ class Link:
         self._links.run(self._reset())
 
     async def _reset(self) -> None:
+        self.abort()
+
+    def abort(self) -> None:
+        """End all connections at once, in the loop of the links."""
         for writer in self._writers:
             writer.transport.abort()
+
+    def end(self) -> None:
+        """Let every task come to its end."""
+        self._ended = True
+        self._open.set()
+        self.abort()
 
     def restore(self) -> None:
         self._links.run(self._restored())
