@@ -5,13 +5,15 @@ import json
 import logging
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from nats.aio.client import Client
-from nats.js.api import DiscardPolicy
+from nats.js.api import AckPolicy, DiscardPolicy
 from nats.js.client import JetStreamContext
+from nats.js.errors import APIError
 from returns.result import Failure, Success
 
 from ipcfold import ConnectionLost, Limits, LogFailed, Name, Peer
@@ -292,3 +294,32 @@ def test_a_session_that_was_forgotten_while_its_client_was_away_ends_and_changes
     finally:
         links.close()
     assert [event.peer for event in events if isinstance(event, Connected)] == [Peer(1), Peer(2), Peer(3)]
+
+
+def test_a_leader_that_the_broker_does_not_let_read_ends(own_broker: Broker, name: Name) -> None:
+    stream = f"ipcfold_{name}"
+
+    async def limited(streams: JetStreamContext) -> None:
+        config = (await streams.stream_info(stream)).config
+        await streams.delete_stream(stream)
+        await streams.add_stream(config.evolve(max_consumers=1))
+
+    async def taken(streams: JetStreamContext) -> None:
+        """Take away the only consumer, and make another one."""
+        while not any(consumer.name == "other" for consumer in await streams.consumers_info(stream)):
+            for consumer in await streams.consumers_info(stream):
+                await streams.delete_consumer(stream, consumer.name)
+            with suppress(APIError):  # the server was faster
+                await streams.add_consumer(stream, durable_name="other", ack_policy=AckPolicy.NONE)
+
+    async def test() -> None:
+        nats = NATS(own_broker.url, patience=0.1)
+        assert await nats.listen(name, 0.01)(EMPTY, log) == Success(EMPTY)
+        await changed(own_broker, limited)
+        async with serving(nats, name) as server:
+            await changed(own_broker, taken)
+            ended = (await server).failure()
+            assert isinstance(ended, LogFailed)
+            assert "maximum consumers limit reached" in str(ended)
+
+    run(test())

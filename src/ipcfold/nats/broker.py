@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 SILENT: Final = "no answer came"
 """The beginning of the reason of a `BrokerUnreachable`, if nothing refused the connection."""
+UNANSWERED: Final = "nobody answers for JetStream"
+"""The reason of a `BrokerRefused`, if no broker has JetStream, or none has it yet."""
 _PATIENCE: Final = 5.0  # seconds, for an answer of the broker
 _PAUSE: Final = 0.1  # seconds between two attempts to connect again
 _PING: Final = 5  # seconds; a broker that answers two of these pings in a row too late is given up
@@ -240,7 +242,7 @@ class Broker:
             case APIError():
                 return Failure(BrokerRefused(action, done.description or str(done)))
             case raised.NoRespondersError():
-                return Failure(BrokerRefused(action, "nobody answers for JetStream"))
+                return Failure(BrokerRefused(action, UNANSWERED))
             case raised.TimeoutError() | asyncio.TimeoutError():
                 return Failure(BrokerUnreachable(self.place, f"no answer came in time to the request to {action}"))
             case Exception():

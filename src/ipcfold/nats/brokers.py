@@ -40,7 +40,8 @@ class Brokers:
     - `inbox`: the first token of the inboxes of this program. It begins with `_INBOX`. With a prefix of its own for each user, the
       permissions of the broker keep users from reading each other's answers.
     - `replicas`: how many brokers keep the stream, when a server makes it.
-    - `patience`: so many seconds a client goes on without a broker or a server before its verbs fail.
+    - `patience`: so many seconds a client goes on without a broker or a server before its verbs fail,
+      and a server that the broker refuses to let read goes on before it ends.
     - `absent`: a client whose connection to the broker is gone for so many seconds has left. `silent`: so has one that is connected, and
       answers nothing for so long.
     - `limits`: `message`, `unsent`, `unread`, `handshake` and `drain` count.

@@ -18,7 +18,8 @@ from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamState
 from returns.result import Failure, Result, Success
 
-from ipcfold.nats.broker import Broker, UseError
+from ipcfold.errors.brokers import BrokerRefused
+from ipcfold.nats.broker import UNANSWERED, Broker, UseError
 from ipcfold.nats.order import Order, Step
 from ipcfold.nats.subjects import Subjects
 from ipcfold.result import cases
@@ -58,6 +59,8 @@ class Reader:
         """Whether the last entry that was read is another one now, because the broker had lost it."""
         self.ahead: float | None = None
         """Since when the stream has fewer entries than were read, if it has."""
+        self.refused: float | None = None
+        """Since when the broker refuses to make a consumer, if it does, and no election of brokers is the reason."""
         self.pending: int | None = None
         """How many entries are behind the last one, as far as the broker has told."""
 
@@ -104,9 +107,10 @@ class Reader:
         made = await self._broker.use("read the stream", self._broker.client.jetstream().add_consumer(self._subjects.stream, config))
         match cases(made):
             case Failure(error):
+                self.refused = (self.refused or monotonic()) if isinstance(error, BrokerRefused) and not passing(error) else None
                 return error
             case Success(info):
-                self.broken, self.began = False, True
+                self.broken, self.began, self.refused = False, True, None
                 self.pending = info.num_pending or 0 if self.pending is None else self.pending
                 return None
 
@@ -192,6 +196,17 @@ class Reader:
         self._generation += 1
         if self._subscription is not None:
             await self._broker.unsubscribe(self._subscription)
+
+
+def passing(refused: BrokerRefused) -> bool:
+    """Whether this is the answer of brokers that begin, or elect a leader.
+
+    >>> passing(BrokerRefused("read", "JetStream system temporarily unavailable"))
+    True
+    >>> passing(BrokerRefused("read", "maximum consumers limit reached"))
+    False
+    """
+    return "temporarily unavailable" in refused.reason or refused.reason == UNANSWERED
 
 
 def _placed(reply: str) -> tuple[int, int, float, int]:

@@ -166,6 +166,7 @@ class Server:
             created=info.created,
             absent=brokers.absent,
             silent=brokers.silent,
+            patience=brokers.patience,
             telling=telling,
             store=store,
         )

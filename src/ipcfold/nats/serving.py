@@ -68,10 +68,11 @@ class Serving(Generic[C]):
         created: datetime | None,
         absent: float,
         silent: float,
+        patience: float,
         telling: Telling,
         store: Store[C] | None = None,
     ) -> None:
-        """`created`: when the stream was made."""
+        """`created`: when the stream was made. `patience`: so many seconds it goes on if the broker does not let it read."""
         self._name = name
         self._broker = broker
         self._subjects = Subjects(name)
@@ -79,6 +80,7 @@ class Serving(Generic[C]):
         self._functions = functions
         self._timeout = inf if timeout is None else timeout
         self._drain = drain
+        self._patience = patience
         self._telling = telling
         self._store = store
         self._place = f"{Subjects(name).stream} at {broker.place}"
@@ -178,7 +180,9 @@ class Serving(Generic[C]):
             if isinstance(refused, NotPermitted | BrokerRefused):
                 if not self._reader.began:
                     return refused
-                if isinstance(refused, NotPermitted) or "not found" in refused.reason:
+                since = self._reader.refused  # meanwhile a leader would keep the others from reading, and reads nothing itself
+                late = since is not None and monotonic() - since >= self._patience
+                if isinstance(refused, NotPermitted) or "not found" in refused.reason or late:
                     return self._failed(str(refused))
             if refused is None:
                 replaced = await self._trouble.replaced()
