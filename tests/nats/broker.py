@@ -63,6 +63,7 @@ class Broker:
 
     def pause(self) -> None:
         self.process.send_signal(signal.SIGSTOP)
+        os.waitpid(self.process.pid, os.WUNTRACED)  # on a busy machine it would go on for a moment
 
     def go_on(self) -> None:
         self.process.send_signal(signal.SIGCONT)
